@@ -1,0 +1,1 @@
+"""Words -> one keyword call. One module per command; the only room that touches click and tqdm."""

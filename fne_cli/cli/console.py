@@ -1,0 +1,145 @@
+"""The person at the other end: progress on standard error, signals, and text that cannot command a terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from tqdm import tqdm
+
+from fne_cli.errors import Stopped
+from fne_cli.progress import Progress
+
+_FIRST_LINE, _EVERY = 10.0, 60.0
+_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143}
+# Control characters other than newline, and the marks that reorder text on a terminal.
+_UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def plain(text: str) -> str:
+    """Text in which nothing moves the cursor, changes colours or reorders the line."""
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+class Console(Progress):
+    """Notes and a progress bar for a terminal; a line a minute for a log file."""
+
+    def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
+        self.quiet, self.verbose = quiet, verbose
+        self._bar: tqdm[Any] | None = None
+        self._asked: int | None = None
+        self._deferring = False
+        for number in _CODES:
+            signal.signal(number, self._on_signal)
+
+    @staticmethod
+    def restore() -> None:
+        """Give the signals back to Python."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_DFL)
+
+    def note(self, text: str) -> None:
+        """Print a line to standard error, above the progress bar if there is one."""
+        if self.quiet:
+            return
+        if self._bar is not None:
+            self._bar.write(plain(text), file=sys.stderr)
+        else:
+            print(plain(text), file=sys.stderr, flush=True)
+
+    def detail(self, text: str) -> None:
+        """Print a line with -v."""
+        if self.verbose:
+            self.note(text)
+
+    @contextmanager
+    def track(self, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
+        """A bar on a terminal, else a line after ten seconds and then every minute."""
+        if self.quiet:
+            yield lambda count: None
+        elif sys.stderr.isatty():
+            with tqdm(total=total, initial=done, unit=f" {unit}", file=sys.stderr, leave=False, smoothing=0.1) as bar:
+                self._bar = bar
+                try:
+                    yield _silently(bar.update)
+                finally:
+                    self._bar = None
+        else:
+            yield _Lines(self, total, unit, done).advance
+
+    @contextmanager
+    def deferred(self) -> Iterator[Callable[[], int | None]]:
+        """While open, the first signal only asks; a second one ends the process at once."""
+        self._deferring = True
+        try:
+            yield lambda: self._asked
+        finally:
+            self._deferring = False
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        code = _CODES[signal.Signals(number)]
+        if not self._deferring:
+            raise Stopped("Stopped. Run the same command again.", code)
+        if self._asked is not None:
+            os._exit(code)
+        self._asked = code
+        self.note("stopping after this batch; a second signal stops at once")
+
+
+def _silently(function: Callable[[int], object]) -> Callable[[int], None]:
+    def call(count: int) -> None:
+        function(count)
+
+    return call
+
+
+class _Lines:
+    """Progress for a log file."""
+
+    def __init__(self, console: Console, total: int, unit: str, done: int) -> None:
+        self._console, self._total, self._unit, self._done = console, total, unit, done
+        self._start, self._first = time.monotonic(), done
+        self._next = self._start + _FIRST_LINE
+
+    def advance(self, count: int) -> None:
+        self._done += count
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + _EVERY
+        rate = (self._done - self._first) / (now - self._start)
+        left = (self._total - self._done) / rate if rate else 0
+        self._console.note(
+            f"{self._done:,} of {self._total:,} {self._unit}, {rate:,.1f} {self._unit}/s, {duration(left)} left"
+        )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 45 s, 12 min, 3 h 20 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Aligned columns: the first to the left, numbers to the right."""
+    cells = [tuple(plain(cell) for cell in row) for row in (header, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    numeric = [all(re.fullmatch(r"[-+]?[\d,.]*%?", row[column]) for row in cells[1:]) for column in range(len(header))]
+    lines = []
+    for row in cells:
+        line = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ]
+        lines.append("  ".join(line).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,41 @@
+"""fne discretize."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fne_cli.cli import options
+from fne_cli.cli.console import Console
+
+
+@click.command(cls=options.Command)
+@click.argument("activations", type=options.FILE)
+@click.argument("moments", type=options.FILE)
+@click.argument("codes", type=options.FILE)
+@click.option("--thresholds", type=options.Numbers("LOW,HIGH", 2), default=(-0.25, 0.15), show_default="-0.25,0.15",
+              help="z < LOW becomes -1, z > HIGH becomes 1.")  # fmt: skip
+@options.batch_rows
+@options.overwrite
+def discretize(progress: Console, **values: Any) -> None:
+    """Encode ACTIVATIONS as ternary CODES, with the MOMENTS of the training images.
+
+    \b
+    Example: fne discretize photos.h5 moments.h5 codes.h5 --thresholds=-0.25,0.15
+    """
+    from fne_cli.steps.discretize import discretize
+
+    low, high = values["thresholds"]
+    if low > high:
+        raise click.BadParameter(
+            f"LOW should not be larger than HIGH, found {low:g},{high:g}", param_hint="--thresholds"
+        )
+    done = discretize(progress=progress, **values)
+    what = f"{done.rows:,} rows x {done.features:,} codes"
+    if done.up_to_date:
+        progress.note(f"{done.path} is up to date: {what}")
+    else:
+        total = max(1, sum(done.counts))
+        shares = ", ".join(f"{code}: {n / total:.3f}" for code, n in zip((-1, 0, 1), done.counts, strict=True))
+        progress.note(f"{done.path}: {what} ({shares})")

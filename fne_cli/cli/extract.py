@@ -1,0 +1,87 @@
+"""fne extract."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import click
+
+from fne_cli.cli import options
+from fne_cli.cli.console import Console, duration
+
+
+@click.command(cls=options.Command)
+@click.argument("images")
+@click.argument("activations", type=options.FILE)
+@click.option(
+    "--model",
+    default="vgg16",
+    show_default=True,
+    help="mini, a network of keras.applications (vgg16, resnet50 ...), or a .keras file. fne layers MODEL shows it.",
+)
+@click.option(
+    "--weights",
+    help="imagenet (default of keras.applications), random, or an .h5 file of Keras weights, with or without top.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of --weights random.")
+@click.option(
+    "--preprocess",
+    type=click.Choice(["caffe", "tf", "torch", "none"]),
+    help="What a .keras file expects: BGR minus channel means, -1 ... 1, ImageNet mean and deviation, or 0 ... 255.",
+)
+@click.option("--image-size", type=options.Size(), help="Input size, where the network leaves it open.")
+@options.layers("Layers to tap, names or globs: 'block*,fc2'.  [default: all but the classifier]")
+@click.option(
+    "--pool",
+    type=options.Names(),
+    default=(),
+    help="avg, max, avg:2 (a grid of 2 x 2), max:3 ... or none; per layer 'block5*=avg:2'.  [default: avg]",
+)
+@click.option("--resize", type=click.Choice(["squash", "crop"]), default="squash", show_default=True,
+              help="Fit images by changing their aspect ratio, or by cutting out the centre.")  # fmt: skip
+@click.option("--crops", type=click.Choice([1, 5, 10]), default=1, show_default=True,
+              help="Rows per image: the whole, four corners and the centre, or those mirrored too.")  # fmt: skip
+@click.option("--box-context", type=click.FloatRange(min=0.1), default=1.0, show_default=True,
+              help="Enlarge boxes of the manifest by this factor.")  # fmt: skip
+@click.option("--root", type=click.Path(file_okay=False),
+              help="Folder that a manifest's or list's paths start from.  [default: the manifest's own]")  # fmt: skip
+@click.option("--shard", type=options.Shard(), help="Take every N-th image only; fne merge joins the N files.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True,
+              help="Rows that go through the network at once.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
+              show_default=True, help="What the network computes in.")  # fmt: skip
+@click.option("--xla", is_flag=True, help="Compile the network with XLA.")
+@click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True,
+              help="What the activations are stored in.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: all cores]")
+@click.option("--max-pixels", type=click.IntRange(min=1), default=178_956_970, show_default=True,
+              help="An image with more pixels is bad, not decoded.")  # fmt: skip
+@click.option("--max-bad", default="0", show_default=True, help="Bad images to accept: a number, or a share: 0.5%.")
+@click.option("--retry-bad", is_flag=True, help="Read the bad images of the output again, and only those.")
+@click.option("--dry-run", is_flag=True, help="Print what it would take, and stop.")
+@click.option("--recheck", is_flag=True, help="Compare images by content, not by size and time.")
+@options.overwrite
+def extract(progress: Console, **values: Any) -> None:
+    """Write a network's ACTIVATIONS for all IMAGES.
+
+    IMAGES is a folder of class folders (optionally below train/, val/ and test/), a manifest (.csv or .jsonl with path
+    and optionally label, split, box), a .tar, or - for paths on standard input. An interrupted run is resumed by the
+    same command.
+
+    \b
+    Example: fne extract photos/ photos.h5 --model vgg16 --batch-size 32
+    """
+    from fne_cli.steps.extract import Recipe, extract
+
+    recipe = Recipe(**{field.name: values.pop(field.name) for field in dataclasses.fields(Recipe)})
+    done = extract(recipe=recipe, progress=progress, **values)
+    if values["dry_run"]:
+        click.echo(f"{done.path}: {done.images:,} images, {done.estimate}")
+    elif done.up_to_date:
+        progress.note(f"{done.path} is up to date: {done.images:,} images")
+    else:
+        rate = f" in {duration(done.seconds)}" if done.seconds else ""
+        progress.note(f"{done.path}: {done.images:,} images{rate}")
+    if done.bad:
+        progress.note(done.bad_summary())

@@ -1,0 +1,73 @@
+"""fne info."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import click
+
+from fne_cli.cli import options
+from fne_cli.cli.console import Console, plain, table
+
+
+@click.command(cls=options.Command)
+@click.argument("file", type=options.FILE)
+@options.as_json
+def info(progress: Console, as_json: bool, **values: Any) -> None:
+    """Say what FILE is, how it was made, and what it holds.
+
+    \b
+    Example: fne info photos.h5
+    """
+    from fne_cli.steps.info import info
+
+    found = info(progress=progress, **values)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), ensure_ascii=False))
+        return
+    lines = [
+        f"{found.path}: fne {found.kind}, format version {found.version}, {found.bytes:,} bytes",
+        f"fingerprint  {found.fingerprint}",
+        *(f"source       {source['kind']} {source['fingerprint']}" for source in found.sources),
+        f"software     {', '.join(f'{name} {version}' for name, version in found.software.items())}",
+    ]
+    lines += [f"{name:<12} {text}" for name, text in _flat(found.settings)]
+    if found.images is not None:
+        lines += _images(found.images)
+    click.echo(plain("\n".join(lines)))
+    columns = [name for name in found.layers[0] if name not in ("chunk_rows", "thresholds")] if found.layers else []
+    click.echo(table(tuple(columns), [tuple(_cell(layer[name]) for name in columns) for layer in found.layers]))
+
+
+def _flat(settings: dict[str, Any]) -> list[tuple[str, str]]:
+    """The settings a person looks for; the layers stand in the table below."""
+    lines = []
+    for name, value in settings.items():
+        if name == "activations":
+            lines += _flat(value)
+        elif name != "layers":
+            lines.append((name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+    return lines
+
+
+def _images(images: dict[str, Any]) -> list[str]:
+    splits = ", ".join(f"{split} {count:,}" for split, count in images["splits"].items()) or "no splits"
+    lines = [
+        f"images       {images['count']:,} ({splits}), {images['crops']} row(s) each; {images['classes']:,} classes, "
+        f"{images['unlabelled']:,} images without label",
+        f"bad images   {len(images['bad']):,}",
+    ]
+    lines += [f"             {bad['path']}: {bad['message']}" for bad in images["bad"][:5]]
+    if len(images["bad"]) > 5:
+        lines.append(f"             and {len(images['bad']) - 5:,} more (--json has all)")
+    return lines
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return " x ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,51 @@
+"""fne layers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import click
+
+from fne_cli.cli import options
+from fne_cli.cli.console import Console, table
+
+
+@click.command(cls=options.Command)
+@click.argument("model")
+@options.layers("Layers to tap, names or globs.  [default: all but the classifier]")
+@click.option("--pool", type=options.Names(), default=(), help="As in fne extract.")
+@click.option("--image-size", type=options.Size(), help="Input size, where the network leaves it open.")
+@options.as_json
+def layers(progress: Console, as_json: bool, **values: Any) -> None:
+    """List the layers of MODEL that can be tapped, and the features they give.
+
+    \b
+    Example: fne layers vgg16
+    """
+    from fne_cli.steps.layers import layers
+
+    found = layers(progress=progress, **values)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found)))
+        return
+    rows = [
+        (
+            str(row.order),
+            row.layer,
+            row.kind,
+            " x ".join(map(str, row.output_shape)),
+            row.pooling,
+            f"{row.features:,}" if row.first_column is not None else "",
+            f"{row.first_column:,}" if row.first_column is not None else "",
+        )
+        for row in found.rows
+    ]
+    click.echo(table(("order", "layer", "kind", "output", "pooling", "features", "first column"), rows))
+    tapped = sum(row.first_column is not None for row in found.rows)
+    height, width = found.image_size
+    click.echo(
+        f"{found.network}, {height} x {width}, preprocessing {found.preprocess}: {tapped} taps, {found.features:,} "
+        f"features; {found.bytes_per_image:,} bytes per image (float32), {found.code_bytes_per_image:,} as codes"
+    )

@@ -1,0 +1,174 @@
+"""What commands share: the command class with --config, -q and -v, parameter types, and options of two commands."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fne_cli.cli.console import Console
+
+FILE = click.Path(path_type=Path)
+
+
+class Command(click.Command):
+    """A command that reads its options from the command line, FNE_<COMMAND>_<OPTION>, and --config, in this order.
+
+    Its function is called with `progress`, the console, in place of -q and -v.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [
+            click.Option(
+                ["--config"],
+                type=click.Path(path_type=Path, dir_okay=False),
+                is_eager=True,
+                expose_value=False,
+                callback=_read_config,
+                help="TOML file with a table per command; flags and variables win over it.",
+            ),
+            click.Option(["-q", "--quiet"], is_flag=True, help="Print results and errors only."),
+            click.Option(["-v", "--verbose"], is_flag=True, help="Say more about what happens."),
+        ]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Check the environment, then call the function with a console."""
+        _check_environment(ctx)
+        quiet, verbose = ctx.params.pop("quiet"), ctx.params.pop("verbose")
+        ctx.params["progress"] = Console(quiet, verbose)
+        return super().invoke(ctx)
+
+
+def _option_names(command: click.Command) -> list[str]:
+    return [param.name for param in command.params if isinstance(param, click.Option) and param.name]
+
+
+def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise click.UsageError(f"--config {path} should be a TOML file. Found: {error.strerror}.", ctx) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"--config {path} should be TOML. Found: {error}.", ctx) from error
+    from fne_cli.cli.main import COMMANDS
+
+    for name, value in tables.items():
+        if name not in COMMANDS or not isinstance(value, dict):
+            raise click.UsageError(f"--config {path} should have a table per command. {_unknown(name, COMMANDS)}", ctx)
+    known = [name for name in _option_names(ctx.command) if name != "config"]
+    values = {}
+    for key, value in tables.get(ctx.info_name or "", {}).items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise click.UsageError(f"--config {path}, table {ctx.info_name}: {_unknown(key, known)}", ctx)
+        values[name] = value
+    ctx.default_map = values
+
+
+def _check_environment(ctx: click.Context) -> None:
+    prefix = f"FNE_{(ctx.info_name or '').upper()}_"
+    known = [prefix + name.upper() for name in _option_names(ctx.command)]
+    for name in os.environ:
+        if name.startswith(prefix) and name not in known:
+            raise click.UsageError(f"The environment has {_unknown(name, known)}", ctx)
+
+
+def _unknown(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name.replace("-", "_"), known, n=1, cutoff=0.5)
+    return f"Unknown: {name!r}." + (f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}.")
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names or globs with commas between them, or a list in a configuration file."""
+
+    name = "NAMES"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """To a tuple of strings."""
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(str(part).strip() for part in parts if str(part).strip())
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """A fixed number of numbers with commas between them, or a list in a configuration file."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self.name, self.count = name, count
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """To a tuple of floats."""
+        try:
+            numbers = tuple(float(part) for part in (value.split(",") if isinstance(value, str) else value))
+        except (TypeError, ValueError):
+            numbers = ()
+        if len(numbers) != self.count or any(map(math.isnan, numbers)):
+            self.fail(f"should be {self.name}, found {value!r}", param, ctx)
+        return numbers
+
+
+class Size(click.ParamType[tuple[int, int]]):
+    """A side (224) or HEIGHTxWIDTH (240x320)."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """To (height, width)."""
+        if isinstance(value, list | tuple) and len(value) == 2:
+            value = f"{value[0]}x{value[1]}"
+        match = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", str(value))
+        if not match:
+            self.fail(f"should be a side (224) or HEIGHTxWIDTH (240x320), found {value!r}", param, ctx)
+        return int(match[1]), int(match[2] or match[1])
+
+
+class Shard(click.ParamType[tuple[int, int]]):
+    """I/N: part I of N, counted from 1."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """To (I, N)."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d+)/(\d+)", str(value))
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            self.fail(f"should be I/N with 1 <= I <= N, such as 3/8; found {value!r}", param, ctx)
+        return int(match[1]), int(match[2])
+
+
+def overwrite(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--overwrite, of every command with an output file."""
+    return click.option("--overwrite", is_flag=True, help="Replace an output made with other inputs or settings.")(
+        function
+    )
+
+
+def layers(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--layers, with what it chooses from."""
+    return click.option("--layers", type=Names(), default=(), help=text)
+
+
+def as_json(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--json, of every command with a result on standard output."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")(function)
+
+
+def batch_rows(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--batch-size of the streaming commands."""
+    return click.option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        default=1024,
+        show_default=True,
+        help="Rows in memory at once (whole chunks of the file, at least one).",
+    )(function)

@@ -1,0 +1,27 @@
+"""fne verify."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fne_cli.cli import options
+from fne_cli.cli.console import Console
+
+
+@click.command(cls=options.Command)
+@click.argument("file", type=options.FILE)
+def verify(progress: Console, **values: Any) -> None:
+    """Read all of FILE and check it: checksums, fingerprint, row counts, ranges.
+
+    \b
+    Example: fne verify photos.h5 && rm -r photos/
+    """
+    from fne_cli.errors import DamagedFile
+    from fne_cli.steps.verify import verify
+
+    done = verify(progress=progress, **values)
+    if done.problems:
+        raise DamagedFile(f"{done.path} is damaged:\n  " + "\n  ".join(done.problems))
+    progress.note(f"{done.path} is good: {done.kind}, {done.rows:,} rows, {done.bytes:,} bytes")

@@ -1,0 +1,54 @@
+"""Every error that a user can meet, and the exit code that it ends with.
+
+A message says what should be, what was found, and what to do. Exit code 2 (usage) is click's own.
+"""
+
+from __future__ import annotations
+
+
+class FneError(Exception):
+    """Something a user can put right. The message is shown as it is, without a traceback."""
+
+    exit_code = 1
+
+
+class BadInput(FneError):
+    """An input that cannot be used: a missing file, a broken manifest, an unknown network."""
+
+
+class WrongFile(FneError):
+    """A file of another kind, of another version, or not one of ours."""
+
+
+class DamagedFile(FneError):
+    """A file of ours whose content is not what was written."""
+
+
+class DoesNotFit(FneError):
+    """The disk or the memory is too small; the message has the numbers."""
+
+
+class TooManyBad(FneError):
+    """The work is finished, but more images are bad than were allowed."""
+
+    exit_code = 3
+
+
+class DifferentOutput(FneError):
+    """The output exists and was made with other inputs or settings."""
+
+    exit_code = 4
+
+
+class Busy(FneError):
+    """Another process is writing the output."""
+
+    exit_code = 5
+
+
+class Stopped(FneError):
+    """A signal ended the command; what was committed is kept. Exit code 128 + signal (SIGUSR1 ends as SIGTERM)."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

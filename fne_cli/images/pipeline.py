@@ -1,0 +1,86 @@
+"""Batches of decoded images, prepared by tf.data while the network computes."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fne_cli.images.decode import Geometry, decode, read_file
+from fne_cli.images.listing import Listing
+
+_BLANK = -1
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Decoded images of a listing, each at the place in the batch that its number gives it.
+
+    numbers: (images,) int64, which images these are, ascending. slots: (images,) int64, their places in the batch.
+    pixels: (batch_images * crops, height, width, 3) uint8, always of that shape; zeros for bad images and empty slots.
+    status, message, sha256: one entry for each of `numbers`.
+    """
+
+    numbers: np.ndarray
+    slots: np.ndarray
+    pixels: np.ndarray
+    status: np.ndarray
+    message: list[str]
+    sha256: list[str]
+
+
+def placed(numbers: Sequence[int], batch_images: int) -> np.ndarray:
+    """(batches, batch_images) int64: image i in slot i % batch_images, so that its neighbours never change its place.
+
+    Empty slots are -1, and batches without any image are left out.
+    """
+    wanted = np.asarray(numbers, np.int64)
+    batches, index = np.unique(wanted // batch_images, return_inverse=True)
+    table = np.full((len(batches), batch_images), _BLANK, np.int64)
+    table[index, wanted % batch_images] = wanted
+    return table
+
+
+def image_batches(
+    listing: Listing, geometry: Geometry, batch_images: int, numbers: Sequence[int], workers: int | None = None
+) -> Iterator[ImageBatch]:
+    """Decode the images of the given ascending numbers, in order, on `workers` threads (default: all cores)."""
+    import tensorflow as tf
+
+    # Broken EXIF and the like: what matters of it becomes an image's status. Filters are the process's, not a thread's.
+    warnings.filterwarnings("ignore", module="PIL")
+    shape = (geometry.crops, geometry.height, geometry.width, 3)
+    nothing = np.zeros(shape, np.uint8)
+
+    def load(number: np.ndarray) -> tuple[np.ndarray, int, str, str]:
+        index = int(number)
+        if index == _BLANK:
+            return nothing, 0, "", ""
+        span = (0, None) if listing.spans is None else listing.spans[index].tolist()
+        box = None if listing.boxes is None else listing.boxes[index]
+        image = decode(lambda: read_file(listing.files[index], *span), geometry, box)
+        return image.pixels, int(image.status), image.message, image.sha256
+
+    def mapped(number: Any) -> tuple[Any, ...]:
+        pixels, *rest = tf.numpy_function(load, [number], (tf.uint8, tf.int64, tf.string, tf.string), stateful=False)
+        return tf.ensure_shape(pixels, shape), *(tf.ensure_shape(value, ()) for value in rest)
+
+    table = placed(numbers, batch_images)
+    with tf.device("/CPU:0"):
+        dataset = tf.data.Dataset.from_tensor_slices(table.reshape(-1))
+        dataset = dataset.map(mapped, num_parallel_calls=workers or os.cpu_count() or 1, deterministic=True)
+        dataset = dataset.batch(batch_images, drop_remainder=True).prefetch(2)
+    for row, (pixels, status, message, sha256) in zip(table, dataset.as_numpy_iterator(), strict=True):
+        slots = np.flatnonzero(row != _BLANK)
+        yield ImageBatch(
+            numbers=row[slots],
+            slots=slots,
+            pixels=pixels.reshape(-1, *shape[1:]),
+            status=status[slots].astype(np.uint8),
+            message=[message[slot].decode("utf-8", "replace") for slot in slots],
+            sha256=[sha256[slot].decode() for slot in slots],
+        )

@@ -1,0 +1,62 @@
+"""The networks that are known by name: mini, and the classification networks of keras.applications."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+from fne_cli.errors import BadInput
+
+Preprocess = Literal["caffe", "tf", "torch", "none"]
+PREPROCESS: tuple[Preprocess, ...] = ("caffe", "tf", "torch", "none")
+
+
+@dataclass(frozen=True)
+class Known:
+    """A network of keras.applications: the constructor's name, the side of its square input, its preprocessing."""
+
+    constructor: str
+    image_size: int
+    preprocess: Preprocess
+
+
+def _family(preprocess: Preprocess, *members: str | tuple[str, int]) -> dict[str, Known]:
+    pairs = [member if isinstance(member, tuple) else (member, 224) for member in members]
+    return {name.lower(): Known(name, size, preprocess) for name, size in pairs}
+
+
+# caffe: BGR minus the ImageNet channel means. tf: -1 ... 1. torch: 0 ... 1, ImageNet mean and deviation.
+# none: the network's first layers do it. tests/test_catalog.py holds each against its own module's preprocess_input.
+CATALOG: dict[str, Known] = {
+    **_family("caffe", "VGG16", "VGG19", "ResNet50", "ResNet101", "ResNet152"),
+    **_family("tf", "ResNet50V2", "ResNet101V2", "ResNet152V2", "MobileNet", "MobileNetV2"),
+    **_family("tf", ("InceptionV3", 299), ("InceptionResNetV2", 299), ("Xception", 299)),
+    **_family("tf", "NASNetMobile", ("NASNetLarge", 331)),
+    **_family("torch", "DenseNet121", "DenseNet169", "DenseNet201"),
+    **_family("none", "EfficientNetB0", ("EfficientNetB1", 240), ("EfficientNetB2", 260), ("EfficientNetB3", 300)),
+    **_family("none", ("EfficientNetB4", 380), ("EfficientNetB5", 456), ("EfficientNetB6", 528)),
+    **_family("none", ("EfficientNetB7", 600), "EfficientNetV2B0", ("EfficientNetV2B1", 240)),
+    **_family("none", ("EfficientNetV2B2", 260), ("EfficientNetV2B3", 300), ("EfficientNetV2S", 384)),
+    **_family("none", ("EfficientNetV2M", 480), ("EfficientNetV2L", 480)),
+    **_family("none", "ConvNeXtTiny", "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtXLarge"),
+    **_family("none", "MobileNetV3Small", "MobileNetV3Large"),
+}
+NAMES = ("mini", *CATALOG)
+
+
+def known_name(model: str) -> str | None:
+    """The catalogue's spelling of a network's name, None for a .keras path. Raises BadInput for neither."""
+    plain = model.lower().replace("-", "").replace("_", "")
+    if plain in NAMES:
+        return plain
+    if model.lower().endswith(".keras"):
+        return None
+    if model.lower().endswith((".h5", ".hdf5")):
+        raise BadInput(
+            f"{model} should be a network's name or a .keras file. Found: an .h5 file, which is only read as weights.\n"
+            f"Name the network it belongs to: --model vgg16 --weights {model}"
+        )
+    near = difflib.get_close_matches(plain, NAMES, n=1)
+    hint = f" Did you mean {near[0]}?" if near else f" Known: {', '.join(NAMES)}."
+    raise BadInput(f"{model!r} should be a network's name or a .keras file.{hint}")

@@ -1,0 +1,70 @@
+"""From a layer's map to a row of features: averages or maxima over space, over a grid of cells, or the map itself."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from fne_cli.errors import BadInput
+from fne_cli.networks.taps import Tap
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """`avg` or `max` over grid x grid cells of equal share, or `none`: the map as it is."""
+
+    kind: Literal["avg", "max", "none"] = "avg"
+    grid: int = 1
+
+    def __str__(self) -> str:
+        return self.kind if self.grid == 1 else f"{self.kind}:{self.grid}"
+
+    @classmethod
+    def parse(cls, text: str) -> Pooling:
+        """From `avg`, `max`, `avg:2`, `max:3` or `none`. Raises BadInput."""
+        match = re.fullmatch(r"(avg|max)(?::([1-9][0-9]?))?|(none)", text)
+        if not match:
+            raise BadInput(f"--pool should be avg, max, avg:2, max:3 ... or none. Found: {text!r}.")
+        return cls(match[1] or match[3], int(match[2] or 1))  # type: ignore[arg-type]  # the pattern has only these
+
+    def row_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of one row for an output of `shape` (channels last; a dense layer's output is left as it is)."""
+        if len(shape) == 1 or self.kind == "none":
+            return shape
+        return (self.grid ** (len(shape) - 1) * shape[-1],)
+
+    def __call__(self, tensor: Any) -> Any:
+        """Apply to a Keras tensor (batch, ..., channels); computed in float32 whatever the network's precision."""
+        from keras import ops
+
+        tensor = ops.cast(tensor, "float32")
+        if len(tensor.shape) == 2 or self.kind == "none":
+            return tensor
+        axes = tuple(range(1, len(tensor.shape) - 1))
+        reduce = ops.mean if self.kind == "avg" else ops.max
+        if self.grid == 1:
+            return reduce(tensor, axis=axes)
+        cells = [tensor]
+        for axis in axes:  # the cells of a grid cover the map: cell i of g is floor(i n / g) ... ceil((i + 1) n / g)
+            size = tensor.shape[axis]
+            spans = [(i * size // self.grid, math.ceil((i + 1) * size / self.grid)) for i in range(self.grid)]
+            before = (slice(None),) * axis
+            cells = [cell[(*before, slice(*span))] for cell in cells for span in spans]
+        return ops.concatenate([reduce(cell, axis=axes) for cell in cells], axis=-1)
+
+
+def pooling_of(taps: Sequence[Tap], rules: Sequence[str]) -> list[Pooling]:
+    """The pooling of each tap. A rule is a pooling for all layers, or `PATTERN=pooling`; the last that fits counts."""
+    chosen = [Pooling()] * len(taps)
+    for rule in rules:
+        pattern, _, text = rule.rpartition("=")
+        fitting = [number for number, tap in enumerate(taps) if not pattern or fnmatchcase(tap.layer, pattern)]
+        if not fitting:
+            raise BadInput(f"--pool {rule!r} should name layers that are tapped. None matches {pattern!r}.")
+        for number in fitting:
+            chosen[number] = Pooling.parse(text)
+    return chosen

@@ -1,0 +1,103 @@
+"""What determines the numbers of an extraction, apart from the images; and the network made ready by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from fne_cli.networks import pooling, taps
+from fne_cli.networks.catalog import Preprocess
+from fne_cli.networks.extractor import Extractor
+from fne_cli.networks.weights import Network, Precision, open_network
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The options of `fne extract` that change its result; docs/cli.md describes them."""
+
+    model: str = "vgg16"
+    weights: str | None = None
+    seed: int = 0
+    preprocess: Preprocess | None = None
+    image_size: tuple[int, int] | None = None
+    layers: Sequence[str] = ()
+    pool: Sequence[str] = ()
+    resize: Literal["squash", "crop"] = "squash"
+    crops: Literal[1, 5, 10] = 1
+    box_context: float = 1.0
+    batch_size: int = 16
+    precision: Precision = "float32"
+    xla: bool = False
+    dtype: Literal["float32", "float16"] = "float32"
+
+    @property
+    def images_per_batch(self) -> int:
+        """Whole images in a batch of about `batch_size` rows."""
+        return max(1, self.batch_size // self.crops)
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of the batch that goes through the network."""
+        return self.images_per_batch * self.crops
+
+    def as_dict(self) -> dict[str, Any]:
+        """The options by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recipe's network with its taps and the pooling of each."""
+
+    recipe: Recipe
+    network: Network
+    taps: list[taps.Tap]
+    poolings: list[pooling.Pooling]
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Prepared:
+        """Build the network and choose its taps. Raises BadInput."""
+        network = open_network(
+            recipe.model, recipe.weights, recipe.seed, recipe.preprocess, recipe.image_size, recipe.precision
+        )
+        tapped = taps.select(taps.find_taps(network.model), recipe.layers)
+        return cls(recipe, network, tapped, pooling.pooling_of(tapped, recipe.pool))
+
+    def settings(self) -> dict[str, Any]:
+        """What determines the numbers, as the file stores it."""
+        network, recipe = self.network, self.recipe
+        return {
+            "network": network.name,
+            "weights": network.weights,
+            "weights_sha256": network.weights_sha256(),
+            "preprocess": network.preprocess,
+            "image_size": [network.height, network.width],
+            "layers": {tap.layer: str(pool) for tap, pool in zip(self.taps, self.poolings, strict=True)},
+            "resize": recipe.resize,
+            "crops": recipe.crops,
+            "box_context": recipe.box_context,
+            "batch_rows": recipe.batch_rows,
+            "precision": recipe.precision,
+            "xla": recipe.xla,
+            "dtype": recipe.dtype,
+        }
+
+    def columns(self) -> list[tuple[str, tuple[int, ...], dict[str, str]]]:
+        """Name, shape of one row, and description of each tapped layer."""
+        return [
+            (
+                tap.layer,
+                pool.row_shape(tap.shape),
+                {
+                    "tap": f"{tap.kind} after {tap.output_of}",
+                    "output_shape": " x ".join(map(str, tap.shape)),
+                    "pooling": str(pool),
+                },
+            )
+            for tap, pool in zip(self.taps, self.poolings, strict=True)
+        ]
+
+    def extractor(self, note: Callable[[str], None]) -> Extractor:
+        """The compiled function; `note` is told if it has to shrink its batch."""
+        return Extractor(self.network, self.taps, self.poolings, self.recipe.batch_rows, self.recipe.xla, note)

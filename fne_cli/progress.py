@@ -1,0 +1,32 @@
+"""What a step may tell the person who waits, and what that person may ask of the step. A leaf like ``errors``.
+
+Steps print nothing. They are handed a Progress by the command line; the one here is silent, for callers from Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Progress:
+    """A listener that says nothing and never stops the work."""
+
+    def note(self, text: str) -> None:
+        """One line for the person who waits: a decision, a warning."""
+
+    def detail(self, text: str) -> None:
+        """One line for the person who asked for more (``-v``)."""
+
+    @contextmanager
+    def track(self, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
+        """Yield a function that is called with the number of units just finished."""
+        yield lambda count: None
+
+    @contextmanager
+    def deferred(self) -> Iterator[Callable[[], int | None]]:
+        """While open, a signal waits: the yielded function returns the exit code it asks for, or None."""
+        yield lambda: None
+
+
+SILENT = Progress()

@@ -1,0 +1,1 @@
+"""One module per command: files in, one file out; the order of the work, nothing else."""

@@ -1,0 +1,98 @@
+"""What a file is, how it was made, and what it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fne_cli.progress import SILENT, Progress
+from fne_cli.store.output import read_record
+from fne_cli.store.reader import Reader, open_file
+
+
+@dataclass(frozen=True)
+class Info:
+    """Everything `fne info --json` prints."""
+
+    path: str
+    kind: str
+    version: int
+    fingerprint: str
+    settings: dict[str, Any]
+    sources: list[Any]
+    software: dict[str, str]
+    bytes: int
+    images: dict[str, Any] | None
+    layers: list[dict[str, Any]]
+    run: dict[str, Any]
+
+
+def info(file: Path, *, progress: Progress = SILENT) -> Info:
+    """Describe a file without reading its rows."""
+    from fne_cli.store.schema import VERSION
+
+    with open_file(file) as reader:
+        return Info(
+            path=str(file),
+            kind=reader.kind,
+            version=VERSION,
+            fingerprint=reader.fingerprint,
+            settings=reader.settings,
+            sources=reader.sources,
+            software=reader.software,
+            bytes=file.stat().st_size,
+            images=None if reader.kind == "moments" else _images(reader),
+            layers=_moments(reader) if reader.kind == "moments" else _layers(reader),
+            run=read_record(file),
+        )
+
+
+def _images(reader: Reader) -> dict[str, Any]:
+    images = reader.images
+    splits = {split: int((np.asarray(images.split) == split).sum()) for split in images.splits}
+    bad = np.flatnonzero(~images.good).tolist()
+    labels = images.label
+    return {
+        "count": len(images),
+        "crops": reader.settings["crops"],
+        "splits": splits,
+        "classes": len(images.classes),
+        "several_labels": labels.ndim == 2,
+        "unlabelled": int((labels < 0).sum() if labels.ndim == 1 else (labels != 1).all(axis=1).sum()),
+        "bad": [{"path": images.path[n], "status": int(images.status[n]), "message": images.message[n]} for n in bad],
+    }
+
+
+def _layers(reader: Reader) -> list[dict[str, Any]]:
+    return [
+        {
+            "layer": name,
+            "row_shape": list(layer.shape[1:]),
+            "dtype": str(layer.dtype),
+            "chunk_rows": layer.chunk_rows,
+            **{key: np.asarray(value).tolist() for key, value in layer.attrs.items()},
+        }
+        for name, layer in reader.layers.items()
+    ]
+
+
+def _moments(reader: Reader) -> list[dict[str, Any]]:
+    rows = []
+    for name, part in reader.moments().items():
+        count = reader.moments_rows(name)
+        row: dict[str, Any] = {
+            "layer": name,
+            "features": len(part["mean"]),
+            "rows": count,
+            "constant": int((part["std"] == 0).sum()),
+            "mean": float(part["mean"].mean()),
+            "std": float(part["std"].mean()),
+        }
+        if {"minimum", "maximum", "zeros"} <= set(part):
+            row["minimum"], row["maximum"] = float(part["minimum"].min()), float(part["maximum"].max())
+            row["zeros"] = float(part["zeros"].sum() / max(1, count * len(part["zeros"])))
+        rows.append(row)
+    return rows

@@ -1,0 +1,82 @@
+"""What a network has to tap, without computing anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fne_cli.progress import SILENT, Progress
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One convolutional or dense layer. first_column is None for a layer that is not tapped."""
+
+    order: int
+    layer: str
+    kind: str
+    output_of: str
+    output_shape: tuple[int, ...]
+    pooling: str
+    features: int
+    first_column: int | None
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """All such layers of a network in its order, the total of the tapped features, and bytes per image (float32)."""
+
+    network: str
+    image_size: tuple[int, int]
+    preprocess: str
+    rows: list[LayerRow]
+    features: int
+    bytes_per_image: int
+    code_bytes_per_image: int
+
+
+def layers(
+    model: str,
+    *,
+    layers: Sequence[str] = (),
+    pool: Sequence[str] = (),
+    image_size: tuple[int, int] | None = None,
+    progress: Progress = SILENT,
+) -> LayerTable:
+    """The layers of `model`; `layers` and `pool` choose and pool as in extract. Nothing is downloaded."""
+    from fne_cli.networks import pooling, taps
+    from fne_cli.networks.catalog import known_name
+    from fne_cli.networks.weights import open_network
+
+    # Shapes need neither trained weights nor the preprocessing of a file.
+    name = known_name(model)
+    network = (
+        open_network(model, preprocess="none", image_size=image_size)
+        if name is None
+        else open_network(model, weights="random", image_size=image_size)
+    )
+    found = taps.find_taps(network.model)
+    chosen = taps.select(found, layers)
+    poolings = dict(zip(chosen, pooling.pooling_of(chosen, pool), strict=True))
+    rows, column = [], 0
+    for order, tap in enumerate(found, start=1):
+        pooled = poolings.get(tap)
+        features = math.prod((pooled or pooling.Pooling()).row_shape(tap.shape))
+        rows.append(
+            LayerRow(
+                order=order,
+                layer=tap.layer,
+                kind=tap.kind + (" (classifier)" if tap.is_classifier else ""),
+                output_of=tap.output_of,
+                output_shape=tap.shape,
+                pooling=str(pooled) if pooled else "not tapped",
+                features=features,
+                first_column=None if pooled is None else column,
+            )
+        )
+        if pooled is not None:
+            column += features
+    preprocess = network.preprocess if name else "to be given"
+    size = (network.height, network.width)
+    return LayerTable(network.name, size, preprocess, rows, column, column * 4, column)

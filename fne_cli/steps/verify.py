@@ -1,0 +1,70 @@
+"""Read everything in a file and say what is damaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fne_cli.errors import DamagedFile
+from fne_cli.progress import SILENT, Progress
+from fne_cli.store.reader import LayerReader, Reader, open_file
+from fne_cli.store.schema import fingerprint
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was read, and one line for each thing that is wrong."""
+
+    path: Path
+    kind: str
+    rows: int
+    bytes: int
+    problems: list[str]
+
+
+def verify(file: Path, *, batch_size: int = 1024, progress: Progress = SILENT) -> Verified:
+    """Check checksums, fingerprint, row counts and ranges; damaged chunks are named, the rest is still read."""
+    problems: list[str] = []
+    with open_file(file) as reader:
+        if reader.kind == "moments":
+            rows = 0
+            for name, part in reader.moments().items():
+                rows += len(part["mean"])
+                if not all(np.isfinite(values).all() for values in part.values()) or (part["std"] < 0).any():
+                    problems.append(f"layer {name} has moments that are not finite, or negative deviations")
+            expected = fingerprint(reader.kind, reader.settings, reader.sources)
+        else:
+            images = reader.images
+            expected = fingerprint(
+                reader.kind, reader.settings, reader.sources, images if reader.kind == "activations" else None
+            )
+            good = np.repeat(images.good, int(reader.settings["crops"]))
+            rows = len(good)
+            with progress.track(rows * len(reader.layers), "rows") as advance:
+                for layer in reader.layers.values():
+                    for start in range(0, rows, layer.chunk_rows):
+                        stop = min(start + layer.chunk_rows, rows)
+                        problems += _check_chunk(reader, layer, slice(start, stop), good[start:stop])
+                        advance(stop - start)
+        if expected != reader.fingerprint:
+            problems.append(f"the fingerprint should be {expected}, found {reader.fingerprint}")
+        return Verified(file, reader.kind, rows, file.stat().st_size, problems)
+
+
+def _check_chunk(reader: Reader, layer: LayerReader, span: slice, good: np.ndarray) -> list[str]:
+    where = f"layer {layer.name}, rows {span.start}-{span.stop - 1}"
+    try:
+        values = layer.read(span.start, span.stop)
+    except DamagedFile as error:
+        return [str(error).splitlines()[0].removeprefix(f"{reader.path}: ")]
+    if reader.kind == "codes":
+        return [] if np.abs(values).max(initial=0) <= 1 else [f"{where} have codes other than -1, 0 and 1"]
+    finite = np.isfinite(values).all(axis=1)
+    problems = []
+    if not finite[good].all():
+        problems.append(f"{where} have values of good images that are not finite")
+    if not np.isnan(values[~good]).all():
+        problems.append(f"{where} have values of bad images that are not NaN")
+    return problems

@@ -1,0 +1,65 @@
+"""Whether an output that exists is the one that would be made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fne_cli.errors import BadInput, DifferentOutput, FneError
+from fne_cli.store.output import Output
+from fne_cli.store.reader import open_file
+from fne_cli.store.schema import differences, fingerprint
+
+
+def up_to_date(
+    path: Path, kind: str, settings: Mapping[str, Any], sources: Any, overwrite: bool, unlike: tuple[Path, ...] = ()
+) -> bool:
+    """Whether `path` already is the file with this fingerprint. Raises DifferentOutput if it is another one.
+
+    `unlike` are the inputs: an output that is one of them is refused.
+    """
+    if any(path.exists() and source.exists() and path.samefile(source) for source in unlike):
+        raise BadInput(f"{path} is an input of this command and cannot be its output too.")
+    if Output(path).resumable and not overwrite:
+        raise DifferentOutput(
+            f"{path}.partial should not exist. Found: the unfinished work of fne extract.\n"
+            "Finish that first, or write to another output; --overwrite discards it."
+        )
+    if not path.exists() or overwrite:
+        return False
+    found = _json_head(path) if kind == "results" else _file_head(path, kind)
+    if found.get("fingerprint") == fingerprint(kind, settings, sources):
+        return True
+    lines = differences(
+        {"settings": settings, "sources": _named(sources)},
+        {"settings": found.get("settings", {}), "sources": _named(found.get("sources", []))},
+    )
+    raise DifferentOutput(
+        f"{path} exists and was made with other inputs or settings:\n  "
+        + "\n  ".join(lines or ["its fingerprint does not fit its settings"])
+        + "\nWrite to another output, or give --overwrite to replace it."
+    )
+
+
+def _named(sources: Any) -> dict[str, Any]:
+    return {str(number): source for number, source in enumerate(sources)}
+
+
+def _file_head(path: Path, kind: str) -> dict[str, Any]:
+    try:
+        with open_file(path, kind) as file:
+            return {"fingerprint": file.fingerprint, "settings": file.settings, "sources": file.sources}
+    except FneError as error:
+        raise DifferentOutput(f"{path} exists and is no such output. {error}\n--overwrite replaces it.") from error
+
+
+def _json_head(path: Path) -> dict[str, Any]:
+    try:
+        head = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(head, dict) and "fingerprint" in head:
+            return head
+    except (OSError, ValueError):
+        pass
+    raise DifferentOutput(f"{path} exists and is not a result of fne evaluate. --overwrite replaces it.")

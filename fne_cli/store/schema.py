@@ -1,0 +1,153 @@
+"""Format version 1: what stands where in a file. docs/format.md describes it for people; a test compares the two."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from fne_cli.errors import BadInput
+
+FORMAT = "fne"
+VERSION = 1
+
+Kind = Literal["activations", "moments", "codes"]
+MADE_BY: dict[str, str] = {"activations": "fne extract", "moments": "fne normalize", "codes": "fne discretize"}
+
+CHUNK_BYTES = 1 << 20
+MESSAGE_BYTES = 160
+DIGEST_LENGTH = 64
+NO_LABEL = -1
+
+GOOD = 0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One dataset below /layers: its name, the shape of one row, its type, and what its attributes say."""
+
+    name: str
+    row_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def features(self) -> int:
+        """Number of columns of the flattened row."""
+        return int(np.prod(self.row_shape, dtype=np.int64))
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return self.features * self.dtype.itemsize
+
+
+@dataclass
+class Images:
+    """The table below /images and /classes: one entry per image, in row order.
+
+    path, split: n strings. label: (n,) int32 with -1 for none, or (n, k) int8 with 1 present, 0 absent, -1 ignore.
+    status: (n,) uint8, 0 = good. message: n strings. sha256: n hexadecimal strings, "" if the file was never read.
+    """
+
+    path: Sequence[str]
+    split: Sequence[str]
+    label: np.ndarray
+    classes: Sequence[str]
+    status: np.ndarray
+    message: Sequence[str]
+    sha256: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+    @property
+    def good(self) -> np.ndarray:
+        """(n,) bool: which images have features."""
+        return np.asarray(self.status) == GOOD
+
+    @property
+    def splits(self) -> list[str]:
+        """The names of the splits that occur, in order of first appearance, without the empty one."""
+        return [name for name in dict.fromkeys(self.split) if name]
+
+    def chosen(self, rows: str | None) -> tuple[str, np.ndarray]:
+        """The good images of a split, or of "all"; by default those of "train", or all if there are no splits.
+
+        Returns the name of the choice and (n,) bool. Raises BadInput if that leaves no image.
+        """
+        if rows is None:
+            if self.splits and "train" not in self.splits:
+                raise BadInput(
+                    f"There should be a split train. Found: {', '.join(self.splits)}. Choose one with --rows."
+                )
+            rows = "train" if self.splits else "all"
+        chosen = self.good if rows == "all" else self.good & (np.asarray(self.split) == rows)
+        if not chosen.any():
+            raise BadInput(
+                f"--rows {rows} should choose at least one good image. Found: none. "
+                f"Splits: {', '.join(self.splits) or 'none'}; good images: {int(self.good.sum()):,} of {len(self):,}."
+            )
+        return rows, chosen
+
+
+def canonical_json(value: Any) -> str:
+    """JSON that depends on the content alone: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def fingerprint(kind: str, settings: Mapping[str, Any], sources: Any, images: Images | None = None) -> str:
+    """SHA-256 over what determines a file's content, as 64 hexadecimal digits.
+
+    The canonical JSON of format, version, kind, settings and sources, then (activations only) one line of canonical
+    JSON per image: path, split, label, status and the SHA-256 of its bytes; then the classes.
+    """
+    digest = hashlib.sha256()
+    head = {"format": FORMAT, "version": VERSION, "kind": kind, "settings": settings, "sources": sources}
+    digest.update(canonical_json(head).encode() + b"\n")
+    if images is not None:
+        labels = np.asarray(images.label).tolist()
+        columns = (images.path, images.split, labels, np.asarray(images.status).tolist(), images.sha256)
+        for row in zip(*columns, strict=True):
+            digest.update(canonical_json(row).encode() + b"\n")
+        digest.update(canonical_json(list(images.classes)).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """One line for each entry that is not the same in two nested mappings: ``image_size: 227 here, 224 there``."""
+    lines = []
+    for key in sorted({*wanted, *found}):
+        ours, theirs = wanted.get(key), found.get(key)
+        if ours == theirs:
+            continue
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            lines += [f"{key}.{line}" for line in differences(ours, theirs)]
+        else:
+            lines.append(f"{key}: {_brief(theirs)} in the existing output, {_brief(ours)} asked for")
+    return lines
+
+
+def image_differences(wanted: Images, found: Images) -> list[str]:
+    """At most one line for each column in which two listings differ, naming the first image that does."""
+    if len(wanted) != len(found):
+        return [f"images: {len(found):,} in the existing output, {len(wanted):,} asked for"]
+    if list(wanted.classes) != list(found.classes):
+        changed = sorted({*wanted.classes} ^ {*found.classes})
+        return [f"classes: {len(found.classes)} in the existing output, {len(wanted.classes)} asked for; {changed[:3]}"]
+    lines = []
+    for name in ("path", "split", "label"):
+        for ours, theirs, path in zip(getattr(wanted, name), getattr(found, name), found.path, strict=True):
+            if np.any(ours != theirs):
+                lines.append(f"{name} of image {path}: {theirs!r} in the existing output, {ours!r} asked for")
+                break
+    return lines
+
+
+def _brief(value: Any) -> str:
+    text = "nothing" if value is None else canonical_json(value)
+    return text if len(text) <= 80 else text[:60] + f"... ({len(text)} characters)"

@@ -2,9 +2,10 @@
 
     python scripts/train_mini.py TRAIN.tar TEST.tar fne_cli/networks/mini.npz
 
-The tar files hold `<split>/<class>/*.jpg`. During training every weight layer is followed by batch normalisation; at
-the end it is folded into the layer's kernel and bias, which leaves exactly the plain VGG of `fne_cli/networks/mini.py`.
-The test images are looked at once, after the last epoch: no epoch is chosen by them.
+The tar files hold `<split>/<class>/*.jpg`. First every weight layer is followed by batch normalisation, which is then
+folded into the layer's kernel and bias: that leaves exactly the plain VGG of `fne_cli/networks/mini.py`. The last
+epochs train that plain network, at a low rate; `--begin WEIGHTS.npz --epochs 0` does only those. The test images are
+looked at once, after the last epoch: no epoch is chosen by them.
 """
 
 from __future__ import annotations
@@ -96,6 +97,57 @@ def augmented_batches(
         yield batch.astype(np.float32) / 127.5 - 1, labels[rows]
 
 
+def with_dropout(plain: keras.Model, dropout: float) -> keras.Model:
+    """`plain` with dropout behind its hidden dense layers and logits at its end; the weights are shared."""
+    x = plain.get_layer("flatten").output
+    for name in ("fc1", "fc2"):
+        x = layers.Dropout(dropout)(plain.get_layer(name)(x))
+    kernel, bias = plain.layers[-1].weights
+    return keras.Model(plain.input, layers.Lambda(lambda rows: keras.ops.matmul(rows, kernel) + bias)(x))
+
+
+def train(
+    network: keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray,
+    random: np.random.Generator,
+    epochs: int,
+    peak: float,
+    decay: float,
+    limit: int | None,
+) -> None:
+    """Stochastic gradient descent with momentum, a linear start and a cosine to zero; prints a line for each epoch."""
+    steps = epochs * (len(images) // BATCH)
+    warm = steps // 10
+    rate = keras.optimizers.schedules.CosineDecay(0.0, steps - warm, warmup_target=peak, warmup_steps=warm)
+    optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    weights = network.trainable_weights
+    kernels = [weight for weight in weights if weight.name == "kernel"]
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def step(batch: tf.Tensor, truth: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            scores = network(batch, training=True)
+            penalty = tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
+            value = loss(truth, scores)
+            total = value + decay * penalty
+        optimizer.apply(tape.gradient(total, weights), weights)
+        right = tf.cast(tf.argmax(scores, 1) == truth, tf.float32)
+        return value, tf.reduce_mean(right)
+
+    began = time.perf_counter()
+    for epoch in range(epochs):
+        figures = []
+        for batch, truth in augmented_batches(images, labels, random):
+            figures.append(step(tf.constant(batch), tf.constant(truth)))
+            if len(figures) == limit:
+                break
+        value, right = np.mean(figures, axis=0)
+        seconds = time.perf_counter() - began
+        print(f"epoch {epoch + 1}: loss {value:.4f}, training accuracy {right:.4f}, {seconds:.0f} s", flush=True)
+
+
 def accuracy(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
     scores = model.predict(images.astype(np.float32) / 127.5 - 1, batch_size=500, verbose=0)
     return float((scores.argmax(1) == labels).mean())
@@ -111,7 +163,11 @@ def main() -> None:
     parser.add_argument("--decay", type=float, default=5e-4, help="weight decay")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=int, help="stop after this many batches (to try the script out)")
+    parser.add_argument("--begin", type=Path, help="weights to begin with, instead of random ones")
+    parser.add_argument("--last-epochs", type=int, default=8, help="epochs of the plain network at the end")
+    parser.add_argument("--last-rate", type=float, default=0.002)
+    parser.add_argument("--last-dropout", type=float, default=0.3)
+    parser.add_argument("--limit", type=int, help="batches in an epoch (to try the script out)")
     options = parser.parse_args()
 
     keras.utils.set_random_seed(options.seed)
@@ -119,42 +175,21 @@ def main() -> None:
     images, labels = read_tar(options.train)
     test_images, test_labels = read_tar(options.test)
     plain = mini.build()
-    network = normalised_twin(plain, options.dropout)
-    steps = options.epochs * (len(images) // BATCH)
-    warm = steps // 10
-    rate = keras.optimizers.schedules.CosineDecay(0.0, steps - warm, warmup_target=options.rate, warmup_steps=warm)
-    optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    kernels = [weight for weight in network.trainable_weights if weight.name == "kernel"]
-
-    @tf.function  # type: ignore[untyped-decorator]
-    def step(batch: tf.Tensor, truth: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        with tf.GradientTape() as tape:
-            scores = network(batch, training=True)
-            penalty = tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
-            value = loss(truth, scores)
-            total = value + options.decay * penalty
-        weights = network.trainable_weights
-        optimizer.apply(tape.gradient(total, weights), weights)
-        right = tf.cast(tf.argmax(scores, 1) == truth, tf.float32)
-        return value, tf.reduce_mean(right)
-
     began = time.perf_counter()
-    done = 0
-    for epoch in range(options.epochs):
-        figures = []
-        for batch, truth in augmented_batches(images, labels, random):
-            figures.append(step(tf.constant(batch), tf.constant(truth)))
-            done += 1
-            if done == options.limit:
-                break
-        value, right = np.mean(figures, axis=0)
-        seconds = time.perf_counter() - began
-        print(f"epoch {epoch + 1}: loss {value:.4f}, training accuracy {right:.4f}, {seconds:.0f} s", flush=True)
-        if done == options.limit:
-            break
+    if options.begin:
+        with np.load(options.begin, allow_pickle=False) as arrays:
+            for layer in plain.layers:
+                if layer.weights:
+                    parts = [arrays[f"{layer.name}/{part}"] for part in ("kernel", "bias")]
+                    layer.set_weights([part.astype(np.float32) for part in parts])
+    if options.epochs:
+        network = normalised_twin(plain, options.dropout)
+        train(network, images, labels, random, options.epochs, options.rate, options.decay, options.limit)
+        fold(network, plain)
+    if options.last_epochs:
+        logits = with_dropout(plain, options.last_dropout)
+        train(logits, images, labels, random, options.last_epochs, options.last_rate, options.decay, options.limit)
 
-    fold(network, plain)
     arrays = {}
     for layer in plain.layers:
         for part, weight in zip(("kernel", "bias"), layer.get_weights(), strict=False):
@@ -164,7 +199,7 @@ def main() -> None:
     for layer in plain.layers:
         layer.set_weights([weight.astype(np.float16).astype(np.float32) for weight in layer.get_weights()])
     result = {
-        "epochs": options.epochs,
+        "epochs": [options.epochs, options.last_epochs],
         "seconds": round(time.perf_counter() - began),
         "test_accuracy": accuracy(plain, test_images, test_labels),
         "test_accuracy_before_rounding_to_float16": folded,

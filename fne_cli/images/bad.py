@@ -1,14 +1,39 @@
-"""How many bad images are acceptable, and how to speak of them."""
+"""What makes an image bad, how many such are acceptable, and how to speak of them."""
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from fne_cli.errors import BadInput
 
 _NAMED = 5
+
+
+class Status(enum.IntEnum):
+    """Why an image has no features. The numbers are part of the file format."""
+
+    GOOD = 0
+    EMPTY = 1
+    MISSING = 2
+    UNREADABLE = 3
+    NOT_AN_IMAGE = 4
+    DAMAGED = 5
+    TOO_LARGE = 6
+    UNSUPPORTED = 7
+    BOX_OUTSIDE = 8
+    NOT_FINITE = 9  # the network's own doing
+
+
+class BadImage(Exception):
+    """An image without features: its status, and a message that names what was found."""
+
+    def __init__(self, status: Status, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -16,26 +41,26 @@ class Allowed:
     """`--max-bad`: a number of images, or a share of all of them."""
 
     text: str
-    number: float
+    number: Fraction
     is_share: bool
 
     @classmethod
     def parse(cls, text: str) -> Allowed:
         """From `7` or `0.5%`. Raises BadInput."""
-        match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)%", text.strip())
-        if not match or (match[2] and float(match[2]) > 100):
+        match = re.fullmatch(r"(\d{1,18})|(\d{1,3}(?:\.\d{1,18})?)%", text.strip(), re.ASCII)
+        if not match or (match[2] and Fraction(match[2]) > 100):
             raise BadInput(f"--max-bad should be a number of images (7) or a share of them (0.5%). Found: {text!r}.")
-        return cls(text.strip(), float(match[1] or match[2]), match[2] is not None)
+        return cls(text.strip(), Fraction(match[1] or match[2]), match[2] is not None)
 
     def limit(self, images: int) -> int:
         """The largest acceptable number of bad images among `images`."""
-        return int(images * self.number / 100) if self.is_share else int(self.number)
+        return int(images * self.number / 100 if self.is_share else self.number)
 
 
 def bad_summary(bad: Sequence[tuple[str, str]], images: int) -> str:
     """`3 of 120 images are bad:` and the first few, one a line, with what was wrong."""
     lines = [f"{len(bad):,} of {images:,} images {'is' if len(bad) == 1 else 'are'} bad:"]
-    lines += [f"  {path}: {message}" for path, message in bad[:_NAMED]]
+    lines += [f"  {path}: {message}".replace("\n", "\\n") for path, message in bad[:_NAMED]]
     if len(bad) > _NAMED:
         lines.append(f"  and {len(bad) - _NAMED:,} more")
     return "\n".join(lines)

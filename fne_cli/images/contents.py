@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import os
+import stat
+from collections.abc import Callable, Container, Iterator, Sequence
 
-from fne_cli.images.decode import BadImage, read_file
-from fne_cli.images.listing import Listing, state_of
+from fne_cli.images.bad import BadImage
+from fne_cli.images.decode import read_file
+from fne_cli.images.listing import Listing
 
 
 def listing_digest(listing: Listing) -> str:
-    """SHA-256 over what a listing says: ids, splits, labels, boxes."""
-    digest = hashlib.sha256()
+    """SHA-256 over what a listing says: ids (which name the boxes), splits, labels."""
+    digest = hashlib.sha256(b"several\n" if listing.several else b"")
     ignored = listing.ignored or [()] * len(listing)
     for row in zip(listing.ids, listing.splits, listing.labels, ignored, strict=True):
         digest.update(f"{row}\n".encode("utf-8", "backslashreplace"))
@@ -21,14 +24,36 @@ def listing_digest(listing: Listing) -> str:
 def state_digest(listing: Listing) -> str:
     """SHA-256 over path, size and modification time of every file of a listing."""
     digest = hashlib.sha256()
-    for name, state in zip(listing.ids, state_of(listing.files), strict=True):
+    for name, state in zip(listing.ids, _states(listing.files), strict=True):
         digest.update(f"{name}\0{state}\n".encode("utf-8", "backslashreplace"))
     return digest.hexdigest()
 
 
-def changed_image(listing: Listing, sha256: Sequence[str], advance: Callable[[int], object]) -> str | None:
-    """The id of the first image whose bytes no longer have the given SHA-256 ("" if it could not be read), or None."""
-    for number, (name, expected) in enumerate(zip(listing.ids, sha256, strict=False)):
+def _states(files: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """(size, modification time in ns) of each file, (-1, 0) for one that is not a regular file."""
+    last, state = None, (-1, 0)
+    for file in files:
+        if file != last:  # an archive stands there once for each of its members
+            last = file
+            try:
+                status = os.stat(file)
+                state = (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (-1, 0)
+            except OSError:
+                state = (-1, 0)
+        yield state
+
+
+def changed_image(
+    listing: Listing, sha256: Sequence[str], advance: Callable[[int], object], skip: Container[int] = ()
+) -> int | None:
+    """The first image whose bytes no longer have the given SHA-256 ("" if it could not be read), by number, or None.
+
+    Images whose numbers are in `skip` may have changed.
+    """
+    for number, expected in enumerate(sha256):
+        advance(1)
+        if number in skip:
+            continue
         span: Sequence[int | None] = (0, None) if listing.spans is None else listing.spans[number].tolist()
         try:
             content = read_file(listing.files[number], *span)  # type: ignore[arg-type]  # (offset, size or None)
@@ -36,6 +61,5 @@ def changed_image(listing: Listing, sha256: Sequence[str], advance: Callable[[in
         except BadImage:
             found = ""
         if found != expected:
-            return name
-        advance(1)
+            return number
     return None

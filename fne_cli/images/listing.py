@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -14,28 +13,10 @@ import numpy as np
 from fne_cli.errors import BadInput
 
 SPLITS = ("train", "val", "test")
-ENDINGS = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".bmp",
-        ".dib",
-        ".gif",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".jp2",
-        ".avif",
-        ".tga",
-    ]
-)
+ENDINGS = frozenset([
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff",
+    ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif", ".tga",
+])  # fmt: skip
 _NO_LABEL = -1
 
 
@@ -45,8 +26,8 @@ class Listing:
 
     ids: unique names. files: the path to open (the archive itself for members of one). splits: "" for none.
     labels: the names of the classes of each image (none, one or several). ignored: names of classes not to be judged.
-    boxes: (n, 4) float64 x0, y0, x1, y1 in pixels, or None. spans: (n, 2) int64 offset and size in an archive, or None.
-    several: whether images may have several labels.
+    boxes: (n, 4) float64 x0, y0, x1, y1 in pixels of the upright image, or None. spans: (n, 2) int64 offset and size in
+    an archive, or None. several: whether images may have several labels.
     """
 
     ids: Sequence[str]
@@ -65,14 +46,12 @@ class Listing:
     def checked(self, origin: str) -> Self:
         """The listing with its classes. Raises BadInput if it is empty or has an id twice."""
         if not self.ids:
+            raise BadInput(f"{origin} should hold images. Found: none.")
+        if len(set(self.ids)) < len(self.ids):
+            repeated = [(name, times) for name, times in Counter(self.ids).items() if times > 1]
+            name, times = repeated[0]
             raise BadInput(
-                f"{origin} should hold images. Found: none.\n"
-                f"Put them in class folders ({origin}/cat/1.jpg), or give a manifest with a column path."
-            )
-        repeated = [name for name, times in Counter(self.ids).items() if times > 1]
-        if repeated:
-            raise BadInput(
-                f"{origin} should name every image once. Found: {repeated[0]!r} {Counter(self.ids)[repeated[0]]} times"
+                f"{origin} should name every image once. Found: {name!r} {times} times"
                 + (f", and {len(repeated) - 1} more such images." if len(repeated) > 1 else ".")
             )
         names = {name for row in (*self.labels, *self.ignored) for name in row}
@@ -90,7 +69,12 @@ class Listing:
         return table
 
     def shard(self, number: int, count: int) -> Self:
-        """Every `count`-th image, beginning with image `number`; all classes stay."""
+        """Every `count`-th image, beginning with image `number`; all classes stay.
+
+        Raises BadInput for more parts than images: one without any would be no file to merge.
+        """
+        if count > len(self):
+            raise BadInput(f"--shard should make at most {len(self)} parts, one image each. Found: {count}.")
         part = slice(number, None, count)
         return replace(
             self,
@@ -110,8 +94,8 @@ def is_image_name(name: str) -> bool:
 
 
 def printable(name: str) -> str:
-    """A file name as valid UTF-8: bytes that are not are written \\xNN, so that a name is never lost."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A name as valid UTF-8 without NUL: bytes that are not are written \\xNN, so that a name is never lost."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
 def from_paths(
@@ -122,22 +106,26 @@ def from_paths(
     With `wrapped` one more folder stands before these. A path without a folder has no label. Raises BadInput for a
     mixture of split folders and others.
     """
-    parts = [path.split("/")[wrapped:] for path in paths]
-    splits = labels = None
-    if any(len(part) > 2 and part[0] in SPLITS for part in parts):
-        others = sorted({part[0] for part in parts if len(part) > 1 and part[0] not in SPLITS})
+    distinct: dict[tuple[str, ...], tuple[str, ...]] = {}  # a million paths share a few folders
+    folders = []
+    for path in paths:
+        above = tuple(path.split("/")[wrapped:-1][:2])
+        folders.append(distinct.setdefault(above, above))
+    meaning = {above: ("", above[:1]) for above in distinct}
+    if any(len(above) > 1 and above[0] in SPLITS for above in distinct):
+        tops = {above[0] for above in distinct if above}
+        others = sorted(tops - set(SPLITS))
         if others:
             raise BadInput(
                 f"{origin} should have either class folders or the split folders train, val and test at its top.\n"
-                f"Found: {', '.join(sorted({part[0] for part in parts} & set(SPLITS)))} beside {', '.join(others[:5])}."
+                f"Found: {', '.join(sorted(tops & set(SPLITS)))} beside {', '.join(others[:5])}."
             )
-        splits = [part[0] if part[0] in SPLITS and len(part) > 1 else "" for part in parts]
-        labels = [(part[1],) if len(part) > 2 else () for part in parts]
+        meaning = {above: (above[0] if above else "", above[1:]) for above in distinct}
     return Listing(
         ids=paths,
         files=files,
-        splits=splits or [""] * len(paths),
-        labels=labels or [(part[0],) if len(part) > 1 else () for part in parts],
+        splits=[meaning[above][0] for above in folders],
+        labels=[meaning[above][1] for above in folders],
         spans=spans,
     ).checked(origin)
 
@@ -145,37 +133,35 @@ def from_paths(
 def from_folder(root: str) -> Listing:
     """All images below a folder, sorted by path. Links are followed; hidden files and folders are left out."""
     found: list[tuple[str, str]] = []
-    seen: set[tuple[int, int]] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_raise(root)):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:  # a link that leads back up
-            subfolders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        relative = os.path.relpath(folder, root)
-        for name in filter(is_image_name, names):
-            path = name if relative == "." else f"{relative}/{name}"
-            found.append((printable(path), os.path.join(folder, name)))
+    pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(root, "", frozenset())]
+    try:
+        while pending:
+            folder, prefix, above = pending.pop()
+            status = os.stat(folder)
+            here = above | {(status.st_dev, status.st_ino)}
+            if here == above:  # a link that leads back up
+                continue
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if _is_folder(entry):
+                        pending.append((entry.path, f"{prefix}{entry.name}/", here))
+                    elif is_image_name(entry.name):
+                        found.append((printable(prefix + entry.name), entry.path))
+    except OSError as error:
+        raise BadInput(f"{root} should be a folder that can be read. Found: {error}.") from error
+    if not found:
+        raise BadInput(
+            f"{root} should hold images. Found: none.\n"
+            f"Put them in class folders ({root}/cat/1.jpg), or give a manifest with a column path."
+        )
     found.sort()
     return from_paths([path for path, _ in found], [file for _, file in found], root)
 
 
-def _raise(root: str) -> Callable[[OSError], None]:
-    def handler(error: OSError) -> None:
-        raise BadInput(f"{root} should be a folder that can be read. Found: {error}.") from error
-
-    return handler
-
-
-def state_of(files: Sequence[str]) -> list[tuple[int, int]]:
-    """(size, modification time in ns) of each file, (-1, 0) for one that is not a regular file."""
-    known: dict[str, tuple[int, int]] = {}
-    for file in files:
-        if file not in known:
-            try:
-                status = os.stat(file)
-                known[file] = (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (-1, 0)
-            except OSError:
-                known[file] = (-1, 0)
-    return [known[file] for file in files]
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False

@@ -7,6 +7,7 @@ import difflib
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from fne_cli.images.listing import Listing, printable
 
 COLUMNS = ("path", "label", "labels", "ignore", "split", "x0", "y0", "x1", "y1")
 _BOX = ("x0", "y0", "x1", "y1")
+_FAR = 2**31  # no image has so many pixels on a side
 
 
 def read_manifest(manifest: str, root: str | None) -> Listing:
@@ -28,14 +30,14 @@ def read_manifest(manifest: str, root: str | None) -> Listing:
     for where, row in rows:
         path = _text(row, "path", where)
         if not path:
-            raise BadInput(f"{where} should have a path. Found: {dict(row)}.")
+            raise BadInput(f"{where} should have a path. Found: none beside {', '.join(map(repr, row))}.")
         if _text(row, "label", where) and row.get("labels"):
             raise BadInput(f"{where} should have label or labels. Found: both.")
         box = _box(row, where)
         several = several or bool(row.get("labels")) or ("labels" in row and "label" not in row)
         single = _text(row, "label", where)
         name = printable(os.path.normpath(path).replace(os.sep, "/"))
-        ids.append(name if box is None else f"{name}#{','.join(f'{value:g}' for value in box)}")
+        ids.append(name if box is None else f"{name}#{','.join(map(_exact, box))}")
         files.append(os.path.join(base, path))
         splits.append(_text(row, "split", where))
         labels.append((single,) if single else _names(row, "labels", where))
@@ -58,15 +60,19 @@ def read_manifest(manifest: str, root: str | None) -> Listing:
 
 def _csv_rows(manifest: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     with _opened(manifest) as file:
-        reader = csv.DictReader(file, strict=True)
+        reader = csv.reader(file, strict=True)
         try:
-            _check_names(reader.fieldnames or (), manifest)
-            for row in reader:
+            header = next(reader, [])
+            _check_names(header, manifest)
+            for name, times in Counter(header).items():
+                if times > 1 and name in COLUMNS:
+                    raise BadInput(f"{manifest} should have one column {name}. Found: {times}.")
+            for fields in reader:
                 where = f"{manifest}, line {reader.line_num},"
-                if None in row or None in row.values():
-                    found = len([value for value in row.values() if value is not None]) + len(row.get(None) or [])
-                    raise BadInput(f"{where} should have {len(reader.fieldnames or ())} fields. Found: about {found}.")
-                yield where, row
+                if fields and len(fields) != len(header):
+                    raise BadInput(f"{where} should have {len(header)} fields. Found: {len(fields)}.")
+                if fields:
+                    yield where, dict(zip(header, fields, strict=True))
         except (csv.Error, UnicodeDecodeError) as error:
             raise BadInput(f"{manifest} should be CSV in UTF-8. Found: {error}.") from error
 
@@ -86,7 +92,7 @@ def _json_rows(manifest: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 if not isinstance(row, dict):
                     raise BadInput(f"{where} should be a JSON object. Found: {type(row).__name__}.")
                 if not known.issuperset(row):
-                    _check_names(("path", *row), f"{where[:-1]}")
+                    _check_names(("path", *row), where.removesuffix(","))
                     known.update(row)
                 yield where, row
         except UnicodeDecodeError as error:
@@ -120,13 +126,23 @@ def _text(row: Mapping[str, Any], name: str, where: str) -> str:
     text = str(value)
     if "\0" in text:
         raise BadInput(f"{where} has a NUL character under {name}.")
-    return text
+    try:
+        if name == "path":
+            os.fsencode(text)  # bytes that are not UTF-8 come as lone surrogates, as os.listdir gives them
+            return text
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"{where} has a character that cannot be stored under {name}. Found: {text!a}.") from None
+    return text.strip()  # or `a.jpg, test` would make a second split beside test
 
 
 def _names(row: Mapping[str, Any], column: str, where: str) -> tuple[str, ...]:
     value = row.get(column)
     if isinstance(value, list):
-        return tuple(_text({column: entry}, column, where) for entry in value)
+        names = tuple(_text({column: entry}, column, where) for entry in value)
+        if not all(names):
+            raise BadInput(f"{where} should have names under {column}. Found: {value!r}.")
+        return names
     return tuple(name.strip() for name in _text(row, column, where).split(";") if name.strip())
 
 
@@ -136,8 +152,13 @@ def _box(row: Mapping[str, Any], where: str) -> tuple[float, float, float, float
         return None
     try:
         x0, y0, x1, y1 = (float(value) for value in given)  # type: ignore[arg-type]  # None is caught below
-        if not (all(map(math.isfinite, (x0, y0, x1, y1))) and x0 < x1 and y0 < y1):
+        if not (max(map(abs, (x0, y0, x1, y1))) < _FAR and x0 < x1 and y0 < y1):
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise BadInput(f"{where} should have a box with x0 < x1 and y0 < y1 in pixels. Found: {given}.") from None
     return x0, y0, x1, y1
+
+
+def _exact(value: float) -> str:
+    """A coordinate in the fewest digits that are still exactly it: ids name boxes, and different boxes differ."""
+    return np.format_float_positional(value + 0.0, trim="-")

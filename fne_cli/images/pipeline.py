@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.images.decode import Geometry, decode, read_file
+from fne_cli.images.decode import decode, read_file
+from fne_cli.images.geometry import Geometry
 from fne_cli.images.listing import Listing
 
 _BLANK = -1
@@ -48,7 +49,7 @@ def placed(numbers: Sequence[int], batch_images: int) -> np.ndarray:
 def image_batches(
     listing: Listing, geometry: Geometry, batch_images: int, numbers: Sequence[int], workers: int | None = None
 ) -> Iterator[ImageBatch]:
-    """Decode the images of the given ascending numbers, in order, on `workers` threads (default: all cores)."""
+    """Decode the images of the given ascending numbers, in order, on `workers` threads (default: one a core)."""
     import tensorflow as tf
 
     # Broken EXIF and the like: what matters of it becomes an image's status. Filters are the process's, not a thread's.
@@ -72,7 +73,7 @@ def image_batches(
     table = placed(numbers, batch_images)
     with tf.device("/CPU:0"):
         dataset = tf.data.Dataset.from_tensor_slices(table.reshape(-1))
-        dataset = dataset.map(mapped, num_parallel_calls=workers or os.cpu_count() or 1, deterministic=True)
+        dataset = dataset.map(mapped, num_parallel_calls=workers or len(os.sched_getaffinity(0)), deterministic=True)
         dataset = dataset.batch(batch_images, drop_remainder=True).prefetch(2)
     for row, (pixels, status, message, sha256) in zip(table, dataset.as_numpy_iterator(), strict=True):
         slots = np.flatnonzero(row != _BLANK)

@@ -8,25 +8,46 @@ import sys
 import tempfile
 from typing import Any
 
+from fne_cli.errors import BadInput
+
+_BACKENDS = ("tensorflow", "jax", "torch")
 _NOISE = re.compile(rb"absl::InitializeLog|oneDNN custom operations|cpu_feature_guard|rebuild TensorFlow|^\s*$")
 
 
 def load_keras() -> Any:
-    """Import keras. What else is printed to standard error meanwhile (missing CUDA libraries ...) is passed on."""
-    if "keras" not in sys.modules:
-        sys.stderr.flush()
-        with tempfile.TemporaryFile() as log:
-            terminal = os.dup(2)
-            os.dup2(log.fileno(), 2)
-            try:
-                import keras  # imported for its effect, inside the redirection
-            finally:
-                os.dup2(terminal, 2)
-                os.close(terminal)
-                log.seek(0)
-                for line in log:
-                    if not _NOISE.search(line):
-                        os.write(2, line)
-    import keras
+    """Import keras. What else is printed to standard error meanwhile (missing CUDA libraries ...) is passed on.
 
+    Raises BadInput if Keras's backend is missing, or one that the extraction is not written for.
+    """
+    try:
+        if "keras" not in sys.modules:
+            _import_quietly()
+        import keras
+
+        backend = keras.backend.backend()
+    except (ImportError, ValueError) as error:
+        raise BadInput(
+            f"Keras should find its backend. Found: {error}.\nInstall it, or set KERAS_BACKEND=tensorflow."
+        ) from error
+    if backend not in _BACKENDS:
+        raise BadInput(f"KERAS_BACKEND should be one of {', '.join(_BACKENDS)}. Found: {backend}.")
+    # A user's keras.json may say otherwise; maps here are (height, width, channels), weights float32.
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
     return keras
+
+
+def _import_quietly() -> None:
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as log:
+        terminal = os.dup(2)
+        os.dup2(log.fileno(), 2)
+        try:
+            import keras  # noqa: F401  # imported for its effect, inside the redirection
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            log.seek(0)
+            for line in log:
+                if not _NOISE.search(line):
+                    os.write(2, line)

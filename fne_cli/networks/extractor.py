@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fne_cli.errors import DoesNotFit
 from fne_cli.networks.pooling import Pooling
+from fne_cli.networks.steady import steady_rows
 from fne_cli.networks.taps import Tap
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class Extractor:
         )
         self._xla = xla
         self._note = note
-        self._call = self._compiled(rows)
+        self._call, self._padded = self._sized(rows)
 
     def __call__(self, pixels: np.ndarray) -> list[Any]:
         """(rows, height, width, 3) uint8 -> one (rows, *row_shape) float32 array for each tap.
@@ -63,18 +65,36 @@ class Extractor:
                     f"Out of memory: going on with {self.used} rows at once instead of {self.rows}. "
                     "The last bits of the activations may differ from those of a full batch."
                 )
-                self._call = self._compiled(self.used)
+                self._call, self._padded = self._sized(self.used)
 
     def _in_parts(self, pixels: np.ndarray) -> list[Any]:
-        if self.used == self.rows:
+        if self.used == self._padded == self.rows:
             return list(self._call(pixels))
         parts = []
         for start in range(0, self.rows, self.used):
             part = pixels[start : start + self.used]
-            if len(part) < self.used:
-                part = np.concatenate([part, np.zeros((self.used - len(part), *part.shape[1:]), part.dtype)])
-            parts.append([np.asarray(values) for values in self._call(part)])
-        return [np.concatenate(values)[: self.rows] for values in zip(*parts, strict=True)]
+            blank = np.zeros((self._padded - len(part), *part.shape[1:]), part.dtype)
+            computed = self._call(np.concatenate([part, blank]))
+            parts.append([np.asarray(values)[: len(part)] for values in computed])
+        return [np.concatenate(values) for values in zip(*parts, strict=True)]
+
+    def _sized(self, rows: int) -> tuple[Callable[[np.ndarray], Any], int]:
+        """The compiled function for at least `rows` rows, and how many it takes."""
+        import keras
+
+        dtype = self._network.precision
+
+        def product(left: np.ndarray, right: np.ndarray) -> Any:
+            values = keras.ops.matmul(keras.ops.cast(left, dtype), keras.ops.cast(right, dtype))
+            return keras.ops.convert_to_numpy(keras.ops.cast(values, "float32"))
+
+        steady = steady_rows(self._model, rows, product)
+        if steady is None:
+            self._note(
+                f"The matrix products of this machine treat some of {rows} rows differently: the last bits of dense "
+                "layers may depend on an image's neighbours, and merged shards may differ in them from a whole run."
+            )
+        return self._compiled(steady or rows), steady or rows
 
     def _compiled(self, rows: int) -> Callable[[np.ndarray], Any]:
         import keras
@@ -82,23 +102,35 @@ class Extractor:
 
         network, model = self._network, self._model
 
-        def forward(pixels: Any) -> Any:
+        def prepared(pixels: Any) -> Any:
             images = keras.ops.cast(pixels, "float32")
-            if network.preprocess != "none":
-                images = preprocess_input(images, mode=network.preprocess, data_format="channels_last")
-            return keras.tree.flatten(model(images, training=False))
+            if network.preprocess == "none":
+                return images
+            return preprocess_input(images, mode=network.preprocess, data_format="channels_last")
+
+        def forward(pixels: Any) -> Any:
+            return keras.tree.flatten(model(prepared(pixels), training=False))
 
         backend = keras.backend.backend()
         if backend == "tensorflow":
             import tensorflow as tf
 
+            # On recent GPUs "float32" would otherwise mean products of 10-bit mantissas.
+            tf.config.experimental.enable_tensor_float_32_execution(False)
             signature = [tf.TensorSpec((rows, network.height, network.width, 3), tf.uint8)]
             function = tf.function(forward, input_signature=signature, autograph=False, jit_compile=self._xla)
             return lambda pixels: function(tf.constant(pixels))
         if backend == "jax":
             import jax
 
-            return jax.jit(forward)
+            def stateless(trained: list[Any], other: list[Any], pixels: Any) -> Any:
+                outputs, _ = model.stateless_call(trained, other, prepared(pixels), training=False)
+                return keras.tree.flatten(outputs)
+
+            # The weights are arguments because JAX would compile them into the program as constants.
+            trained, other = model.trainable_variables, model.non_trainable_variables
+            values = ([variable.value for variable in variables] for variables in (trained, other))
+            return partial(jax.jit(stateless), *values)
         return _torch_function(forward)
 
 
@@ -114,8 +146,11 @@ def _torch_function(forward: Callable[[Any], Any]) -> Callable[[np.ndarray], Any
 
 
 def _out_of_memory(error: Exception) -> bool:
-    text = f"{type(error).__name__} {error}"
-    return isinstance(error, MemoryError) or "ResourceExhausted" in text or "RESOURCE_EXHAUSTED" in text
+    """Whether it is one: NumPy's, TensorFlow's, JAX's or PyTorch's."""
+    if isinstance(error, MemoryError):
+        return True
+    names = ("ResourceExhausted", "RESOURCE_EXHAUSTED", "OutOfMemoryError")
+    return any(name in f"{type(error).__name__} {error}" for name in names)
 
 
 def device_name() -> str:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from fne_cli.errors import BadInput
 from fne_cli.networks.taps import Tap
 
+_VECTOR = 16  # floats in the widest vector register of today's processors
+
 
 @dataclass(frozen=True)
 class Pooling:
@@ -45,16 +47,25 @@ class Pooling:
         if len(tensor.shape) == 2 or self.kind == "none":
             return tensor
         axes = tuple(range(1, len(tensor.shape) - 1))
-        reduce = ops.mean if self.kind == "avg" else ops.max
+        channels = tensor.shape[-1]
+        # Whole vectors of channels: else the sums of an image depend, in the last bit, on its place in the batch.
+        spare = -channels % _VECTOR
+        if spare:
+            tensor = ops.pad(tensor, [[0, 0]] * (len(tensor.shape) - 1) + [[0, spare]])
+
+        def reduced(cell: Any) -> Any:
+            values = ops.mean(cell, axis=axes) if self.kind == "avg" else ops.max(cell, axis=axes)
+            return values[:, :channels] if spare else values
+
         if self.grid == 1:
-            return reduce(tensor, axis=axes)
+            return reduced(tensor)
         cells = [tensor]
         for axis in axes:  # the cells of a grid cover the map: cell i of g is floor(i n / g) ... ceil((i + 1) n / g)
             size = tensor.shape[axis]
             spans = [(i * size // self.grid, math.ceil((i + 1) * size / self.grid)) for i in range(self.grid)]
             before = (slice(None),) * axis
             cells = [cell[(*before, slice(*span))] for cell in cells for span in spans]
-        return ops.concatenate([reduce(cell, axis=axes) for cell in cells], axis=-1)
+        return ops.concatenate([reduced(cell) for cell in cells], axis=-1)
 
 
 def pooling_of(taps: Sequence[Tap], rules: Sequence[str]) -> list[Pooling]:

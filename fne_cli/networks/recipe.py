@@ -9,7 +9,8 @@ from typing import Any, Literal
 from fne_cli.networks import pooling, taps
 from fne_cli.networks.catalog import Preprocess
 from fne_cli.networks.extractor import Extractor
-from fne_cli.networks.weights import Network, Precision, open_network
+from fne_cli.networks.graph import Precision
+from fne_cli.networks.weights import Network, open_network
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import BadInput
+from fne_cli.networks import graph
 
 if TYPE_CHECKING:
     import keras
 
-_PROBABILITIES = ("softmax", "sigmoid", "log_softmax")
+_PROBABILITIES = ("softmax", "sigmoid", "logsoftmax")
 
 
 @dataclass(frozen=True)
@@ -33,97 +34,108 @@ class Tap:
 
 
 def find_taps(model: keras.Model) -> list[Tap]:
-    """All taps of a model in the order of its layers, the classifier marked. Raises BadInput for a nested model."""
-    from keras import layers
+    """All taps of a flat model (graph.flat) in the order of its layers, the classifier marked.
 
-    nested = [layer.name for layer in model.layers if hasattr(layer, "layers")]
-    if nested:
-        raise BadInput(
-            f"{model.name} should be one flat network. Found: a network inside it, {nested[0]}.\n"
-            f"Save that one by itself: model.get_layer({nested[0]!r}).save('inner.keras')"
-        )
-    weighted: tuple[Any, ...] = (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D)
-    weighted += (layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Conv2DTranspose)
-    users = _users(model)
-    classifier = _classifier(model, weighted)
+    Raises BadInput for a layer that is applied twice, one with its channels first, and a network without any.
+    """
+    weighted = _weighted()
+    users, calls = defaultdict(list), defaultdict(list)
+    for call in graph.calls(model):
+        calls[id(call.operation)].append(call)
+        for tensor in call.input_tensors:
+            users[id(tensor)].append(call)
+    classifiers = {id(_classifier(output, weighted)) for output in model.outputs}
     taps = []
     for layer in model.layers:
         if isinstance(layer, weighted):
-            last = _after_activation(layer, users)
-            tap = Tap(layer.name, type(layer).__name__, last.name, last.output, layer is classifier)
-            if None in tap.tensor.shape[1:]:
-                raise BadInput(f"{model.name}: the output of {layer.name} has no fixed size. Give --image-size.")
-            taps.append(tap)
+            if len(calls[id(layer)]) != 1:
+                raise BadInput(
+                    f"{model.name} should apply each layer with weights once. "
+                    f"Found: {layer.name}, applied {len(calls[id(layer)])} times."
+                )
+            if getattr(layer, "data_format", None) == "channels_first":
+                raise BadInput(
+                    f"{model.name} should have its channels last. Found: {layer.name}, data_format='channels_first'."
+                )
+            last = _after_activation(calls[id(layer)][0], users, weighted)
+            tensor = last.output_tensors[0]
+            taps.append(Tap(layer.name, type(layer).__name__, last.operation.name, tensor, id(layer) in classifiers))
+    if not taps:
+        raise BadInput(f"{model.name} should have convolutional or dense layers. Found none.")
     return taps
 
 
-def _users(model: keras.Model) -> dict[int, list[Any]]:
-    """The operations that take each tensor as input, by the tensor's identity."""
-    import keras
-
-    users: dict[int, list[Any]] = defaultdict(list)
-    for operation in model.operations:
-        if isinstance(operation, keras.layers.InputLayer):
-            continue
-        for tensor in keras.tree.flatten(operation.input):
-            users[id(tensor)].append(operation)
-    return users
-
-
-def _after_activation(layer: Any, users: dict[int, list[Any]]) -> Any:
-    """The layer whose output is `layer`'s activation: itself, or what normalises and activates it and nothing else."""
+def _weighted() -> tuple[Any, ...]:
     from keras import layers
 
-    activations = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax)
-    while _activation_name(layer) == "linear":
-        following = users[id(layer.output)]
-        if len(following) != 1:
+    convolutions = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+    return (layers.Dense, *convolutions, layers.Conv2DTranspose)
+
+
+def _activation(operation: Any) -> str:
+    """The activation that an operation applies, as its last or only work; "linear" for none.
+
+    A layer has it as an attribute (Conv2D, Activation) or in its class's name (ReLU), a keras.ops function in the
+    latter (Relu); Keras writes the same names with and without underscores.
+    """
+    import keras
+
+    function = getattr(operation, "activation", None)
+    fused = getattr(function, "__name__", type(function).__name__)
+    name = (type(operation).__name__ if function is None else fused).lower().replace("_", "")
+    known = {known.replace("_", "") for known in dir(keras.activations)} | {"prelu"}
+    return name if function is not None or name in known else "linear"
+
+
+def _after_activation(call: Any, users: dict[int, list[Any]], weighted: tuple[Any, ...]) -> Any:
+    """The call whose output is the activation: the given one, or what normalises and activates it and nothing else."""
+    from keras import layers
+
+    while _activation(call.operation) == "linear":
+        following = users[id(call.output_tensors[0])]
+        if len(following) != 1 or isinstance(following[0].operation, weighted):
             break
-        if isinstance(following[0], activations):
-            return following[0]
-        if not isinstance(following[0], layers.BatchNormalization):
+        operation = following[0].operation
+        if _activation(operation) == "linear" and not isinstance(
+            operation, layers.BatchNormalization | layers.Activation
+        ):
             break
-        layer = following[0]
-    return layer
+        call = following[0]
+    return call
 
 
-def _activation_name(layer: Any) -> str:
-    return getattr(getattr(layer, "activation", None), "__name__", "linear")
-
-
-def _classifier(model: keras.Model, weighted: tuple[type, ...]) -> Any:
-    """The layer that yields the class scores, or None: a network without top ends in features.
+def _classifier(output: Any, weighted: tuple[Any, ...]) -> Any:
+    """The layer that yields the class scores in `output`, or None: a network without top ends in features.
 
     Going back from the output, the first weighted layer is the classifier if its scores become probabilities, or if it
     is a dense layer without any activation (logits). A branch on the way back means that there is none.
     """
     import keras
 
-    if len(model.outputs) != 1:
-        return None
-    operation = model.outputs[0]._keras_history.operation
     probabilities = activated = False
-    while not isinstance(operation, keras.layers.InputLayer):
-        if isinstance(operation, keras.layers.Softmax) or _activation_name(operation) in _PROBABILITIES:
-            probabilities = True
-        if isinstance(operation, weighted):
-            logits = isinstance(operation, keras.layers.Dense) and _activation_name(operation) == "linear"
-            return operation if probabilities or (logits and not activated) else None
-        activated = activated or _activation_name(operation) != "linear" or "relu" in type(operation).__name__.lower()
-        inputs = keras.tree.flatten(operation.input)
-        if len(inputs) != 1:
+    call = graph.call_of(output)
+    while True:
+        activation = _activation(call.operation)
+        probabilities = probabilities or activation in _PROBABILITIES
+        if isinstance(call.operation, weighted):
+            logits = isinstance(call.operation, keras.layers.Dense) and activation == "linear" and not activated
+            return call.operation if probabilities or logits else None
+        activated = activated or activation != "linear"
+        if len(call.input_tensors) != 1:  # a branch, or none for the input itself
             return None
-        operation = inputs[0]._keras_history.operation
-    return None
+        call = graph.call_of(call.input_tensors[0])
 
 
 def select(taps: Sequence[Tap], patterns: Sequence[str]) -> list[Tap]:
     """The taps that a name or glob matches, in network order; without patterns all but the classifier.
 
-    Raises BadInput for a pattern that matches nothing.
+    Raises BadInput for a pattern that matches nothing, and if there is only a classifier.
     """
     if not patterns:
-        return [tap for tap in taps if not tap.is_classifier]
+        hidden = [tap for tap in taps if not tap.is_classifier]
+        if not hidden:
+            raise BadInput(f"There should be a layer before the classifier. Found none: try --layers {taps[0].layer}.")
+        return hidden
     for pattern in patterns:
         if not any(fnmatchcase(tap.layer, pattern) for tap in taps):
             names = ", ".join(tap.layer for tap in taps)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
+import sys
+import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.networks import mini
+from fne_cli.networks import graph, mini
 from fne_cli.networks.backend import load_keras
 from fne_cli.networks.catalog import CATALOG, PREPROCESS, Preprocess, known_name
+from fne_cli.networks.graph import Precision
 
 if TYPE_CHECKING:
     import keras
-
-Precision = Literal["float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -68,34 +70,22 @@ def open_network(
         network = _mini(weights, seed, preprocess, image_size)
     else:
         network = _from_catalog(name, weights, seed, preprocess, image_size)
-    return network if precision == "float32" else _in_precision(network, precision)
-
-
-def _in_precision(network: Network, precision: Precision) -> Network:
-    """The same network computing in 16 bits; its weights stay float32 and are cast on the way in."""
-    import keras
-
-    def cast(layer: Any) -> Any:
-        config = layer.get_config()
-        if not isinstance(layer, keras.layers.InputLayer):
-            config["dtype"] = f"mixed_{precision}"
-        return type(layer).from_config(config)
-
-    model = keras.models.clone_model(network.model, clone_function=cast)
-    model.set_weights(network.model.get_weights())
-    return replace(network, model=model, precision=precision)
+    model_of_size = graph.flat(network.model, network.height, network.width, precision)
+    return replace(network, model=model_of_size, precision=precision)
 
 
 def _from_catalog(
     name: str, weights: str | None, seed: int, preprocess: Preprocess | None, image_size: tuple[int, int] | None
 ) -> Network:
     known = CATALOG[name]
-    height, width = image_size or (known.image_size, known.image_size)
-    build = _constructor(known.constructor, (height, width), image_size is not None)
+    own = (known.image_size, known.image_size)
+    height, width = size = image_size or own
+    build = _constructor(known.constructor, size)
+    with_top = size == own  # the dense layers of a trained network fit its own size only
     if weights == "random":
-        network = _seeded(build, seed)
+        network = _seeded(lambda: build(include_top=with_top), seed)
     elif weights in (None, "imagenet"):
-        network = _with_imagenet(name, build)
+        network = _with_imagenet(name, lambda: build(include_top=with_top, weights="imagenet"))
         weights = "imagenet"
     else:
         network = _with_file(name, build, weights)
@@ -108,77 +98,81 @@ def _weights_name(weights: str, seed: int) -> str:
     return weights if weights in ("imagenet", "cifar10") else "file"
 
 
-def _constructor(name: str, size: tuple[int, int], resized: bool) -> Callable[..., Any]:
-    def build(include_top: bool = True, weights: str | None = None) -> Any:
+def _constructor(name: str, size: tuple[int, int]) -> Callable[..., Any]:
+    def build(include_top: bool, weights: str | None = None) -> Any:
         import keras
 
-        if include_top and resized:
-            return getattr(keras.applications, name)(weights=weights, include_top=True, input_shape=(*size, 3))
-        shape = {} if include_top else {"input_shape": (*size, 3)}
-        return getattr(keras.applications, name)(weights=weights, include_top=include_top, **shape)
+        try:
+            return getattr(keras.applications, name)(weights=weights, include_top=include_top, input_shape=(*size, 3))
+        except ValueError as error:  # too small an image, or a download that is not what it should be
+            raise BadInput(f"{name} cannot be built for images of {_by(size)}: {_brief(error)}") from error
 
     return build
 
 
-def _seeded(build: Callable[..., Any], seed: int) -> Any:
+def _seeded(build: Callable[[], Any], seed: int) -> Any:
     import keras
 
     keras.utils.set_random_seed(seed)
-    return build(weights=None)
+    return build()
 
 
-def _with_imagenet(name: str, build: Callable[..., Any]) -> Any:
+def _with_imagenet(name: str, build: Callable[[], Any]) -> Any:
     try:
-        return build(weights="imagenet")
-    except ValueError as error:  # an image size that the classifier cannot take
-        raise BadInput(f"{name} with its ImageNet weights cannot be built: {_first_line(error)}") from error
-    except Exception as error:
-        address = re.search(r"https?://\S+?(?=[\s:,]|$)", str(error))
-        url = address[0] if address else "the file that https://keras.io/api/applications names"
-        file = url.rsplit("/", 1)[-1]
-        cache = os.path.join(os.environ.get("KERAS_HOME", os.path.expanduser("~/.keras")), "models")
+        with contextlib.redirect_stdout(sys.stderr):  # Keras announces downloads on standard output
+            return build()
+    except BadInput:
+        raise
+    except Exception as error:  # Keras raises Exception itself, and whatever urllib does
+        cache = os.path.join(os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras")), "models")
+        address = re.search(r"https?://\S+\.h5", str(error))
+        url = address[0] if address else "them (https://keras.io/api/applications)"
+        file = url.rsplit("/", 1)[-1] if address else "FILE.h5"
         raise BadInput(
-            f"The ImageNet weights of {name} should be in Keras's cache or on the network.\nFound: {_first_line(error)}\n"
+            f"The ImageNet weights of {name} should be in Keras's cache or on the network.\nFound: {_brief(error)}\n"
             f"Fetch {url}\non a machine with network access, then put it at {os.path.join(cache, file)}\n"
             f"or pass it: --weights {file}"
         ) from error
 
 
-def _with_file(name: str, build: Callable[..., Any], path: str) -> Any:
+def _with_file(name: str, build: Callable[..., Any], path: str, tops: Sequence[bool] = (True, False)) -> Any:
     """The network with the weights of an .h5 file, with its classifier if the file has one."""
     if not os.path.isfile(path):
         raise BadInput(f"--weights should be imagenet, random or an .h5 file. Found: no file {path}.")
     if not path.endswith((".h5", ".hdf5")):
         raise BadInput(f"--weights {path} should end in .h5 (Keras's weights, .h5 or .weights.h5).")
-    with open(path, "rb") as file:
-        if file.read(8) != b"\x89HDF\r\n\x1a\n":
-            raise BadInput(
-                f"--weights {path} should be an HDF5 file. Found: something else, or an incomplete download."
-            )
+    try:
+        with open(path, "rb") as file:
+            signature = file.read(8)
+    except OSError as error:
+        raise BadInput(f"--weights {path} should be readable. Found: {error.strerror}.") from error
+    if signature != b"\x89HDF\r\n\x1a\n":
+        raise BadInput(f"--weights {path} should be an HDF5 file. Found: something else, or an incomplete download.")
     reasons = []
-    for include_top in (True, False):
+    for include_top in tops:
         network = build(include_top=include_top)
         try:
-            network.load_weights(path)
+            with warnings.catch_warnings(action="ignore"):  # about the attempt that fails, and older versions of Keras
+                network.load_weights(path)
             return network
         except Exception as error:  # Keras raises ValueError, KeyError, OSError, ... for files of another network
-            reasons.append(f"{'with' if include_top else 'without'} top: {_first_line(error)}")
+            reasons.append(f"{'with' if include_top else 'without'} top: {_brief(error)}")
     raise BadInput(f"--weights {path} should hold the weights of {name}. Found:\n" + "\n".join(reasons))
 
 
 def _mini(weights: str | None, seed: int, preprocess: Preprocess | None, image_size: tuple[int, int] | None) -> Network:
     side = mini.IMAGE_SIZE
     if image_size not in (None, (side, side)):
-        raise BadInput(f"--image-size of mini should be {side}. Found: {image_size}.")
+        raise BadInput(f"--image-size of mini should be {side}. Found: {_by(image_size)}.")
     if weights == "random":
-        network = _seeded(lambda weights: mini.build(), seed)
+        network = _seeded(mini.build, seed)
     elif weights in (None, "cifar10"):
         network, weights = mini.build(), "cifar10"
         mini.load_weights(network)
     elif weights == "imagenet":
         raise BadInput("mini was trained on CIFAR-10; there are no ImageNet weights of it. Leave --weights out.")
     else:
-        network = _with_file("mini", lambda include_top: mini.build(), weights)
+        network = _with_file("mini", lambda include_top: mini.build(), weights, tops=(True,))
     return Network("mini", network, preprocess or "tf", side, side, _weights_name(weights, seed))
 
 
@@ -199,24 +193,29 @@ def _from_file(
             "caffe: BGR minus the ImageNet means; tf: -1 ... 1; torch: ImageNet mean and deviation; none: 0 ... 255."
         )
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with warnings.catch_warnings(action="ignore"):
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # unsafe or unknown layers, broken archives: Keras has no common class for these
-        raise BadInput(f"{path} cannot be loaded as a Keras model in safe mode: {_first_line(error)}") from error
-    shape = getattr(model, "input_shape", None)
-    if not (isinstance(shape, tuple) and len(shape) == 4 and shape[3] == 3):
-        raise BadInput(f"{path} should take one RGB image, (batch, height, width, 3). Found: {shape}.")
-    fixed = (shape[1], shape[2])
-    if None in fixed:
-        if image_size is None:
-            raise BadInput(f"{path} takes images of any size. Give --image-size.")
-    elif image_size not in (None, fixed):
-        raise BadInput(f"{path} takes images of {fixed[0]} x {fixed[1]}. Found: --image-size {image_size}.")
-    height, width = image_size or (int(shape[1]), int(shape[2]))
-    if None in fixed:  # the same layers over an input of known size, so that every map has one
-        sized = keras.Input((height, width, 3))
-        model = keras.models.clone_model(model, input_tensors=sized, clone_function=lambda layer: layer)
+        raise BadInput(
+            f"{path} cannot be loaded as a Keras model in safe mode: {_brief(error)}\n"
+            "It should be made of Keras's own layers, without Lambda layers or others of its own."
+        ) from error
+    inputs = getattr(model, "inputs", None) or []
+    shapes = [tuple(tensor.shape) for tensor in inputs]
+    if not (isinstance(model, keras.Model) and len(shapes) == 1 and len(shapes[0]) == 4 and shapes[0][3] == 3):
+        raise BadInput(f"{path} should take one RGB image, (batch, height, width, 3). Found: {shapes or model}.")
+    fixed = shapes[0][1:3]
+    if image_size is None and None in fixed:
+        raise BadInput(f"{path} takes images of any size. Give --image-size.")
+    height, width = size = image_size or fixed
+    if any(side not in (None, asked) for side, asked in zip(fixed, size, strict=True)):
+        raise BadInput(f"{path} takes images of {_by(fixed)}. Found: --image-size {_by(size)}.")
     return Network(model.name, model, preprocess, height, width, "file")
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fne_cli.errors import WrongFile
+from fne_cli.errors import DamagedFile, WrongFile
 from fne_cli.numerics import ternary
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.existing import up_to_date
@@ -47,6 +47,7 @@ def discretize(
     with open_file(activations, "activations") as source, open_file(moments, "moments") as statistics:
         _check_same_network(source, statistics)
         table = statistics.moments()
+        _check_features(source, statistics, table)
         settings = {
             "thresholds": [low, high],
             "moments_rows": statistics.settings["rows"],
@@ -103,6 +104,15 @@ def _check_same_network(source: Reader, statistics: Reader) -> None:
             )
             + f"\nRun fne normalize {source.path} first."
         )
+
+
+def _check_features(source: Reader, statistics: Reader, table: dict[str, dict[str, np.ndarray]]) -> None:
+    for name, layer in source.layers.items():
+        count = len(table[name]["mean"]) if name in table else 0
+        if count != layer.features:
+            raise DamagedFile(
+                f"{statistics.path} should have the moments of {layer.features} features of layer {name}. Found: {count}."
+            )
 
 
 def _without_shard(settings: dict[str, object]) -> dict[str, object]:

@@ -12,14 +12,15 @@ import numpy as np
 
 from fne_cli.errors import DifferentOutput, Stopped, TooManyBad
 from fne_cli.images import contents, pipeline, source
-from fne_cli.images.bad import Allowed, bad_summary
-from fne_cli.images.decode import MAX_PIXELS, Geometry, Status
+from fne_cli.images.bad import Allowed, Status, bad_summary
+from fne_cli.images.geometry import MAX_PIXELS, Geometry
 from fne_cli.images.listing import Listing
 from fne_cli.networks.extractor import device_name
 from fne_cli.networks.recipe import Prepared, Recipe
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.background import Background
 from fne_cli.store.estimate import Estimate, check_fits, estimate
+from fne_cli.store.existing import file_head
 from fne_cli.store.output import Output, read_record, record_path, write_json
 from fne_cli.store.reader import open_file
 from fne_cli.store.record import file_state, new_run, plain
@@ -74,7 +75,10 @@ def extract(
         part = {"number": shard[0], "of": shard[1], "images": len(listing), "listing": contents.listing_digest(listing)}
         listing = listing.shard(shard[0] - 1, shard[1])
     inputs = _inputs(recipe, listing, part)
-    output = Output(activations)
+    output = Output(activations, keep=True)
+    output.check_place()
+    if activations.exists() and not overwrite:
+        file_head(activations, "activations")  # whatever else stands there is not ours to replace
     if not (overwrite or retry_bad or recheck or dry_run):
         done = _already_done(output, inputs, allowed)
         if done is not None:
@@ -90,17 +94,18 @@ def extract(
         known = None if recheck else read_record(activations).get("inputs", {}).get("state")
         with open_file(activations, "activations") as file:
             check_same(activations, settings, file.settings, table, file.images)
-            _check_contents(activations, listing, file.images.sha256, known, progress)
-            bad = _bad(file.images)
+            bad, digest = _bad(file.images), file.fingerprint
+            repeated = set(np.flatnonzero(~file.images.good).tolist())
+            _check_contents(activations, listing, file.images.sha256, known, repeated, retry_bad, progress)
         if not (retry_bad and bad):
-            write_json(record_path(activations), read_record(activations) | {"inputs": inputs})
+            known_now = {"fingerprint": digest, "inputs": inputs}
+            write_json(record_path(activations), read_record(activations) | known_now)
             return Extraction(activations, len(listing), bad, up_to_date=True)
     check_fits(activations, wanted)
     if dry_run:
         return Extraction(activations, len(listing), [], estimate=wanted)
 
     with output:
-        output.keep = True
         if activations.exists() and not overwrite:
             complete = {"images": len(table), "committed": len(table), "inputs": inputs}
             output.begin_with(activations, complete | {"runs": read_record(activations).get("runs", [])})
@@ -109,10 +114,13 @@ def extract(
             progress.note(f"{activations}: {len(table):,} images, {wanted}")
             if growing.committed:
                 progress.note(f"going on after {growing.committed:,} of {len(table):,} images")
-                _check_contents(output.partial, listing, growing.sha256(), growing.inputs["state"], progress)
+                known, repeated = growing.inputs["state"], set(growing.bad_images())
+                _check_contents(output.partial, listing, growing.sha256(), known, repeated, retry_bad, progress)
             run = new_run(versions, device_name())
             growing.begin_run(run)
-            _Work(prepared, listing, layers, max_pixels, workers, growing, run, progress).finish(retry_bad)
+            with progress.deferred() as asked:
+                work = _Work(prepared, listing, layers, max_pixels, workers, growing, run, progress, asked)
+                work.finish(retry_bad)
             growing.finish(inputs)
         return _accept(output, allowed, wanted, run["seconds"])
 
@@ -130,12 +138,13 @@ def _inputs(recipe: Recipe, listing: Listing, part: dict[str, Any] | None) -> di
 
 def _already_done(output: Output, inputs: dict[str, Any], allowed: Allowed) -> Extraction | None:
     """The two ways to be done without the network, and so without TensorFlow: up to date, or only to be accepted."""
-    if output.path.exists() and read_record(output.path).get("inputs") == inputs:
+    record = read_record(output.path)
+    if output.path.exists() and record.get("inputs") == inputs:
         with open_file(output.path, "activations") as file:
-            return Extraction(output.path, len(file.images), _bad(file.images), up_to_date=True)
+            if file.fingerprint == record.get("fingerprint"):
+                return Extraction(output.path, len(file.images), _bad(file.images), up_to_date=True)
     if not output.path.exists() and output.resumable:
         with output:
-            output.keep = True
             if output.resumable and output.read_journal().get("complete") == inputs:
                 return _accept(output, allowed)
     return None
@@ -154,6 +163,7 @@ class _Work:
         growing: Growing,
         run: dict[str, Any],
         progress: Progress,
+        asked: Callable[[], int | None],
     ) -> None:
         recipe, network = prepared.recipe, prepared.network
         self.geometry = Geometry(
@@ -162,7 +172,7 @@ class _Work:
         self.per_batch = recipe.images_per_batch
         self.call = prepared.extractor(progress.note)
         self.listing, self.layers, self.workers = listing, layers, workers
-        self.growing, self.run, self.progress = growing, run, progress
+        self.growing, self.run, self.progress, self.asked = growing, run, progress, asked
 
     def finish(self, retry_bad: bool) -> None:
         """Compute what is missing, and then (or if an earlier run had begun to) the bad images again."""
@@ -179,14 +189,13 @@ class _Work:
         batches = pipeline.image_batches(self.listing, self.geometry, self.per_batch, numbers, self.workers)
         with (
             self.progress.track(total, "images", done=total - len(numbers)) as advance,
-            self.progress.deferred() as asked,
             Background() as background,
         ):
             for batch in batches:
                 background.put(partial(write, batch, self.call(batch.pixels)))
                 self.run["images"] += len(batch.numbers)
                 advance(len(batch.numbers))
-                if (code := asked()) is not None:
+                if (code := self.asked()) is not None:
                     background.drain()
                     self._stop(code)
             background.drain()
@@ -220,7 +229,8 @@ class _Work:
             for place in np.flatnonzero(beyond & (status == Status.GOOD)):
                 status[place] = Status.NOT_FINITE
                 message[place] = f"layer {layer.name} has values that are not finite in {layer.dtype}"
-            rows[layer.name] = exact.astype(layer.dtype)
+            with np.errstate(over="ignore"):  # what is beyond has just been marked bad
+                rows[layer.name] = exact.astype(layer.dtype)
         bad = np.repeat(status != Status.GOOD, crops)
         for values in rows.values():
             values[bad] = np.nan
@@ -246,39 +256,45 @@ def _bad(images: Images) -> list[tuple[str, str]]:
 
 
 def _check_contents(
-    path: Path, listing: Listing, sha256: Sequence[str], known_state: str | None, progress: Progress
+    path: Path,
+    listing: Listing,
+    sha256: Sequence[str],
+    known_state: str | None,
+    bad: set[int],
+    retry_bad: bool,
+    progress: Progress,
 ) -> None:
-    """Raises DifferentOutput if an image that `path` already has is no longer the same."""
+    """Raises DifferentOutput if an image that `path` has is no longer the same; a bad one may be, to retry it."""
     if known_state == contents.state_digest(listing):
         return
     progress.note(f"reading {len(sha256):,} images to see whether they are the same")
     with progress.track(len(sha256), "images") as advance:
-        changed = contents.changed_image(listing, sha256, advance)
+        changed = contents.changed_image(listing, sha256, advance, bad if retry_bad else ())
     if changed is not None:
+        remedy = "Give --retry-bad to read the bad images again" if changed in bad else "Put the old image back"
         raise DifferentOutput(
-            f"{path} was made from other images: {changed} has changed since.\n"
-            "Put the old image back, write to another output, or give --overwrite to make it again."
+            f"{path} was made from other images: {listing.ids[changed]} has changed since.\n"
+            f"{remedy}, write to another output, or give --overwrite to make it again."
         )
 
 
 def _accept(output: Output, allowed: Allowed, wanted: Estimate | None = None, seconds: float = 0.0) -> Extraction:
     """Give the complete OUTPUT.partial its final name if no more images are bad than are allowed."""
     with open_file(output.partial, "activations") as file:
-        images, fingerprint = file.images, file.fingerprint
-    bad = _bad(images)
-    if len(bad) > allowed.limit(len(images)):
+        count, bad, fingerprint = len(file.images), _bad(file.images), file.fingerprint
+    if len(bad) > allowed.limit(count):
         raise TooManyBad(
-            f"{bad_summary(bad, len(images))}\n{output.path} is complete but has more bad images than --max-bad "
+            f"{bad_summary(bad, count)}\n{output.path} is complete but has more bad images than --max-bad "
             f"{allowed.text} allows; it waits as {output.partial.name}.\n"
             f"Accept it: the same command with --max-bad {len(bad)}. Or mend the images and add --retry-bad."
         )
     journal = output.read_journal()
     record = {
         "fingerprint": fingerprint,
-        "images": len(images),
+        "images": count,
         "bad_images": len(bad),
         "inputs": journal["complete"],
         "runs": journal["runs"],
     }
     output.accept(record)
-    return Extraction(output.path, len(images), bad, estimate=wanted, seconds=seconds)
+    return Extraction(output.path, count, bad, estimate=wanted, seconds=seconds)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import BadInput, DifferentOutput, WrongFile
+from fne_cli.errors import DifferentOutput, WrongFile
 from fne_cli.progress import SILENT, Progress
+from fne_cli.store.existing import check_place, file_head
 from fne_cli.store.output import Output
 from fne_cli.store.reader import Reader, open_file
 from fne_cli.store.schema import Images, Layer, differences, fingerprint
@@ -74,7 +76,6 @@ def merge(
             ) as writer,
             progress.track(len(images) * crops * len(specs), "rows") as advance,
         ):
-            writer.reserve()
             writer.seek(0, 0)
             writer.append_images(images.status, images.message, images.sha256)
             for spec in specs:
@@ -112,7 +113,7 @@ def _in_order(readers: Sequence[Reader]) -> list[Reader]:
                 + "\nExtract that shard again with the settings of the others."
             )
     count = first.settings["shard"]["of"]
-    absent = [number for number in range(1, count + 1) if number not in by_number]
+    absent = list(islice((number for number in range(1, count + 1) if number not in by_number), 6))
     if absent:
         names = ", ".join(f"{number}/{count}" for number in absent[:5])
         raise WrongFile(f"There should be {count} shards. Missing: {names}{' ...' if len(absent) > 5 else ''}.")
@@ -121,15 +122,25 @@ def _in_order(readers: Sequence[Reader]) -> list[Reader]:
 
 def _comparable(reader: Reader) -> dict[str, Any]:
     shard = {name: value for name, value in reader.settings["shard"].items() if name != "number"}
-    return {**reader.settings, "shard": shard, "classes": list(reader.images.classes), "software": reader.software}
+    rows = {name: [list(layer.shape[1:]), str(layer.dtype)] for name, layer in reader.layers.items()}
+    return {
+        **reader.settings,
+        "shard": shard,
+        "classes": list(reader.images.classes),
+        "label": list(reader.images.label.shape[1:]),
+        "rows": rows,
+        "software": reader.software,
+    }
 
 
 def _interleaved(readers: Sequence[Reader]) -> Images:
     """The image table of the whole: image i is image i // N of shard i % N."""
     tables = [reader.images for reader in readers]
     count, total = len(tables), sum(len(table) for table in tables)
-    if total != readers[0].settings["shard"]["images"]:
-        raise WrongFile(f"The shards should have {readers[0].settings['shard']['images']:,} images. Found: {total:,}.")
+    expected = readers[0].settings["shard"]["images"]
+    if total != expected or any(len(table) != len(range(n, total, count)) for n, table in enumerate(tables)):
+        lengths = ", ".join(str(len(table)) for table in tables[:9])
+        raise WrongFile(f"The shards should have {expected:,} images, spread evenly. Found: {total:,} ({lengths}).")
 
     def column(name: str) -> list[Any]:
         columns = [getattr(table, name) for table in tables]
@@ -162,14 +173,13 @@ def _rows(readers: Sequence[Reader], layer: str, images: int, crops: int, block:
 
 
 def _is_there(path: Path, settings: dict[str, Any], digest: str, overwrite: bool, shards: tuple[Path, ...]) -> bool:
-    if any(path.exists() and path.samefile(shard) for shard in shards):
-        raise BadInput(f"{path} is an input of this command and cannot be its output too.")
+    check_place(path, shards, overwrite)
     if not path.exists() or overwrite:
         return False
-    with open_file(path, "activations") as found:
-        if found.fingerprint == digest:
-            return True
-        apart = differences(settings, found.settings) or ["the images are other ones, or have changed"]
+    found = file_head(path, "activations")
+    if found["fingerprint"] == digest:
+        return True
+    apart = differences(settings, found["settings"]) or ["the images are other ones, or have changed"]
     raise DifferentOutput(
         f"{path} exists and is another extraction:\n  " + "\n  ".join(apart) + "\n--overwrite replaces it."
     )

@@ -1,8 +1,8 @@
 """Appending rows to one HDF5 dataset so that a killed process can neither lose nor damage what was committed.
 
-The dataset has its final size and every chunk its place in the file from the start (allocation time EARLY, fill time
-NEVER), so writing rows changes no metadata. A chunk is assembled in memory and written whole, checksum included:
-nothing is ever read back to be modified, so a torn chunk does no harm. docs/reliability.md has the measurements.
+The dataset has its final size and every chunk its place in the file from the start (allocation time EARLY), so writing
+rows changes no metadata. A chunk is assembled in memory and written whole, checksum included, and the rows before it
+stay what they were: so a torn chunk does no harm. docs/reliability.md has the measurements.
 """
 
 from __future__ import annotations
@@ -24,6 +24,14 @@ def rows_per_chunk(row_bytes: int, rows: int) -> int:
     return max(1, min(rows, CHUNK_BYTES // max(1, row_bytes)))
 
 
+def stored_bytes(row_bytes: int, rows: int, dimensions: int) -> int:
+    """An upper bound of what such a dataset takes in the file: whole chunks, their checksums, the index of chunks."""
+    chunks = -(-rows // rows_per_chunk(row_bytes, rows)) if rows and row_bytes else 0
+    node = 24 + 65 * (16 + 8 * dimensions) + 64 * 8  # of the version 1 B-tree: 64 chunks, at least half of them used
+    content = chunks * (rows_per_chunk(row_bytes, rows) * row_bytes + 4) if chunks else 0
+    return content + (chunks // 32 + 2) * node + 4096
+
+
 def create_column(
     group: h5py.Group, name: str, shape: tuple[int, ...], dtype: Any, chunk_rows: int | None = None
 ) -> h5py.Dataset:
@@ -37,7 +45,10 @@ def create_column(
         plist.set_fletcher32()
         plist.set_alloc_time(h5d.ALLOC_TIME_EARLY)
         plist.set_fill_time(h5d.FILL_TIME_NEVER)
-    h5d.create(group.id, name.encode(), h5t.py_create(kind, logical=True), h5s.create_simple(shape), plist)
+    link = h5p.create(h5p.LINK_CREATE)
+    if not name.isascii():
+        link.set_char_encoding(h5t.CSET_UTF8)
+    h5d.create(group.id, name.encode(), h5t.py_create(kind, logical=True), h5s.create_simple(shape), plist, link)
     return group[name]
 
 
@@ -67,10 +78,10 @@ class Appender:
         self._dataset = dataset
         self.rows = start
         self._total = dataset.shape[0]
-        self._chunk: int = dataset.chunks[0] if dataset.chunks else 1
+        self._chunk: int = dataset.chunks[0] if dataset.chunks else max(1, self._total)  # rows without a byte
         self._buffer = np.zeros((self._chunk, *dataset.shape[1:]), dataset.dtype)
         filled = start % self._chunk
-        if filled:
+        if filled and dataset.chunks:
             self._buffer[:filled] = read_raw(dataset, start - filled)[:filled]
 
     def append(self, rows: np.ndarray) -> None:
@@ -87,6 +98,12 @@ class Appender:
                 self._write(self.rows - self._chunk)
                 self._buffer[:] = np.zeros((), self._dataset.dtype)
 
+    def replace(self, numbers: np.ndarray, rows: np.ndarray) -> None:
+        """Give rows that were appended before, by ascending number, other values."""
+        in_memory = numbers >= self.rows - self.rows % self._chunk
+        replace_rows(self._dataset, numbers[~in_memory], rows[~in_memory])
+        self._buffer[numbers[in_memory] % self._chunk] = rows[in_memory]
+
     def flush(self) -> None:
         """Write the chunk that is not full yet, zeros behind its rows."""
         filled = self.rows % self._chunk
@@ -94,6 +111,8 @@ class Appender:
             self._write(self.rows - filled)
 
     def _write(self, row: int) -> None:
+        if self._dataset.chunks is None:
+            return
         if row + self._chunk <= min(self.rows, self._total):
             self._dataset[row : row + self._chunk] = self._buffer  # a whole chunk: HDF5 does not read it first
         else:
@@ -108,8 +127,11 @@ def read_raw(dataset: h5py.Dataset, row: int) -> np.ndarray:
 
 def read_rows(dataset: h5py.Dataset, count: int) -> np.ndarray:
     """The first `count` rows, by `read_raw`."""
-    chunks = [read_raw(dataset, start) for start in range(0, count, dataset.chunks[0])]
-    return np.concatenate(chunks)[:count] if chunks else np.zeros((0, *dataset.shape[1:]), dataset.dtype)
+    result = np.zeros((count, *dataset.shape[1:]), dataset.dtype)
+    for start in range(0, count, dataset.chunks[0]) if dataset.chunks else ():
+        rows = result[start : start + dataset.chunks[0]]
+        rows[:] = read_raw(dataset, start)[: len(rows)]
+    return result
 
 
 def write_raw(dataset: h5py.Dataset, row: int, chunk: np.ndarray) -> None:
@@ -118,16 +140,16 @@ def write_raw(dataset: h5py.Dataset, row: int, chunk: np.ndarray) -> None:
     dataset.id.write_direct_chunk(_offset(dataset, row), raw + checksum(raw))
 
 
-def replace_rows(dataset: h5py.Dataset, start: int, rows: np.ndarray) -> None:
-    """Overwrite rows in place, chunk by chunk, without trusting the old checksums."""
-    while len(rows):
-        inside = start % dataset.chunks[0]
-        chunk = read_raw(dataset, start - inside)
-        part = rows[: dataset.chunks[0] - inside]
-        chunk[inside : inside + len(part)] = part
-        write_raw(dataset, start - inside, chunk)
-        start += len(part)
-        rows = rows[len(part) :]
+def replace_rows(dataset: h5py.Dataset, numbers: np.ndarray, rows: np.ndarray) -> None:
+    """Overwrite the rows of the given numbers in place, chunk by chunk, without trusting the old checksums."""
+    if dataset.chunks is None:
+        return
+    chunk = dataset.chunks[0]
+    for first in (np.unique(numbers // chunk) * chunk).tolist():
+        inside = (numbers >= first) & (numbers < first + chunk)
+        content = read_raw(dataset, first)
+        content[numbers[inside] - first] = rows[inside]
+        write_raw(dataset, first, content)
 
 
 def _offset(dataset: h5py.Dataset, row: int) -> tuple[int, ...]:

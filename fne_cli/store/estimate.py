@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fne_cli.errors import DoesNotFit
-from fne_cli.store.chunks import rows_per_chunk
+from fne_cli.store.chunks import stored_bytes
 from fne_cli.store.schema import DIGEST_LENGTH, MESSAGE_BYTES, Images, Layer
+from fne_cli.store.text import text_bytes
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,12 @@ class Estimate:
 
 def estimate(output: Path, layers: Sequence[Layer], images: Images, rows: int) -> Estimate:
     """The estimate for a file at `output`. Blocks that an interrupted run has already written count as free."""
-    longest = max(len(path.encode()) for path in images.path)
-    size = len(images) * (longest + DIGEST_LENGTH + MESSAGE_BYTES + 16) + images.label.nbytes
-    for layer in layers:
-        chunk = rows_per_chunk(layer.row_bytes, rows)
-        size += -(-rows // chunk) * (chunk * layer.row_bytes + 4 + 64) + 4096
+    classes = len(images.classes) * text_bytes(images.classes)
+    table = (text_bytes(images.path), text_bytes(images.split), DIGEST_LENGTH, MESSAGE_BYTES, 1)
+    label_bytes = images.label.nbytes // max(1, len(images))
+    size = classes + sum(stored_bytes(width, len(images), 1) for width in table)
+    size += stored_bytes(label_bytes, len(images), images.label.ndim)
+    size += sum(stored_bytes(layer.row_bytes, rows, 1 + len(layer.row_shape)) for layer in layers)
     folder = output.absolute().parent
     free = shutil.disk_usage(folder).free if folder.is_dir() else 0
     partial = output.with_name(output.name + ".partial")

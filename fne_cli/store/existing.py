@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput, DifferentOutput, FneError
+from fne_cli.store.claims import parse_json
 from fne_cli.store.output import Output
 from fne_cli.store.reader import open_file
 from fne_cli.store.schema import differences, fingerprint
@@ -20,16 +20,10 @@ def up_to_date(
 
     `unlike` are the inputs: an output that is one of them is refused.
     """
-    if any(path.exists() and source.exists() and path.samefile(source) for source in unlike):
-        raise BadInput(f"{path} is an input of this command and cannot be its output too.")
-    if Output(path).resumable and not overwrite:
-        raise DifferentOutput(
-            f"{path}.partial should not exist. Found: the unfinished work of fne extract.\n"
-            "Finish that first, or write to another output; --overwrite discards it."
-        )
+    check_place(path, unlike, overwrite)
     if not path.exists() or overwrite:
         return False
-    found = _json_head(path) if kind == "results" else _file_head(path, kind)
+    found = _json_head(path) if kind == "results" else file_head(path, kind)
     if found.get("fingerprint") == fingerprint(kind, settings, sources):
         return True
     lines = differences(
@@ -43,11 +37,32 @@ def up_to_date(
     )
 
 
+def check_place(path: Path, unlike: Sequence[Path], overwrite: bool) -> None:
+    """Raises BadInput if the output is one of its inputs, DifferentOutput if fne extract has unfinished work there."""
+    output = Output(path)
+    for place in (output.path, output.partial):
+        if any(_same(place, source) for source in unlike):
+            raise BadInput(f"{place} is an input of this command. {path} cannot be its output.")
+    if output.resumable and not overwrite:
+        raise DifferentOutput(
+            f"{output.partial} should not exist. Found: the unfinished work of fne extract.\n"
+            "Finish that first, or write to another output; --overwrite discards it."
+        )
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
 def _named(sources: Any) -> dict[str, Any]:
-    return {str(number): source for number, source in enumerate(sources)}
+    return {str(number): source for number, source in enumerate(sources if isinstance(sources, list) else [sources])}
 
 
-def _file_head(path: Path, kind: str) -> dict[str, Any]:
+def file_head(path: Path, kind: str) -> dict[str, Any]:
+    """Fingerprint, settings and sources of an existing output. Raises DifferentOutput if it is no such file."""
     try:
         with open_file(path, kind) as file:
             return {"fingerprint": file.fingerprint, "settings": file.settings, "sources": file.sources}
@@ -57,7 +72,7 @@ def _file_head(path: Path, kind: str) -> dict[str, Any]:
 
 def _json_head(path: Path) -> dict[str, Any]:
     try:
-        head = json.loads(path.read_text(encoding="utf-8"))
+        head = parse_json(path.read_bytes())
         if isinstance(head, dict) and "fingerprint" in head:
             return head
     except (OSError, ValueError):

@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import json
 import os
+import re
 import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from fne_cli.errors import BadInput, Busy
+from fne_cli.errors import BadInput, Busy, DamagedFile, DoesNotFit, FneError
+from fne_cli.store.claims import parse_json
 
 
 class Output:
     """The right to write `path`. Use as a context manager; without `accept`, `path` stays as it was.
 
-    On an error OUTPUT.partial is deleted, unless `keep` is set: then a later run can go on with it.
-    Raises Busy if another process holds the right, BadInput if the place cannot be written.
+    What an earlier run left in OUTPUT.partial is discarded, and so is what this one leaves on an error; with `keep` it
+    stays if the journal, OUTPUT.partial.json, says how much of it counts. Raises Busy if another process holds the
+    right, BadInput if the place cannot be written, DoesNotFit if the disk is full.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keep: bool = False) -> None:
+        if not path.name:
+            raise BadInput(f"{path} should be a file to write. Found: a folder.")
         self.path = path
         self.partial = path.with_name(path.name + ".partial")
         self.journal = path.with_name(path.name + ".partial.json")
-        self.keep = False
+        self.keep = keep
         self._lock: int | None = None
 
     @property
     def resumable(self) -> bool:
         """Whether an earlier run left a partial file with its journal."""
-        return self.partial.exists() and self.partial.stat().st_size > 0 and self.journal.exists()
+        try:
+            return os.path.getsize(self.partial) > 0 and os.path.exists(self.journal)
+        except OSError:
+            return False
 
     def __enter__(self) -> Self:
-        parent = self.path.parent
-        if not parent.is_dir():
-            raise BadInput(f"{self.path} should be in an existing folder. Found: no folder {parent}. mkdir -p {parent}")
-        if self.path.is_dir():
-            raise BadInput(f"{self.path} should be a file to write. Found: a folder.")
+        self.check_place()
         while self._lock is None:
             try:
                 lock = os.open(self.partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -48,56 +55,125 @@ class Output:
             except BlockingIOError:
                 os.close(lock)
                 raise Busy(f"{self.path} is being written by another process. Wait for it, or stop it.") from None
+            except OSError as error:
+                os.close(lock)
+                raise BadInput(
+                    f"{self.path} should be on a file system with locks (flock). Found: {error.strerror}.\n"
+                    "Write to a local disk, or mount this one with locks."
+                ) from error
             # Between open and lock the other process may have renamed or removed the file we hold.
-            if self.partial.exists() and os.path.samestat(os.fstat(lock), os.stat(self.partial)):
+            if self._is_ours(lock):
                 self._lock = lock
             else:
                 os.close(lock)
+        if not self.keep:
+            try:
+                self.clear()
+            except OSError as error:
+                self.__exit__(type(error), error)
+                raise
         return self
+
+    def check_place(self) -> None:
+        """Raises BadInput if no file can stand there."""
+        parent = self.path.parent
+        if not os.path.isdir(parent):
+            raise BadInput(f"{self.path} should be in an existing folder. Found: no folder {parent}. mkdir -p {parent}")
+        if os.path.isdir(self.path):
+            raise BadInput(f"{self.path} should be a file to write. Found: a folder.")
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
+            raise BadInput(f"{self.path} should be a file to write. Found: a device or a pipe.")
+
+    def _is_ours(self, lock: int) -> bool:
+        """Whether OUTPUT.partial still is the file behind the lock."""
+        try:
+            return os.path.samestat(os.fstat(lock), os.stat(self.partial))
+        except OSError:
+            return False
 
     def write_json(self, document: Mapping[str, Any]) -> None:
         """Make OUTPUT.partial a JSON file."""
-        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-        self.partial.write_text(text + "\n", encoding="utf-8")
+        self.partial.write_bytes(_encoded(document, allow_nan=False))
 
     def note(self, state: Mapping[str, Any]) -> None:
-        """Replace the journal, OUTPUT.partial.json, atomically."""
+        """Replace the journal, OUTPUT.partial.json, atomically; it is on the disk when this returns."""
         write_json(self.journal, state)
 
     def read_journal(self) -> dict[str, Any]:
-        """The journal of the interrupted run."""
-        state: dict[str, Any] = json.loads(self.journal.read_text())
-        return state
+        """The journal of the interrupted run. Raises DamagedFile."""
+        try:
+            state = parse_json(self.journal.read_bytes())
+            whole = (
+                isinstance(state, dict)
+                and 0 <= state["committed"] <= state["images"]
+                and isinstance(state["inputs"], dict)
+                and isinstance(state["runs"], list)
+            )
+        except (OSError, ValueError, TypeError, KeyError):
+            whole = False
+        if not whole:
+            raise DamagedFile(
+                f"{self.journal} should say how far the unfinished work has come. Found: something else.\n"
+                "--overwrite begins again."
+            )
+        return dict(state)
 
     def clear(self) -> None:
-        """Forget what an earlier run left: an empty partial file (the lock stays), no journal."""
+        """Forget what an earlier run left: no journal, an empty partial file (the lock stays)."""
+        if self.journal.exists():  # it goes first: a journal must never speak of another file
+            self.journal.unlink()
+            sync(self.path.parent)
         os.truncate(self.partial, 0)
-        self.journal.unlink(missing_ok=True)
 
     def begin_with(self, content: Path, state: Mapping[str, Any]) -> None:
         """Make OUTPUT.partial a copy of a file, to be changed, with the journal that says what is in it."""
         self.clear()
         with open(content, "rb") as source, open(self.partial, "r+b") as target:
             shutil.copyfileobj(source, target, 1 << 24)
+        sync(self.partial)
         self.note(state)
 
     def accept(self, record: Mapping[str, Any] | None = None) -> None:
         """Sync OUTPUT.partial, rename it to OUTPUT, and write OUTPUT.run.json if there is a record."""
         sync(self.partial)
+        record_path(self.path).unlink(missing_ok=True)  # it speaks of the file that is replaced now
         os.replace(self.partial, self.path)
         sync(self.path.parent)
         if record is not None:
             write_json(record_path(self.path), record)
         self.journal.unlink(missing_ok=True)
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
         if self._lock is None:
             return
-        if not self.keep and self.partial.exists() and os.path.samestat(os.fstat(self._lock), os.stat(self.partial)):
-            self.partial.unlink()
-            self.journal.unlink(missing_ok=True)
+        failure = self._failure(error, os.fstat(self._lock))
+        if self._is_ours(self._lock) and not (self.keep and self.resumable):
+            with contextlib.suppress(OSError):
+                self.journal.unlink(missing_ok=True)
+                self.partial.unlink(missing_ok=True)
         os.close(self._lock)
         self._lock = None
+        if failure is not None:
+            raise failure from error
+
+    def _failure(self, error: BaseException | None, state: os.stat_result) -> FneError | None:
+        """What to say of an error that the disk made. From HDF5 it comes as ValueError and RuntimeError too."""
+        if not isinstance(error, OSError | ValueError | RuntimeError):
+            return None
+        told = re.search(r"errno = (\d+)", str(error))
+        code = int(told[1]) if told else getattr(error, "errno", None)
+        if code is None:
+            return None
+        if code not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return BadInput(f"{self.path} cannot be written. Found: {os.strerror(code) if told else error}.")
+        missing = max(0, state.st_size - state.st_blocks * 512)
+        free = shutil.disk_usage(self.path.parent).free
+        again = ": it goes on from the last committed image" if self.keep and self.resumable else ""
+        return DoesNotFit(
+            f"The disk of {self.path.absolute().parent} is full. {self.path.name} becomes {state.st_size:,} bytes; "
+            f"{missing:,} of them are still to be written; {free:,} are free.\n"
+            f"Make room and run the same command again{again}."
+        )
 
 
 def record_path(path: Path) -> Path:
@@ -108,26 +184,37 @@ def record_path(path: Path) -> Path:
 def read_record(path: Path) -> dict[str, Any]:
     """The run record of an output, or {} if there is none that can be read."""
     try:
-        record = json.loads(record_path(path).read_text())
+        record = parse_json(record_path(path).read_bytes())
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
+    whole = isinstance(record, dict) and isinstance(record.get("inputs", {}), dict)
+    return record if whole and isinstance(record.get("runs", []), list) else {}
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write `value` as JSON so that a reader sees the old file or the new one, never a part."""
+    """Write `value` as JSON so that a reader sees the old file or the new one, never a part; durable on return."""
     scratch = path.with_name(path.name + ".new")
-    with open(scratch, "w", encoding="utf-8") as file:
-        file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    with open(scratch, "wb") as file:
+        file.write(_encoded(value))
         file.flush()
         os.fsync(file.fileno())
     os.replace(scratch, path)
+    sync(path.parent)
+
+
+def _encoded(value: Mapping[str, Any], allow_nan: bool = True) -> bytes:
+    # Half characters, which a file's name may have, become the escapes that JSON has for them.
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=allow_nan)
+    return (text + "\n").encode("utf-8", "backslashreplace")
 
 
 def sync(path: Path) -> None:
-    """Fsync a file or a folder."""
+    """Fsync a file or a folder; some network file systems refuse it for folders, and need none."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if not (stat.S_ISDIR(os.fstat(handle).st_mode) and error.errno in (errno.EINVAL, errno.ENOTSUP, errno.EBADF)):
+            raise
     finally:
         os.close(handle)

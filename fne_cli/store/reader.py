@@ -1,9 +1,11 @@
-"""Reading a file of the format, and saying plainly when it is not one. Sizes in a header are claims, checked first."""
+"""Reading a file of the format, and saying plainly when it is not one. What a file claims is checked in claims.py."""
 
 from __future__ import annotations
 
-import json
+import os
+import stat
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,107 +13,135 @@ import h5py
 import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
-from fne_cli.store.schema import DIGEST_LENGTH, FORMAT, MADE_BY, VERSION, Images
+from fne_cli.store import claims
+from fne_cli.store.chunks import rows_per_chunk
+from fne_cli.store.schema import DIGEST_LENGTH, FORMAT, LAYER_TEXTS, MADE_BY, MOMENTS, VERSION, Images
+from fne_cli.store.text import TextColumn
+
+_MAX_CROPS = 100
 
 
 class Reader:
-    """An open file. `kind`, `fingerprint`, `settings`, `sources`, `software`, `images`, `layers` say what it holds."""
+    """An open file. `kind`, `fingerprint`, `settings`, `sources`, `software`, `images`, `layers` say what it holds.
 
-    def __init__(self, path: Path, file: h5py.File) -> None:
+    Its structure has been checked; the columns of text in `images` are read while the file is open.
+    """
+
+    def __init__(self, path: Path, file: h5py.File, kind: str, fingerprint: str) -> None:
         self.path = path
         self._file = file
-        self.kind = _text(file.attrs["kind"])
-        self.fingerprint = _text(file.attrs["fingerprint"])
-        self.settings: dict[str, Any] = self._json("settings")
-        self.sources: Any = self._json("sources")
-        self.software: dict[str, str] = self._json("software")
+        self.kind = kind
+        self.fingerprint = fingerprint
+        self.settings: dict[str, Any] = claims.json_attribute(path, file, "settings", dict)
+        self.sources: list[Any] = claims.json_attribute(path, file, "sources", list)
+        self.software: dict[str, str] = claims.json_attribute(path, file, "software", dict)
         self._images: Images | None = None
-        self._layers: dict[str, LayerReader] | None = None
+        self._check_settings()
+        self.layers: dict[str, LayerReader] = {} if kind == "moments" else self._open_layers()
 
-    def _json(self, name: str) -> Any:
-        try:
-            return json.loads(_text(self._file.attrs[name]))
-        except (KeyError, ValueError) as error:
-            raise DamagedFile(f"{self.path} should have an attribute {name} with JSON. Found: {error}.") from error
+    def _check_settings(self) -> None:
+        """What the steps rely on; all else in the settings is only compared and shown."""
+        settings, shard = self.settings, self.settings.get("shard")
+        if self.kind == "moments":
+            whole = isinstance(settings.get("rows"), str) and isinstance(settings.get("activations"), dict)
+        else:
+            crops = settings.get("crops")
+            whole = type(crops) is int and 1 <= crops <= _MAX_CROPS
+        if shard is not None:
+            parts = shard if isinstance(shard, dict) else {}
+            numbers: list[Any] = [parts.get(name) for name in ("number", "of", "images")]
+            whole = whole and all(type(number) is int for number in numbers) and 1 <= numbers[0] <= numbers[1]
+        if not whole:
+            raise DamagedFile(f"{self.path}: attribute settings should say how a {self.kind} file was made.")
 
-    def _dataset(self, name: str) -> h5py.Dataset:
-        return _checked(self.path, self._file, name)
+    def _layer_names(self) -> list[str]:
+        """In the order of the network."""
+        layers = claims.group(self.path, self._file, "layers")
+        orders = {}
+        for name in layers:
+            if not isinstance(layers.get(name, getlink=True), h5py.HardLink):
+                raise DamagedFile(f"{self.path} should have layers/{name} in the file itself. Found: a link.")
+            orders[name] = int(claims.attribute(self.path, layers[name], "order"))
+        return sorted(orders, key=orders.__getitem__)
+
+    def _open_layers(self) -> dict[str, LayerReader]:
+        types, dimensions = ("i1", [2]) if self.kind == "codes" else ("f4 f2", [])
+        layers = {}
+        for name in self._layer_names():
+            dataset = claims.dataset(self.path, self._file, f"layers/{name}", types, *dimensions)
+            attrs = {
+                key: claims.attribute(self.path, dataset, key)
+                for key in (*LAYER_TEXTS, "thresholds")
+                if key in dataset.attrs
+            }
+            layers[name] = LayerReader(self, name, dataset, attrs)
+        rows = {layer.shape[0] for layer in layers.values()}
+        images, crops = self._image_column("status", "u1").shape[0], self.settings["crops"]
+        if rows - {images * crops}:
+            raise DamagedFile(
+                f"{self.path} should have {images * crops} rows in every layer ({images} images, {crops} crops). "
+                f"Found: {sorted(rows)}."
+            )
+        return layers
+
+    def _image_column(self, name: str, types: str, *dimensions: int) -> h5py.Dataset:
+        return claims.dataset(self.path, self._file, f"images/{name}", types, *(dimensions or (1,)))
 
     @property
     def images(self) -> Images:
-        """The image table, read on first use."""
+        """The image table, looked up on first use."""
         if self._images is None:
-            text = {name: self._strings(f"images/{name}") for name in ("path", "split", "message", "sha256")}
-            label, status = (self._values(f"images/{name}") for name in ("label", "status"))
-            self._images = Images(
-                path=text["path"],
-                split=text["split"],
-                label=label,
-                classes=self._strings("classes"),
-                status=status,
-                message=text["message"],
-                sha256=text["sha256"],
-            )
-            lengths = {len(label), len(status), *map(len, text.values())}
-            if len(lengths) != 1:
-                raise DamagedFile(f"{self.path} should have images columns of one length. Found: {sorted(lengths)}.")
-            if label.ndim == 1 and len(label) and not -1 <= label.min() <= label.max() < len(self._images.classes):
-                raise DamagedFile(
-                    f"{self.path}: images/label has values outside -1 ... {len(self._images.classes) - 1}."
-                )
+            with claims.doubted(self.path):
+                self._images = self._image_table()
         return self._images
 
-    def _values(self, name: str) -> np.ndarray:
-        try:
-            return self._dataset(name)[:]
-        except OSError as error:
-            raise DamagedFile(f"{self.path}: {name} cannot be read ({_reason(error)}).") from error
-
-    def _strings(self, name: str) -> list[str]:
-        values = self._values(name)
-        if values.dtype.kind != "S":
-            raise DamagedFile(f"{self.path}: {name} should hold UTF-8 of fixed length. Found: {values.dtype}.")
-        try:
-            return [value.decode() for value in values.tolist()]
-        except UnicodeDecodeError as error:
-            raise DamagedFile(f"{self.path}: {name} is not UTF-8 ({error}).") from error
-
-    @property
-    def layers(self) -> dict[str, LayerReader]:
-        """The layers of an activations or codes file by name, in network order."""
-        if self._layers is None:
-            names = _ordered(self._file)
-            crops = int(self.settings.get("crops", 1))
-            self._layers = {name: LayerReader(self, name, self._dataset(f"layers/{name}"), crops) for name in names}
-            rows = {layer.shape[0] for layer in self._layers.values()}
-            images = _checked(self.path, self._file, "images/status").shape[0]
-            if rows - {images * crops}:
-                raise DamagedFile(
-                    f"{self.path} should have {images * crops} rows in every layer ({images} images, {crops} crops). "
-                    f"Found: {sorted(rows)}."
-                )
-        return self._layers
+    def _image_table(self) -> Images:
+        path = self.path
+        classes = list(TextColumn(path, claims.dataset(path, self._file, "classes", "S", 1)))
+        label = self._image_column("label", "i1 i4", 1, 2)
+        several = label.ndim == 2
+        status = self._image_column("status", "u1")
+        text = {name: self._image_column(name, "S") for name in ("path", "split", "message", "sha256")}
+        lengths = {len(label), len(status), *map(len, text.values())}
+        if len(lengths) != 1:
+            raise DamagedFile(f"{path} should have images columns of one length. Found: {sorted(lengths)}.")
+        if label.dtype.itemsize != (1 if several else 4) or (several and label.shape[1] != len(classes)):
+            raise DamagedFile(
+                f"{path}: images/label should be int32 of shape ({len(status)},) or int8 of shape "
+                f"({len(status)}, {len(classes)}). Found: {label.dtype} of shape {label.shape}."
+            )
+        labels = claims.values(path, label)
+        highest = 1 if several else len(classes) - 1
+        if labels.size and not -1 <= labels.min() <= labels.max() <= highest:
+            raise DamagedFile(f"{path}: images/label has values outside -1 ... {highest}.")
+        return Images(
+            **{name: TextColumn(path, column) for name, column in text.items()},
+            label=labels,
+            classes=classes,
+            status=claims.values(path, status),
+        )
 
     def moments(self) -> dict[str, dict[str, np.ndarray]]:
         """The datasets of a moments file: {layer: {"mean": (features,) float64, "std": ...}}, in network order."""
         table: dict[str, dict[str, np.ndarray]] = {}
-        for name in _ordered(self._file):
-            if not isinstance(self._file["layers"][name], h5py.Group):
-                raise DamagedFile(f"{self.path} should have a group layers/{name}. Found: something else.")
-            table[name] = {part: self._values(f"layers/{name}/{part}") for part in self._file["layers"][name]}
-            lengths = {values.shape for values in table[name].values()}
-            if len(lengths) != 1 or not {"mean", "std"} <= set(table[name]):
-                raise DamagedFile(f"{self.path}: layer {name} should have mean and std of one length.")
+        with claims.doubted(self.path):
+            for name in self._layer_names():
+                parts = {}
+                for part in MOMENTS:
+                    column = claims.dataset(self.path, self._file, f"layers/{name}/{part}", "f8", 1)
+                    parts[part] = claims.values(self.path, column)
+                if len({len(values) for values in parts.values()}) != 1:
+                    raise DamagedFile(f"{self.path}: layer {name} should have {', '.join(MOMENTS)} of one length.")
+                table[name] = parts
         return table
 
     def moments_rows(self, layer: str) -> int:
         """The number of rows that a layer's moments were computed from."""
-        return int(self._file["layers"][layer].attrs["rows"])
+        with claims.doubted(self.path):
+            return int(claims.attribute(self.path, claims.group(self.path, self._file, f"layers/{layer}"), "rows"))
 
     def select(self, patterns: Sequence[str]) -> dict[str, LayerReader]:
         """The layers that a name or glob matches, in network order. Raises BadInput for a pattern without match."""
-        from fnmatch import fnmatchcase
-
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in self.layers):
                 raise BadInput(f"{self.path} has no layer {pattern!r}. It has: {', '.join(self.layers)}.")
@@ -131,15 +161,15 @@ class Reader:
 class LayerReader:
     """One layer: (rows, *row_shape) values, read in batches of whole chunks."""
 
-    def __init__(self, file: Reader, name: str, dataset: h5py.Dataset, crops: int) -> None:
+    def __init__(self, file: Reader, name: str, dataset: h5py.Dataset, attrs: dict[str, Any]) -> None:
         self.name = name
         self.shape: tuple[int, ...] = dataset.shape
         self.dtype: np.dtype[Any] = dataset.dtype
-        self.chunk_rows: int = dataset.chunks[0] if dataset.chunks else max(1, dataset.shape[0])
-        self.attrs: dict[str, Any] = {k: v for k, v in dataset.attrs.items() if k != "order"}
+        self.attrs = attrs
         self._file = file
         self._dataset = dataset
-        self._crops = crops
+        row_bytes = self.features * self.dtype.itemsize
+        self.chunk_rows: int = dataset.chunks[0] if dataset.chunks else rows_per_chunk(row_bytes, self.shape[0])
 
     @property
     def features(self) -> int:
@@ -150,12 +180,12 @@ class LayerReader:
         """Rows start ... stop - 1 as (rows, features). Raises DamagedFile naming file, layer and rows."""
         try:
             values = self._dataset[start:stop]
-        except OSError as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise DamagedFile(
-                f"{self._file.path}: layer {self.name}, rows {start}-{stop - 1} are damaged ({_reason(error)}).\n"
+                f"{self._file.path}: layer {self.name}, rows {start}-{stop - 1} are damaged ({claims.reason(error)}).\n"
                 f"Make the file again with {MADE_BY[self._file.kind]} --overwrite, or fetch a good copy."
             ) from error
-        return values.reshape(stop - start, -1)
+        return values.reshape(stop - start, self.features)
 
     def batches(self, batch_rows: int) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield (span, rows) over all rows; a batch is whole chunks, as many as `batch_rows` holds, at least one."""
@@ -171,73 +201,48 @@ def open_file(path: Path, *kinds: str, unfinished: bool = False) -> Reader:
     Only with `unfinished` a file whose rows are not all written yet is accepted.
     """
     expected = f"should be an fne {' or '.join(kinds)} file" if kinds else "should be a file made by fne"
-    if not path.exists():
-        raise BadInput(f"{path} {expected}. Found: no such file.{_remedy(kinds)}")
-    if path.is_dir():
-        raise WrongFile(f"{path} {expected}. Found: a folder.")
+    remedy = f" Run {MADE_BY[kinds[0]]} first." if kinds else ""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:
+        found = "no such file" if isinstance(error, FileNotFoundError) else claims.reason(error)
+        raise BadInput(f"{path} {expected}. Found: {found}.{remedy}") from error
+    if not stat.S_ISREG(mode):
+        raise WrongFile(f"{path} {expected}. Found: {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}.")
+    try:
+        with open(path, "rb") as raw:
+            empty = not raw.read(1)
+    except OSError as error:
+        raise BadInput(f"{path} {expected}. Found: {error.strerror}.") from error
     try:
         if not h5py.is_hdf5(path):
-            found = "an empty file" if path.stat().st_size == 0 else "not HDF5"
-            raise WrongFile(f"{path} {expected}. Found: {found}.{_remedy(kinds)}")
+            raise WrongFile(f"{path} {expected}. Found: {'an empty file' if empty else 'not HDF5'}.{remedy}")
         file = h5py.File(path, "r", locking=False)
     except OSError as error:
-        raise DamagedFile(f"{path} {expected}. Found: {_reason(error)}.{_remedy(kinds)}") from error
+        raise DamagedFile(f"{path} {expected}. Found: {claims.reason(error)}.{remedy}") from error
     try:
-        return _recognised(path, file, kinds, expected, unfinished)
+        with claims.doubted(path):
+            kind, fingerprint = _recognised(path, file, kinds, f"{path} {expected}", remedy, unfinished)
+            return Reader(path, file, kind, fingerprint)
     except BaseException:
         file.close()
         raise
 
 
-def _recognised(path: Path, file: h5py.File, kinds: Sequence[str], expected: str, unfinished: bool) -> Reader:
-    if _text(file.attrs.get("format", "")) != FORMAT:
-        raise WrongFile(f"{path} {expected}. Found: HDF5 of another origin.{_remedy(kinds)}")
-    version = file.attrs.get("version", 0)
+def _recognised(
+    path: Path, file: h5py.File, kinds: Sequence[str], expected: str, remedy: str, unfinished: bool
+) -> tuple[str, str]:
+    """Kind and fingerprint of a file that is ours."""
+    if "format" not in file.attrs or claims.attribute(path, file, "format") != FORMAT:
+        raise WrongFile(f"{expected}. Found: HDF5 of another origin.{remedy}")
+    version = claims.attribute(path, file, "version")
     if version != VERSION:
-        newer = "Update fne: pip install --upgrade fne-cli" if version > VERSION else "Make the file again."
-        raise WrongFile(f"{path} should have format version {VERSION}. Found: version {version}. {newer}")
-    kind = _text(file.attrs.get("kind", ""))
-    if (kinds and kind not in kinds) or kind not in MADE_BY:
-        raise WrongFile(f"{path} {expected}. Found: kind={kind}.{_remedy(kinds)}")
-    if not unfinished and _text(file.attrs.get("fingerprint", "")) == "0" * DIGEST_LENGTH:
-        raise WrongFile(f"{path} {expected}. Found: one that is not finished. Run {MADE_BY[kind]} again to resume.")
-    return Reader(path, file)
-
-
-def _remedy(kinds: Sequence[str]) -> str:
-    return f" Run {MADE_BY[kinds[0]]} first." if kinds else ""
-
-
-def _checked(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
-    """A dataset that lies in this file and is no larger than it, whatever its header claims."""
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(file[name], h5py.Dataset):
-        raise DamagedFile(f"{path} should have a dataset {name}. Found: none.")
-    dataset = file[name]
-    if dataset.is_virtual or dataset.external:
-        raise DamagedFile(f"{path}: {name} should lie in the file itself. Found: a reference to other files.")
-    size = path.stat().st_size
-    if dataset.nbytes > size:
-        raise DamagedFile(f"{path}: {name} claims {dataset.nbytes:,} bytes in a file of {size:,} bytes.")
-    if dataset.dtype.kind not in "iufS":
-        raise DamagedFile(f"{path}: {name} should hold numbers or fixed-length text. Found: {dataset.dtype}.")
-    return dataset
-
-
-def _ordered(file: h5py.File) -> list[str]:
-    group = file.get("layers")
-    if not isinstance(group, h5py.Group):
-        return []
-    return sorted(group, key=lambda name: int(group[name].attrs.get("order", 0)))
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def _reason(error: OSError) -> str:
-    text = str(error).splitlines()[0]
-    if "truncated file" in text:
-        return "a truncated file"
-    if "filter returned failure" in text:
-        return "the checksum does not match"
-    return text
+        newer = isinstance(version, int) and version > VERSION
+        todo = "Update fne: pip install --upgrade fne-cli" if newer else "Make the file again."
+        raise WrongFile(f"{path} should have format version {VERSION}. Found: version {version}. {todo}")
+    kind, fingerprint = claims.attribute(path, file, "kind"), claims.attribute(path, file, "fingerprint")
+    if kind not in MADE_BY or (kinds and kind not in kinds):
+        raise WrongFile(f"{expected}. Found: kind={kind}.{remedy}")
+    if not unfinished and fingerprint == "0" * DIGEST_LENGTH:
+        raise WrongFile(f"{expected}. Found: one that is not finished. Run {MADE_BY[kind]} again to resume.")
+    return kind, str(fingerprint)

@@ -6,23 +6,19 @@ replaced atomically after each commit, which says how many images are safe. Rows
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import h5py
 import numpy as np
 
-from fne_cli.errors import DifferentOutput, DoesNotFit, FneError
+from fne_cli.errors import DamagedFile, DifferentOutput, FneError, WrongFile
 from fne_cli.store.output import Output
 from fne_cli.store.reader import open_file
 from fne_cli.store.record import time_run
-from fne_cli.store.schema import DIGEST_LENGTH, Images, Layer, differences, fingerprint, image_differences
-from fne_cli.store.writer import Writer
+from fne_cli.store.schema import Images, Layer, differences, fingerprint, image_differences
+from fne_cli.store.writer import NOT_FINISHED, Writer
 
 COMMIT_SECONDS = 5.0
 
@@ -52,39 +48,42 @@ class Growing:
     ) -> Self:
         """Go on with what is there, or begin anew. `inputs` is kept for the next run to look at.
 
-        Raises DifferentOutput if an interrupted run had other settings or images (with `overwrite` it is discarded),
-        DoesNotFit if the disk is too small.
+        Raises DifferentOutput if an interrupted run had other settings or images, DamagedFile if it left something that
+        cannot be used (with `overwrite` it is discarded), OSError if the disk is too small.
         """
         crops = int(settings["crops"])
         if output.resumable:
             try:
-                with open_file(output.partial, "activations", unfinished=True) as found:
-                    check_same(output.partial, settings, found.settings, images, found.images)
+                journal = output.read_journal()
+                if overwrite and journal["inputs"] != inputs:
+                    raise DifferentOutput("The images are not the ones that the overwriting began with.")
+                _check_resumable(output, settings, images)
             except FneError:
                 if not overwrite:
                     raise
             else:
-                journal = output.read_journal()
                 writer = Writer.reopen(output.partial)
                 writer.seek(journal["committed"], journal["committed"] * crops)
                 return cls(output, writer, journal, crops)
         output.clear()
         journal = {"images": len(images), "committed": 0, "inputs": inputs, "runs": []}
-        with disk(output):
-            writer = Writer.create(
-                output.partial,
-                "activations",
-                layers,
-                len(images) * crops,
-                settings=settings,
-                sources=[],
-                software=software,
-                images=images,
-            )
-            writer.reserve()
+        writer = Writer.create(
+            output.partial,
+            "activations",
+            layers,
+            len(images) * crops,
+            settings=settings,
+            sources=[],
+            software=software,
+            images=images,
+        )
+        try:
             writer.seek(0, 0)
             writer.commit()
             output.note(journal)
+        except BaseException:
+            writer.abandon()
+            raise
         return cls(output, writer, journal, crops)
 
     @property
@@ -120,22 +119,20 @@ class Growing:
         self, rows: Mapping[str, np.ndarray], status: np.ndarray, message: Sequence[str], sha256: Sequence[str]
     ) -> None:
         """Append the rows of the next images; commits when the last commit is some seconds ago."""
-        with disk(self._output):
-            for name, values in rows.items():
-                self._writer.append(name, values)
-            self._writer.append_images(status, message, sha256)
+        for name, values in rows.items():
+            self._writer.append(name, values)
+        self._writer.append_images(status, message, sha256)
         self._added += len(status)
         if time.monotonic() - self._last_commit > COMMIT_SECONDS:
             self.commit()
 
     def commit(self) -> None:
         """Make all added images safe."""
-        with disk(self._output):
-            self._writer.commit()
-            self._journal["committed"] = self._added
-            if self._began is not None:
-                time_run(self._journal["runs"][-1], time.monotonic() - self._began)
-            self._output.note(self._journal)
+        self._writer.commit()
+        self._journal["committed"] = self._added
+        if self._began is not None:
+            time_run(self._journal["runs"][-1], time.monotonic() - self._began)
+        self._output.note(self._journal)
         self._last_commit = time.monotonic()
 
     def mark_retry(self, numbers: Sequence[int]) -> None:
@@ -143,6 +140,8 @@ class Growing:
         self._journal["retry"] = [int(number) for number in numbers]
         self._journal.pop("complete", None)
         self._output.note(self._journal)
+        self._writer.set_fingerprint(NOT_FINISHED)
+        self._writer.commit()
 
     def replace(
         self,
@@ -153,54 +152,27 @@ class Growing:
         sha256: Sequence[str],
     ) -> None:
         """Write the rows of images again. A process killed here leaves them marked, and the next one repeats them."""
-        with disk(self._output):
-            for place, image in enumerate(numbers.tolist()):
-                part = slice(place * self._crops, (place + 1) * self._crops)
-                for name, values in rows.items():
-                    self._writer.replace(f"layers/{name}", image * self._crops, values[part])
-                one = slice(place, place + 1)
-                self._writer.replace_image(image, status[one], message[one], sha256[one])
+        places = (numbers[:, None] * self._crops + np.arange(self._crops)).ravel()
+        for name, values in rows.items():
+            self._writer.replace(name, places, values)
+        self._writer.replace_images(numbers, status, message, sha256)
 
     def finish(self, inputs: Mapping[str, Any]) -> None:
         """Give the complete file its fingerprint and close it; it then waits to be accepted."""
         self.commit()
         self._writer.close()
-        with disk(self._output):
-            seal(self._output)
-            self._journal |= {"complete": inputs, "retry": []}
-            self._output.note(self._journal)
+        with open_file(self._output.partial, "activations", unfinished=True) as reader:
+            digest = fingerprint("activations", reader.settings, reader.sources, reader.images)
+        with Writer.reopen(self._output.partial) as writer:
+            writer.set_fingerprint(digest)
+        self._journal |= {"complete": inputs, "retry": []}
+        self._output.note(self._journal)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._writer.abandon()  # what was not committed is for the next run; after `finish` nothing is left to close
-
-
-class disk:  # noqa: N801  # reads as a block: with disk(output)
-    """Turns "no space left" into an error with numbers; what was committed stays."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
-        full = isinstance(error, DoesNotFit) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if not full and isinstance(error, OSError):
-            full = any(text in str(error) for text in ("No space left", "errno = 28", "Disk quota"))
-        if not full:
-            return
-        partial = self._output.partial
-        status = os.stat(partial)
-        free = shutil.disk_usage(partial.parent).free
-        wanted = max(0, status.st_size - status.st_blocks * 512)
-        raise DoesNotFit(
-            f"The disk of {partial.parent} is full. {self._output.path.name} becomes {status.st_size:,} bytes; "
-            f"{wanted:,} of them are still to be written; {free:,} are free.\n"
-            "Make room and run the same command again: it goes on from the last committed image."
-        ) from error
 
 
 def check_same(
@@ -217,9 +189,11 @@ def check_same(
         )
 
 
-def seal(output: Output) -> None:
-    """Compute the fingerprint of the complete OUTPUT.partial and write it in."""
-    with open_file(output.partial, "activations", unfinished=True) as reader:
-        digest = fingerprint("activations", reader.settings, reader.sources, reader.images)
-    with h5py.File(output.partial, "r+", locking=False) as file:
-        file.attrs.modify("fingerprint", np.array(digest.encode(), f"S{DIGEST_LENGTH}"))
+def _check_resumable(output: Output, settings: Mapping[str, Any], images: Images) -> None:
+    try:
+        with open_file(output.partial, unfinished=True) as found:
+            if found.kind != "activations":
+                raise WrongFile(f"{output.partial} should hold activations. Found: {found.kind}.")
+            check_same(output.partial, settings, found.settings, images, found.images)
+    except (DamagedFile, WrongFile) as error:
+        raise DamagedFile(f"{error}\nUnfinished work that cannot be resumed: --overwrite begins again.") from error

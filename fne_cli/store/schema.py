@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,19 +21,32 @@ MADE_BY: dict[str, str] = {"activations": "fne extract", "moments": "fne normali
 CHUNK_BYTES = 1 << 20
 MESSAGE_BYTES = 160
 DIGEST_LENGTH = 64
+ATTRIBUTE_BYTES = 64_000  # HDF5's limit is 64 KiB, with the attribute's name and type
 NO_LABEL = -1
 
 GOOD = 0
 
+# Datasets of a layer in a moments file.
+MOMENTS = ("mean", "std", "minimum", "maximum", "zeros")
+# Attributes of a layer that say where its values come from; `order` is the writer's own.
+LAYER_TEXTS = ("tap", "output_shape", "pooling")
+
 
 @dataclass(frozen=True)
 class Layer:
-    """One dataset below /layers: its name, the shape of one row, its type, and what its attributes say."""
+    """One dataset below /layers: its name, the shape of one row, its type, and what its attributes say.
+
+    Raises BadInput for a name that HDF5 would take for a path.
+    """
 
     name: str
     row_shape: tuple[int, ...]
     dtype: np.dtype[Any]
     attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.name in ("", ".", "..") or "/" in self.name or "\0" in self.name:
+            raise BadInput(f"A layer's name should have no slash in it. Found: {self.name!r}. Rename the layer.")
 
     @property
     def features(self) -> int:
@@ -95,9 +108,12 @@ class Images:
         return rows, chosen
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical_json(value: Any) -> str:
-    """JSON that depends on the content alone: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """JSON that depends on the content alone: sorted keys, no spaces, characters as they are."""
+    return _CANONICAL.encode(value)
 
 
 def fingerprint(kind: str, settings: Mapping[str, Any], sources: Any, images: Images | None = None) -> str:
@@ -107,19 +123,28 @@ def fingerprint(kind: str, settings: Mapping[str, Any], sources: Any, images: Im
     JSON per image: path, split, label, status and the SHA-256 of its bytes; then the classes.
     """
     digest = hashlib.sha256()
-    head = {"format": FORMAT, "version": VERSION, "kind": kind, "settings": settings, "sources": sources}
-    digest.update(canonical_json(head).encode() + b"\n")
+
+    def line(value: Any) -> None:
+        # Half characters, which a file's name may have, stand as the escapes that JSON has for them.
+        digest.update(canonical_json(value).encode("utf-8", "backslashreplace") + b"\n")
+
+    line({"format": FORMAT, "version": VERSION, "kind": kind, "settings": settings, "sources": sources})
     if images is not None:
-        labels = np.asarray(images.label).tolist()
-        columns = (images.path, images.split, labels, np.asarray(images.status).tolist(), images.sha256)
+        columns = (images.path, images.split, _listed(images.label), _listed(images.status), images.sha256)
         for row in zip(*columns, strict=True):
-            digest.update(canonical_json(row).encode() + b"\n")
-        digest.update(canonical_json(list(images.classes)).encode() + b"\n")
+            line(row)
+        line(list(images.classes))
     return digest.hexdigest()
 
 
+def _listed(column: np.ndarray, block: int = 1 << 12) -> Iterator[Any]:
+    """The rows of an array as plain numbers or lists of them, few at a time."""
+    for start in range(0, len(column), block):
+        yield from column[start : start + block].tolist()
+
+
 def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """One line for each entry that is not the same in two nested mappings: ``image_size: 227 here, 224 there``."""
+    """One line for each entry that differs: ``crops: 1 in the existing output, 5 asked for``, also within mappings."""
     lines = []
     for key in sorted({*wanted, *found}):
         ours, theirs = wanted.get(key), found.get(key)
@@ -140,10 +165,17 @@ def image_differences(wanted: Images, found: Images) -> list[str]:
         changed = sorted({*wanted.classes} ^ {*found.classes})
         return [f"classes: {len(found.classes)} in the existing output, {len(wanted.classes)} asked for; {changed[:3]}"]
     lines = []
-    for name in ("path", "split", "label"):
-        for ours, theirs, path in zip(getattr(wanted, name), getattr(found, name), found.path, strict=True):
-            if np.any(ours != theirs):
-                lines.append(f"{name} of image {path}: {theirs!r} in the existing output, {ours!r} asked for")
+    for name, ours, theirs in (
+        ("path", wanted.path, found.path),
+        ("split", wanted.split, found.split),
+        ("label", _listed(wanted.label), _listed(found.label)),
+    ):
+        for number, (asked, existing) in enumerate(zip(ours, theirs, strict=True)):
+            if asked != existing:
+                lines.append(
+                    f"{name} of image {found.path[number]}: {_brief(existing)} in the existing output, "
+                    f"{_brief(asked)} asked for"
+                )
                 break
     return lines
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,18 +11,22 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from fne_cli.errors import DoesNotFit
-from fne_cli.store.chunks import Appender, create_column, read_rows, replace_rows
-from fne_cli.store.schema import DIGEST_LENGTH, FORMAT, MESSAGE_BYTES, VERSION, Images, Layer, canonical_json
+from fne_cli.errors import BadInput
+from fne_cli.store.blank import close_without_writing, reserve, write_blank
+from fne_cli.store.chunks import Appender, create_column, read_rows
+from fne_cli.store.schema import (
+    ATTRIBUTE_BYTES,
+    DIGEST_LENGTH,
+    FORMAT,
+    MESSAGE_BYTES,
+    VERSION,
+    Images,
+    Layer,
+    canonical_json,
+)
+from fne_cli.store.text import BLOCK_ROWS, text_bytes, text_column
 
-
-def text_column(values: Sequence[str], size: int | None = None) -> np.ndarray:
-    """Strings as a fixed-length UTF-8 column of `size` bytes (default: fits all); longer ones are cut."""
-    encoded = [value.encode() for value in values]
-    if size is None:
-        size = max((len(value) for value in encoded), default=1)
-    cut = [value if len(value) <= size else value[:size].decode(errors="ignore").encode() for value in encoded]
-    return np.array(cut, dtype=h5py.string_dtype("utf-8", max(1, size)))
+NOT_FINISHED = "0" * DIGEST_LENGTH
 
 
 class Writer:
@@ -43,53 +47,57 @@ class Writer:
         settings: Mapping[str, Any],
         sources: Any,
         software: Mapping[str, str],
-        fingerprint: str = "0" * DIGEST_LENGTH,
+        fingerprint: str = NOT_FINISHED,
         images: Images | None = None,
     ) -> Self:
-        """A new file with `rows` rows in every layer. With `images`, the image table is written now and complete."""
-        # The chunk cache is of no use to a writer of whole chunks, and costs a megabyte for each layer.
-        file = h5py.File(path, "w", locking=False, rdcc_nbytes=0)
-        file.attrs["format"] = FORMAT
-        file.attrs["version"] = np.int64(VERSION)
-        file.attrs["kind"] = kind
-        file.attrs["fingerprint"] = np.array(fingerprint.encode(), f"S{DIGEST_LENGTH}")
-        for name, value in (("settings", settings), ("sources", sources), ("software", software)):
-            _json_attribute(file, name, value)
-        writer = cls(file)
-        if images is not None:
-            writer._create_images(images)
-        group = file.create_group("layers")
-        for number, layer in enumerate(layers):
-            dataset = create_column(group, layer.name, (rows, *layer.row_shape), layer.dtype)
-            dataset.attrs["order"] = np.int64(number)
-            for key, value in layer.attrs.items():
-                dataset.attrs[key] = value
-        file.flush()
+        """A new file in the existing file `path`, with `rows` rows in every layer and its space on the disk reserved.
+
+        With `images`, the image table is written now and complete. Raises OSError if the disk is full.
+        """
+        heads = {"settings": settings, "sources": sources, "software": software}
+        texts = {"format": FORMAT, "kind": kind} | {name: canonical_json(value) for name, value in heads.items()}
+
+        def fill(file: h5py.File) -> None:
+            file.attrs["version"] = np.int64(VERSION)
+            for name, text in texts.items():
+                _set_attribute(file, name, text)
+            file.attrs["fingerprint"] = _digest(fingerprint)
+            if images is not None:
+                _create_images(file, images)
+            group = file.create_group("layers")
+            for number, layer in enumerate(layers):
+                dataset = create_column(group, layer.name, (rows, *layer.row_shape), layer.dtype)
+                for key, value in {"order": number, **layer.attrs}.items():
+                    _set_attribute(dataset, key, value)
+
+        write_blank(path, fill)
+        writer = cls.reopen(path)
+        try:
+            reserve(writer._file.id.get_vfd_handle(), os.path.getsize(path))
+            if images is not None:
+                writer._write_images(images)
+        except BaseException:
+            writer.abandon()
+            raise
         return writer
 
     @classmethod
     def reopen(cls, path: Path) -> Self:
         """Go on with a file that `create` made."""
+        # The chunk cache is of no use to a writer of whole chunks, and costs a megabyte for each layer.
         return cls(h5py.File(path, "r+", locking=False, rdcc_nbytes=0))
 
-    def _create_images(self, images: Images) -> None:
-        group = self._file.create_group("images")
-        count = len(images)
-        columns = {
-            "path": text_column(images.path),
-            "split": text_column(images.split),
-            "label": np.asarray(images.label),
-            "status": np.asarray(images.status, np.uint8),
-            "message": text_column(images.message, MESSAGE_BYTES),
-            "sha256": text_column(images.sha256, DIGEST_LENGTH),
-        }
-        for name, values in columns.items():
-            create_column(group, name, (count, *values.shape[1:]), values.dtype)
-            column = self._column(f"images/{name}")
-            column.append(values)
+    def _write_images(self, images: Images) -> None:
+        for start in range(0, len(images), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            self.append_images(images.status[block], images.message[block], images.sha256[block])
+            for name in ("path", "split"):
+                size = self._file[f"images/{name}"].dtype.itemsize
+                self._column(f"images/{name}").append(text_column(getattr(images, name)[block], size))
+            self._column("images/label").append(images.label[block])
+        for column in self._columns.values():
             column.flush()
-        del self._columns["images/status"], self._columns["images/message"], self._columns["images/sha256"]
-        self._file.create_dataset("classes", data=text_column(images.classes), track_times=False)
+        self._columns = {}
 
     def _column(self, name: str, start: int = 0) -> Appender:
         if name not in self._columns:
@@ -110,23 +118,19 @@ class Writer:
 
     def append_images(self, status: np.ndarray, message: Sequence[str], sha256: Sequence[str]) -> None:
         """Add what is known of an image only once it has been read."""
-        self._column("images/status").append(status)
-        self._column("images/message").append(text_column(message, MESSAGE_BYTES))
-        self._column("images/sha256").append(text_column(sha256, DIGEST_LENGTH))
+        for name, values in _image_columns(status, message, sha256).items():
+            self._column(f"images/{name}").append(values)
 
-    def replace(self, name: str, row: int, values: np.ndarray) -> None:
-        """Write rows again that were written before; see replace_rows."""
-        replace_rows(self._file[name], row, values)
+    def replace(self, layer: str, numbers: np.ndarray, rows: np.ndarray) -> None:
+        """Give rows of a layer, by ascending number, other values; `seek` or `append` has gone beyond them."""
+        self._columns[f"layers/{layer}"].replace(numbers, rows)
 
-    def replace_image(self, image: int, status: np.ndarray, message: Sequence[str], sha256: Sequence[str]) -> None:
-        """Write again what `append_images` wrote of one image."""
-        columns = {
-            "status": np.asarray(status, np.uint8),
-            "message": text_column(message, MESSAGE_BYTES),
-            "sha256": text_column(sha256, DIGEST_LENGTH),
-        }
-        for name, values in columns.items():
-            replace_rows(self._file[f"images/{name}"], image, values)
+    def replace_images(
+        self, numbers: np.ndarray, status: np.ndarray, message: Sequence[str], sha256: Sequence[str]
+    ) -> None:
+        """Write again what `append_images` wrote of some images, by ascending number."""
+        for name, values in _image_columns(status, message, sha256).items():
+            self._columns[f"images/{name}"].replace(numbers, values)
 
     def strings(self, name: str, count: int) -> list[str]:
         """The first `count` entries of a text column, whatever the checksums of chunks that are not full yet."""
@@ -140,15 +144,14 @@ class Writer:
         """Write a whole dataset below a group of the layer's name (moments: mean, std ...)."""
         group = self._file["layers"].require_group(layer)
         group.attrs.setdefault("order", np.int64(len(self._file["layers"]) - 1))
-        create_column(group, name, values.shape, values.dtype)
-        column = Appender(group[name])
+        column = Appender(create_column(group, name, values.shape, values.dtype))
         column.append(values)
         column.flush()
 
     def describe(self, layer: str, **attributes: int | str) -> None:
         """Set attributes of a layer."""
         for name, value in attributes.items():
-            self._file["layers"][layer].attrs[name] = np.int64(value) if isinstance(value, int) else value
+            _set_attribute(self._file["layers"][layer], name, value)
 
     def commit(self) -> None:
         """Everything appended so far is on the disk when this returns."""
@@ -159,42 +162,72 @@ class Writer:
 
     def set_fingerprint(self, fingerprint: str) -> None:
         """Replace the fingerprint in place (it has a fixed length)."""
-        self._file.attrs.modify("fingerprint", np.array(fingerprint.encode(), f"S{DIGEST_LENGTH}"))
-
-    def reserve(self) -> None:
-        """Have the file system set aside the file's blocks now. Raises DoesNotFit if it cannot."""
-        size = os.path.getsize(self._file.filename)
-        try:
-            os.posix_fallocate(self._file.id.get_vfd_handle(), 0, size)
-        except OSError as error:
-            raise DoesNotFit(
-                f"{self._file.filename} should become {size:,} bytes, which the file system refuses: {error.strerror}."
-            ) from error
+        self._file.attrs.modify("fingerprint", _digest(fingerprint))
 
     def abandon(self) -> None:
         """Close without writing what was not committed."""
         if self._file.id.valid:
-            self._file.close()
+            with contextlib.suppress(OSError, RuntimeError, ValueError):
+                close_without_writing(self._file)
 
     def close(self) -> None:
-        """Commit and close."""
-        if self._file.id.valid:
-            self.commit()
-            self._file.close()
+        """Commit and close. Raises ValueError if rows are missing."""
+        if not self._file.id.valid:
+            return
+        for name, column in self._columns.items():
+            if column.rows != len(self._file[name]):
+                raise ValueError(f"{name} should have {len(self._file[name])} rows, found {column.rows}")
+        self.commit()
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.close()
-        else:
+        try:
+            if kind is None:
+                self.close()
+        finally:
             self.abandon()
 
 
-def _json_attribute(file: h5py.File, name: str, value: Any) -> None:
-    text = canonical_json(value)
-    if len(text) <= 60_000:  # an attribute of the portable layout may have 64 KiB
-        file.attrs[name] = text
-    else:
-        raise ValueError(f"{name} takes {len(text)} bytes: {json.dumps(value)[:200]}")
+def _set_attribute(item: h5py.HLObject, name: str, value: Any) -> None:
+    """Text has fixed length: what has variable length lies in HDF5's global heap, where a damaged file can hang it."""
+    if not isinstance(value, str):
+        item.attrs[name] = np.int64(value) if isinstance(value, int) else value
+        return
+    content = value.encode("utf-8", "backslashreplace")
+    if len(content) > ATTRIBUTE_BYTES:
+        raise BadInput(
+            f"The {name} of a file should take at most {ATTRIBUTE_BYTES:,} bytes. Found: {len(content):,}, "
+            f"{value[:60]} ... Choose fewer layers with --layers."
+        )
+    item.attrs[name] = np.array(content, h5py.string_dtype("utf-8", max(1, len(content))))
+
+
+def _digest(fingerprint: str) -> np.ndarray:
+    return np.array(fingerprint.encode(), f"S{DIGEST_LENGTH}")
+
+
+def _create_images(file: h5py.File, images: Images) -> None:
+    group = file.create_group("images")
+    types: dict[str, Any] = {
+        "path": h5py.string_dtype("utf-8", text_bytes(images.path)),
+        "split": h5py.string_dtype("utf-8", text_bytes(images.split)),
+        "label": images.label.dtype,
+        "status": np.uint8,
+        "message": h5py.string_dtype("utf-8", MESSAGE_BYTES),
+        "sha256": h5py.string_dtype("utf-8", DIGEST_LENGTH),
+    }
+    for name, dtype in types.items():
+        more = images.label.shape[1:] if name == "label" else ()
+        create_column(group, name, (len(images), *more), dtype)
+    file.create_dataset("classes", data=text_column(images.classes), track_times=False)
+
+
+def _image_columns(status: np.ndarray, message: Sequence[str], sha256: Sequence[str]) -> dict[str, np.ndarray]:
+    return {
+        "status": np.asarray(status, np.uint8),
+        "message": text_column(message, MESSAGE_BYTES),
+        "sha256": text_column(sha256, DIGEST_LENGTH),
+    }

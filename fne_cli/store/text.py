@@ -1,0 +1,82 @@
+"""Columns of text: UTF-8 of a fixed length, written and read a block of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import h5py
+import numpy as np
+
+from fne_cli.errors import BadInput, DamagedFile
+from fne_cli.store import claims
+
+BLOCK_ROWS = 1 << 15
+
+
+def text_bytes(values: Iterable[str]) -> int:
+    """Length of the longest of `values` in UTF-8, at least 1."""
+    return max((len(value.encode()) for value in values), default=1) or 1
+
+
+def text_column(values: Sequence[str], size: int | None = None) -> np.ndarray:
+    """Strings as a fixed-length UTF-8 column of `size` bytes (default: fits all); longer ones are cut.
+
+    Raises BadInput for a string that ends in NUL: HDF5 pads with it, and the end would be lost.
+    """
+    encoded = [value.encode() for value in values]
+    for value in encoded:
+        if value.endswith(b"\0"):
+            raise BadInput(f"A name should not end in a NUL character. Found: {value!r}.")
+    if size is None:
+        size = text_bytes(values)
+    cut = [value if len(value) <= size else value[:size].decode(errors="ignore").encode() for value in encoded]
+    return np.array(cut, dtype=h5py.string_dtype("utf-8", size))
+
+
+class TextColumn(Sequence[str]):
+    """The strings of a dataset, of which only one block is in memory. Raises DamagedFile when one is not UTF-8."""
+
+    def __init__(self, path: Path, dataset: h5py.Dataset) -> None:
+        self._path = path
+        self._dataset = dataset
+        self._length: int = dataset.shape[0]
+        self._start = 0
+        self._block = self._read(0)
+
+    def _read(self, start: int) -> list[str]:
+        raw = claims.values(self._path, self._dataset, slice(start, start + BLOCK_ROWS))
+        try:
+            return [value.decode() for value in raw.tolist()]
+        except UnicodeDecodeError as error:
+            raise DamagedFile(f"{self._path}: {self._dataset.name} is not UTF-8 ({error}).") from error
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(self._length))]
+        number = range(self._length)[place]
+        if not self._start <= number < self._start + len(self._block):
+            self._start = number // BLOCK_ROWS * BLOCK_ROWS
+            self._block = self._read(self._start)
+        return self._block[number - self._start]
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, self._length, BLOCK_ROWS):
+            yield from self._block if start == self._start else self._read(start)
+
+    def __eq__(self, other: Any) -> bool:
+        if not isinstance(other, Sequence) or len(other) != self._length:
+            return False
+        return all(ours == theirs for ours, theirs in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # equal to lists, which have none

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Everything that must hold, in a fresh virtual environment: linters, types, import rules, tests, and the demo.
+#
+#     scripts/test.sh           the fast tests
+#     scripts/test.sh --slow    all tests (what CI runs)
+#
+# Needs Python 3.11 or newer with pip, and a package index. PYTHON chooses the interpreter.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+select=(-m "not slow")
+[ "${1:-}" = "--slow" ] && select=()
+
+venv=.venv-test
+echo "== a fresh virtual environment in $venv, with fne-cli and what its tests need"
+rm -rf "$venv"
+"${PYTHON:-python3}" -m venv "$venv"
+"$venv/bin/pip" install --quiet --disable-pip-version-check ".[test]"
+export PATH="$PWD/$venv/bin:$PATH"
+
+echo "== ruff, mypy, import-linter"
+ruff check .
+ruff format --check .
+mypy
+lint-imports
+
+echo "== tests"
+# The tests run against the installed package, not against this folder.
+python -P -m pytest "${select[@]}"
+
+echo "== the demo"
+scripts/demo.sh "$venv"

@@ -1,0 +1,339 @@
+"""Do to `fne extract` what clusters, disks and images do to it, and see whether a byte differs afterwards.
+
+    python scripts/torture_extract.py [--kills 200] [--bad 1000] [--only kill,disk,bad,writers,flip] [--seed 0]
+
+kill     SIGKILL at random moments, then the same command again, until the file is finished: byte-identical?
+disk     a file system that fills up (a small tmpfs where mounting is allowed, else a limit on the file's size)
+bad      truncated files, bit flips, random bytes with image endings, bombs, odd modes: no crash, no shifted row
+writers  two processes on one output: the second exits 5, the first is not harmed
+flip     one bit of a finished file changed: `fne verify` finds it
+
+Every run is a fork of this process, which has TensorFlow loaded but has not used it, so that a start takes a moment.
+Prints one JSON object. docs/reliability.md has the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from PIL import Image
+
+from fne_cli.networks.backend import load_keras
+
+SIZE = 24
+
+
+def write_network(path: Path) -> None:
+    """A small network with convolutions, a dense layer and a classifier, as a .keras file."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(1)
+    x = images = keras.Input((SIZE, SIZE, 3))
+    for number, filters in enumerate((8, 16, 32)):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{number}")(x)
+        x = layers.MaxPooling2D(2)(x)
+    x = layers.Dense(40, activation="relu", name="dense")(layers.Flatten()(x))
+    keras.Model(images, layers.Dense(5, activation="softmax", name="scores")(x)).save(path)
+
+
+def write_images(folder: Path, count: int, seed: int = 0) -> None:
+    """JPEG files of random blobs in three classes, two splits."""
+    values = np.random.default_rng(seed)
+    for number in range(count):
+        target = folder / ("train" if number % 3 else "test") / f"class{number % 4}" / f"{number:05d}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pixels = values.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((60, 45), Image.Resampling.BICUBIC).save(target, quality=90)
+
+
+def start(arguments: Sequence[str], log: Path, prepare: Callable[[], None] = lambda: None) -> int:
+    """Fork a process that runs `fne ARGUMENTS`; its id."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        with open(log, "ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        from fne_cli.cli.main import main
+        from fne_cli.store import resume
+
+        resume.COMMIT_SECONDS = 0.1
+        prepare()
+        main(list(arguments))
+    except SystemExit as end:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 1)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        os._exit(99)
+    os._exit(0)
+
+
+def wait(child: int) -> int:
+    """The exit code of a child, -9 for one that was killed."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def run(arguments: Sequence[str], log: Path, prepare: Callable[[], None] = lambda: None) -> int:
+    """Run to the end; the exit code."""
+    return wait(start(arguments, log, prepare))
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class Place:
+    """A folder with a network and images, and the command over them."""
+
+    def __init__(self, folder: Path, images: int) -> None:
+        self.folder, self.images, self.log = folder, folder / "images", folder / "log"
+        self.network = folder / "net.keras"
+        child = os.fork()  # TensorFlow must stay unused in this process, so that it can be forked
+        if not child:
+            try:
+                write_network(self.network)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        if wait(child):
+            raise RuntimeError("the network could not be written")
+        write_images(self.images, images)
+
+    def command(self, output: Path, *more: str) -> list[str]:
+        """The words of `fne extract` over the images."""
+        known = ["--model", str(self.network), "--preprocess", "tf", "--batch-size", "8"]
+        return ["extract", str(self.images), str(output), *known, *more]
+
+
+def torture_kill(place: Place, kills: int, seed: int) -> dict[str, Any]:
+    """SIGKILL runs at random moments until `kills` have hit; every finished file is compared."""
+    moments = random.Random(seed)
+    whole = place.folder / "whole.h5"
+    began = time.monotonic()
+    if run(place.command(whole), place.log):
+        raise RuntimeError(place.log.read_text())
+    duration = time.monotonic() - began
+    expected, hits, files, differing, partial_progress = digest(whole), 0, 0, 0, 0
+    while hits < kills:
+        output = place.folder / f"killed{files}.h5"
+        while True:
+            child = start(place.command(output), place.log)
+            if hits < kills:
+                time.sleep(moments.uniform(0, duration))
+                os.kill(child, signal.SIGKILL)
+            code = wait(child)
+            if code == 0:
+                break
+            if code != -signal.SIGKILL:
+                raise RuntimeError(f"exit {code}: {place.log.read_text()[-2000:]}")
+            hits += 1
+            journal = output.with_name(output.name + ".partial.json")
+            if journal.exists():
+                partial_progress += json.loads(journal.read_text())["committed"] > 0
+        files += 1
+        differing += digest(output) != expected
+        output.unlink()
+    return {
+        "kills": hits, "files": files, "differing": differing, "kills_after_a_commit": partial_progress,
+        "seconds_of_a_whole_run": round(duration, 2),
+    }  # fmt: skip
+
+
+def torture_disk(place: Place) -> dict[str, Any]:
+    """Write to a disk that is too small, then to the same place with room."""
+    whole = place.folder / "roomy.h5"
+    run(place.command(whole), place.log)
+    size = whole.stat().st_size
+    small = place.folder / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size // 2}", "tmpfs", str(small)], capture_output=True, check=False
+    )
+    output = small / "out.h5"
+    log = place.folder / "disk.log"
+    if mounted.returncode == 0:
+        try:
+            refused = run(place.command(output), log)
+            # Room at the start, none later: another file takes it while the extraction runs.
+            subprocess.run(["mount", "-o", f"remount,size={size * 3}", str(small)], check=True)
+            later = run(place.command(output), log)
+            same = digest(output) == digest(whole)
+        finally:
+            subprocess.run(["umount", str(small)], check=True)
+        return {"how": "tmpfs", "first_exit": refused, "exit_with_room": later, "same_bytes": same,
+                "message": log.read_text().splitlines()[:2]}  # fmt: skip
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    refused = run(place.command(output), log, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2)))
+    later = run(place.command(output), log)
+    return {"how": "RLIMIT_FSIZE", "first_exit": refused, "exit_with_room": later,
+            "same_bytes": digest(output) == digest(whole), "message": log.read_text().splitlines()[:2]}  # fmt: skip
+
+
+def bad_inputs(folder: Path, count: int, seed: int) -> int:
+    """Write `count` broken images; how many of them nobody could decode (the others may survive, a bit flip can)."""
+    values = np.random.default_rng(seed)
+    pixels = values.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    good: dict[str, bytes] = {}
+    for ending, form in (
+        ("jpg", "JPEG"),
+        ("png", "PNG"),
+        ("gif", "GIF"),
+        ("bmp", "BMP"),
+        ("tif", "TIFF"),
+        ("webp", "WEBP"),
+    ):
+        memory = io.BytesIO()
+        Image.fromarray(pixels).save(memory, form)
+        good[ending] = memory.getvalue()
+    endings = list(good)
+    folder.mkdir(parents=True)
+    hopeless = 0
+    for number in range(count):
+        ending = endings[number % len(endings)]
+        content = good[ending]
+        kind = number // len(endings) % 6
+        if kind == 0:  # truncated, from nothing to all but one byte
+            content = content[: int(values.integers(0, len(content)))]
+        elif kind == 1:
+            flipped = bytearray(content)
+            for place in values.integers(0, len(content), 3):
+                flipped[place] ^= 1 << int(values.integers(0, 8))
+            content = bytes(flipped)
+        elif kind == 2:
+            content = values.bytes(int(values.integers(1, 2000)))
+            hopeless += 1
+        elif kind == 3:  # a header that claims 60,000 x 60,000 pixels
+            content, ending = _png_bomb(60_000 + number), "png"
+            hopeless += 1
+        elif kind == 4:
+            content = b""
+            hopeless += 1
+        else:
+            content = content[:16] + values.bytes(len(content) - 16)
+        (folder / f"{number:05d}.{ending}").write_bytes(content)
+    return hopeless
+
+
+def _png_bomb(side: int) -> bytes:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
+
+    header = side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+
+
+def torture_bad(place: Place, count: int, seed: int) -> dict[str, Any]:
+    """Extract good images alone, and the same ones between broken ones: their rows must be the same."""
+    alone, mixed = place.folder / "alone.h5", place.folder / "mixed.h5"
+    if run(place.command(alone), place.log):
+        raise RuntimeError(place.log.read_text())
+    hopeless = bad_inputs(place.images / "train" / "broken", count, seed)
+    refused = run(place.command(mixed), place.log)
+    accepted = run(place.command(mixed, "--max-bad", "100%"), place.log)
+    shutil.rmtree(place.images / "train" / "broken")
+    with h5py.File(alone) as first, h5py.File(mixed) as second:
+        paths = second["images/path"][:].tolist()
+        rows = [paths.index(path) for path in first["images/path"][:].tolist()]
+        same = all(
+            np.array_equal(first["layers"][name][:], second["layers"][name][:][rows]) for name in first["layers"]
+        )
+        status, message = second["images/status"][:], second["images/message"][:]
+        nan = all(np.isnan(second["layers"][name][:][status > 0]).all() for name in second["layers"])
+        return {
+            "inputs": count, "surely_bad": hopeless, "found_bad": int((status > 0).sum()), "exit": refused,
+            "exit_with_max_bad": accepted, "good_rows_same": same, "bad_rows_are_nan": nan,
+            "bad_without_message": int(((status > 0) & (message == b"")).sum()),
+            "by_status": {str(k): int(n) for k, n in zip(*np.unique(status, return_counts=True), strict=True)},
+        }  # fmt: skip
+
+
+def torture_writers(place: Place) -> dict[str, Any]:
+    """A second writer beside a first one."""
+    alone, shared = place.folder / "one.h5", place.folder / "two.h5"
+    run(place.command(alone), place.log)
+    first = start(place.command(shared), place.log)
+    partial = shared.with_name(shared.name + ".partial.json")
+    while not partial.exists() and not shared.exists():
+        time.sleep(0.01)
+    second = run(place.command(shared), place.log)
+    return {"second_exit": second, "first_exit": wait(first), "same_bytes": digest(shared) == digest(alone)}
+
+
+def torture_flip(place: Place, flips: int, seed: int) -> dict[str, Any]:
+    """Change one bit at a time in the rows of a finished file."""
+    moments = random.Random(seed)
+    output = place.folder / "flip.h5"
+    run(place.command(output), place.log)
+    good = output.read_bytes()
+    with h5py.File(output) as file:
+        spans = [
+            (chunk.byte_offset, chunk.size)
+            for name in file["layers"]
+            for chunk in map(file["layers"][name].id.get_chunk_info, range(file["layers"][name].id.get_num_chunks()))
+        ]
+    found = 0
+    for _ in range(flips):
+        offset, size = moments.choice(spans)
+        changed = bytearray(good)
+        changed[offset + moments.randrange(size)] ^= 1 << moments.randrange(8)
+        output.write_bytes(changed)
+        found += run(["verify", str(output)], place.log) == 1
+    return {"flips": flips, "found": found}
+
+
+def main() -> None:
+    """Run what was asked for and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--bad", type=int, default=1000)
+    parser.add_argument("--flips", type=int, default=20)
+    parser.add_argument("--images", type=int, default=1500)
+    parser.add_argument("--only", default="kill,disk,bad,writers,flip")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    load_keras()
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(Path(folder), options.images)
+        work: dict[str, Callable[[], dict[str, Any]]] = {
+            "kill": lambda: torture_kill(place, options.kills, options.seed),
+            "disk": lambda: torture_disk(place),
+            "bad": lambda: torture_bad(place, options.bad, options.seed),
+            "writers": lambda: torture_writers(place),
+            "flip": lambda: torture_flip(place, options.flips, options.seed),
+        }
+        for name in options.only.split(","):
+            figures[name] = work[name]()
+            print(name, json.dumps(figures[name]), file=sys.stderr, flush=True)
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What tests share: the command run in this process, small images, small networks, and the real data if it is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real networks and datasets, outside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs {SHARED.name}/ with real networks and images beside the repository")
+    return SHARED
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def fne(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
+    """Run the command line in this process: fne("normalize", a, b, "--rows", "all")."""
+    from fne_cli.cli.main import main
+
+    for name in [name for name in os.environ if name.startswith("FNE_")]:
+        monkeypatch.delenv(name)
+
+    def run(*arguments: object) -> Result:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return Result(int(end.value.code or 0), captured.out, captured.err)
+
+    yield run
+
+
+def write_image(path: Path, seed: int, size: tuple[int, int] = (20, 16)) -> Path:
+    """A PNG of seeded noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """26 images of three classes in train/ and test/; not a multiple of any batch size used."""
+    folder = tmp_path / "photos"
+    for number in range(26):
+        split = "train" if number % 3 else "test"
+        write_image(folder / split / "abc"[number % 4 % 3] / f"{number:02d}.png", number)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network as a .keras file: two convolutions, a dense layer, a classifier; 12 + 6 + 20 features."""
+    from fne_cli.networks.backend import load_keras
+
+    keras = load_keras()
+    keras.utils.set_random_seed(3)
+    x = images = keras.Input((12, 12, 3))
+    x = keras.layers.Conv2D(12, 3, activation="relu", name="conv1")(x)
+    x = keras.layers.MaxPooling2D(2, name="pool")(x)
+    x = keras.layers.Conv2D(6, 3, activation="relu", name="conv2")(x)
+    x = keras.layers.Flatten(name="flatten")(x)
+    x = keras.layers.Dense(20, activation="relu", name="dense")(x)
+    x = keras.layers.Dropout(0.5, name="dropout")(x)
+    x = keras.layers.Dense(3, activation="softmax", name="scores")(x)
+    path = tmp_path_factory.mktemp("networks") / "small.keras"
+    keras.Model(images, x, name="small").save(path)
+    return path
+
+
+@pytest.fixture
+def extract(fne: Callable[..., Result], network: Path) -> Callable[..., Result]:
+    """fne extract with the small network: extract(images, output, "--crops", 5)."""
+
+    def run(images: object, output: object, *more: object) -> Result:
+        return fne("extract", images, output, "--model", network, "--preprocess", "tf", "--batch-size", 4, *more)
+
+    return run

@@ -1,0 +1,92 @@
+"""Whether images are still what they were."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fne_cli.images.contents import changed_image, listing_digest, state_digest
+from fne_cli.images.listing import Listing, from_folder
+
+
+@pytest.fixture
+def listing(tmp_path) -> Listing:
+    for number, name in enumerate(("a/1.jpg", "a/2.jpg", "b/1.jpg")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"content %d" % number)
+    return from_folder(str(tmp_path))
+
+
+def sums(listing: Listing) -> list[str]:
+    return [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in listing.files]
+
+
+def test_listing_digest_tells_apart_what_a_listing_says(listing):
+    others = [
+        listing,
+        replace(listing, ids=[*listing.ids[:2], "b/2.jpg"]),
+        replace(listing, ids=[*listing.ids[:2], "b/1.jpg#0,0,1,1"]),
+        replace(listing, splits=["train", "", ""]),
+        replace(listing, labels=[("a",), ("b",), ("b",)]),
+        replace(listing, labels=[("a",), (), ("b",)]),
+        replace(listing, several=True),  # the same labels, but a table of another shape
+        replace(listing, several=True, ignored=[(), ("b",), ()]),
+        replace(listing, ids=["a/1.jpg", "a/2.jpg\n", "b/1.jpg"]),
+    ]
+    assert len({listing_digest(other) for other in others}) == len(others)
+    assert listing_digest(replace(listing, files=["x", "y", "z"])) == listing_digest(listing)
+
+
+def test_state_digest_changes_with_size_time_and_existence(listing):
+    digests = {state_digest(listing)}
+    path = Path(listing.files[1])
+    times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+    assert state_digest(listing) in digests
+    path.write_bytes(b"longer than before")
+    os.utime(path, ns=times)
+    digests.add(state_digest(listing))
+    os.utime(path, ns=(times[0], times[1] + 1))
+    digests.add(state_digest(listing))
+    path.unlink()
+    digests.add(state_digest(listing))
+    assert len(digests) == 4
+    path.mkdir()
+    assert state_digest(listing) in digests  # neither is a file
+
+
+def test_first_changed_image(listing):
+    known = sums(listing)
+    seen: list[int] = []
+    assert changed_image(listing, known, seen.append) is None
+    assert sum(seen) == 3
+    Path(listing.files[1]).write_bytes(b"content 9")
+    Path(listing.files[2]).unlink()
+    assert changed_image(listing, known, seen.append) == 1
+    assert changed_image(listing, known, seen.append, skip={1}) == 2
+    assert changed_image(listing, known, seen.append, skip={1, 2}) is None
+
+
+def test_only_as_many_images_as_are_known_are_read(listing):
+    Path(listing.files[2]).unlink()
+    assert changed_image(listing, sums(replace(listing, files=listing.files[:2])), lambda count: None) is None
+
+
+def test_an_image_that_could_not_be_read_and_still_cannot(listing):
+    known = [*sums(listing)[:2], ""]
+    assert changed_image(listing, known, lambda count: None) == 2
+    Path(listing.files[2]).unlink()
+    assert changed_image(listing, known, lambda count: None) is None
+
+
+def test_members_of_an_archive_are_read_by_their_span(tmp_path):
+    (tmp_path / "a.tar").write_bytes(b"....one.three")
+    spans = np.array([[4, 3], [8, 5]])
+    listing = Listing(["1", "2"], [str(tmp_path / "a.tar")] * 2, ["", ""], [(), ()], spans=spans)
+    known = [hashlib.sha256(text).hexdigest() for text in (b"one", b"three")]
+    assert changed_image(listing, known, lambda count: None) is None
+    assert changed_image(listing, known[::-1], lambda count: None) == 0

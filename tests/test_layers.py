@@ -1,0 +1,121 @@
+"""fne layers: the tables of VGG16 and VGG19 as the paper counts them, and what other options change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fne_cli.errors import BadInput
+from fne_cli.networks.backend import load_keras
+from fne_cli.steps.layers import layers
+
+VGG16 = """\
+order  layer         kind                output           pooling     features  first column
+1      block1_conv1  Conv2D              224 x 224 x 64   avg         64        0
+2      block1_conv2  Conv2D              224 x 224 x 64   avg         64        64
+3      block2_conv1  Conv2D              112 x 112 x 128  avg         128       128
+4      block2_conv2  Conv2D              112 x 112 x 128  avg         128       256
+5      block3_conv1  Conv2D              56 x 56 x 256    avg         256       384
+6      block3_conv2  Conv2D              56 x 56 x 256    avg         256       640
+7      block3_conv3  Conv2D              56 x 56 x 256    avg         256       896
+8      block4_conv1  Conv2D              28 x 28 x 512    avg         512       1,152
+9      block4_conv2  Conv2D              28 x 28 x 512    avg         512       1,664
+10     block4_conv3  Conv2D              28 x 28 x 512    avg         512       2,176
+11     block5_conv1  Conv2D              14 x 14 x 512    avg         512       2,688
+12     block5_conv2  Conv2D              14 x 14 x 512    avg         512       3,200
+13     block5_conv3  Conv2D              14 x 14 x 512    avg         512       3,712
+14     fc1           Dense               4096             avg         4,096     4,224
+15     fc2           Dense               4096             avg         4,096     8,320
+16     predictions   Dense (classifier)  1000             not tapped
+vgg16, 224 x 224, preprocessing caffe: 15 taps, 12,416 features; 49,664 bytes per image (float32), 12,416 as codes
+"""
+
+
+def words(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines()]
+
+
+def test_vgg16_has_the_12416_features_of_the_paper(fne: Callable[..., Any]) -> None:
+    result = fne("layers", "vgg16")
+    assert result.code == 0
+    assert words(result.out) == words(VGG16)
+
+
+def test_vgg19_has_13696_features() -> None:
+    table = layers("VGG19")
+    tapped = [row for row in table.rows if row.first_column is not None]
+    assert (len(tapped), table.features, table.bytes_per_image) == (18, 13696, 54784)
+    assert [row.layer for row in tapped[-4:]] == ["block5_conv3", "block5_conv4", "fc1", "fc2"]
+
+
+def test_json_has_the_whole_table(fne: Callable[..., Any]) -> None:
+    result = fne("layers", "mini", "--layers", "block5*,predictions", "--pool", "max,block5_conv3=avg:2", "--json")
+    table = json.loads(result.out)
+    assert table["network"] == "mini"
+    assert (table["image_size"], table["preprocess"]) == ([32, 32], "tf")
+    assert len(table["rows"]) == 16
+    chosen = {
+        row["layer"]: (row["order"], row["pooling"], row["features"], row["first_column"])
+        for row in table["rows"]
+        if row["first_column"] is not None
+    }
+    assert chosen == {
+        "block5_conv1": (11, "max", 128, 0),
+        "block5_conv2": (12, "max", 128, 128),
+        "block5_conv3": (13, "avg:2", 512, 256),
+        "predictions": (16, "max", 10, 768),
+    }
+    assert table["rows"][12]["output_shape"] == [2, 2, 128]
+    assert table["rows"][12]["output_of"] == "block5_conv3"
+    assert (table["features"], table["bytes_per_image"], table["code_bytes_per_image"]) == (778, 3112, 778)
+
+
+@pytest.fixture
+def any_size(tmp_path: Path) -> str:
+    keras = load_keras()
+    images = keras.Input((None, None, 3))
+    x = keras.layers.ReLU(name="act")(keras.layers.Conv2D(4, 3, name="conv")(images))
+    keras.Model(images, x, name="net").save(tmp_path / "net.keras")
+    return str(tmp_path / "net.keras")
+
+
+def test_a_keras_file_needs_no_preprocessing_but_perhaps_a_size(any_size: str, fne: Callable[..., Any]) -> None:
+    result = fne("layers", any_size)
+    assert (result.code, result.out) == (1, "")
+    assert result.err == f"fne: {any_size} takes images of any size. Give --image-size.\n"
+    result = fne("layers", any_size, "--image-size", "12x10", "--pool", "none")
+    assert words(result.out)[1:] == words(
+        "1 conv Conv2D 10 x 8 x 4 none 320 0\n"
+        "net, 12 x 10, preprocessing to be given: 1 taps, 320 features; "
+        "1,280 bytes per image (float32), 320 as codes"
+    )
+
+
+def test_another_size_of_a_known_network_leaves_its_dense_layers_out() -> None:
+    table = layers("vgg16", image_size=(64, 32))
+    assert [row.layer for row in table.rows][-1] == "block5_conv3"
+    assert (table.features, table.rows[-1].output_shape) == (4224, (4, 2, 512))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layers": ("fc9",)}, "--layers 'fc9' should match a convolutional or dense layer. There are: block1_conv1, "),
+        ({"pool": ("mean",)}, "--pool should be avg, max, avg:2, max:3 ... or none. Found: 'mean'."),
+        ({"pool": ("predictions=max",)}, "--pool 'predictions=max' should name layers that are tapped."),
+    ],
+)
+def test_options_that_fit_nothing_are_errors(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput) as error:
+        layers("mini", **options)
+    assert str(error.value).startswith(message)
+
+
+def test_an_unknown_network_is_an_error(fne: Callable[..., Any]) -> None:
+    result = fne("layers", "vgg-61")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("fne: 'vgg-61' should be a network's name or a .keras file. Did you mean vgg")

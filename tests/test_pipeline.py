@@ -1,0 +1,107 @@
+"""Batches: every image at its own place, whatever happens to its neighbours."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from fne_cli.images.bad import Status
+from fne_cli.images.geometry import Geometry
+from fne_cli.images.listing import Listing, from_folder
+from fne_cli.images.pipeline import ImageBatch, image_batches, placed
+
+GEOMETRY = Geometry(4, 6, crops=5)
+
+
+def test_placed_by_hand():
+    assert placed(range(5), 3).tolist() == [[0, 1, 2], [3, 4, -1]]
+    assert placed([4, 5, 12], 4).tolist() == [[4, 5, -1, -1], [12, -1, -1, -1]]
+    assert placed([], 4).shape == (0, 4)
+
+
+@given(numbers=st.lists(st.integers(0, 200), unique=True).map(sorted), size=st.integers(1, 9))
+def test_placed_keeps_order_and_slot(numbers, size):
+    table = placed(numbers, size)
+    assert table[table >= 0].tolist() == numbers
+    for row in table:
+        slots = np.flatnonzero(row >= 0)
+        assert (row[slots] % size == slots).all()
+        assert len({*(row[slots] // size)}) == 1  # neighbours among all stay neighbours
+
+
+@pytest.fixture
+def listing(tmp_path) -> Listing:
+    """11 plain images, number i of brightness 20 i; 3 is no image and 7 is gone."""
+    for number in range(11):
+        Image.new("L", (9, 5), 20 * number).save(tmp_path / f"{number:02d}.png")
+    (tmp_path / "03.png").write_bytes(b"nothing like an image")
+    listing = from_folder(str(tmp_path))
+    (tmp_path / "07.png").unlink()
+    return listing
+
+
+def read(listing: Listing, size: int, numbers: object = range(11), workers: int | None = 2) -> list[ImageBatch]:
+    batches = list(image_batches(listing, GEOMETRY, size, numbers, workers))  # type: ignore[arg-type]
+    assert all(batch.pixels.shape == (size * 5, 4, 6, 3) and batch.pixels.dtype == np.uint8 for batch in batches)
+    return batches
+
+
+def test_a_bad_image_shifts_no_other(listing):
+    batches = read(listing, 4)
+    assert [batch.numbers.tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
+    assert [batch.slots.tolist() for batch in batches] == [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2]]
+    brightness = np.concatenate([batch.pixels for batch in batches]).reshape(12, 5, -1)
+    assert (brightness.min(axis=(1, 2)) == [0, 20, 40, 0, 80, 100, 120, 0, 160, 180, 200, 0]).all()
+    assert (brightness.max(axis=(1, 2)) == [0, 20, 40, 0, 80, 100, 120, 0, 160, 180, 200, 0]).all()
+    assert np.concatenate([batch.status for batch in batches]).tolist() == [
+        Status.NOT_AN_IMAGE if number == 3 else Status.MISSING if number == 7 else Status.GOOD for number in range(11)
+    ]
+    assert batches[0].message == ["", "", "", "not an image: 21 bytes that begin b'nothing '"]
+    assert batches[1].message == ["", "", "", "no such file"]
+    for batch in batches:
+        for number, digest in zip(batch.numbers, batch.sha256, strict=True):
+            content = Path(listing.files[number])
+            assert digest == (hashlib.sha256(content.read_bytes()).hexdigest() if content.exists() else "")
+
+
+def test_some_images_stand_where_they_stood_among_all(listing):
+    everything = {batch.numbers[0] // 4: batch for batch in read(listing, 4)}
+    for batch in read(listing, 4, [2, 5, 9, 10]):
+        whole = everything[batch.numbers[0] // 4].pixels.reshape(4, 5, 4, 6, 3)
+        found = batch.pixels.reshape(4, 5, 4, 6, 3)
+        assert np.array_equal(found[batch.slots], whole[batch.slots])
+        assert not np.delete(found, batch.slots, axis=0).any()
+
+
+@pytest.mark.parametrize("workers", [1, 5, None])
+def test_the_number_of_workers_changes_nothing(listing, workers):
+    for one, other in zip(read(listing, 3, workers=2), read(listing, 3, workers=workers), strict=True):
+        assert np.array_equal(one.pixels, other.pixels)
+        assert np.array_equal(one.status, other.status)
+        assert (one.message, one.sha256) == (other.message, other.sha256)
+
+
+def test_boxes_and_spans_of_the_listing_are_used(tmp_path):
+    pixels = np.zeros((10, 10), np.uint8)
+    pixels[:, 5:] = 200
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.tar").write_bytes(b"pad" + content + b"more")
+    listing = Listing(
+        ids=["0", "1", "2"],
+        files=[str(tmp_path / "a.tar")] * 3,
+        splits=[""] * 3,
+        labels=[()] * 3,
+        boxes=np.array([[0, 0, 5, 10], [5, 0, 10, 10], [20, 0, 30, 10]], float),
+        spans=np.array([[3, len(content)]] * 3),
+    )
+    (batch,) = image_batches(listing, Geometry(2, 2), 3, range(3))
+    assert batch.pixels[:, 0, 0, 0].tolist() == [0, 200, 0]
+    assert batch.status.tolist() == [Status.GOOD, Status.GOOD, Status.BOX_OUTSIDE]
+    assert set(batch.sha256) == {hashlib.sha256(content).hexdigest()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -93,10 +94,11 @@ def vgg16_matches_keras(size: tuple[int, int] | None, names: list[str], batches:
         weights=None, include_top=size is None, input_shape=None if size is None else (*size, 3)
     )
     reference = keras.Model(own.inputs, [own.get_layer(name).output for name in names])
+    prepared = Prepared.of(Recipe(model="vgg16", weights="random", image_size=size))
+    assert [tap.layer for tap in prepared.taps] == names
+    own.set_weights(prepared.network.model.get_weights())
     for rows in batches:
-        prepared = Prepared.of(Recipe(model="vgg16", weights="random", image_size=size, batch_size=rows))
-        assert [tap.layer for tap in prepared.taps] == names
-        own.set_weights(prepared.network.model.get_weights())
+        prepared = dataclasses.replace(prepared, recipe=dataclasses.replace(prepared.recipe, batch_size=rows))
         matches_keras(prepared, reference, keras.applications.vgg16.preprocess_input, rows)
 
 

@@ -111,7 +111,7 @@ def _check_features(source: Reader, statistics: Reader, table: dict[str, dict[st
         count = len(table[name]["mean"]) if name in table else 0
         if count != layer.features:
             raise DamagedFile(
-                f"{statistics.path} should have the moments of {layer.features} features of layer {name}. Found: {count}."
+                f"{statistics.path} should have {layer.features} features of layer {name}. Found: {count}."
             )
 
 

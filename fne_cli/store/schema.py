@@ -88,6 +88,10 @@ class Images:
         """The names of the splits that occur, in order of first appearance, without the empty one."""
         return [name for name in dict.fromkeys(self.split) if name]
 
+    def in_split(self, split: str) -> np.ndarray:
+        """(n,) bool: which images belong to a split."""
+        return np.fromiter((name == split for name in self.split), bool, len(self))
+
     def chosen(self, rows: str | None) -> tuple[str, np.ndarray]:
         """The good images of a split, or of "all"; by default those of "train", or all if there are no splits.
 
@@ -99,7 +103,7 @@ class Images:
                     f"There should be a split train. Found: {', '.join(self.splits)}. Choose one with --rows."
                 )
             rows = "train" if self.splits else "all"
-        chosen = self.good if rows == "all" else self.good & (np.asarray(self.split) == rows)
+        chosen = self.good if rows == "all" else self.good & self.in_split(rows)
         if not chosen.any():
             raise BadInput(
                 f"--rows {rows} should choose at least one good image. Found: none. "

@@ -288,31 +288,50 @@ def test_an_output_that_is_another_file_is_left_alone(extract, photos, tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 143)])
-def test_a_signal_stops_after_the_batch_and_the_same_command_goes_on(network, tmp_path, number, code):
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Images that take a while."""
     folder = tmp_path / "many"
-    for image in range(400):
+    for image in range(300):
         write_image(folder / "a" / f"{image:03d}.png", image, (200, 200))
-    command = [sys.executable, "-m", "fne_cli", "extract", folder, tmp_path / "a.h5", "--model", network]
-    command = [*map(str, command), "--preprocess", "tf", "--batch-size", "2", "--workers", "1"]
-    journal = tmp_path / "a.h5.partial.json"
+    return folder
+
+
+def started(network: Path, images: Path, output: Path) -> tuple[list[str], subprocess.Popen[str]]:
+    """The words of an extraction, and its process, begun and past the first lines of its journal."""
+    command = [sys.executable, "-m", "fne_cli", "extract", str(images), str(output), "--model", str(network)]
+    command += ["--preprocess", "tf", "--batch-size", "2", "--workers", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    journal = output.with_name(output.name + ".partial.json")
     deadline = time.monotonic() + 120
-    while not journal.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    while not (journal.exists() and json.loads(journal.read_text())["runs"]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return command, process
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGUSR1, 143)])
+def test_a_signal_ends_with_its_code_and_says_how_to_go_on(network, many, tmp_path, number, code):
+    _, process = started(network, many, tmp_path / "a.h5")
     process.send_signal(number)
     _, err = process.communicate(timeout=120)
     assert process.returncode == code, err
     assert "Run the same command again to go on." in err
-    committed = json.loads(journal.read_text())["committed"]
-    assert 0 < committed < 400
+    assert not (tmp_path / "a.h5").exists()
+
+
+def test_the_same_command_goes_on_after_sigterm_to_the_same_bytes(extract, network, many, tmp_path):
+    command, process = started(network, many, tmp_path / "a.h5")
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 143, err
+    committed = json.loads((tmp_path / "a.h5.partial.json").read_text())["committed"]
+    assert 0 < committed < 300
     resumed = subprocess.run(command, capture_output=True, text=True)
     assert resumed.returncode == 0, resumed.stderr
-    assert f"going on after {committed} of 400 images" in resumed.stderr
+    assert f"going on after {committed} of 300 images" in resumed.stderr
     runs = json.loads((tmp_path / "a.h5.run.json").read_text())["runs"]
-    assert [run["images"] for run in runs] == [committed, 400 - committed]
-    whole = subprocess.run([*command[:5], str(tmp_path / "b.h5"), *command[6:]], capture_output=True, text=True)
-    assert whole.returncode == 0, whole.stderr
+    assert [run["images"] for run in runs] == [committed, 300 - committed]
+    assert extract(many, tmp_path / "b.h5", "--batch-size", "2").code == 0
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 

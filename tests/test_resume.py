@@ -26,12 +26,16 @@ from fne_cli.store.resume import Growing
 from fne_cli.store.schema import Images, Layer
 
 COUNT, CROPS, BAD = 11, 5, (2, 9, 10)
-SPECS = [Layer("big", (20_000,), np.dtype("f4")), *layers((3,), (2, 2))]  # 13 rows of `big` in a chunk: 4.2 chunks
+SPECS = [Layer("big", (200,), np.dtype("f4")), *layers((3,), (2, 2))]
 
 
-@pytest.fixture(autouse=True)
-def _commit_after_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resume, "COMMIT_SECONDS", -1.0)
+@pytest.fixture(scope="module", autouse=True)
+def _small_chunks_and_many_commits() -> Iterator[None]:
+    """13 rows of `big` in a chunk, 4.2 chunks; a commit after every batch."""
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(chunks, "CHUNK_BYTES", 13 * 800)
+        patches.setattr(resume, "COMMIT_SECONDS", -1.0)
+        yield
 
 
 def values_of(table: Images, bad: tuple[int, ...], seed: int = 0) -> dict[str, np.ndarray]:
@@ -118,25 +122,35 @@ def test_retrying_a_file_that_waits_to_be_accepted(tmp_path, mended):
     assert path.read_bytes() == mended
 
 
+Names = dict[str, int]
+Contents = dict[int, bytes]
+
+
 @dataclass
 class Disk:
-    """What a folder holds before and after each call that changes a file, and what of it is on the disk for sure."""
+    """A folder before and after each call that changes a file, by inode, and what of it is on the disk for sure."""
 
     folder: Path
-    states: list[tuple[dict[str, bytes], dict[str, bytes]]] = field(default_factory=list)
-    synced: dict[str, bytes] = field(default_factory=dict)
+    states: list[tuple[Names, Contents, Names, Contents]] = field(default_factory=list)
+    handles: dict[int, int] = field(default_factory=dict)
+    synced_names: Names = field(default_factory=dict)
+    synced: Contents = field(default_factory=dict)
 
-    def now(self) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in self.folder.iterdir()}
+    def now(self) -> tuple[Names, Contents]:
+        names = {path.name: path.stat().st_ino for path in self.folder.iterdir()}
+        for name, inode in names.items():
+            if inode not in self.handles:  # kept open: the number is not given to another file
+                self.handles[inode] = os.open(self.folder / name, os.O_RDONLY)
+        return names, {inode: os.pread(handle, 1 << 30, 0) for inode, handle in self.handles.items()}
 
     def record(self) -> None:
-        state = (self.now(), dict(self.synced))
+        state = (*self.now(), self.synced_names, dict(self.synced))
         if not self.states or self.states[-1] != state:
             self.states.append(state)
 
-    def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Record around every function that writes; HDF5's own buffers are lost when a process is killed."""
-        self.synced = self.now()
+    def watch(self, patches: pytest.MonkeyPatch) -> None:
+        """Record around every function that writes; what HDF5 still holds back is lost with the process."""
+        self.synced_names, self.synced = self.now()
         for owner, name in (
             *((os, name) for name in ("pwrite", "ftruncate", "truncate", "unlink", "replace", "fsync")),
             (chunks, "write_raw"),
@@ -144,83 +158,67 @@ class Disk:
             (h5py.File, "flush"),
             (h5py.File, "close"),
         ):
-            monkeypatch.setattr(owner, name, self._around(name, getattr(owner, name)))
+            patches.setattr(owner, name, self._around(name, getattr(owner, name)))
 
     def _around(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             self.record()
             result = real(*arguments, **options)
             if name == "fsync":
-                self._sync(os.readlink(f"/proc/self/fd/{arguments[0]}"))
+                names, contents = self.now()
+                inode = os.fstat(arguments[0]).st_ino
+                if inode in contents:
+                    self.synced[inode] = contents[inode]
+                else:
+                    self.synced_names = names
             self.record()
             return result
 
         return call
 
-    def _sync(self, target: str) -> None:
-        now = self.now()
-        if Path(target) == self.folder:  # names: what was renamed or removed is so for good; contents as last synced
-            self.synced = {name: self._content(name, now) for name in now}
-        elif Path(target).name in now:
-            self.synced["content of " + Path(target).name] = now[Path(target).name]
-            if Path(target).name in self.synced:
-                self.synced[Path(target).name] = now[Path(target).name]
-
-    def _content(self, name: str, now: dict[str, bytes]) -> bytes:
-        return now[name]
+    def crashes(self, seed: int = 5) -> Iterator[dict[str, bytes]]:
+        """Every state as a kill leaves it, and as a power failure may: of what was not synced, the old or the new."""
+        chosen = random.Random(seed)
+        for names, contents, synced_names, synced in self.states:
+            yield {name: contents[inode] for name, inode in names.items()}
+            left = chosen.choice([names, synced_names])
+            yield {name: mixed(chosen, synced.get(inode, b""), contents[inode]) for name, inode in left.items()}
 
 
-def crashes(disk: Disk, seed: int) -> Iterator[dict[str, bytes]]:
-    """Every state as a kill leaves it, and as a power failure may: of what was not synced, any pages, old or new."""
-    chosen = random.Random(seed)
-    for now, synced in disk.states:
-        yield now
-        for _ in range(3):
-            state = {}
-            for name in {*now, *synced}:
-                if name.startswith("content of "):
-                    continue
-                new, old = now.get(name), synced.get(name, synced.get(f"content of {name}"))
-                if name.endswith(".json"):  # written under another name and synced before it was renamed
-                    content = chosen.choice([new, synced.get(name)])
-                else:
-                    content = mixed(chosen, old, new)
-                if content is not None:
-                    state[name] = content
-            yield state
-
-
-def mixed(chosen: random.Random, old: bytes | None, new: bytes | None) -> bytes | None:
-    """Pages of 4 KiB, each the old or the new one; zeros where there was none."""
-    if new is None or old is None:
-        return new if old is None else old
-    size = len(new)
-    old = old[:size].ljust(size, b"\0")
-    result = bytearray(old)
-    for page in range(0, size, 4096):
-        if new[page : page + 4096] != old[page : page + 4096] and chosen.random() < 0.5:
+def mixed(chosen: random.Random, old: bytes, new: bytes) -> bytes:
+    """Pages of 4 KiB, each as it was when synced or as it was written later; zeros where there was none."""
+    result = bytearray(old[: len(new)].ljust(len(new), b"\0"))
+    for page in range(0, len(new), 4096):
+        if chosen.random() < 0.5:
             result[page : page + 4096] = new[page : page + 4096]
     return bytes(result)
 
 
 def crash_everywhere(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, job: Callable[[], None], check: Callable[[Path], None]
-) -> int:
-    """Record the job in `folder`; for every state that a crash can leave, put it into a new folder and check it."""
+    folder: Path, every: int, patches: pytest.MonkeyPatch, job: Callable[[], None], check: Callable[[Path], None]
+) -> None:
+    """Record the job in `folder`; put every state that a crash can leave into a new folder and check it."""
     disk = Disk(folder)
-    with monkeypatch.context() as patches:
-        disk.watch(patches)
+    with patches.context() as watching:
+        disk.watch(watching)
         job()
         disk.record()
-    number = 0
-    for number, state in enumerate(crashes(disk, seed=5), start=1):
-        place = folder.with_name(f"crash{number}")
-        place.mkdir()
-        for name, content in state.items():
-            (place / name).write_bytes(content)
-        check(place)
-        shutil.rmtree(place)
-    return number
+    assert len(disk.states) > 40
+    patches.setattr(os, "fsync", lambda handle: None)
+    for number, state in enumerate(disk.crashes()):
+        if number % every == 0:
+            place = folder.with_name(f"crash{number}")
+            place.mkdir()
+            for name, content in state.items():
+                (place / name).write_bytes(content)
+            check(place)
+            shutil.rmtree(place)
+    for handle in disk.handles.values():
+        os.close(handle)
+
+
+# Every state takes half a minute; a sample of them is taken with every run of the tests.
+EVERY = pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
 
 
 @pytest.fixture
@@ -229,17 +227,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
-def test_a_crash_at_any_point_of_a_first_run(folder, monkeypatch, whole):
+@EVERY
+def test_a_crash_at_any_point_of_a_first_run(folder, every, monkeypatch, whole):
     def check(place: Path) -> None:
         path = place / "a.h5"
         if not path.exists():
             finish(path, batch=3)
         assert path.read_bytes() == whole
 
-    assert crash_everywhere(folder, monkeypatch, lambda: finish(folder / "a.h5", batch=4), check) > 100
+    crash_everywhere(folder, every, monkeypatch, lambda: finish(folder / "a.h5", batch=4), check)
 
 
-def test_a_crash_at_any_point_of_a_retry_in_place(folder, monkeypatch, whole, mended):
+@EVERY
+def test_a_crash_at_any_point_of_a_retry_in_place(folder, every, monkeypatch, whole, mended):
     """A complete file waits as a.h5.partial. What its journal calls complete is so; a retry once begun is finished."""
     finish(folder / "a.h5", accept=False)
 
@@ -254,10 +254,11 @@ def test_a_crash_at_any_point_of_a_retry_in_place(folder, monkeypatch, whole, me
         finish(path, batch=3, retry=True)
         assert path.read_bytes() == mended
 
-    assert crash_everywhere(folder, monkeypatch, lambda: finish(folder / "a.h5", retry=True), check) > 60
+    crash_everywhere(folder, every, monkeypatch, lambda: finish(folder / "a.h5", retry=True), check)
 
 
-def test_a_crash_at_any_point_of_a_retry_of_an_accepted_file(folder, monkeypatch, whole, mended):
+@EVERY
+def test_a_crash_at_any_point_of_a_retry_of_an_accepted_file(folder, every, monkeypatch, whole, mended):
     finish(folder / "a.h5")
 
     def check(place: Path) -> None:
@@ -265,7 +266,7 @@ def test_a_crash_at_any_point_of_a_retry_of_an_accepted_file(folder, monkeypatch
         finish(place / "a.h5", retry=True)
         assert (place / "a.h5").read_bytes() == mended
 
-    assert crash_everywhere(folder, monkeypatch, lambda: finish(folder / "a.h5", retry=True), check) > 60
+    crash_everywhere(folder, every, monkeypatch, lambda: finish(folder / "a.h5", retry=True), check)
 
 
 def interrupted(path: Path, committed: int = 4, table: Images | None = None) -> Output:
@@ -395,7 +396,7 @@ def test_a_file_with_rows_missing_is_not_finished(tmp_path):
 
 
 def test_the_disk_is_too_small_at_the_start(tmp_path):
-    with pytest.raises(DoesNotFit) as raised, small_files(1_000_000), Output(tmp_path / "a.h5", keep=True) as output:
+    with pytest.raises(DoesNotFit) as raised, small_files(20_000), Output(tmp_path / "a.h5", keep=True) as output:
         start(output, images(COUNT))
     assert f"The disk of {tmp_path} is full. a.h5 becomes " in str(raised.value)
     assert list(tmp_path.iterdir()) == []
@@ -429,7 +430,7 @@ def test_a_sync_that_fails_commits_nothing(tmp_path, monkeypatch):
     def fsync(handle: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    with pytest.raises(Exception, match="a.h5 cannot be written"), output, start(output, images(COUNT)) as growing:
+    with pytest.raises(Exception, match=r"a\.h5 cannot be written"), output, start(output, images(COUNT)) as growing:
         monkeypatch.setattr(os, "fsync", fsync)
         add(growing, images(COUNT), values_of(images(COUNT), BAD), 4, 6, CROPS, BAD)
     assert output.read_journal()["committed"] == 4

@@ -12,6 +12,7 @@ from fne_cli.errors import BadInput
 
 _BACKENDS = ("tensorflow", "jax", "torch")
 _NOISE = re.compile(rb"absl::InitializeLog|oneDNN custom operations|cpu_feature_guard|rebuild TensorFlow|^\s*$")
+_NO_GPU = re.compile(rb"Could not find cuda drivers")  # news only where there is a GPU
 
 
 def load_keras() -> Any:
@@ -49,5 +50,5 @@ def _import_quietly() -> None:
             os.close(terminal)
             log.seek(0)
             for line in log:
-                if not _NOISE.search(line):
+                if not (_NOISE.search(line) or (_NO_GPU.search(line) and not os.path.exists("/dev/nvidiactl"))):
                     os.write(2, line)

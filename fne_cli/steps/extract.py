@@ -117,8 +117,8 @@ def extract(
                 known, repeated = growing.inputs["state"], set(growing.bad_images())
                 _check_contents(output.partial, listing, growing.sha256(), known, repeated, retry_bad, progress)
             run = new_run(versions, device_name())
-            growing.begin_run(run)
             with progress.deferred() as asked:
+                growing.begin_run(run)
                 work = _Work(prepared, listing, layers, max_pixels, workers, growing, run, progress, asked)
                 work.finish(retry_bad)
             growing.finish(inputs)

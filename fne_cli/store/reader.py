@@ -95,7 +95,12 @@ class Reader:
                 self._images = self._image_table()
         return self._images
 
-    def _image_table(self) -> Images:
+    def listing(self) -> Images:
+        """The image table as it was before any image was read, also where a torn write has hit what came later."""
+        with claims.doubted(self.path):
+            return self._image_table(whole=False)
+
+    def _image_table(self, whole: bool = True) -> Images:
         path = self.path
         classes = list(TextColumn(path, claims.dataset(path, self._file, "classes", "S", 1)))
         label = self._image_column("label", "i1 i4", 1, 2)
@@ -114,11 +119,15 @@ class Reader:
         highest = 1 if several else len(classes) - 1
         if labels.size and not -1 <= labels.min() <= labels.max() <= highest:
             raise DamagedFile(f"{path}: images/label has values outside -1 ... {highest}.")
+        nothing = [""] * len(status)
         return Images(
-            **{name: TextColumn(path, column) for name, column in text.items()},
+            path=TextColumn(path, text["path"]),
+            split=TextColumn(path, text["split"]),
             label=labels,
             classes=classes,
-            status=claims.values(path, status),
+            status=claims.values(path, status) if whole else np.zeros(len(status), np.uint8),
+            message=TextColumn(path, text["message"]) if whole else nothing,
+            sha256=TextColumn(path, text["sha256"]) if whole else nothing,
         )
 
     def moments(self) -> dict[str, dict[str, np.ndarray]]:

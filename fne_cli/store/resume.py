@@ -62,6 +62,8 @@ class Growing:
                 if not overwrite:
                     raise
             else:
+                if journal.pop("complete", None) is not None:  # HDF5 marks a file as soon as it opens it for writing
+                    output.note(journal)
                 writer = Writer.reopen(output.partial)
                 writer.seek(journal["committed"], journal["committed"] * crops)
                 return cls(output, writer, journal, crops)
@@ -114,6 +116,7 @@ class Growing:
         """Have the journal tell of this process too; its time is brought up to date with every commit."""
         self._journal["runs"].append(run)
         self._began = time.monotonic()
+        self._output.note(self._journal)
 
     def add(
         self, rows: Mapping[str, np.ndarray], status: np.ndarray, message: Sequence[str], sha256: Sequence[str]
@@ -194,6 +197,6 @@ def _check_resumable(output: Output, settings: Mapping[str, Any], images: Images
         with open_file(output.partial, unfinished=True) as found:
             if found.kind != "activations":
                 raise WrongFile(f"{output.partial} should hold activations. Found: {found.kind}.")
-            check_same(output.partial, settings, found.settings, images, found.images)
+            check_same(output.partial, settings, found.settings, images, found.listing())
     except (DamagedFile, WrongFile) as error:
         raise DamagedFile(f"{error}\nUnfinished work that cannot be resumed: --overwrite begins again.") from error

@@ -14,6 +14,7 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.store.blank import close_without_writing, reserve, write_blank
 from fne_cli.store.chunks import Appender, create_column, read_rows
+from fne_cli.store.output import sync
 from fne_cli.store.schema import (
     ATTRIBUTE_BYTES,
     DIGEST_LENGTH,
@@ -171,14 +172,16 @@ class Writer:
                 close_without_writing(self._file)
 
     def close(self) -> None:
-        """Commit and close. Raises ValueError if rows are missing."""
+        """Commit and close; the closed file is on the disk when this returns. Raises ValueError if rows are missing."""
         if not self._file.id.valid:
             return
         for name, column in self._columns.items():
             if column.rows != len(self._file[name]):
                 raise ValueError(f"{name} should have {len(self._file[name])} rows, found {column.rows}")
         self.commit()
+        path = Path(self._file.filename)
         self._file.close()
+        sync(path)  # HDF5's last write says that nobody has the file open
 
     def __enter__(self) -> Self:
         return self

@@ -241,7 +241,7 @@ def test_a_full_disk_is_told_with_numbers(tmp_path):
         with open(output.partial, "r+b", buffering=0) as file:
             file.write(bytes(1000))
             file.write(bytes(1))
-    assert str(raised.value).startswith(f"The disk of {tmp_path} is full. out becomes 1,000 bytes; 0 of them are still")
+    assert str(raised.value).startswith(f"The disk of {tmp_path} is full. out has 1,000 bytes so far; ")
     assert str(raised.value).endswith(" are free.\nMake room and run the same command again.")
     assert names(tmp_path) == []
 
@@ -293,6 +293,16 @@ def test_the_journal_is_replaced_atomically_and_is_on_the_disk(tmp_path, monkeyp
     monkeypatch.setattr(os, "replace", replace)
     write_json(tmp_path / "j", {"a": 1})
     assert steps == ["j.new", "j.new -> j", tmp_path.name]
+
+
+def test_an_output_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    order = []
+    monkeypatch.setattr(module, "sync", lambda path: order.append(f"sync {path.name}"))
+    monkeypatch.setattr(os, "replace", lambda old, new: order.append(f"rename {new.name}"))
+    with Output(tmp_path / "out") as output:
+        output.write_json({})
+        output.accept()
+    assert order == ["sync out.partial", "rename out", f"sync {tmp_path.name}"]
 
 
 @pytest.mark.parametrize("point", ["fsync", "replace"])

@@ -9,7 +9,7 @@ import pytest
 
 from fne_cli.networks import graph
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.steady import dense_shapes, steady_rows
+from fne_cli.networks.steady import dense_kernels, steady_rows
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +25,17 @@ def model() -> Any:
 def kernel_of(rows_at_once: int) -> Any:
     """A product that computes whole blocks of rows in one way, and the rows left over in another."""
 
-    def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    def product(left: np.ndarray, kernel: Any) -> np.ndarray:
+        right = np.asarray(kernel)
         whole = len(left) // rows_at_once * rows_at_once
         return np.concatenate([left[:whole] @ right, np.nextafter(left[whole:] @ right, np.float32(np.inf))])
 
     return product
 
 
-def test_dense_shapes_count_the_positions_of_a_map(model: Any) -> None:
-    assert sorted(dense_shapes(model)) == [(1, 5, 7), (24, 3, 5)]
+def test_dense_layers_on_a_map_have_a_row_for_each_position(model: Any) -> None:
+    found = [(positions, tuple(kernel.shape)) for positions, kernel in dense_kernels(model)]
+    assert sorted(found) == [(1, (5, 7)), (24, (3, 5))]
 
 
 @pytest.mark.parametrize(("rows", "rows_at_once", "steady"), [(6, 1, 6), (6, 2, 6), (5, 4, 8), (16, 12, 24), (1, 8, 1)])
@@ -42,8 +44,8 @@ def test_rows_are_filled_up_to_whole_blocks(rows: int, rows_at_once: int, steady
 
 
 def test_none_if_no_number_near_is_steady(model: Any) -> None:
-    def last_row_differs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        return kernel_of(len(left) - 1)(left, right)
+    def last_row_differs(left: np.ndarray, kernel: Any) -> np.ndarray:
+        return kernel_of(len(left) - 1)(left, kernel)
 
     assert steady_rows(model, 9, last_row_differs) is None
 

@@ -84,8 +84,8 @@ class Extractor:
 
         dtype = self._network.precision
 
-        def product(left: np.ndarray, right: np.ndarray) -> Any:
-            values = keras.ops.matmul(keras.ops.cast(left, dtype), keras.ops.cast(right, dtype))
+        def product(left: np.ndarray, kernel: Any) -> Any:
+            values = keras.ops.matmul(keras.ops.cast(left, dtype), keras.ops.cast(kernel, dtype))
             return keras.ops.convert_to_numpy(keras.ops.cast(values, "float32"))
 
         steady = steady_rows(self._model, rows, product)

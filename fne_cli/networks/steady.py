@@ -3,7 +3,7 @@
 Convolutions compute image by image. A dense layer is one matrix product over the whole batch, and a processor's kernels
 may treat the last few of, say, 20 rows differently from the first twelve: the same image then differs in its last bit
 when it moves to another place, as it does when an extraction is cut into shards. Which numbers of rows are free of this
-depends on the machine's instruction set and its number of cores, so it is tried, on the layers' own shapes.
+depends on the machine's instruction set and its number of cores, so it is tried, on the layers' own weights.
 """
 
 from __future__ import annotations
@@ -20,40 +20,39 @@ if TYPE_CHECKING:
     import keras
 
 _FURTHER = 16
-_PERIOD = 65_521  # a prime, and so no layer's width: drawing 100 million numbers for VGG16 would take seconds
 
 
 def steady_rows(model: keras.Model, rows: int, product: Callable[[Any, Any], Any]) -> int | None:
     """The smallest number of rows, `rows` or a few more, for which every dense layer of `model` is steady.
 
-    product: the matrix product as the network's backend computes it. None if none of the numbers tried will do.
+    product: of a NumPy matrix and a layer's kernel, as the network's backend computes it. None if none of the numbers
+    tried will do.
     """
-    shapes = dense_shapes(model)
+    kernels = dense_kernels(model)
     for candidate in range(rows, rows + _FURTHER + 1):
-        if candidate == 1 or all(_is_steady(candidate, *shape, product) for shape in shapes):
+        if candidate == 1 or all(_is_steady(candidate, *kernel, product) for kernel in kernels):
             return candidate
     return None
 
 
-def dense_shapes(model: keras.Model) -> list[tuple[int, int, int]]:
-    """The distinct (positions, inputs, outputs) of the dense layers: `positions` rows of the product for each image."""
+def dense_kernels(model: keras.Model) -> list[tuple[int, Any]]:
+    """(positions, kernel) of the dense layers, one of each shape: `positions` rows of the product for each image."""
     import keras
 
-    found: dict[tuple[int, int, int], None] = {}
+    found = {}
     for call in graph.calls(model):
         if isinstance(call.operation, keras.layers.Dense):
-            inputs = call.input_tensors[0].shape
-            found[(math.prod(inputs[1:-1]), int(inputs[-1]), int(call.operation.units))] = None
-    return list(found)
+            positions = math.prod(call.input_tensors[0].shape[1:-1])
+            found[positions, tuple(call.operation.kernel.shape)] = (positions, call.operation.kernel)
+    return list(found.values())
 
 
-def _is_steady(rows: int, positions: int, inputs: int, outputs: int, product: Callable[[Any, Any], Any]) -> bool:
-    values = np.random.default_rng(0)
-    left = values.standard_normal((rows, positions * inputs), np.float32)
-    right = np.resize(values.standard_normal(_PERIOD, np.float32), (inputs, outputs))
+def _is_steady(rows: int, positions: int, kernel: Any, product: Callable[[Any, Any], Any]) -> bool:
+    inputs = kernel.shape[0]
+    left = np.random.default_rng(0).standard_normal((rows, positions * inputs), np.float32)
 
     def multiplied(images: np.ndarray) -> np.ndarray:
-        return np.asarray(product(images.reshape(-1, inputs), right)).reshape(rows, -1)
+        return np.asarray(product(images.reshape(-1, inputs), kernel)).reshape(rows, -1)
 
     straight = multiplied(left)
     for shift in (1, rows // 2, rows - 1):

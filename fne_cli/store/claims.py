@@ -136,7 +136,7 @@ def dataset(path: Path, file: h5py.File, name: str, types: str, *dimensions: int
     if filters - {h5py.h5z.FILTER_FLETCHER32}:
         raise DamagedFile(
             f"{path}: {name} should have no filter but the checksum. Found: compression.\n"
-            f"h5repack -f FLET {path} NEW removes it."
+            f"h5repack -f NONE {path} NEW removes it."
         )
     size = os.path.getsize(path)
     wanted = math.prod(shape) * dtype.itemsize
@@ -157,11 +157,11 @@ def _check_chunks(path: Path, name: str, found: h5py.Dataset, size: int, checksu
     elif any(chunk > length for chunk, length in zip(chunks, shape, strict=True)):
         whole = False
     else:
-        length = math.prod(chunks) * found.dtype.itemsize + checksum
+        stored = math.prod(chunks) * found.dtype.itemsize + checksum
         places: dict[tuple[int, ...], int] = {}
 
         def look(info: Any) -> bool | None:
-            fits = info.size == length and not info.filter_mask and info.byte_offset + length <= size
+            fits = info.size == stored and not info.filter_mask and info.byte_offset + stored <= size
             inside = all(
                 at % chunk == 0 and at < end for at, chunk, end in zip(info.chunk_offset, chunks, shape, strict=True)
             )
@@ -169,7 +169,11 @@ def _check_chunks(path: Path, name: str, found: h5py.Dataset, size: int, checksu
             return None if fits and inside else True  # anything but None ends the walk
 
         count = math.prod(-(-length // chunk) for length, chunk in zip(shape, chunks, strict=True))
-        whole = not found.id.chunk_iter(look) and count == len(places) == len(set(places.values()))
+        if hasattr(found.id, "chunk_iter"):
+            broken = found.id.chunk_iter(look)
+        else:  # HDF5 before 1.12.3, slower
+            broken = any(look(found.id.get_chunk_info(number)) for number in range(found.id.get_num_chunks()))
+        whole = not broken and count == len(places) == len(set(places.values()))
     if not whole:
         raise DamagedFile(f"{path}: {name} should have every chunk once and whole. Found: a broken index.")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fne_cli.errors import BadInput, DifferentOutput, FneError
+from fne_cli.errors import BadInput, DifferentOutput, FneError, WrongFile
 from fne_cli.store.claims import parse_json
 from fne_cli.store.output import Output
 from fne_cli.store.reader import open_file
@@ -64,7 +64,9 @@ def _named(sources: Any) -> dict[str, Any]:
 def file_head(path: Path, kind: str) -> dict[str, Any]:
     """Fingerprint, settings and sources of an existing output. Raises DifferentOutput if it is no such file."""
     try:
-        with open_file(path, kind) as file:
+        with open_file(path) as file:
+            if file.kind != kind:
+                raise WrongFile(f"{path} should be an fne {kind} file. Found: kind={file.kind}.")
             return {"fingerprint": file.fingerprint, "settings": file.settings, "sources": file.sources}
     except FneError as error:
         raise DifferentOutput(f"{path} exists and is no such output. {error}\n--overwrite replaces it.") from error

@@ -166,12 +166,13 @@ class Output:
             return None
         if code not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return BadInput(f"{self.path} cannot be written. Found: {os.strerror(code) if told else error}.")
-        missing = max(0, state.st_size - state.st_blocks * 512)
         free = shutil.disk_usage(self.path.parent).free
+        missing = max(0, state.st_size - state.st_blocks * 512)
+        size = f"becomes {state.st_size:,} bytes; {missing:,} of them are still to be written"
         again = ": it goes on from the last committed image" if self.keep and self.resumable else ""
         return DoesNotFit(
-            f"The disk of {self.path.absolute().parent} is full. {self.path.name} becomes {state.st_size:,} bytes; "
-            f"{missing:,} of them are still to be written; {free:,} are free.\n"
+            f"The disk of {self.path.absolute().parent} is full. {self.path.name} "
+            f"{size if missing else f'has {state.st_size:,} bytes so far'}; {free:,} are free.\n"
             f"Make room and run the same command again{again}."
         )
 

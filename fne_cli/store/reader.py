@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
+from fne_cli.store.packed import packed_features, unpack
 from fne_cli.store.schema import DIGEST_LENGTH, FORMAT, MADE_BY, VERSION, Images
 
 
@@ -64,6 +65,17 @@ class Reader:
     def _values(self, name: str) -> np.ndarray:
         try:
             return self._dataset(name)[:]
+        except OSError as error:
+            raise DamagedFile(f"{self.path}: {name} cannot be read ({_reason(error)}).") from error
+
+    def length(self, name: str) -> int:
+        """The number of entries of a dataset."""
+        return int(self._dataset(name).shape[0])
+
+    def column(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Entries start ... stop - 1 of a dataset, for tables that should not be in memory as a whole."""
+        try:
+            return self._dataset(name)[start:stop]
         except OSError as error:
             raise DamagedFile(f"{self.path}: {name} cannot be read ({_reason(error)}).") from error
 
@@ -136,6 +148,14 @@ class LayerReader:
         self.shape: tuple[int, ...] = dataset.shape
         self.dtype: np.dtype[Any] = dataset.dtype
         self.chunk_rows: int = dataset.chunks[0] if dataset.chunks else max(1, dataset.shape[0])
+        packed = packed_features(dataset)
+        self.packed = packed is not None
+        if packed is not None:
+            if not packed:
+                raise DamagedFile(
+                    f"{file.path}: layer {name} should be bit planes of its features. Found: {self.shape}."
+                )
+            self.shape, self.dtype = (dataset.shape[0], packed), np.dtype(np.int8)
         self.attrs: dict[str, Any] = {k: v for k, v in dataset.attrs.items() if k != "order"}
         self._file = file
         self._dataset = dataset
@@ -146,16 +166,31 @@ class LayerReader:
         """Number of columns of the flattened row."""
         return int(np.prod(self.shape[1:], dtype=np.int64))
 
+    @property
+    def dataset(self) -> h5py.Dataset:
+        """The dataset as it is stored, for modules of this room."""
+        return self._dataset
+
+    @property
+    def descriptor(self) -> int:
+        """The file descriptor that HDF5 reads from."""
+        handle: int = self._dataset.file.id.get_vfd_handle()
+        return handle
+
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Rows start ... stop - 1 as (rows, features). Raises DamagedFile naming file, layer and rows."""
+        """Rows start ... stop - 1 as (rows, features), unpacked. Raises DamagedFile naming file, layer and rows."""
+        values = self.read_stored(start, stop)
+        return unpack(values, self.features) if self.packed else values.reshape(stop - start, -1)
+
+    def read_stored(self, start: int, stop: int) -> np.ndarray:
+        """The same rows as they stand in the file, (rows, *stored shape)."""
         try:
-            values = self._dataset[start:stop]
+            return self._dataset[start:stop]
         except OSError as error:
             raise DamagedFile(
                 f"{self._file.path}: layer {self.name}, rows {start}-{stop - 1} are damaged ({_reason(error)}).\n"
                 f"Make the file again with {MADE_BY[self._file.kind]} --overwrite, or fetch a good copy."
             ) from error
-        return values.reshape(stop - start, -1)
 
     def batches(self, batch_rows: int) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield (span, rows) over all rows; a batch is whole chunks, as many as `batch_rows` holds, at least one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,8 +15,13 @@ from fne_cli.errors import BadInput
 FORMAT = "fne"
 VERSION = 1
 
-Kind = Literal["activations", "moments", "codes"]
-MADE_BY: dict[str, str] = {"activations": "fne extract", "moments": "fne normalize", "codes": "fne discretize"}
+Kind = Literal["activations", "moments", "standardized", "codes"]
+MADE_BY: dict[str, str] = {
+    "activations": "fne extract",
+    "moments": "fne normalize",
+    "standardized": "fne normalize --standardized",
+    "codes": "fne discretize",
+}
 
 CHUNK_BYTES = 1 << 20
 MESSAGE_BYTES = 160
@@ -80,19 +85,24 @@ class Images:
 
         Returns the name of the choice and (n,) bool. Raises BadInput if that leaves no image.
         """
-        if rows is None:
-            if self.splits and "train" not in self.splits:
-                raise BadInput(
-                    f"There should be a split train. Found: {', '.join(self.splits)}. Choose one with --rows."
-                )
-            rows = "train" if self.splits else "all"
-        chosen = self.good if rows == "all" else self.good & (np.asarray(self.split) == rows)
-        if not chosen.any():
-            raise BadInput(
-                f"--rows {rows} should choose at least one good image. Found: none. "
-                f"Splits: {', '.join(self.splits) or 'none'}; good images: {int(self.good.sum()):,} of {len(self):,}."
-            )
-        return rows, chosen
+        names = {name: number for number, name in enumerate(dict.fromkeys(self.split))}
+        return choose(rows, names, np.array([names[name] for name in self.split], np.int32), self.good)
+
+
+def choose(rows: str | None, names: Mapping[str, int], index: np.ndarray, good: np.ndarray) -> tuple[str, np.ndarray]:
+    """Images.chosen, of splits given as names by number and (n,) numbers."""
+    splits = [name for name in names if name]
+    if rows is None:
+        if splits and "train" not in splits:
+            raise BadInput(f"There should be a split train. Found: {', '.join(splits)}. Choose one with --rows.")
+        rows = "train" if splits else "all"
+    chosen = good if rows == "all" else good & (index == names.get(rows, -1))
+    if not chosen.any():
+        raise BadInput(
+            f"--rows {rows} should choose at least one good image. Found: none. "
+            f"Splits: {', '.join(splits) or 'none'}; good images: {int(good.sum()):,} of {len(good):,}."
+        )
+    return rows, chosen
 
 
 def canonical_json(value: Any) -> str:
@@ -106,15 +116,24 @@ def fingerprint(kind: str, settings: Mapping[str, Any], sources: Any, images: Im
     The canonical JSON of format, version, kind, settings and sources, then (activations only) one line of canonical
     JSON per image: path, split, label, status and the SHA-256 of its bytes; then the classes.
     """
+    blocks = [] if images is None else [images]
+    return fingerprint_of_blocks(kind, settings, sources, blocks, None if images is None else images.classes)
+
+
+def fingerprint_of_blocks(
+    kind: str, settings: Mapping[str, Any], sources: Any, blocks: Iterable[Images], classes: Sequence[str] | None
+) -> str:
+    """The fingerprint of an image table that comes in blocks; without `classes`, of a file without one."""
     digest = hashlib.sha256()
     head = {"format": FORMAT, "version": VERSION, "kind": kind, "settings": settings, "sources": sources}
     digest.update(canonical_json(head).encode() + b"\n")
-    if images is not None:
+    for images in blocks:
         labels = np.asarray(images.label).tolist()
         columns = (images.path, images.split, labels, np.asarray(images.status).tolist(), images.sha256)
         for row in zip(*columns, strict=True):
             digest.update(canonical_json(row).encode() + b"\n")
-        digest.update(canonical_json(list(images.classes)).encode() + b"\n")
+    if classes is not None:
+        digest.update(canonical_json(list(classes)).encode() + b"\n")
     return digest.hexdigest()
 
 

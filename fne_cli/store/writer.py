@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,8 +28,9 @@ def text_column(values: Sequence[str], size: int | None = None) -> np.ndarray:
 class Writer:
     """A file under construction at `path` (an OUTPUT.partial). Use as a context manager."""
 
-    def __init__(self, file: h5py.File) -> None:
+    def __init__(self, file: h5py.File, checksum: Callable[[np.ndarray], int] | None = None) -> None:
         self._file = file
+        self._checksum = checksum
         self._columns: dict[str, Appender] = {}
 
     @classmethod
@@ -45,8 +46,12 @@ class Writer:
         software: Mapping[str, str],
         fingerprint: str = "0" * DIGEST_LENGTH,
         images: Images | None = None,
+        checksum: Callable[[np.ndarray], int] | None = None,
     ) -> Self:
-        """A new file with `rows` rows in every layer. With `images`, the image table is written now and complete."""
+        """A new file with `rows` rows in every layer. With `images`, the image table is written now and complete.
+
+        `checksum` is a fast Fletcher-32 of (bytes,) uint8, for files written faster than HDF5 computes its own.
+        """
         # The chunk cache is of no use to a writer of whole chunks, and costs a megabyte for each layer.
         file = h5py.File(path, "w", locking=False, rdcc_nbytes=0)
         file.attrs["format"] = FORMAT
@@ -55,7 +60,7 @@ class Writer:
         file.attrs["fingerprint"] = np.array(fingerprint.encode(), f"S{DIGEST_LENGTH}")
         for name, value in (("settings", settings), ("sources", sources), ("software", software)):
             _json_attribute(file, name, value)
-        writer = cls(file)
+        writer = cls(file, checksum)
         if images is not None:
             writer._create_images(images)
         group = file.create_group("layers")
@@ -89,11 +94,24 @@ class Writer:
             column.append(values)
             column.flush()
         del self._columns["images/status"], self._columns["images/message"], self._columns["images/sha256"]
-        self._file.create_dataset("classes", data=text_column(images.classes), track_times=False)
+        self.set_classes(images.classes)
+
+    def add_column(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Create an empty column of the image table, images/NAME, to be filled with `append_column`."""
+        group = self._file.require_group("images")
+        create_column(group, name, shape, dtype)
+
+    def append_column(self, name: str, values: np.ndarray) -> None:
+        """Add entries to a column of the image table."""
+        self._column(f"images/{name}").append(values)
+
+    def set_classes(self, classes: Sequence[str]) -> None:
+        """Write the names of the classes."""
+        self._file.create_dataset("classes", data=text_column(classes), track_times=False)
 
     def _column(self, name: str, start: int = 0) -> Appender:
         if name not in self._columns:
-            self._columns[name] = Appender(self._file[name], start)
+            self._columns[name] = Appender(self._file[name], start, self._checksum)
         return self._columns[name]
 
     def seek(self, image: int, row: int) -> None:

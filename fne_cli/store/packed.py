@@ -1,0 +1,34 @@
+"""Packed codes: a layer as two bit planes, (rows, 2, bytes) uint8; docs/format.md has three lines that read them."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+
+PACKING = "bit planes"
+
+_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little").view(np.uint64)[:, 0]
+
+
+def packed_features(dataset: h5py.Dataset) -> int | None:
+    """How many codes a row of a packed layer has; None if it is not packed, 0 if its header contradicts itself."""
+    if "packing" not in dataset.attrs:
+        return None
+    packing, features = dataset.attrs["packing"], dataset.attrs.get("features", 0)
+    told = packing == PACKING and isinstance(features, int | np.integer)
+    fits = told and dataset.dtype == np.uint8 and dataset.shape[1:] == (2, -(-features // 8))
+    return int(features) if fits and features > 0 else 0
+
+
+def unpack(planes: np.ndarray, features: int) -> np.ndarray:
+    """Codes, (rows, features) int8, of planes, (rows, 2, bytes) uint8."""
+    bits = _ONES[planes].view(np.int8)
+    codes: np.ndarray = np.subtract(bits[:, 0], bits[:, 1])
+    return codes[:, :features] if codes.shape[1] == features else np.ascontiguousarray(codes[:, :features])
+
+
+def impossible(planes: np.ndarray, features: int) -> bool:
+    """Whether a code is both -1 and 1, or a bit behind the last feature is set."""
+    both = (planes[:, 0] & planes[:, 1]).any()
+    behind = planes[:, :, -1] >> (features - 1) % 8 >> 1
+    return bool(both or behind.any())

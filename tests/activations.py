@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pytest
 
 from fne_cli.store.schema import Images, Layer, fingerprint
 from fne_cli.store.writer import Writer
@@ -40,8 +42,8 @@ def write(path: Path, layers, images: Images, *, crops=1, settings=None, softwar
         fingerprint=digest,
         images=images,
     ) as writer:
-        for name, rows in layers.items():
-            rows = rows.copy()
+        for name, values in layers.items():
+            rows = values.copy()
             rows[bad] = np.nan
             writer.append(name, rows)
     return path
@@ -72,7 +74,28 @@ def shards(folder: Path, layers, images: Images, count, *, crops=1):
             for name, values in layers.items()
         }
         shard = {"number": number + 1, "of": count, "images": len(images), "listing": "x"}
-        paths.append(
-            write(folder / f"shard{number + 1}.h5", rows, part, crops=crops, settings={"shard": shard})
-        )
+        paths.append(write(folder / f"shard{number + 1}.h5", rows, part, crops=crops, settings={"shard": shard}))
     return paths
+
+
+def command(capfd, *arguments):
+    """Run `fne ARGUMENTS` in this process; returns exit code, standard output, standard error."""
+    from fne_cli.cli.main import main
+
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    captured = capfd.readouterr()
+    return int(end.value.code or 0), captured.out, captured.err
+
+
+def damage(path: Path, layer: str, row: int) -> None:
+    """Flip a bit in the chunk that holds a row."""
+    with h5py.File(path, "r") as file:
+        dataset = file["layers"][layer]
+        place = dataset.id.get_chunk_info_by_coord((row, *(0 for _ in dataset.shape[1:]))).byte_offset
+    with open(path, "r+b") as file:
+        file.seek(place)
+        byte = file.read(1)[0]
+        file.seek(place)
+        file.write(bytes([byte ^ 4]))

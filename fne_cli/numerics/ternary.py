@@ -16,7 +16,8 @@ LOW, HIGH = -0.25, 0.15
 def standardize(rows: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
     """(rows - mean) / std in float64, (rows, features); a feature with std 0 becomes 0, not a number stays that."""
     constant = std == 0
-    scores = (rows - mean.astype(np.float64)) / np.where(constant, 1.0, std)
+    with np.errstate(over="ignore"):  # beyond float64 is infinity, which has a code
+        scores = (rows - mean.astype(np.float64)) / np.where(constant, 1.0, std)
     scores[:, constant] = np.where(np.isnan(rows[:, constant]), np.nan, 0.0)
     return scores
 

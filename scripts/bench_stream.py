@@ -146,21 +146,24 @@ def report(title: str, seconds: dict[str, list[float]], gigabytes: float, ours: 
     print(f"{'':34}{'median s':>10}{'min':>8}{'max':>8}{'GB/s':>8}{ours + ' is':>16}")
     for name, values in seconds.items():
         ratio = f"{medians[name] / medians[ours]:.2f} x" if name != ours else ""
-        print(
-            f"{name:34}{medians[name]:10.3f}{min(values):8.3f}{max(values):8.3f}{gigabytes / medians[name]:8.2f}{ratio:>16}"
-        )
+        numbers = f"{medians[name]:10.3f}{min(values):8.3f}{max(values):8.3f}{gigabytes / medians[name]:8.2f}"
+        print(f"{name:34}{numbers}{ratio:>16}")
     return {"title": title, "seconds": seconds, "gigabytes": gigabytes}
 
 
 def peak(*arguments: object) -> tuple[float, float]:
     """Seconds and peak resident MB of the command, interpreter and compiled code included."""
+    # getrusage would count the memory of this process, which the child shares until it becomes another program
+    program = (
+        "import sys\nfrom fne_cli.cli.main import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit as end: assert not end.code, end\n"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    )
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "fne_cli", *map(str, arguments)])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{arguments} ended with {process.returncode}")
-    return time.perf_counter() - began, usage.ru_maxrss / 1024
+    run = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return time.perf_counter() - began, int(run.stdout) / 1024
 
 
 def main() -> None:
@@ -185,7 +188,8 @@ def main() -> None:
 
 def bench(folder: Path, rows: int, repeats: int, sections: list[str]) -> list[dict[str, Any]]:
     """All sections; files go to `folder`."""
-    model = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     print(f"{platform.platform()}, {len(os.sched_getaffinity(0))} cores ({model[0] if model else '?'}), ", end="")
     print(f"load {os.getloadavg()[0]:.1f}; {rows:,} rows x {sum(WIDTHS):,} float32")
     path, moments, codes = make(folder / "a.h5", rows), folder / "m.h5", folder / "c.h5"
@@ -246,10 +250,8 @@ def bench(folder: Path, rows: int, repeats: int, sections: list[str]) -> list[di
     if "images" in sections:
         for count in (50_000, 500_000):
             many = make(folder / "many.h5", count, (8,))
-            for command in (
-                ("normalize", many, folder / "x.h5"),
-                ("discretize", many, folder / "x.h5", folder / "y.h5"),
-            ):
+            table, output = folder / "x.h5", folder / "y.h5"
+            for command in (("normalize", many, table), ("discretize", many, table, output)):
                 _, megabytes = peak(*command, "--overwrite", "-q")
                 print(f"peak memory at {count:,} images x 8 features, {command[0]}: {megabytes:.0f} MB")
                 results.append({"title": f"images {command[0]}", "rows": count, "megabytes": megabytes})

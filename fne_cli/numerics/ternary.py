@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -47,6 +47,12 @@ class Cuts:
         above = _first(mean, std, lambda scores: scores > high)
         below = _first(mean, std, lambda scores: ~(scores < low)) - 1  # the last that is low
         return cls(_value(above), _value(below))
+
+    def split(self, widths: Sequence[int]) -> list[Cuts]:
+        """The cuts of features 0 ... widths[0] - 1, of the next widths[1], and so on."""
+        edges = np.cumsum(widths)[:-1]
+        parts = zip(np.split(self.above, edges), np.split(self.below, edges), strict=True)
+        return [Cuts(above, below) for above, below in parts]
 
     def encode(self, rows: np.ndarray, codes: np.ndarray) -> None:
         """Write the codes of rows, (rows, features) float32 or float16, to `codes`, int8 of the same shape."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,22 +91,29 @@ def discretize(
             progress.track(files.rows * len(specs), "rows") as advance,
         ):
             copy_images(files, writer)
-            for name, spec in specs.items():
-                cuts = ternary.Cuts.of(table[name]["mean"], table[name]["std"], low, high)
-                for batch in stream.transform(name, cuts.encode, np.int8, 0):
-                    below += int(np.count_nonzero(batch < 0))
-                    above += int(np.count_nonzero(batch > 0))
-                    if packed:
-                        planes = np.empty((len(batch), *spec.row_shape), np.uint8)
-                        pack(batch, planes)
-                        writer.append(name, planes)
-                    else:
-                        writer.append(name, batch)
-                    advance(len(batch))
+            for name, batch in stream.transform(_encoders(table, low, high), np.int8, 0):
+                below += int(np.count_nonzero(batch < 0))
+                above += int(np.count_nonzero(batch > 0))
+                if packed:
+                    planes = np.empty((len(batch), *specs[name].row_shape), np.uint8)
+                    pack(batch, planes)
+                    writer.append(name, planes)
+                else:
+                    writer.append(name, batch)
+                advance(len(batch))
             writer.close()
             output.accept()
         total = int(files.good.sum()) * files.crops * features
     return Discretized(codes, files.rows, features, (below, total - below - above, above))
+
+
+def _encoders(
+    table: dict[str, dict[str, np.ndarray]], low: float, high: float
+) -> dict[str, Callable[[np.ndarray, np.ndarray], None]]:
+    """What turns the rows of each layer into codes."""
+    mean, std = (np.concatenate([part[name] for part in table.values()]) for name in ("mean", "std"))
+    cuts = ternary.Cuts.of(mean, std, low, high).split([len(part["mean"]) for part in table.values()])
+    return {name: own.encode for name, own in zip(table, cuts, strict=True)}
 
 
 def _spec(name: str, features: int, attrs: dict[str, Any], packed: bool) -> Layer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +104,13 @@ def _write_moments(
         ) as writer,
         progress.track(files.rows * len(files.layers), "rows") as advance,
     ):
-        for name, readers in files.layers.items():
-            features = readers[0].features
-            total = Sums(features)
-            for part, sums in stream.fold(name, chosen, partial(Sums, features), Sums.add):
-                if not sums.finite:
-                    _complain(files, name, part, chosen)
-                total.merge(sums)
-                advance(part.stop - part.start)
+        totals = {name: Sums(readers[0].features) for name, readers in files.layers.items()}
+        for name, part, sums in stream.fold(chosen, Sums, Sums.add):
+            if not sums.finite:
+                _complain(files, name, part, chosen)
+            totals[name].merge(sums)
+            advance(part.stop - part.start)
+        for name, total in totals.items():
             table[name] = total.moments()
             for dataset, values in table[name].datasets().items():
                 writer.put(name, dataset, values)
@@ -148,11 +146,10 @@ def _write_scores(
         progress.track(files.rows * len(specs), "rows") as advance,
     ):
         copy_images(files, writer)
-        for spec in specs:
-            scores = ternary.Scores(table[spec.name]["mean"], table[spec.name]["std"])
-            for rows in stream.transform(spec.name, scores.write, np.float32, np.nan):
-                writer.append(spec.name, rows)
-                advance(len(rows))
+        scores = {name: ternary.Scores(part["mean"], part["std"]).write for name, part in table.items()}
+        for name, rows in stream.transform(scores, np.float32, np.nan):
+            writer.append(name, rows)
+            advance(len(rows))
         writer.close()
         output.accept()
 

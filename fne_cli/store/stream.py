@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,67 +16,71 @@ Partial = TypeVar("Partial")
 
 
 class Stream:
-    """All rows of some files, layer by layer, with at most `batch_rows` rows (at least one chunk) in memory."""
+    """All rows of some files, layer after layer, with at most `batch_rows` rows (at least one chunk) in memory."""
 
     def __init__(self, files: Several, batch_rows: int, checksum: Checksum) -> None:
         self.files = files
-        self._batch_rows = batch_rows
-        self._checksum = checksum
+        self._readers = {
+            name: [DirectLayer(reader, checksum) for reader in readers] for name, readers in files.layers.items()
+        }
+        chunk_rows = max(reader.chunk_rows for readers in files.layers.values() for reader in readers)
+        self._workers = threads(batch_rows, chunk_rows)
 
     def fold(
         self,
-        layer: str,
         chosen: np.ndarray,
-        new: Callable[[], Partial],
+        new: Callable[[int], Partial],
         add: Callable[[Partial, np.ndarray, np.ndarray], None],
-    ) -> Iterator[tuple[Part, Partial]]:
-        """Yield what `add` makes of each part of a layer, in order.
+    ) -> Iterator[tuple[str, Part, Partial]]:
+        """Yield (layer, part, what `add` makes of it), in order.
 
-        add(partial, rows, numbers) is called in threads with a chunk and the numbers of its rows that belong to
-        `chosen` images, (n,) bool. A chunk without any is not read.
+        new(features) begins a part. add(partial, rows, numbers) is called in threads with a chunk and the numbers of
+        its rows that belong to `chosen` images, (n,) bool. A chunk without any is not read.
         """
-        readers = [DirectLayer(reader, self._checksum) for reader in self.files.layers[layer]]
-        masks = [self.files.of_file(chosen, number) for number in range(len(readers))]
+        files = self.files
+        masks = [files.of_file(chosen, number) for number in range(len(files.files))]
 
-        def work(part: Part) -> tuple[Part, Partial]:
-            partial = new()
-            for start, stop in readers[part.file].spans(part.start, part.stop):
-                numbers = np.flatnonzero(_of_rows(masks[part.file], start, stop, self.files.crops))
+        def work(task: tuple[str, Part]) -> tuple[str, Part, Partial]:
+            layer, part = task
+            reader, partial = self._readers[layer][part.file], new(files.layers[layer][0].features)
+            for start, stop in reader.spans(part.start, part.stop):
+                numbers = np.flatnonzero(_of_rows(masks[part.file], start, stop, files.crops))
                 if len(numbers):
-                    add(partial, readers[part.file].read(start, stop), numbers)
-            return part, partial
+                    add(partial, reader.read(start, stop), numbers)
+            return layer, part, partial
 
-        yield from in_order(work, self.files.chunks_of_files(layer), self._threads(layer))
+        tasks = ((layer, part) for layer in files.layers for part in files.chunks_of_files(layer))
+        yield from in_order(work, tasks, self._workers)
 
     def transform(
-        self, layer: str, encode: Callable[[np.ndarray, np.ndarray], None], dtype: Any, blank: float
-    ) -> Iterator[np.ndarray]:
-        """Yield (rows, features) of `dtype` for all rows of a layer, in row order.
+        self, encode: Mapping[str, Callable[[np.ndarray, np.ndarray], None]], dtype: Any, blank: float
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield (layer, (rows, features) of `dtype`) for all rows of all layers, in row order.
 
-        encode(rows, out) is called in threads and fills `out`; rows of bad images become `blank`.
+        encode[layer](rows, out) is called in threads and fills `out`; rows of bad images become `blank`.
         """
         files, crops = self.files, self.files.crops
-        readers = [DirectLayer(reader, self._checksum) for reader in files.layers[layer]]
-        features = files.layers[layer][0].features
 
-        def work(task: Task) -> np.ndarray:
+        def work(job: tuple[str, Task]) -> tuple[str, np.ndarray]:
+            layer, task = job
+            features = files.layers[layer][0].features
             out = np.empty((task.stop - task.start, features), dtype)
             for part in task.parts:
                 whole = len(task.parts) == 1
                 own = out if whole else np.empty((part.stop - part.start, features), dtype)
-                for start, stop in readers[part.file].spans(part.start, part.stop):
-                    rows = readers[part.file].read(start, stop)
-                    encode(rows, own[start - part.start : stop - part.start])
+                reader = self._readers[layer][part.file]
+                for start, stop in reader.spans(part.start, part.stop):
+                    encode[layer](reader.read(start, stop), own[start - part.start : stop - part.start])
                 if not whole:
                     images = out.reshape(-1, crops, features)[part.first :: part.step]
                     images[: len(own) // crops] = own.reshape(-1, crops, features)
-            out[~_of_rows(files.good, task.start, task.stop, crops)] = blank
-            return out
+            bad = ~_of_rows(files.good, task.start, task.stop, crops)
+            if bad.any():
+                out[bad] = blank
+            return layer, out
 
-        yield from in_order(work, files.tasks(layer), self._threads(layer))
-
-    def _threads(self, layer: str) -> int:
-        return threads(self._batch_rows, max(reader.chunk_rows for reader in self.files.layers[layer]))
+        jobs = ((layer, task) for layer in files.layers for task in files.tasks(layer))
+        yield from in_order(work, jobs, self._workers)
 
 
 def _of_rows(images: np.ndarray, start: int, stop: int, crops: int) -> np.ndarray:

@@ -156,10 +156,12 @@ class Writer:
 
     def put(self, layer: str, name: str, values: np.ndarray) -> None:
         """Write a whole dataset below a group of the layer's name (moments: mean, std ...)."""
-        group = self._file["layers"].require_group(layer)
-        group.attrs.setdefault("order", np.int64(len(self._file["layers"]) - 1))
-        create_column(group, name, values.shape, values.dtype)
-        column = Appender(group[name])
+        layers = self._file["layers"]
+        group = layers.get(layer)
+        if group is None:
+            group = layers.create_group(layer)
+            group.attrs["order"] = np.int64(len(layers) - 1)
+        column = Appender(create_column(group, name, values.shape, values.dtype))
         column.append(values)
         column.flush()
 

@@ -67,22 +67,34 @@ def _find_extremes(extremes: np.ndarray, rows: np.ndarray, chosen: np.ndarray, l
     extremes[:_TILE] = np.inf
     extremes[_TILE : 2 * _TILE] = -np.inf
     extremes[2 * _TILE :] = 0
-    for i in range(0, len(chosen), 2):
-        alone = i + 1 == len(chosen)
+    fours = len(chosen) // 4 * 4
+    for i in range(0, fours, 4):
         first = rows[chosen[i], left : left + width]
-        second = first if alone else rows[chosen[i + 1], left : left + width]
+        second = rows[chosen[i + 1], left : left + width]
+        third = rows[chosen[i + 2], left : left + width]
+        fourth = rows[chosen[i + 3], left : left + width]
         for j in range(width):
-            a, b = first[j], second[j]
+            a, b, c, d = first[j], second[j], third[j], fourth[j]
             low, high = extremes[j], extremes[_TILE + j]
             low = a if a < low else low
             low = b if b < low else low
+            low = c if c < low else low
+            low = d if d < low else low
             high = a if a > high else high
             high = b if b > high else high
+            high = c if c > high else high
+            high = d if d > high else high
             extremes[j], extremes[_TILE + j] = low, high
-            extremes[2 * _TILE + j] += np.float32(1 if a == 0 else 0) + np.float32(1 if b == 0 else 0)
-        if alone:
-            for j in range(width):
-                extremes[2 * _TILE + j] -= np.float32(1 if first[j] == 0 else 0)
+            zeros = np.float32(1 if a == 0 else 0) + np.float32(1 if b == 0 else 0)
+            extremes[2 * _TILE + j] += zeros + (np.float32(1 if c == 0 else 0) + np.float32(1 if d == 0 else 0))
+    for i in range(fours, len(chosen)):
+        row = rows[chosen[i], left : left + width]
+        for j in range(width):
+            a, low, high = row[j], extremes[j], extremes[_TILE + j]
+            low = a if a < low else low
+            high = a if a > high else high
+            extremes[j], extremes[_TILE + j] = low, high
+            extremes[2 * _TILE + j] += np.float32(1 if a == 0 else 0)
 
 
 @compiled
@@ -97,26 +109,32 @@ def _begin(sums: np.ndarray, extremes: np.ndarray, width: int) -> None:
 
 @compiled
 def _sum_rows(sums: np.ndarray, rows: np.ndarray, chosen: np.ndarray, left: int, width: int) -> None:
-    pairs = len(chosen) // 2 * 2
-    for i in range(0, pairs, 2):
+    fours = len(chosen) // 4 * 4
+    for i in range(0, fours, 4):
         first = rows[chosen[i], left : left + width]
         second = rows[chosen[i + 1], left : left + width]
+        third = rows[chosen[i + 2], left : left + width]
+        fourth = rows[chosen[i + 3], left : left + width]
         for j in range(width):
-            a, b = np.float64(first[j]), np.float64(second[j])
+            a, b, c, d = np.float64(first[j]), np.float64(second[j]), np.float64(third[j]), np.float64(fourth[j])
             before = sums[j]
-            between = before + a
-            after = between + b
-            error = (a - (between - before)) + (b - (after - between))
-            sums[j] = after
+            one = before + a
+            two = one + b
+            three = two + c
+            four = three + d
+            error = ((a - (one - before)) + (b - (two - one))) + ((c - (three - two)) + (d - (four - three)))
+            sums[j] = four
             sums[_TILE + j] += error
-            a, b = a * a, b * b
+            a, b, c, d = a * a, b * b, c * c, d * d
             before = sums[2 * _TILE + j]
-            between = before + a
-            after = between + b
-            error = (a - (between - before)) + (b - (after - between))
-            sums[2 * _TILE + j] = after
+            one = before + a
+            two = one + b
+            three = two + c
+            four = three + d
+            error = ((a - (one - before)) + (b - (two - one))) + ((c - (three - two)) + (d - (four - three)))
+            sums[2 * _TILE + j] = four
             sums[3 * _TILE + j] += error
-    for i in range(pairs, len(chosen)):
+    for i in range(fours, len(chosen)):
         row = rows[chosen[i], left : left + width]
         for j in range(width):
             a = np.float64(row[j])

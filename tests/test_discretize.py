@@ -252,3 +252,25 @@ def test_a_writer_with_its_own_checksum_writes_the_same_bytes(tmp_path):
             for start in range(0, 1000, 70):
                 writer.append("fc", rows[start : start + 70])
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_some_of_the_shards_are_different_files(photos, tmp_path):
+    _, moments, layers, images = photos
+    parts = shards(tmp_path, layers, images, 3, crops=2)
+    discretize([parts[2], parts[0]], moments, tmp_path / "c.h5")
+    with open_file(tmp_path / "c.h5") as file:
+        assert file.images.path == images.path[2::3] + images.path[::3]
+        assert len(file.sources) == 3
+    rows = literal(layers, images, moments)["fc"].reshape(62, 2, -1)
+    expected = np.concatenate([rows[2::3], rows[::3]]).reshape(-1, 20000)
+    assert np.array_equal(codes(tmp_path / "c.h5")["fc"], expected)
+
+
+@pytest.mark.parametrize("crops", ["0", "null", '"two"'])
+def test_a_number_of_crops_that_is_none(photos, tmp_path, crops):
+    _, moments, layers, images = photos
+    source = write(tmp_path / "other.h5", {"conv": layers["conv"][:62]}, images)
+    with h5py.File(source, "r+") as file:
+        file.attrs["settings"] = file.attrs["settings"].replace('"crops":1', f'"crops":{crops}')
+    with pytest.raises(DamagedFile, match="should have layers, and its number of crops"):
+        discretize(source, moments, tmp_path / "c.h5")

@@ -59,8 +59,9 @@ class Several:
         self._stack = ExitStack()
         with self._stack as stack:
             self.files: list[Reader] = [stack.enter_context(open_file(path, "activations")) for path in paths]
-            for file in self.files[1:]:
+            for file in self.files:
                 _check_alike(self.files[0], file)
+            self.crops = int(self.files[0].settings["crops"])
             shards = _whole(self.files)
             self.interleaved = shards is not None
             self.files = shards or self.files
@@ -74,7 +75,6 @@ class Several:
             self._stack = stack.pop_all()
         first = self.files[0]
         self.settings = first.settings if len(self.files) == 1 else without_shard(first.settings)
-        self.crops = int(self.settings["crops"])
         self.layers: dict[str, list[LayerReader]] = {
             name: [_float_layer(file, name, layer) for file in self.files] for name, layer in first.layers.items()
         }
@@ -277,6 +277,9 @@ def without_shard(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_alike(first: Reader, other: Reader) -> None:
+    crops = other.settings.get("crops")
+    if not isinstance(crops, int) or crops < 1 or not other.layers:
+        raise DamagedFile(f"{other.path} should have layers, and its number of crops. Found: {crops!r} crops.")
     apart = differences(without_shard(first.settings), without_shard(other.settings))
     label = [file.column("images/label", 0, 0).ndim for file in (first, other)]
     if label[0] != label[1]:
@@ -293,17 +296,20 @@ def _check_alike(first: Reader, other: Reader) -> None:
 def _whole(files: Sequence[Reader]) -> list[Reader] | None:
     """The files in the order of their shard numbers if they are all shards of one extraction, else None."""
     shards = [file.settings.get("shard") for file in files]
-    if len(files) < 2 or not all(isinstance(shard, dict) for shard in shards):
+    if len(files) < 2 or not all(
+        isinstance(shard, dict) and {"number", "of", "images"} <= set(shard) for shard in shards
+    ):
         return None
     table = {shard["number"]: file for shard, file in zip(shards, files, strict=True) if shard}
     others = [{name: value for name, value in shard.items() if name != "number"} for shard in shards if shard]
-    count, total = int(others[0].get("of", 0)), int(others[0].get("images", 0))
-    if any(other != others[0] for other in others) or sorted(table) != list(range(1, len(files) + 1)):
+    count, total = others[0]["of"], others[0]["images"]
+    if any(other != others[0] for other in others) or set(table) != set(range(1, len(files) + 1)):
         return None
     ordered = [table[number] for number in sorted(table)]
+    if count != len(files) or not isinstance(total, int):
+        return None
     sizes = [file.length("images/status") for file in ordered]
-    right = count == len(files) and sizes == [-(-(total - number) // max(1, count)) for number in range(count)]
-    return ordered if right else None
+    return ordered if sizes == [-(-(total - number) // count) for number in range(count)] else None
 
 
 def _float_layer(file: Reader, name: str, like: LayerReader) -> LayerReader:

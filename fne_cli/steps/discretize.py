@@ -14,12 +14,13 @@ from fne_cli.numerics import ternary
 from fne_cli.numerics.checksums import fletcher32
 from fne_cli.numerics.packing import pack, plane_bytes
 from fne_cli.progress import SILENT, Progress
+from fne_cli.store.alike import without_shard
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.output import Output
 from fne_cli.store.packed import PACKING
 from fne_cli.store.reader import Reader, open_file
 from fne_cli.store.schema import Layer, differences, fingerprint
-from fne_cli.store.several import Several, without_shard
+from fne_cli.store.several import Several
 from fne_cli.store.software import software
 from fne_cli.store.stream import Stream, copy_images
 from fne_cli.store.writer import Writer

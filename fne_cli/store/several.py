@@ -16,9 +16,10 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from fne_cli.errors import BadInput, DamagedFile, WrongFile
+from fne_cli.errors import DamagedFile
+from fne_cli.store.alike import check_alike, check_distinct, float_layer, in_shard_order, without_shard
 from fne_cli.store.reader import LayerReader, Reader, open_file
-from fne_cli.store.schema import GOOD, Images, choose, differences, fingerprint_of_blocks
+from fne_cli.store.schema import GOOD, Images, choose, fingerprint_of_blocks
 
 BLOCK = 1 << 14  # images of the table in memory at once
 TASK_CHUNKS = 4  # chunks that one thread reads at a time
@@ -60,9 +61,9 @@ class Several:
         with self._stack as stack:
             self.files: list[Reader] = [stack.enter_context(open_file(path, "activations")) for path in paths]
             for file in self.files:
-                _check_alike(self.files[0], file)
+                check_alike(self.files[0], file)
             self.crops = int(self.files[0].settings["crops"])
-            shards = _whole(self.files)
+            shards = in_shard_order(self.files)
             self.interleaved = shards is not None
             self.files = shards or self.files
             self.counts = [file.length("images/status") for file in self.files]
@@ -71,12 +72,12 @@ class Several:
             status = np.concatenate([file.column("images/status", 0, n) for file, n in self._with_counts()])
             self.good = self._in_row_order(status == GOOD)
             if len(self.files) > 1 and not self.interleaved:
-                self._check_distinct()
+                check_distinct(self.files, self.counts)
             self._stack = stack.pop_all()
         first = self.files[0]
         self.settings = first.settings if len(self.files) == 1 else without_shard(first.settings)
         self.layers: dict[str, list[LayerReader]] = {
-            name: [_float_layer(file, name, layer) for file in self.files] for name, layer in first.layers.items()
+            name: [float_layer(file, name, layer) for file in self.files] for name, layer in first.layers.items()
         }
 
     def __len__(self) -> int:
@@ -241,25 +242,6 @@ class Several:
             return self._classes[0]
         return sorted({name for classes in self._classes for name in classes})
 
-    def _check_distinct(self) -> None:
-        """No image may stand in two of the files. Compares 8 bytes of hash of each path, then the paths that agree."""
-        hashes = np.concatenate([_hashes(file, count) for file, count in self._with_counts()])
-        ordered = np.sort(hashes)
-        repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-        if not len(repeated):
-            return
-        seen: dict[bytes, Path] = {}
-        for image in np.flatnonzero(np.isin(hashes, repeated)).tolist():
-            (part,) = self._parts(image, image + 1, 1)
-            file = self.files[part.file]
-            path = file.column("images/path", part.start, part.stop).tolist()[0]
-            if path in seen:
-                raise BadInput(
-                    f"Every image should be in one of the files. Found: {path.decode(errors='replace')} in "
-                    f"{seen[path]} and in {file.path}."
-                )
-            seen[path] = file.path
-
     def close(self) -> None:
         """Close all files."""
         self._stack.close()
@@ -269,65 +251,3 @@ class Several:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def without_shard(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of an extraction, whichever part of the images it was of."""
-    return {name: value for name, value in settings.items() if name != "shard"}
-
-
-def _check_alike(first: Reader, other: Reader) -> None:
-    crops = other.settings.get("crops")
-    if not isinstance(crops, int) or crops < 1 or not other.layers:
-        raise DamagedFile(f"{other.path} should have layers, and its number of crops. Found: {crops!r} crops.")
-    apart = differences(without_shard(first.settings), without_shard(other.settings))
-    label = [file.column("images/label", 0, 0).ndim for file in (first, other)]
-    if label[0] != label[1]:
-        apart.append("labels: one per image in one file, several in the other")
-    if apart:
-        lines = [line.replace("in the existing output", "there").replace("asked for", "here") for line in apart]
-        raise WrongFile(
-            f"{other.path} (there) should be made like {first.path} (here). Found:\n  "
-            + "\n  ".join(lines)
-            + "\nFiles that are read as one need the same network, layers and preprocessing."
-        )
-
-
-def _whole(files: Sequence[Reader]) -> list[Reader] | None:
-    """The files in the order of their shard numbers if they are all shards of one extraction, else None."""
-    shards = [file.settings.get("shard") for file in files]
-    if len(files) < 2 or not all(
-        isinstance(shard, dict) and {"number", "of", "images"} <= set(shard) for shard in shards
-    ):
-        return None
-    table = {shard["number"]: file for shard, file in zip(shards, files, strict=True) if shard}
-    others = [{name: value for name, value in shard.items() if name != "number"} for shard in shards if shard]
-    count, total = others[0]["of"], others[0]["images"]
-    if any(other != others[0] for other in others) or set(table) != set(range(1, len(files) + 1)):
-        return None
-    ordered = [table[number] for number in sorted(table)]
-    if count != len(files) or not isinstance(total, int):
-        return None
-    sizes = [file.length("images/status") for file in ordered]
-    return ordered if sizes == [-(-(total - number) // count) for number in range(count)] else None
-
-
-def _float_layer(file: Reader, name: str, like: LayerReader) -> LayerReader:
-    layer = file.layers.get(name)
-    if layer is None or layer.shape[1:] != like.shape[1:] or layer.dtype not in (np.float32, np.float16):
-        found = "none" if layer is None else f"{layer.dtype} of {layer.shape[1:]}"
-        raise DamagedFile(
-            f"{file.path} should have a layer {name} of float32 or float16, {like.shape[1:]} a row. Found: {found}."
-        )
-    return layer
-
-
-def _hashes(file: Reader, count: int) -> np.ndarray:
-    import hashlib
-
-    result = np.empty(count, np.uint64)
-    for start in range(0, count, BLOCK):
-        paths = file.column("images/path", start, start + BLOCK).tolist()
-        digest = b"".join(hashlib.blake2b(path, digest_size=8).digest() for path in paths)
-        result[start : start + len(paths)] = np.frombuffer(digest, np.uint64)
-    return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,20 +93,35 @@ def discretize(
             progress.track(files.rows * len(specs), "rows") as advance,
         ):
             copy_images(files, writer)
-            for name, batch in stream.transform(_encoders(table, low, high), np.int8, 0):
-                below += int(np.count_nonzero(batch < 0))
-                above += int(np.count_nonzero(batch > 0))
-                if packed:
-                    planes = np.empty((len(batch), *specs[name].row_shape), np.uint8)
-                    pack(batch, planes)
-                    writer.append(name, planes)
-                else:
-                    writer.append(name, batch)
-                advance(len(batch))
+            for name, batch in stream.transform(
+                _encoders(table, low, high), np.int8, 0, partial(_finish, packed=packed)
+            ):
+                below += batch.below
+                above += batch.above
+                writer.append(name, batch.rows)
+                advance(len(batch.rows))
             writer.close()
             output.accept()
         total = int(files.good.sum()) * files.crops * features
     return Discretized(codes, files.rows, features, (below, total - below - above, above))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Rows as they are stored, and how many of their codes are -1 and 1."""
+
+    rows: np.ndarray
+    below: int
+    above: int
+
+
+def _finish(codes: np.ndarray, packed: bool) -> _Batch:
+    below, above = int(np.count_nonzero(codes < 0)), int(np.count_nonzero(codes > 0))
+    if not packed:
+        return _Batch(codes, below, above)
+    planes = np.empty((len(codes), 2, plane_bytes(codes.shape[1])), np.uint8)
+    pack(codes, planes)
+    return _Batch(planes, below, above)
 
 
 def _encoders(

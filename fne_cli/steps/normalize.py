@@ -147,7 +147,7 @@ def _write_scores(
     ):
         copy_images(files, writer)
         scores = {name: ternary.Scores(part["mean"], part["std"]).write for name, part in table.items()}
-        for name, rows in stream.transform(scores, np.float32, np.nan):
+        for name, rows in stream.transform(scores, np.float32, np.nan, lambda rows: rows):
             writer.append(name, rows)
             advance(len(rows))
         writer.close()

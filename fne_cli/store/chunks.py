@@ -94,12 +94,12 @@ class Appender:
             rows = rows[len(part) :]
             if self.rows % self._chunk == 0:
                 self._write(self.rows - self._chunk)
-                self._buffer[:] = np.zeros((), self._dataset.dtype)
 
     def flush(self) -> None:
         """Write the chunk that is not full yet, zeros behind its rows."""
         filled = self.rows % self._chunk
         if filled:
+            self._buffer[filled:] = np.zeros((), self._dataset.dtype)
             self._write(self.rows - filled)
 
     def _write(self, row: int) -> None:

@@ -13,6 +13,7 @@ from fne_cli.store.several import BLOCK, COLUMNS, Part, Several, Task
 from fne_cli.store.writer import Writer
 
 Partial = TypeVar("Partial")
+Result = TypeVar("Result")
 
 
 class Stream:
@@ -53,15 +54,19 @@ class Stream:
         yield from in_order(work, tasks, self._workers)
 
     def transform(
-        self, encode: Mapping[str, Callable[[np.ndarray, np.ndarray], None]], dtype: Any, blank: float
-    ) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield (layer, (rows, features) of `dtype`) for all rows of all layers, in row order.
+        self,
+        encode: Mapping[str, Callable[[np.ndarray, np.ndarray], None]],
+        dtype: Any,
+        blank: float,
+        finish: Callable[[np.ndarray], Result],
+    ) -> Iterator[tuple[str, Result]]:
+        """Yield (layer, finish(out)) for all rows of all layers in row order, out being (rows, features) of `dtype`.
 
-        encode[layer](rows, out) is called in threads and fills `out`; rows of bad images become `blank`.
+        encode[layer](rows, out) fills `out`; rows of bad images become `blank`. Both are called in threads.
         """
         files, crops = self.files, self.files.crops
 
-        def work(job: tuple[str, Task]) -> tuple[str, np.ndarray]:
+        def work(job: tuple[str, Task]) -> tuple[str, Result]:
             layer, task = job
             features = files.layers[layer][0].features
             out = np.empty((task.stop - task.start, features), dtype)
@@ -77,7 +82,7 @@ class Stream:
             bad = ~_of_rows(files.good, task.start, task.stop, crops)
             if bad.any():
                 out[bad] = blank
-            return layer, out
+            return layer, finish(out)
 
         jobs = ((layer, task) for layer in files.layers for task in files.tasks(layer))
         yield from in_order(work, jobs, self._workers)

@@ -21,8 +21,12 @@ _WEIGHTS = np.stack([np.ones(_BLOCK), np.arange(_BLOCK, 0, -1)], axis=1)
 
 
 def rows_per_chunk(row_bytes: int, rows: int) -> int:
-    """How many rows of `row_bytes` each make a chunk of about 1 MiB, of `rows` in all."""
-    return max(1, min(rows, CHUNK_BYTES // max(1, row_bytes)))
+    """How many rows of `row_bytes` each make a chunk of about 1 MiB, of `rows` in all.
+
+    Equal shares, so that the last chunk, which is stored whole, has few empty rows.
+    """
+    most = max(1, min(rows, CHUNK_BYTES // max(1, row_bytes)))
+    return -(-rows // -(-rows // most)) if rows else 1
 
 
 def create_column(

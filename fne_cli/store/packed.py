@@ -7,8 +7,6 @@ import numpy as np
 
 PACKING = "bit planes"
 
-_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little").view(np.uint64)[:, 0]
-
 
 def packed_features(dataset: h5py.Dataset) -> int | None:
     """How many codes a row of a packed layer has; None if it is not packed, 0 if its header contradicts itself."""
@@ -22,9 +20,9 @@ def packed_features(dataset: h5py.Dataset) -> int | None:
 
 def unpack(planes: np.ndarray, features: int) -> np.ndarray:
     """Codes, (rows, features) int8, of planes, (rows, 2, bytes) uint8."""
-    bits = _ONES[planes].view(np.int8)
+    bits = np.unpackbits(planes, axis=2, count=features, bitorder="little").view(np.int8)
     codes: np.ndarray = np.subtract(bits[:, 0], bits[:, 1])
-    return codes[:, :features] if codes.shape[1] == features else np.ascontiguousarray(codes[:, :features])
+    return codes
 
 
 def impossible(planes: np.ndarray, features: int) -> bool:

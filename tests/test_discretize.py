@@ -138,21 +138,47 @@ def test_evaluate_and_info_take_either_form(photos, tmp_path):
         results.append(evaluate(tmp_path / f"{packed}.h5").results["results"])
     assert results[0] == results[1]
     layers = {layer["layer"]: layer for layer in info(tmp_path / "True.h5").layers}
-    assert (layers["conv"]["packing"], layers["conv"]["row_shape"], layers["conv"]["dtype"]) == (
-        "bit planes",
+    assert (layers["conv"]["form"], layers["conv"]["row_shape"], layers["conv"]["dtype"]) == (
+        "packed",
         [7],
         "int8",
     )
-    assert "packing" not in info(tmp_path / "False.h5").layers[0]
+    assert info(tmp_path / "False.h5").layers[0]["form"] == "plain"
     assert (tmp_path / "True.h5").stat().st_size < (tmp_path / "False.h5").stat().st_size / 3
 
 
-def test_packed_headers_that_lie(photos, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("features", np.int64(9), "layers/conv should be bit planes"),
+        ("features", np.int64(0), "layers/conv should be bit planes"),
+        ("features", np.int64(-8), "layers/conv should be bit planes"),
+        ("features", 7.0, "layers/conv should be bit planes"),
+        ("features", np.array([7, 7]), "layers/conv should be bit planes"),
+        ("features", "7", "attribute features of /layers/conv should be a text of fixed length or a number"),
+        ("features", None, "attribute features of /layers/conv should exist"),
+        ("packing", np.bytes_(b"trits"), "layers/conv should be bit planes"),
+        ("packing", None, "layers/conv should be of type i1|layers/conv should have 2 dimensions"),
+    ],
+)
+def test_packed_headers_that_lie(photos, tmp_path, name, value, message):
     source, moments, *_ = photos
     discretize(source, moments, tmp_path / "c.h5", packed=True)
     with h5py.File(tmp_path / "c.h5", "r+") as file:
-        file["layers/conv"].attrs["features"] = 9
-    with pytest.raises(DamagedFile, match="layer conv should be bit planes"):
+        del file["layers/conv"].attrs[name]
+        if value is not None:
+            file["layers/conv"].attrs[name] = value
+    with pytest.raises(DamagedFile, match=message):
+        codes(tmp_path / "c.h5")
+
+
+def test_plain_codes_that_claim_to_be_packed(photos, tmp_path):
+    source, moments, *_ = photos
+    discretize(source, moments, tmp_path / "c.h5")
+    with h5py.File(tmp_path / "c.h5", "r+") as file:
+        file["layers/conv"].attrs["packing"] = np.bytes_(b"bit planes")
+        file["layers/conv"].attrs["features"] = np.int64(7)
+    with pytest.raises(DamagedFile, match="layers/conv should have 3 dimensions"):
         codes(tmp_path / "c.h5")
 
 
@@ -177,7 +203,7 @@ def test_a_damaged_chunk_is_named_and_nothing_is_left(photos, tmp_path):
     with pytest.raises(DamagedFile) as error:
         discretize(source, moments, tmp_path / "c.h5")
     assert str(error.value).splitlines()[0] == (
-        f"{source}: layer last, rows {first}-{last} are damaged (the checksum does not match)."
+        f"{source}: layer last, rows {first}-{last} are damaged (a wrong checksum)."
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.h5", "photos.h5"]
 
@@ -208,21 +234,27 @@ def test_moments_that_are_not_finite(photos, tmp_path, part):
 
 
 def test_a_chunk_that_hdf5_did_not_filter_is_left_to_hdf5(photos, tmp_path):
-    """A float64 layer is refused; a contiguous or differently filtered one is read all the same."""
+    """A float64 or compressed layer is refused; a contiguous one, or one without checksums, is read all the same."""
     source, moments, _layers, _images = photos
     discretize(source, moments, tmp_path / "c.h5")
     with h5py.File(source, "r+") as file:
         attributes = dict(file["layers/conv"].attrs)
         values = file["layers/conv"][:]
-        del file["layers/conv"]
-        file["layers"].create_dataset("conv", data=values, chunks=(5, 7), compression="gzip")
-        file["layers/conv"].attrs.update(attributes)
-    discretize(source, moments, tmp_path / "d.h5")
-    assert same(codes(tmp_path / "d.h5"), codes(tmp_path / "c.h5"))
-    with h5py.File(source, "r+") as file:
-        del file["layers/conv"]
-        file["layers"].create_dataset("conv", data=values.astype(np.float64)).attrs.update(attributes)
-    with pytest.raises(DamagedFile, match="should have a layer conv of float32 or float16"):
+
+    def replace(values, **options):
+        with h5py.File(source, "r+") as file:
+            del file["layers/conv"]
+            file["layers"].create_dataset("conv", data=values, **options).attrs.update(attributes)
+
+    for number, options in enumerate(({}, {"chunks": (5, 7)}, {"chunks": (5, 3), "fletcher32": True})):
+        replace(values, **options)
+        discretize(source, moments, tmp_path / f"{number}.h5")
+        assert same(codes(tmp_path / f"{number}.h5"), codes(tmp_path / "c.h5"))
+    replace(values, chunks=(5, 7), compression="gzip")
+    with pytest.raises(DamagedFile, match="layers/conv should have no filter but the checksum"):
+        discretize(source, moments, tmp_path / "e.h5")
+    replace(values.astype(np.float64))
+    with pytest.raises(DamagedFile, match="layers/conv should be of type f4 or f2"):
         discretize(source, moments, tmp_path / "e.h5")
 
 
@@ -235,7 +267,7 @@ def test_the_command(photos, tmp_path, capfd):
     code, _, err = command(capfd, "discretize", source, moments, tmp_path / "c.h5", "--thresholds=-1,1")
     assert code == 4
     assert 'packing: "bit planes" in the existing output, nothing asked for' in err
-    with pytest.raises(BadInput, match="cannot be its output too"):
+    with pytest.raises(BadInput, match="cannot be its output"):
         discretize(source, moments, moments)
 
 
@@ -271,6 +303,6 @@ def test_a_number_of_crops_that_is_none(photos, tmp_path, crops):
     _, moments, layers, images = photos
     source = write(tmp_path / "other.h5", {"conv": layers["conv"][:62]}, images)
     with h5py.File(source, "r+") as file:
-        file.attrs["settings"] = file.attrs["settings"].replace('"crops":1', f'"crops":{crops}')
-    with pytest.raises(DamagedFile, match="should have layers, and its number of crops"):
+        file.attrs["settings"] = np.bytes_(file.attrs["settings"].replace(b'"crops":1', b'"crops":' + crops.encode()))
+    with pytest.raises(DamagedFile, match="attribute settings should say how a activations file was made"):
         discretize(source, moments, tmp_path / "c.h5")

@@ -12,7 +12,7 @@ import pytest
 from fne_cli.images.bad import Status
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "format.md").read_text(encoding="utf-8")
-KINDS = ("activations", "moments", "codes")
+KINDS = ("activations", "moments", "standardized", "plain codes", "packed codes")
 
 
 def rows_below(title: str) -> list[list[str]]:
@@ -23,7 +23,7 @@ def rows_below(title: str) -> list[list[str]]:
 
 
 def of_kind(cell: str, kind: str) -> bool:
-    return cell == "all" or kind in cell
+    return cell == "all" or bool({kind, kind.rsplit(maxsplit=1)[-1]} & set(cell.split(", ")))
 
 
 @pytest.fixture
@@ -31,8 +31,10 @@ def files(fne, extract, photos, tmp_path):
     (photos / "train" / "a" / "zz.png").write_bytes(b"")
     paths = {kind: tmp_path / f"{kind}.h5" for kind in KINDS}
     assert extract(photos, paths["activations"], "--max-bad", 1, "--pool", "conv1=none").code == 0
-    assert fne("normalize", paths["activations"], paths["moments"]).code == 0
-    assert fne("discretize", paths["activations"], paths["moments"], paths["codes"]).code == 0
+    source, moments = paths["activations"], paths["moments"]
+    assert fne("normalize", source, moments, "--standardized", paths["standardized"]).code == 0
+    assert fne("discretize", source, moments, paths["plain codes"]).code == 0
+    assert fne("discretize", source, moments, paths["packed codes"], "--packed").code == 0
     return paths
 
 
@@ -42,7 +44,11 @@ def test_the_root_has_exactly_the_attributes_of_the_page(files):
             described = {name for name, _, kinds, _ in rows_below("The root's attributes") if of_kind(kinds, kind)}
             assert set(file.attrs) == described
             assert len(file.attrs["fingerprint"]) == 64
-            assert (file.attrs["format"], file.attrs["version"], file.attrs["kind"]) == (b"fne", 1, kind.encode())
+            assert (file.attrs["format"], file.attrs["version"], file.attrs["kind"]) == (
+                b"fne",
+                1,
+                kind.split()[-1].encode(),
+            )
 
 
 def test_every_dataset_is_described_and_every_description_is_a_dataset(files):
@@ -100,10 +106,30 @@ def test_the_pages_program_computes_the_fingerprint(files, kind, monkeypatch):
     exec(compile(program, "docs/format.md", "exec"), {})
 
 
-def test_bad_images_are_nan_in_activations_and_0_in_codes(files):
-    with h5py.File(files["activations"]) as activations, h5py.File(files["codes"]) as codes:
+def test_the_pages_three_lines_read_packed_codes(files):
+    section = PAGE.split("## Packed codes\n", 1)[1]
+    program = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
+    with h5py.File(files["plain codes"]) as plain:
+        for name in plain["layers"]:
+            found = {"h5py": h5py, "np": np}
+            own = program.replace("codes.h5", str(files["packed codes"])).replace("fc2", name)
+            exec(compile(own, "docs/format.md", "exec"), found)
+            assert np.array_equal(found["codes"], plain["layers"][name][:]), name
+            found["layer"].file.close()
+
+
+def test_bad_images_are_nan_or_0(files):
+    with (
+        h5py.File(files["activations"]) as activations,
+        h5py.File(files["standardized"]) as scores,
+        h5py.File(files["plain codes"]) as codes,
+        h5py.File(files["packed codes"]) as packed,
+    ):
         (bad,) = np.flatnonzero(activations["images/status"][:])
         for name in activations["layers"]:
             assert np.isnan(activations["layers"][name][bad]).all()
+            assert np.isnan(scores["layers"][name][bad]).all()
+            assert np.isfinite(scores["layers"][name][:bad]).all()
             assert not codes["layers"][name][bad].any()
+            assert not packed["layers"][name][bad].any()
             assert np.isfinite(activations["layers"][name][:bad]).all()

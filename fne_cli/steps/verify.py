@@ -65,7 +65,7 @@ def _check_chunk(reader: Reader, layer: LayerReader, span: slice, good: np.ndarr
         return [f"{where} have bits that no code has, or codes of bad images"] if wrong else []
     values = values.reshape(len(values), -1)
     if reader.kind == "codes":
-        return [] if np.abs(values).max(initial=0) <= 1 else [f"{where} have codes other than -1, 0 and 1"]
+        return [] if ((values >= -1) & (values <= 1)).all() else [f"{where} have codes other than -1, 0 and 1"]
     finite = np.isfinite(values).all(axis=1)
     problems = []
     if not finite[good].all():

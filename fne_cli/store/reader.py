@@ -15,22 +15,11 @@ import numpy as np
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.store import claims
 from fne_cli.store.chunks import rows_per_chunk
+from fne_cli.store.columns import ImageTable
 from fne_cli.store.packed import packed_features, unpack
 from fne_cli.store.schema import DIGEST_LENGTH, FORMAT, LAYER_TEXTS, MADE_BY, MOMENTS, VERSION, Images
-from fne_cli.store.text import TextColumn, check_utf8
 
 _MAX_CROPS = 100
-_LABEL_BLOCK = 1 << 14
-# Types and numbers of dimensions that a dataset beside the layers may have.
-_COLUMNS: dict[str, tuple[Any, ...]] = {
-    "classes": ("S", 1),
-    "images/path": ("S", 1),
-    "images/split": ("S", 1),
-    "images/label": ("i1 i4", 1, 2),
-    "images/status": ("u1", 1),
-    "images/message": ("S", 1),
-    "images/sha256": ("S", 1),
-}
 _LAYERS: dict[str, tuple[Any, ...]] = {"activations": ("f4 f2",), "standardized": ("f4", 2), "codes": ("i1", 2)}
 _PACKED = ("u1", 3)
 
@@ -50,7 +39,7 @@ class Reader:
         self.sources: list[Any] = claims.json_attribute(path, file, "sources", list)
         self.software: dict[str, str] = claims.json_attribute(path, file, "software", dict)
         self._images: Images | None = None
-        self._columns: dict[str, h5py.Dataset] = {}
+        self._table = ImageTable(path, file)
         self._check_settings()
         self.layers: dict[str, LayerReader] = {} if kind == "moments" else self._open_layers()
 
@@ -92,7 +81,7 @@ class Reader:
             }
             layers[name] = LayerReader(self, name, dataset, attrs, packed)
         rows = {layer.shape[0] for layer in layers.values()}
-        images, crops = len(self._column("images/status")), self.settings["crops"]
+        images, crops = self.length("images/status"), self.settings["crops"]
         if rows - {images * crops}:
             raise DamagedFile(
                 f"{self.path} should have {images * crops} rows in every layer ({images} images, {crops} crops). "
@@ -100,74 +89,28 @@ class Reader:
             )
         return layers
 
-    def _column(self, name: str) -> h5py.Dataset:
-        if name not in self._columns:
-            types, *dimensions = _COLUMNS[name]
-            self._columns[name] = claims.dataset(self.path, self._file, name, types, *dimensions)
-        return self._columns[name]
-
     @property
     def images(self) -> Images:
         """The image table, looked up on first use."""
         if self._images is None:
-            with claims.doubted(self.path):
-                self._images = self._image_table()
+            self._images = self._table.images()
         return self._images
 
     def listing(self) -> Images:
         """The image table as it was before any image was read, also where a torn write has hit what came later."""
-        with claims.doubted(self.path):
-            return self._image_table(whole=False)
+        return self._table.images(whole=False)
 
     def length(self, name: str) -> int:
-        """The number of entries of `classes` or of a column of the image table."""
-        with claims.doubted(self.path):
-            return len(self._column(name))
+        """As ImageTable.length."""
+        return self._table.length(name)
 
     def column(self, name: str, start: int, stop: int) -> np.ndarray:
-        """Entries start ... stop - 1 of the same, for tables that should not be in memory as a whole.
-
-        Text comes as bytes that are UTF-8.
-        """
-        with claims.doubted(self.path):
-            values = claims.values(self.path, self._column(name), slice(start, stop))
-        if values.dtype.kind == "S":
-            check_utf8(self.path, name, values)
-        return values
+        """As ImageTable.column."""
+        return self._table.column(name, start, stop)
 
     def check_images(self) -> None:
-        """Raise DamagedFile if the columns of the image table contradict each other or the classes."""
-        with claims.doubted(self.path):
-            path, classes, label = self.path, len(self._column("classes")), self._column("images/label")
-            lengths = {len(self._column(name)) for name in _COLUMNS if name != "classes"}
-            if len(lengths) != 1:
-                raise DamagedFile(f"{path} should have images columns of one length. Found: {sorted(lengths)}.")
-            several, count = label.ndim == 2, len(label)
-            if label.dtype.itemsize != (1 if several else 4) or (several and label.shape[1] != classes):
-                raise DamagedFile(
-                    f"{path}: images/label should be int32 of shape ({count},) or int8 of shape "
-                    f"({count}, {classes}). Found: {label.dtype} of shape {label.shape}."
-                )
-            highest = 1 if several else classes - 1
-            for start in range(0, count, _LABEL_BLOCK):
-                labels = claims.values(path, label, slice(start, start + _LABEL_BLOCK))
-                if labels.size and not -1 <= labels.min() <= labels.max() <= highest:
-                    raise DamagedFile(f"{path}: images/label has values outside -1 ... {highest}.")
-
-    def _image_table(self, whole: bool = True) -> Images:
-        self.check_images()
-        path, status = self.path, self._column("images/status")
-        text = {name: self._column(f"images/{name}") for name in ("path", "split", "message", "sha256")}
-        nothing = [""] * len(status)
-        return Images(
-            path=TextColumn(path, text["path"]),
-            split=TextColumn(path, text["split"]),
-            label=claims.values(path, self._column("images/label")),
-            classes=list(TextColumn(path, self._column("classes"))),
-            status=claims.values(path, status) if whole else np.zeros(len(status), np.uint8),
-            message=TextColumn(path, text["message"]) if whole else nothing,
-            sha256=TextColumn(path, text["sha256"]) if whole else nothing,
-        )
+        """As ImageTable.check."""
+        self._table.check()
 
     def moments(self) -> dict[str, dict[str, np.ndarray]]:
         """The datasets of a moments file: {layer: {"mean": (features,) float64, "std": ...}}, in network order."""

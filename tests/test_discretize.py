@@ -306,3 +306,25 @@ def test_a_number_of_crops_that_is_none(photos, tmp_path, crops):
         file.attrs["settings"] = np.bytes_(file.attrs["settings"].replace(b'"crops":1', b'"crops":' + crops.encode()))
     with pytest.raises(DamagedFile, match="attribute settings should say how a activations file was made"):
         discretize(source, moments, tmp_path / "c.h5")
+
+
+def test_a_name_that_is_not_utf8_is_refused_in_any_of_several_files(photos, tmp_path):
+    source, moments, layers, images = photos
+    other = table(62, paths=[f"other/{number}é.png" for number in range(62)])
+    second = write(tmp_path / "second.h5", layers, other, crops=2)
+    with h5py.File(second, "r+") as file:
+        paths = file["images/path"][:]
+        paths[61] = b"caf\xe9.png"
+        file["images/path"][:] = paths
+    with pytest.raises(DamagedFile, match=r"second\.h5: images/path is not UTF-8"):
+        discretize([source, second], moments, tmp_path / "c.h5")
+    assert not (tmp_path / "c.h5").exists()
+
+
+@pytest.mark.parametrize("label", [2, -2])
+def test_labels_without_a_class_are_refused(photos, tmp_path, label):
+    source, moments, *_ = photos
+    with h5py.File(source, "r+") as file:
+        file["images/label"][7] = label
+    with pytest.raises(DamagedFile, match="images/label has values outside"):
+        discretize(source, moments, tmp_path / "c.h5")

@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from activations import command, damage, relu, shards, table, write
@@ -203,3 +204,17 @@ def test_the_installed_command_loads_neither_tensorflow_nor_scikit_learn(photos,
     )  # fmt: skip
     assert (run.returncode, run.stdout) == (0, "[]\n"), run.stderr
     assert output.exists()
+
+
+def test_a_standardized_file_is_doubted_like_any_other(photos, tmp_path):
+    source, *_ = photos
+    scores = tmp_path / "scores.h5"
+    normalize(source, tmp_path / "m.h5", standardized=scores)
+    assert verify(scores).problems == []
+    with h5py.File(scores, "r+") as file:
+        name = next(iter(file["layers"]))
+        attributes, values = dict(file["layers"][name].attrs), file["layers"][name][:]
+        del file["layers"][name]
+        file["layers"].create_dataset(name, data=values.astype(np.float16)).attrs.update(attributes)
+    with pytest.raises(DamagedFile, match=f"layers/{name} should be of type f4"):
+        verify(scores)

@@ -40,6 +40,7 @@ def test_numerics_without_it_load_no_scikit_learn():
     import subprocess
     import sys
 
-    program = "import sys, fne_cli.numerics.moments, fne_cli.numerics.svm; print('sklearn' in sys.modules, 'numba' in sys.modules)"
+    rooms = "fne_cli.numerics.moments, fne_cli.numerics.svm"
+    program = f"import sys, {rooms}; print('sklearn' in sys.modules, 'numba' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert found.split() == ["False", "False"]

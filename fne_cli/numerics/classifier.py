@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fne_cli.numerics.svm import MEMORY, LinearModel, solve
 
 
-class GramLinearSVC(ClassifierMixin, BaseEstimator):
+class GramLinearSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """LinearSVC (squared hinge, L2, intercept regularised), solved on the Gram matrix to a certified gap.
 
     Parameters: C > 0; tol, the relative duality gap of every class; memory, bytes besides the data; solver "auto",

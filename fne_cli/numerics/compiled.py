@@ -13,7 +13,7 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 def compiled(*signatures: str) -> Callable[[Kernel], Kernel]:
     """Compile a function for the given signatures at once, without the interpreter's lock.
 
-    A cache that cannot be written (a read-only installation without a home) costs the seconds of compiling, not the run.
+    A cache that cannot be written (a read-only installation without a home) costs seconds of compiling, not the run.
     """
 
     def decorate(function: Kernel) -> Kernel:

@@ -1,12 +1,12 @@
 """The dual of the squared-hinge SVM by coordinate descent on a Gram matrix, many problems at once.
 
 max over a >= 0 of sum a - 1/2 sum_ij a_i a_j y_i y_j G_ij - sum a^2 / (4C), as in Hsieh et al., "A dual coordinate
-descent method for large-scale linear SVM" (ICML 2008), with three changes. Rows are visited in blocks: inside a block the
-coordinates follow one another as in the textbook, on a small Gram matrix that stays in the cache; their effect on all
-other rows, for all problems together, is one matrix product. And every pass draws new blocks: with fixed ones the pass
+descent method for large-scale linear SVM" (ICML 2008), with three changes. Rows are visited in blocks: inside a block
+the coordinates follow one another as in the textbook, on a small Gram matrix that stays in the cache; their effect on
+all other rows, for all problems together, is one matrix product. Every pass draws new blocks: with fixed ones the pass
 is nearly cyclic, which the common mean of the rows makes many times slower (Lee and Wright, "Random permutations fix a
-worst case for cyclic coordinate descent", IMA J. Numer. Anal. 39, 2019). Between passes there is momentum, which takes
-two to three times fewer passes where the classes overlap.
+worst case for cyclic coordinate descent", IMA J. Numer. Anal. 39, 2019). Between passes there is momentum, with which
+overlapping classes take two to three times fewer passes.
 
 Rows are not shrunk away: a row that is inactive for every problem of a group is rare, and the product costs less than
 the bookkeeping. Problems that have converged leave.
@@ -94,9 +94,7 @@ def solve_dual(
     """
     if pool is None:
         with workers(threads) as own:
-            return solve_dual(
-                gram, signs, cost, tolerance, start=start, seed=seed, max_passes=max_passes, pool=own
-            )
+            return solve_dual(gram, signs, cost, tolerance, start=start, seed=seed, max_passes=max_passes, pool=own)
     costs = np.broadcast_to(np.asarray(cost, np.float64), len(signs))
     groups = np.array_split(np.arange(len(signs)), -(-len(signs) // GROUP))
     stop = threading.Event()
@@ -179,8 +177,9 @@ class Momentum:
     """Between passes, go on in the direction of the last one: Nesterov's extrapolation of every problem's state.
 
     alpha may become negative; the next pass puts every coordinate back, so that after a pass the state is feasible. The
-    weight grows slowly, so that easy problems, solved in a few passes, are not thrown past the optimum, and starts again
-    when the dual objective falls (O'Donoghue and Candes, "Adaptive restart for accelerated gradient schemes", 2015).
+    weight grows slowly, so that easy problems, solved in a few passes, are not thrown past the optimum, and starts
+    again when the dual objective falls (O'Donoghue and Candes, "Adaptive restart for accelerated gradient schemes",
+    Found. Comput. Math. 15, 2015).
     """
 
     def __init__(self, *state: np.ndarray) -> None:
@@ -237,9 +236,7 @@ def descend(
             if sign == 0:
                 continue
             before = alpha[k, row]
-            after = before - (sign * local[i] - 1.0 + before * half[k]) / (block[i, i] + half[k])
-            if after <= 0.0:
-                after = 0.0
+            after = max(0.0, before - (sign * local[i] - 1.0 + before * half[k]) / (block[i, i] + half[k]))
             if after == before:
                 continue
             steps[k, i] = (after - before) * sign

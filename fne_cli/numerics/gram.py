@@ -31,9 +31,7 @@ def exact_type(rows: Rows) -> np.dtype[Any]:
     return np.dtype(np.float32 if largest**2 * rows.shape[1] + 1 < 2**24 else np.float64)
 
 
-def gram(
-    rows: Rows, dtype: Any = None, threads: int | None = None, pool: Executor | None = None
-) -> np.ndarray:
+def gram(rows: Rows, dtype: Any = None, threads: int | None = None, pool: Executor | None = None) -> np.ndarray:
     """(n, n): x_i . x_j + 1 of rows (n, features): int8 or PackedCodes, or floats.
 
     Default type: float32 and exact for codes, else float64, with |error| <= features * 2^-53 * |x_i| |x_j|.
@@ -60,9 +58,7 @@ def weights_of(rows: Rows, coefficients: np.ndarray, pool: Executor) -> tuple[np
     return weights, coefficients.sum(axis=1)
 
 
-def _products(
-    rows: Rows, others: Rows | None, dtype: Any, threads: int | None, pool: Executor | None
-) -> np.ndarray:
+def _products(rows: Rows, others: Rows | None, dtype: Any, threads: int | None, pool: Executor | None) -> np.ndarray:
     if pool is None:
         with workers(threads) as own:
             return _products(rows, others, dtype, threads, own)

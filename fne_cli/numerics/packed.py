@@ -13,10 +13,10 @@ from fne_cli.numerics.compiled import compiled
 
 @dataclass(frozen=True)
 class PackedCodes:
-    """(rows, features) codes: bit j % 8 (little bit order) of byte j // 8 of a row is set in `positive` where code j
-    is 1, in `negative` where it is -1. Both are (rows, ceil(features / 8)) uint8, arrays or memory maps.
+    """(rows, features) codes in two planes of (rows, ceil(features / 8)) uint8, arrays or memory maps.
 
-    Raises ValueError if the planes do not fit each other or the number of features.
+    Bit j % 8 of byte j // 8 of a row, the lowest bit first (NumPy's bitorder "little"), is set in `positive` where
+    code j is 1, in `negative` where it is -1. Raises ValueError if the planes do not fit each other or the number of features.
     """
 
     positive: np.ndarray

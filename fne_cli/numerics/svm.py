@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fne_cli.numerics.packed import Rows
 
 MEMORY = 4 << 30
-"""Bytes that `solve` may take besides the rows, unless told otherwise. Fixed: the path must not depend on the machine."""
+"""Bytes that `solve` may take besides the rows. Fixed, so that the path does not depend on the machine."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,9 @@ def estimate(
         )
     pass_ = 2 * classes * rows * (rows + dual.BLOCK) if path == "gram" else 2 * rows * features * (2 * classes + 128)
     once = rows * rows * features + 4 * classes * rows * features if path == "gram" else 8 * classes * rows * features
-    return Estimate("gram" if path == "gram" else "direct", int(needed), float(once + pass_ * (25 if path == "gram" else 50)))
+    return Estimate(
+        "gram" if path == "gram" else "direct", int(needed), float(once + pass_ * (25 if path == "gram" else 50))
+    )
 
 
 def solve(

@@ -7,6 +7,7 @@ from hypothesis.extra import numpy as hnp
 from fne_cli.numerics import gram as module
 from fne_cli.numerics.gram import cross_gram, exact_type, gram
 from fne_cli.numerics.packed import PackedCodes, dense
+from fne_cli.numerics.words import Words, is_ternary
 
 CODES = hnp.arrays(np.int8, st.tuples(st.integers(1, 9), st.integers(1, 40)), elements=st.integers(-1, 1))
 
@@ -38,10 +39,14 @@ def test_planes_that_do_not_fit_are_refused():
         PackedCodes(np.zeros((2, 1), np.uint8), np.zeros((2, 2), np.uint8), 9)
 
 
+@pytest.mark.parametrize("counted", [False, True])
 @pytest.mark.parametrize("packed", [False, True])
-def test_codes_are_exact_over_many_blocks(packed, monkeypatch):
+def test_codes_are_exact_over_many_blocks(packed, counted, monkeypatch):
     monkeypatch.setattr(module, "COLUMNS", 50)
     monkeypatch.setattr(module, "TILE", 13)
+    monkeypatch.setattr(module, "WORD_TILE", 17)
+    if not counted:
+        monkeypatch.setattr(module, "is_ternary", lambda rows: False)
     codes, others = random_codes(60, 333), random_codes(31, 333, 1)
     wide, wide_others = codes.astype(np.int64), others.astype(np.int64)
     rows, columns = (PackedCodes.of(codes), PackedCodes.of(others)) if packed else (codes, others)
@@ -71,3 +76,22 @@ def test_float_rows_keep_the_stated_error(dtype, unit):
 def test_threads_do_not_change_a_bit():
     rows = np.random.default_rng(0).standard_normal((1100, 70))
     assert (gram(rows, threads=1) == gram(rows, threads=5)).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 200), st.integers(0, 99))
+def test_counting_bits_is_multiplying(features, seed):
+    codes, others = random_codes(70, features, seed), random_codes(5, features, seed + 1)
+    for dtype in (np.float32, np.float64):
+        out = np.full((70, 9), np.nan, dtype)
+        Words.of(codes).products(Words.of(PackedCodes.of(others)), 0.5, out[:, 2:7])
+        assert (out[:, 2:7] == codes.astype(float) @ others.T + 0.5).all()
+        assert np.isnan(out[:, [0, 1, 7, 8]]).all()
+
+
+def test_what_is_ternary():
+    assert is_ternary(random_codes(3, 5))
+    assert is_ternary(np.zeros((0, 5), np.int8))
+    assert not is_ternary(np.array([[2, 0]], np.int8))
+    assert not is_ternary(np.array([[-2, 0]], np.int8))
+    assert not is_ternary(random_codes(3, 5).astype(np.float32))

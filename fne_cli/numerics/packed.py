@@ -16,7 +16,7 @@ class PackedCodes:
     """(rows, features) codes in two planes of (rows, ceil(features / 8)) uint8, arrays or memory maps.
 
     Bit j % 8 of byte j // 8 of a row, the lowest bit first (NumPy's bitorder "little"), is set in `positive` where
-    code j is 1, in `negative` where it is -1. Raises ValueError if the planes do not fit each other or the number of features.
+    code j is 1, in `negative` where it is -1. Raises ValueError if the planes fit neither each other nor the features.
     """
 
     positive: np.ndarray

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from fne_cli.numerics.dual import Momentum, descend, relative_gap
-from fne_cli.numerics.gram import exact_type
+from fne_cli.numerics.gram import exact_type, gram
 from fne_cli.numerics.packed import Rows, dense, spans
 from fne_cli.numerics.threads import workers
 
-BLOCK, GROUP, STRIP = 128, 32, 64
-"""Rows that follow one another on their own small Gram matrix; problems per task; rows of that matrix per task."""
+BLOCK, GROUP, STRIP = 256, 32, 64
+"""Rows that follow one another on their own small Gram matrix; problems and rows of a task."""
 
 Blocks = Callable[[np.random.Generator], Iterable[tuple[np.ndarray, Rows]]]
 """Called once a pass: yields (row numbers, those rows), every row once. Best in a new random order every time."""
@@ -149,20 +149,15 @@ class _Stream:
         for numbers, rows in self.blocks(self.generator):
             order = self.generator.permutation(len(rows))
             for span in spans(len(rows), BLOCK):
-                self._block(numbers[order[span]], self._dense(rows[order[span]], self.dtype))
+                self._block(numbers[order[span]], rows[order[span]])
         pairs = [group.objectives(self.cost[group.problems]) for group in self.groups]
         for group in self.groups:
             self.alpha[group.problems] = group.alpha
         return np.concatenate([primal for primal, _ in pairs]), np.concatenate([dual for _, dual in pairs])
 
-    def _block(self, numbers: np.ndarray, values: np.ndarray) -> None:
-        small = np.empty((len(values), len(values)), values.dtype)
-
-        def strip(span: slice) -> None:
-            # only what comes later in the block is corrected: the upper triangle
-            small[span, span.start :] = values[span] @ values[span.start :].T
-
-        self._all(strip, spans(len(values), STRIP))
+    def _block(self, numbers: np.ndarray, rows: Rows) -> None:
+        values = self._dense(rows, self.dtype)
+        small = gram(rows, self.dtype, pool=self.pool)
 
         def update(group: _Group) -> None:
             group.update(numbers, values, small, self.signs, self.cost)

@@ -6,7 +6,8 @@ Every fit runs in a process of its own, ours and the peer's in turn; times and p
 fit is timed (Gram product and weights included), not the loading of the data or of the libraries. On a busy machine the
 CPU time says more. --scale shrinks rows, features and classes alike. "limit" is the time that the unavoidable
 multiplications (Gram product, weights; streamed: two products a pass) would take at the rate of a large float32 matrix
-product, "memory" the time to read the codes once; both rates are measured in the same run. The codes are made, not real: classes are centres in 128 correlated directions, plus noise.
+product, "memory" the time to read the codes once; both rates are measured in the same run. The
+codes are made, not real: classes are centres in 128 correlated directions, plus noise.
 """
 
 from __future__ import annotations

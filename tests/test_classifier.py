@@ -36,6 +36,14 @@ def test_warns_when_it_stops_early():
         GramLinearSVC(max_iter=1).fit(rows, labels)
 
 
+def test_parameters_that_make_no_sense():
+    rows, labels = load_digits(return_X_y=True)
+    with pytest.raises(ValueError, match=r"C and the tolerance should be above 0\. Found: -1"):
+        GramLinearSVC(C=-1).fit(rows, labels)
+    with pytest.raises(ValueError, match="auto, gram or direct"):
+        GramLinearSVC(solver="liblinear").fit(rows, labels)
+
+
 def test_numerics_without_it_load_no_scikit_learn():
     import subprocess
     import sys

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fne_cli.errors import BadInput
 from fne_cli.numerics.svm import MEMORY, LinearModel, solve
 
 
@@ -51,17 +52,22 @@ class GramLinearSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y should have at least two classes. Found: one class, {self.classes_[0]!r}.")
-        solution = solve(
-            X,
-            labels,
-            self.C,
-            self.tol,
-            memory=self.memory,
-            path=self.solver,
-            seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
-            max_passes=self.max_iter,
-            threads=None if self.n_jobs in (None, -1) else self.n_jobs,
-        )
+        if self.solver not in ("auto", "gram", "direct"):
+            raise ValueError(f"solver should be auto, gram or direct. Found: {self.solver!r}.")
+        try:
+            solution = solve(
+                X,
+                labels,
+                self.C,
+                self.tol,
+                memory=self.memory,
+                path=self.solver,
+                seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
+                max_passes=self.max_iter,
+                threads=None if self.n_jobs in (None, -1) else self.n_jobs,
+            )
+        except BadInput as error:
+            raise ValueError(str(error)) from error
         kept = slice(1, None) if len(self.classes_) == 2 else slice(None)
         self.coef_, self.intercept_ = solution.model.weights[kept], solution.model.intercepts[kept]
         self.objective_, self.duality_gap_ = solution.objective[kept], solution.gap[kept]

@@ -149,7 +149,8 @@ class _Problems:
             if not len(live):
                 break
             momentum.push(dual, alpha, products)
-            self._pass(generator.permutation(np.flatnonzero(signs.any(axis=0))), signs, alpha, products, 0.5 / cost)
+            order = generator.permutation(np.flatnonzero(signs.any(axis=0)))
+            sweep(self.gram, order, BLOCK, products, signs, alpha, 0.5 / cost)
             done += 1
             passes[live] = done
         primal, dual = objectives(self.signs, self.alpha, self.products, self.cost)
@@ -161,16 +162,6 @@ class _Problems:
         self.products[group] = self._products(alpha, self.signs[group])
         primal, dual = objectives(self.signs[group], alpha, self.products[group], self.cost[group])
         return (relative_gap(primal, dual) <= tolerance) | last
-
-    def _pass(
-        self, order: np.ndarray, signs: np.ndarray, alpha: np.ndarray, products: np.ndarray, half: np.ndarray
-    ) -> None:
-        for span in spans(len(order), BLOCK):
-            rows = order[span]
-            panel = self.gram[rows]
-            steps = np.empty((len(signs), len(rows)), self.gram.dtype)
-            descend(products, signs, alpha, rows, panel.take(rows, axis=1), half, steps)
-            products += steps @ panel
 
 
 class Momentum:
@@ -244,6 +235,39 @@ def descend(
             alpha[k, row] = 0.0 if after == 0.0 else max(0.0, before + step * sign)
             for j in range(i + 1, size):
                 local[j] += step * block[i, j]
+
+
+_SWEEP = "void({0}[:,::1], int64[::1], int64, float64[:,::1], int8[:,::1], float64[:,::1], float64[::1])"
+
+
+@compiled(_SWEEP.format("float32"), _SWEEP.format("float64"))
+def sweep(
+    gram: np.ndarray,
+    order: np.ndarray,
+    block: int,
+    products: np.ndarray,
+    signs: np.ndarray,
+    alpha: np.ndarray,
+    half: np.ndarray,
+) -> None:
+    """One pass: a coordinate step for each row of `order`, in blocks; changes alpha and products.
+
+    A whole pass without the interpreter, so that threads never wait for its lock.
+    """
+    panel = np.empty((block, len(gram)), gram.dtype)
+    change = np.empty(products.shape, gram.dtype)
+    for start in range(0, len(order), block):
+        rows = order[start : start + block]
+        size = len(rows)
+        small = np.empty((size, size), gram.dtype)
+        for i in range(size):
+            panel[i] = gram[rows[i]]
+            for j in range(size):
+                small[i, j] = panel[i, rows[j]]
+        steps = np.empty((len(signs), size), gram.dtype)
+        descend(products, signs, alpha, rows, small, half, steps)
+        np.dot(steps, panel[:size], change)
+        products += change
 
 
 def _fields(dual: Dual) -> tuple[np.ndarray, ...]:

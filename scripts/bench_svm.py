@@ -79,13 +79,18 @@ def peak() -> float:
 
 def fit(folder: Path, who: str) -> dict[str, Any]:
     """Fit one model, as a process of its own does it."""
-    from sklearn.svm import LinearSVC
+    # each process imports its own library only, so that the peaks are those of a program that uses it
+    estimator: Any
+    if who == "ours":
+        from fne_cli.numerics.classifier import GramLinearSVC
 
-    from fne_cli.numerics.classifier import GramLinearSVC
+        estimator = GramLinearSVC()
+    else:
+        from sklearn.svm import LinearSVC
 
+        estimator = LinearSVC(dual=True, random_state=0)
     rows, labels = np.load(folder / "rows.npy"), np.load(folder / "labels.npy")
     few = np.concatenate([np.flatnonzero(labels == label)[:2] for label in (0, 1)])
-    estimator = GramLinearSVC() if who == "ours" else LinearSVC(dual=True, random_state=0)
     type(estimator)().fit(rows[few, :8], labels[few])
     began, busy = time.perf_counter(), time.process_time()
     estimator.fit(rows, labels)

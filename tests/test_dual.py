@@ -42,7 +42,7 @@ def test_reaches_the_optimum_of_liblinear_and_of_lbfgs(cost):
     assert found.dual[0] <= smooth.fun
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.int16, np.float32, np.float64])
 def test_the_gap_is_that_of_an_independent_formula(dtype):
     codes, labels = problem()
     signs = one_vs_rest(labels, np.arange(5))

@@ -88,7 +88,7 @@ def solve_dual(
 ) -> Dual:
     """Solve one problem per row of signs (problems, n), each to a relative duality gap of `tolerance` or max_passes.
 
-    gram is (n, n), C-contiguous float32 or float64; a sign 0 leaves a row out, so folds and draws share the matrix.
+    gram is (n, n), C-contiguous int16, float32 or float64; a sign 0 leaves a row out: folds and draws share the matrix.
     cost is C, one or (problems,). `start` is a solution for other costs to begin with. The result depends on the seed,
     not on the number of threads. The gaps are computed in float64 from alpha, not from what the iteration carried.
     """
@@ -116,6 +116,7 @@ class _Problems:
 
     def __init__(self, gram: np.ndarray, signs: np.ndarray, cost: np.ndarray, start: Dual | None) -> None:
         self.gram = gram
+        self.panel = np.empty((BLOCK, len(gram)), np.float64 if gram.dtype == np.float64 else np.float32)
         self.signs = np.ascontiguousarray(signs, np.int8)
         self.cost = cost
         self.alpha = np.zeros(signs.shape) if start is None else np.where(signs == 0, 0.0, start.alpha)
@@ -150,7 +151,7 @@ class _Problems:
                 break
             momentum.push(dual, alpha, products)
             order = generator.permutation(np.flatnonzero(signs.any(axis=0)))
-            sweep(self.gram, order, BLOCK, products, signs, alpha, 0.5 / cost)
+            sweep(self.gram, self.panel, order, products, signs, alpha, 0.5 / cost)
             done += 1
             passes[live] = done
         primal, dual = objectives(self.signs, self.alpha, self.products, self.cost)
@@ -237,14 +238,14 @@ def descend(
                 local[j] += step * block[i, j]
 
 
-_SWEEP = "void({0}[:,::1], int64[::1], int64, float64[:,::1], int8[:,::1], float64[:,::1], float64[::1])"
+_SWEEP = "void({0}[:,::1], {1}[:,::1], int64[::1], float64[:,::1], int8[:,::1], float64[:,::1], float64[::1])"
 
 
-@compiled(_SWEEP.format("float32"), _SWEEP.format("float64"))
+@compiled(*(_SWEEP.format(*pair) for pair in (("int16", "float32"), ("float32", "float32"), ("float64", "float64"))))
 def sweep(
     gram: np.ndarray,
+    panel: np.ndarray,
     order: np.ndarray,
-    block: int,
     products: np.ndarray,
     signs: np.ndarray,
     alpha: np.ndarray,
@@ -252,19 +253,19 @@ def sweep(
 ) -> None:
     """One pass: a coordinate step for each row of `order`, in blocks; changes alpha and products.
 
-    A whole pass without the interpreter, so that threads never wait for its lock.
+    panel is room for the rows of a block, in the type of the matrix products. The interpreter takes no part in a pass,
+    so that threads never wait for its lock.
     """
-    panel = np.empty((block, len(gram)), gram.dtype)
-    change = np.empty(products.shape, gram.dtype)
-    for start in range(0, len(order), block):
-        rows = order[start : start + block]
+    change = np.empty(products.shape, panel.dtype)
+    for start in range(0, len(order), len(panel)):
+        rows = order[start : start + len(panel)]
         size = len(rows)
-        small = np.empty((size, size), gram.dtype)
+        small = np.empty((size, size), panel.dtype)
         for i in range(size):
             panel[i] = gram[rows[i]]
             for j in range(size):
                 small[i, j] = panel[i, rows[j]]
-        steps = np.empty((len(signs), size), gram.dtype)
+        steps = np.empty((len(signs), size), panel.dtype)
         descend(products, signs, alpha, rows, small, half, steps)
         np.dot(steps, panel[:size], change)
         products += change

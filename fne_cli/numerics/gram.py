@@ -16,7 +16,7 @@ from fne_cli.numerics.packed import PackedCodes, Rows, dense, spans
 from fne_cli.numerics.threads import workers
 from fne_cli.numerics.words import Words, is_ternary
 
-CONSTANT = 1.0
+CONSTANT = 1
 """The square of the constant feature that carries the intercept."""
 COLUMNS, TILE, WORD_TILE = 1024, 512, 64
 """Columns that are floating point at a time; rows of a task; rows of a task whose words fit the cache."""
@@ -37,6 +37,7 @@ def gram(rows: Rows, dtype: Any = None, threads: int | None = None, pool: Execut
     """(n, n): x_i . x_j + 1 of rows (n, features): int8 or PackedCodes, or floats.
 
     Default type: float32 and exact for codes, else float64, with |error| <= features * 2^-53 * |x_i| |x_j|.
+    Codes of fewer than 32,767 features are exact as int16, too, which takes half the memory.
     With dtype float32 the error of float rows is at most (1024 + features / 1024) * 2^-24 * |x_i| |x_j|.
     Besides the result it takes a quarter of a byte per code, or 1,024 columns of floating point.
     """

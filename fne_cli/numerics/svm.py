@@ -84,9 +84,9 @@ class Solution:
 
 
 def estimate(
-    rows: int, features: int, classes: int, memory: int = MEMORY, itemsize: int = 4, path: str = "auto"
+    rows: int, features: int, classes: int, memory: int = MEMORY, itemsize: int = 2, path: str = "auto"
 ) -> Estimate:
-    """What `solve` will do with (rows, features) rows: itemsize 4 for codes, 8 for floats.
+    """What `solve` will do with (rows, features) rows: itemsize 2 for codes, 8 for others.
 
     The Gram path is taken if it fits into `memory` bytes and rows <= 2 * features, where its passes are the cheaper
     ones. Raises DoesNotFit with the numbers if the chosen path needs more than `memory`.
@@ -96,7 +96,7 @@ def estimate(
     state = 8 * classes * (3 * rows + 2 * features)
     gram_bytes = itemsize * rows * (rows + gram.COLUMNS) + state + 4 * 32 * rows * 8
     direct_bytes = (
-        state + 3 * itemsize * classes * features + 2 * 8 * streaming.BLOCK * features + 2048 * features * itemsize // 2
+        state + 12 * classes * features + 2 * 8 * streaming.BLOCK * features + 2048 * features * max(1, itemsize // 2)
     )
     if path == "auto":
         path = "gram" if gram_bytes <= memory and rows <= 2 * features else "direct"
@@ -135,6 +135,7 @@ def solve(
     values that are not finite, DoesNotFit as `estimate`.
     """
     from fne_cli.numerics.dual import one_vs_rest
+    from fne_cli.numerics.words import is_ternary
 
     began = time.monotonic()
     chosen = labels if subset is None else labels[subset]
@@ -149,7 +150,7 @@ def solve(
     positive = classes[1:] if len(classes) == 2 else classes
     signs = one_vs_rest(labels, positive, subset)
     if gram is None:
-        itemsize = 8 if isinstance(rows, np.ndarray) and rows.dtype.kind == "f" else 4
+        itemsize = 2 if is_ternary(rows) else 8
         taken = estimate(len(labels), rows.shape[1], len(positive), memory, itemsize, path).path
     else:
         taken = "gram"
@@ -189,10 +190,12 @@ def _by_gram(
     from fne_cli.numerics.gram import gram as gram_of
     from fne_cli.numerics.gram import weights_of
     from fne_cli.numerics.threads import workers
+    from fne_cli.numerics.words import is_ternary
 
     with workers(threads) as pool:
         if gram is None:
-            gram = gram_of(rows, pool=pool)
+            small = is_ternary(rows) and rows.shape[1] < np.iinfo(np.int16).max
+            gram = gram_of(rows, np.int16 if small else None, pool=pool)
         dual = solve_dual(gram, signs, cost, tolerance, seed=seed, max_passes=max_passes, pool=pool)
         del gram
         weights, intercepts = weights_of(rows, dual.alpha * signs, pool)

@@ -49,8 +49,8 @@ class Words:
     def __getitem__(self, rows: slice) -> Words:
         return Words(self.nonzero[rows], self.negative[rows])
 
-    def products(self, others: Words, constant: float, out: np.ndarray) -> None:
-        """Write x_i . z_j + constant to out (rows, others), float32 or float64."""
+    def products(self, others: Words, constant: int, out: np.ndarray) -> None:
+        """Write x_i . z_j + constant to out (rows, others), int16, float32 or float64."""
         _count(self.nonzero, self.negative, others.nonzero, others.negative, constant, out)
 
 
@@ -67,13 +67,13 @@ def _ones(_context: Any, _word: Any) -> Any:
 _PLANES = "uint64[:,::1], uint64[:,::1], uint64[:,::1], uint64[:,::1]"
 
 
-@compiled(f"void({_PLANES}, float64, float32[:,:])", f"void({_PLANES}, float64, float64[:,:])")
+@compiled(*(f"void({_PLANES}, int64, {out}[:,:])" for out in ("int16", "float32", "float64")))
 def _count(
     nonzero: np.ndarray,
     negative: np.ndarray,
     other_nonzero: np.ndarray,
     other_negative: np.ndarray,
-    constant: float,
+    constant: int,
     out: np.ndarray,
 ) -> None:
     for i in range(nonzero.shape[0]):

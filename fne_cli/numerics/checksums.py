@@ -28,7 +28,7 @@ def fletcher32(content: np.ndarray) -> int:
     return (second * 256 % 65535 or 65535) << 16 | (first * 256 % 65535 or 65535)
 
 
-@compiled
+@compiled()
 def _sums(wide: np.ndarray, words: np.ndarray, total: int) -> tuple[Any, Any]:
     """Sum of the words, not reduced; sum of the words by their distance from the end, modulo 65535."""
     modulus, low, half = np.uint64(65535), np.uint64(0xFFFFFFFF), np.uint64(0x0000FFFF0000FFFF)

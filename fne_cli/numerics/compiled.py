@@ -1,4 +1,4 @@
-"""Functions compiled by numba: without the interpreter lock, kept on the disk between runs where that is possible."""
+"""Machine code from numba, without the interpreter's lock, kept on the disk between runs where the disk allows it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ from typing import Any, TypeVar
 
 import numba
 
-F = TypeVar("F", bound=Callable[..., Any])
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-def compiled(function: F) -> F:
-    """Compile on the first call. Strict IEEE arithmetic: no reordering, no fused operations."""
-    try:
-        ready: F = numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache folder can be written
-        ready = numba.njit(nogil=True)(function)
-    return ready
+def compiled(*signatures: str) -> Callable[[Kernel], Kernel]:
+    """Compile a function for the given signatures at once, or without any on its first call, in strict arithmetic.
+
+    A cache that cannot be written (a read-only installation without a home) costs seconds of compiling, not the run.
+    """
+
+    def decorate(function: Kernel) -> Kernel:
+        wanted = list(signatures) or None
+        try:
+            ready: Kernel = numba.njit(wanted, nogil=True, cache=True)(function)
+        except (RuntimeError, OSError):
+            ready = numba.njit(wanted, nogil=True)(function)
+        return ready
+
+    return decorate

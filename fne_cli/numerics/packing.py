@@ -22,7 +22,7 @@ def pack(codes: np.ndarray, planes: np.ndarray) -> None:
     _pack(wide, codes[:, whole:], planes)
 
 
-@compiled
+@compiled()
 def _pack(wide: np.ndarray, rest: np.ndarray, planes: np.ndarray) -> None:
     ones, gather = np.uint64(0x0101010101010101), np.uint64(0x0102040810204080)
     top, sign = np.uint64(56), np.uint64(7)

@@ -25,7 +25,7 @@ def empty(features: int) -> np.ndarray:
     return state
 
 
-@compiled
+@compiled()
 def accumulate(state: np.ndarray, rows: np.ndarray, chosen: np.ndarray) -> None:
     """Add the rows numbered `chosen` of `rows`, (rows, features) float32, to a state.
 
@@ -45,7 +45,7 @@ def accumulate(state: np.ndarray, rows: np.ndarray, chosen: np.ndarray) -> None:
             _put_away(state, sums, extremes, left, width)
 
 
-@compiled
+@compiled()
 def merge(state: np.ndarray, other: np.ndarray) -> None:
     """Add the rows of another state."""
     for k in (0, 2):
@@ -62,7 +62,7 @@ def merge(state: np.ndarray, other: np.ndarray) -> None:
         state[6, j] += other[6, j]
 
 
-@compiled
+@compiled()
 def _find_extremes(extremes: np.ndarray, rows: np.ndarray, chosen: np.ndarray, left: int, width: int) -> None:
     extremes[:_TILE] = np.inf
     extremes[_TILE : 2 * _TILE] = -np.inf
@@ -97,7 +97,7 @@ def _find_extremes(extremes: np.ndarray, rows: np.ndarray, chosen: np.ndarray, l
             extremes[2 * _TILE + j] += np.float32(1 if a == 0 else 0)
 
 
-@compiled
+@compiled()
 def _begin(sums: np.ndarray, extremes: np.ndarray, width: int) -> None:
     for j in range(width):
         largest = np.float64(max(abs(extremes[j]), abs(extremes[_TILE + j])))
@@ -107,7 +107,7 @@ def _begin(sums: np.ndarray, extremes: np.ndarray, width: int) -> None:
         sums[3 * _TILE + j] = 0.0
 
 
-@compiled
+@compiled()
 def _sum_rows(sums: np.ndarray, rows: np.ndarray, chosen: np.ndarray, left: int, width: int) -> None:
     fours = len(chosen) // 4 * 4
     for i in range(0, fours, 4):
@@ -146,7 +146,7 @@ def _sum_rows(sums: np.ndarray, rows: np.ndarray, chosen: np.ndarray, left: int,
             sums[3 * _TILE + j] += a * a - (sums[2 * _TILE + j] - before)
 
 
-@compiled
+@compiled()
 def _put_away(state: np.ndarray, sums: np.ndarray, extremes: np.ndarray, left: int, width: int) -> None:
     for j in range(width):
         largest = np.float64(max(abs(extremes[j]), abs(extremes[_TILE + j])))

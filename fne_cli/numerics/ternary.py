@@ -97,7 +97,7 @@ def _value(ranks: np.ndarray) -> np.ndarray:
     return np.where(inside, bits, 0x7FC00000).astype(np.uint32).view(np.float32)
 
 
-@compiled
+@compiled()
 def _encode(rows: np.ndarray, above: np.ndarray, below: np.ndarray, codes: np.ndarray) -> None:
     for i in range(rows.shape[0]):
         row, out = rows[i], codes[i]
@@ -105,7 +105,7 @@ def _encode(rows: np.ndarray, above: np.ndarray, below: np.ndarray, codes: np.nd
             out[j] = np.int8(row[j] >= above[j]) - np.int8(row[j] <= below[j])
 
 
-@compiled
+@compiled()
 def _write_scores(rows: np.ndarray, mean: np.ndarray, std: np.ndarray, scores: np.ndarray) -> None:
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):

@@ -309,7 +309,7 @@ def test_a_number_of_crops_that_is_none(photos, tmp_path, crops):
 
 
 def test_a_name_that_is_not_utf8_is_refused_in_any_of_several_files(photos, tmp_path):
-    source, moments, layers, images = photos
+    source, moments, layers, _images = photos
     other = table(62, paths=[f"other/{number}é.png" for number in range(62)])
     second = write(tmp_path / "second.h5", layers, other, crops=2)
     with h5py.File(second, "r+") as file:

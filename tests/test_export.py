@@ -105,6 +105,17 @@ def test_parquet(photos, matrix, tmp_path):
     assert found["label"].to_pylist() == [named(images, n) or None for n in matrix[1]]
 
 
+def test_an_output_that_is_an_input_or_unfinished_work(photos, tmp_path):
+    source, *_ = photos
+    (tmp_path / "a.npy").hardlink_to(source)
+    with pytest.raises(BadInput, match="is an input of this command"):
+        export(source, tmp_path / "a.npy", overwrite=True)
+    (tmp_path / "b.csv.partial").write_text("hours of work")
+    (tmp_path / "b.csv.partial.json").write_text("{}")
+    with pytest.raises(DifferentOutput, match="the unfinished work of fne extract"):
+        export(source, tmp_path / "b.csv")
+
+
 def test_parquet_without_pyarrow(photos, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(BadInput) as error:

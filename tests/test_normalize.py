@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -218,3 +219,22 @@ def test_a_standardized_file_is_doubted_like_any_other(photos, tmp_path):
         file["layers"].create_dataset(name, data=values.astype(np.float16)).attrs.update(attributes)
     with pytest.raises(DamagedFile, match=f"layers/{name} should be of type f4"):
         verify(scores)
+
+
+def test_the_z_scores_are_another_file(photos, tmp_path):
+    source, *_ = photos
+    with pytest.raises(BadInput, match="should be a file of their own"):
+        normalize(source, tmp_path / "m.h5", standardized=tmp_path / "." / "m.h5")
+    assert not (tmp_path / "m.h5").exists()
+
+
+def test_a_read_error_past_hdf5_is_left_to_hdf5(photos, tmp_path, monkeypatch):
+    def preadv(*_):
+        raise OSError(5, "Input/output error")
+
+    source, layers, _ = photos
+    monkeypatch.setattr(os, "preadv", preadv)
+    normalize(source, tmp_path / "m.h5", rows="all")
+    assert np.array_equal(
+        moments(tmp_path / "m.h5")["conv"]["maximum"], np.delete(layers["conv"], [8, 9, 60, 61], 0).max(0)
+    )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 IMAGE_SIZE = 32
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-WEIGHTS_SHA256 = "21f0b12040c035a1c4b72f062e0b7c0297e00a4350f4432c62b6d34da5561b56"
+WEIGHTS_SHA256 = "5390b0cd7cacfc0a610de7fba8581f8c5b33134c21a92b45882627b49359a631"
 
 _BLOCKS = ((16, 2), (32, 2), (64, 3), (128, 3), (128, 3))  # (filters, convolutions) of each block
 _DENSE = 1024

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fne_cli.errors import BadInput, DifferentOutput
 from fne_cli.progress import SILENT, Progress
+from fne_cli.store.existing import check_place
 from fne_cli.store.matrix import Matrix, Rows
 from fne_cli.store.output import Output, read_record, record_path, write_json
 from fne_cli.store.reader import open_file
@@ -78,8 +79,8 @@ def export(
 
 
 def _is_there(output: Path, beside: Path | None, digest: str, overwrite: bool, source: Path) -> bool:
-    if output.exists() and output.samefile(source):
-        raise BadInput(f"{output} is an input of this command and cannot be its output too.")
+    for place in (output, beside) if beside is not None else (output,):
+        check_place(place, (source,), overwrite)
     if not output.exists() or overwrite:
         return False
     record = read_record(output)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import DamagedFile
+from fne_cli.errors import BadInput, DamagedFile
 from fne_cli.numerics import ternary
 from fne_cli.numerics.checksums import fletcher32
 from fne_cli.numerics.moments import Moments, Sums
@@ -56,6 +56,8 @@ def normalize(
     float32. Memory holds `batch_size` rows, or one chunk.
     """
     paths = (activations,) if isinstance(activations, Path) else tuple(activations)
+    if standardized is not None and standardized.resolve() == moments.resolve():
+        raise BadInput(f"The z-scores should be a file of their own. Found: {moments} for them and the moments.")
     with Several(paths) as files:
         name, chosen = files.chosen(rows)
         count = int(chosen.sum()) * files.crops

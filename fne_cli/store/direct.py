@@ -6,6 +6,7 @@ side. Whatever is unusual about a layer or a chunk is left to HDF5, and so is th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -47,8 +48,10 @@ class DirectLayer:
         number = start // self._layer.chunk_rows
         place = self._places[number] if number < len(self._places) else 0
         if place:
-            buffer = _buffer(self._size + 4)
-            if os.preadv(self._file, [buffer.data], place) == len(buffer):
+            buffer, filled = _buffer(self._size + 4), 0
+            with contextlib.suppress(OSError):  # HDF5 will meet it too, and say what it is
+                filled = os.preadv(self._file, [buffer.data], place)
+            if filled == len(buffer):
                 content = buffer[: self._size]
                 if self._checksum(content) == int(buffer[self._size :].view("<u4")[0]):
                     rows = content.view(self._layer.dtype).reshape(self._layer.chunk_rows, self._layer.features)

@@ -157,7 +157,9 @@ def torch_hooks() -> Callable[[np.ndarray], Any] | None:
     return call
 
 
-def throughput(images: int, rounds: int, precision: str = "float32", model: str = "vgg16") -> dict[str, Any]:
+def throughput(
+    images: int, rounds: int, precision: str = "float32", model: str = "vgg16", peers: bool = True
+) -> dict[str, Any]:
     """Rates of each way, in every round."""
     recipe = Recipe(model=model, weights="random", precision=precision)  # type: ignore[arg-type]  # checked by argparse
     rates: dict[str, list[float]] = {}
@@ -169,14 +171,14 @@ def throughput(images: int, rounds: int, precision: str = "float32", model: str 
         bare = prepared.extractor(print)
         geometry = Geometry(prepared.network.height, prepared.network.width)
         batches = [b.pixels for b in pipeline.image_batches(listing, geometry, recipe.batch_size, range(images))]
-        hooked = torch_hooks() if precision == "float32" and model == "vgg16" else None
+        hooked = torch_hooks() if peers and model == "vgg16" else None
         for number in range(rounds):
             watch = Stopwatch()
             extract(str(folder / "photos"), folder / f"{number}.h5", recipe, progress=watch)
             (folder / f"{number}.h5").unlink()
             rates.setdefault("extract", []).append(watch.rate)
             rates.setdefault("bare", []).append(rate_of(lambda batch: [np.asarray(v) for v in bare(batch)], batches))
-            if precision == "float32":
+            if peers:
                 rates.setdefault("predict_loop", []).append(predict_loop(prepared, batches))
             if hooked is not None:
                 rates.setdefault("torch_hooks", []).append(rate_of(hooked, batches))
@@ -225,6 +227,7 @@ def main() -> None:
     parser.add_argument("--section", default="throughput,precision,memory")
     parser.add_argument("--images", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--network", type=Path)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
@@ -232,7 +235,7 @@ def main() -> None:
     figures: dict[str, Any] = {}
     for section in options.section.split(","):
         if section == "throughput":
-            figures[section] = found = throughput(options.images, options.rounds)
+            figures[section] = found = throughput(options.images, options.rounds, peers=options.peers)
             ours, bare, limit = (found[name]["median"] for name in ("extract", "bare", "matrix_gflops"))
             print(f"extract {ours:.2f} img/s, bare {bare:.2f}: {ours / bare:.3f} of it", flush=True)
             print(
@@ -243,7 +246,11 @@ def main() -> None:
                     theirs = found[peer]["median"]
                     print(f"{peer} {theirs:.2f} img/s: we are {ours / theirs:.2f} times that")
         elif section == "precision":
-            pairs = [throughput(options.images, 1, p) for _ in range(options.rounds) for p in ("float32", "bfloat16")]
+            pairs = [
+                throughput(options.images, 1, p, peers=False)
+                for _ in range(options.rounds)
+                for p in ("float32", "bfloat16")
+            ]
             plain, brief = (statistics.median(p["extract"]["median"] for p in pairs[k::2]) for k in (0, 1))
             figures[section] = {"float32": plain, "bfloat16": brief}
             print(f"bfloat16 {brief:.2f} img/s, float32 {plain:.2f}: {brief / plain:.2f} times", flush=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -25,7 +27,7 @@ from fne_cli.store.record import new_run
 from fne_cli.store.resume import Growing
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "format.md").read_text(encoding="utf-8")
-KINDS = ("activations", "moments", "codes")
+KINDS = ("activations", "moments", "standardized", "plain codes", "packed codes")
 
 
 def table(header: str) -> list[dict[str, str]]:
@@ -37,7 +39,8 @@ def table(header: str) -> list[dict[str, str]]:
 
 
 def of_kind(rows: list[dict[str, str]], kind: str) -> list[dict[str, str]]:
-    return [row for row in rows if row["kinds"] == "all" or kind in row["kinds"].split(", ")]
+    names = {"all", kind, kind.removeprefix("plain ").removeprefix("packed ")}
+    return [row for row in rows if names & set(row["kinds"].split(", "))]
 
 
 CASES = {
@@ -55,7 +58,15 @@ CASES = {
 @pytest.fixture(scope="module", params=CASES)
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder, options = tmp_path_factory.mktemp("made"), dict(CASES[request.param])
-    return dict(zip(KINDS, write_all(folder, options.pop("count"), **options), strict=True))
+    return write_kinds(folder, options.pop("count"), **options)
+
+
+def write_kinds(folder: Path, count: int, **options: Any) -> dict[str, Path]:
+    activations, moments, codes = write_all(folder, count, **options)
+    scores, packed = folder / "standardized.h5", folder / "packed.h5"
+    normalize(activations, moments, standardized=scores)
+    discretize(activations, moments, packed, packed=True)
+    return dict(zip(KINDS, (activations, moments, scores, codes, packed), strict=True))
 
 
 def contents(file: h5py.File) -> tuple[set[str], dict[str, h5py.Dataset]]:
@@ -108,7 +119,7 @@ def fits(shape: tuple[int, ...], text: str, known: dict[str, int | None]) -> boo
     more = parts[-1].endswith("...")
     if len(shape) < len(parts) or (len(shape) > len(parts) and not more):
         return False
-    values = {"n": known["n"], "k": known["k"], "n * c": (known["n"] or 0) * (known["c"] or 0)}
+    values = {"n": known["n"], "k": known["k"], "n * c": (known["n"] or 0) * (known["c"] or 0), "2": 2}
     return all(values.get(part, length) == length for part, length in zip(parts, shape, strict=False))
 
 
@@ -175,7 +186,8 @@ def test_storage_is_as_the_page_says(made, kind):
                 assert dataset.chunks is None
                 continue
             row_bytes = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))
-            rows = min(len(dataset), max(1, 1_048_576 // row_bytes))
+            chunks = math.ceil(len(dataset) / max(1, 1_048_576 // row_bytes))
+            rows = math.ceil(len(dataset) / chunks)
             assert dataset.chunks == (rows, *dataset.shape[1:])
             filters = dataset.id.get_create_plist()
             assert [filters.get_filter(n)[0] for n in range(filters.get_nfilters())] == [h5py.h5z.FILTER_FLETCHER32]
@@ -215,13 +227,28 @@ def test_the_status_codes():
     ]
 
 
+def test_the_page_s_three_lines_read_packed_codes(tmp_path, monkeypatch):
+    [code] = [code for code in re.findall(r"```python\n(.*?)```", PAGE, re.S) if "unpackbits" in code]
+    made = write_kinds(tmp_path, 12, crops=5, bad=[3], shapes=[(8,), (21,)])
+    for name in ("conv", "fc"):
+        names: dict = {"h5py": h5py, "np": np}
+        exec(code.replace("codes.h5", str(made["packed codes"])).replace("fc2", name), names)
+        with h5py.File(made["plain codes"]) as plain:
+            np.testing.assert_array_equal(names["codes"], plain["layers"][name][:])
+        names["layer"].file.close()
+
+
 def test_bad_rows(tmp_path):
-    activations, _, codes = write_all(tmp_path, 9, crops=5, bad=[0, 4])
+    activations, _, scores, codes, packed = write_kinds(tmp_path, 9, crops=5, bad=[0, 4]).values()
     bad = np.repeat(np.isin(np.arange(9), [0, 4]), 5)
     with h5py.File(activations) as file, h5py.File(codes) as coded:
         for name in ("conv", "fc"):
             np.testing.assert_array_equal(np.isnan(file["layers"][name][:]).all(axis=1), bad)
             np.testing.assert_array_equal(np.isnan(file["layers"][name][:]).any(axis=1), bad)
+            with h5py.File(scores) as standardized, h5py.File(packed) as planes:
+                np.testing.assert_array_equal(np.isnan(standardized["layers"][name][:]).all(axis=1), bad)
+                np.testing.assert_array_equal(np.isnan(standardized["layers"][name][:]).any(axis=1), bad)
+                assert not planes["layers"][name][:][bad].any()
             assert not coded["layers"][name][:][bad].any()
             assert coded["layers"][name][:][~bad].any()
 

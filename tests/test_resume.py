@@ -410,7 +410,7 @@ def test_the_disk_fills_up_on_the_way(tmp_path, monkeypatch, whole):
         real = chunks.Appender._write
 
         def full(self: chunks.Appender, row: int) -> None:
-            if row >= 39:
+            if row >= 33:
                 message = "Can't (file write failed, errno = 28, error message = 'No space left on device')"
                 raise OSError(message)
             real(self, row)

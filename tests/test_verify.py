@@ -80,3 +80,9 @@ def test_info_says_what_the_file_is(fne, files):
     moments = json.loads(fne("info", files["moments"], "--json").out)
     assert moments["images"] is None
     assert {layer["rows"] for layer in moments["layers"]} == {17}
+
+
+def test_the_smallest_int8_is_no_code(fne, files):
+    with h5py.File(files["codes"], "r+") as file:
+        file["layers/dense"][:] = np.full(file["layers/dense"].shape, -128, np.int8)
+    assert "have codes other than -1, 0 and 1" in fne("verify", files["codes"]).err

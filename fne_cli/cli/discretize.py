@@ -11,15 +11,19 @@ from fne_cli.cli.console import Console
 
 
 @click.command(cls=options.Command)
-@click.argument("activations", type=options.FILE)
+@click.argument("activations", type=options.FILE, nargs=-1, required=True, metavar="ACTIVATIONS...")
 @click.argument("moments", type=options.FILE)
 @click.argument("codes", type=options.FILE)
 @click.option("--thresholds", type=options.Numbers("LOW,HIGH", 2), default=(-0.25, 0.15), show_default="-0.25,0.15",
               help="z < LOW becomes -1, z > HIGH becomes 1.")  # fmt: skip
+@click.option("--packed", is_flag=True, help="Two bits per code instead of a byte. Every command reads both.")
 @options.batch_rows
 @options.overwrite
 def discretize(progress: Console, **values: Any) -> None:
     """Encode ACTIVATIONS as ternary CODES, with the MOMENTS of the training images.
+
+    Several files give one: the shards of one extraction, in any order, give the codes of the whole; other files
+    stand one after the other.
 
     \b
     Example: fne discretize photos.h5 moments.h5 codes.h5 --thresholds=-0.25,0.15

@@ -17,6 +17,20 @@ from fne_cli.cli.console import Console, table
 @options.layers("Layers to use, names or globs.  [default: all]")
 @click.option("-C", "--cost", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
               help="Cost of a misclassified training row.")  # fmt: skip
+@click.option(
+    "--solver",
+    type=click.Choice(["certified", "liblinear"]),
+    default="certified",
+    show_default=True,
+    help="Ours, to a proven duality gap; or scikit-learn's LinearSVC, as a reference.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0, min_open=True, max=1),
+    default=1e-4,
+    show_default=True,
+    help="Relative duality gap at which a class is solved.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the solver.")
 @options.as_json
 @options.overwrite

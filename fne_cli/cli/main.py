@@ -16,7 +16,7 @@ from fne_cli.errors import FneError
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Pipeline": ("extract", "normalize", "discretize", "evaluate"),
-    "Files": ("info", "verify", "merge"),
+    "Files": ("info", "verify", "merge", "export"),
     "Setup": ("layers", "sample"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)

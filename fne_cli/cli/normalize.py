@@ -11,16 +11,20 @@ from fne_cli.cli.console import Console
 
 
 @click.command(cls=options.Command)
-@click.argument("activations", type=options.FILE)
+@click.argument("activations", type=options.FILE, nargs=-1, required=True, metavar="ACTIVATIONS...")
 @click.argument("moments", type=options.FILE)
 @click.option("--rows", help="Images to use: a split, or all.  [default: train, or all if there are no splits]")
+@click.option("--standardized", type=options.FILE, metavar="OUTPUT", help="Also write the z-scores of all images.")
 @options.batch_rows
 @options.overwrite
 def normalize(progress: Console, **values: Any) -> None:
     """Compute the MOMENTS (mean, standard deviation) of every feature of ACTIVATIONS over the training images.
 
+    Several files, such as the shards of one extraction in any order, count as one.
+
     \b
     Example: fne normalize photos.h5 moments.h5
+             fne normalize photos-*.h5 moments.h5 --rows all
     """
     from fne_cli.steps.normalize import normalize
 
@@ -29,4 +33,14 @@ def normalize(progress: Console, **values: Any) -> None:
     if done.up_to_date:
         progress.note(f"{done.path} is up to date: {what}")
     else:
-        progress.note(f"{done.path}: {what}, {done.features:,} features, {done.constant:,} of them constant")
+        constant = sum(map(len, done.constant.values()))
+        progress.note(f"{done.path}: {what}, {done.features:,} features, {constant:,} of them constant")
+        for layer, columns in done.constant.items():
+            shown = columns if progress.verbose else columns[:8]
+            more = f" and {len(columns) - len(shown):,} more (-v lists all)" if len(columns) > len(shown) else ""
+            progress.note(f"  constant in {layer}: {', '.join(map(str, shown))}{more}")
+    if values["standardized"] is not None:
+        state = "z-scores of all rows" if done.standardized else "is up to date"
+        progress.note(
+            f"{values['standardized']}: {state}" if done.standardized else f"{values['standardized']} {state}"
+        )

@@ -168,7 +168,7 @@ def batch_rows(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--batch-size",
         type=click.IntRange(min=1),
-        default=1024,
+        default=32768,
         show_default=True,
-        help="Rows in memory at once (whole chunks of the file, at least one).",
+        help="Rows of a layer in memory at once, over all threads (whole chunks of the file, at least one).",
     )(function)

@@ -1,8 +1,7 @@
-"""Count, mean and standard deviation of every feature, in one pass over batches of rows.
+"""Count, mean, standard deviation, extremes and zeros of every feature, in one pass over batches of rows.
 
-Float64 throughout. Within a batch the two-pass formula; between batches Chan, Golub and LeVeque, "Algorithms for
-computing the sample variance" (The American Statistician 37, 1983). Both keep their digits when the mean is huge
-compared with the spread.
+Safe when the mean is huge compared with the spread, and mergeable in any order and grouping: sums and squared
+deviations are kept in twice the precision of float64 and rounded once, when they are asked for.
 """
 
 from __future__ import annotations
@@ -12,18 +11,57 @@ from typing import Self
 
 import numpy as np
 
+from fne_cli.numerics import doubled, sums
+from fne_cli.numerics.doubled import Doubled
+
+
+class Sums:
+    """Rows being added up, float32 or float16, for a Moments in the end."""
+
+    def __init__(self, features: int) -> None:
+        self.count = 0
+        self._state = sums.empty(features)
+
+    def add(self, rows: np.ndarray, chosen: np.ndarray | None = None) -> None:
+        """Add rows, (rows, features); with `chosen`, only those with these numbers. Holds no interpreter lock."""
+        if chosen is None:
+            chosen = np.arange(len(rows))
+        # float32 holds every float16
+        sums.accumulate(self._state, rows.astype(np.float32, copy=False), chosen)
+        self.count += len(chosen)
+
+    def merge(self, other: Sums) -> None:
+        """Add the rows of another Sums."""
+        sums.merge(self._state, other._state)
+        self.count += other.count
+
+    @property
+    def finite(self) -> bool:
+        """Whether all values so far are finite numbers."""
+        return bool(np.isfinite(self._state[2]).all())
+
+    def moments(self) -> Moments:
+        """The moments of all rows so far."""
+        state = self._state
+        if not self.count:
+            return Moments.empty(state.shape[1])
+        total, squares = (state[0], state[1]), (state[2], state[3])
+        mean_square = doubled.divide(doubled.multiply(total, total), float(self.count))
+        m2 = doubled.add(squares, (-mean_square[0], -mean_square[1]))
+        return Moments(self.count, total, _not_negative(m2), state[4], state[5], state[6])
+
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments of `count` rows; every array is (features,) float64. An empty Moments is the neutral element of +.
+    """Moments of `count` rows. An empty Moments is the neutral element of +.
 
-    m2 is the sum of squared deviations from the mean. minimum and maximum are inf and -inf without rows.
-    zeros counts the values that are exactly 0.
+    total and deviations are the sum and the sum of squared deviations from the mean, pairs of (features,) float64 (see
+    doubled). minimum and maximum are (features,) float64, inf and -inf without rows; zeros counts exact zeros.
     """
 
     count: int
-    mean: np.ndarray
-    m2: np.ndarray
+    total: Doubled
+    deviations: Doubled
     minimum: np.ndarray
     maximum: np.ndarray
     zeros: np.ndarray
@@ -32,41 +70,62 @@ class Moments:
     def empty(cls, features: int) -> Self:
         """No rows yet."""
         nothing = np.zeros(features)
-        return cls(0, nothing, nothing, nothing + np.inf, nothing - np.inf, nothing)
+        return cls(0, (nothing, nothing), (nothing, nothing), nothing + np.inf, nothing - np.inf, nothing)
 
     @classmethod
-    def of(cls, rows: np.ndarray) -> Self:
+    def of(cls, rows: np.ndarray) -> Moments:
         """Moments of one batch of rows, (rows, features) of any real type."""
         if not len(rows):
             return cls.empty(rows.shape[1])
-        # The mean's own rounding is corrected by the mean of the deviations, so that m2 is not biased by it.
+        if rows.dtype in (np.float32, np.float16):
+            added = Sums(rows.shape[1])
+            added.add(rows)
+            return added.moments()
+        # Squares of float64 are not exact: two passes. The rounding of the mean is corrected by the mean deviation.
         rough = rows.mean(axis=0, dtype=np.float64)
         deviation = rows - rough
         correction = deviation.mean(axis=0)
-        m2 = np.einsum("ij,ij->j", deviation, deviation) - len(rows) * correction**2
+        count = len(rows)
+        m2 = np.einsum("ij,ij->j", deviation, deviation) - count * correction**2
+        mean = doubled.two_sum(rough, correction)
         return cls(
-            count=len(rows),
-            mean=rough + correction,
-            m2=np.maximum(m2, 0.0),
+            count=count,
+            total=doubled.multiply(mean, (float(count), 0.0)),
+            deviations=(np.maximum(m2, 0.0), np.zeros(len(m2))),
             minimum=rows.min(axis=0).astype(np.float64),
             maximum=rows.max(axis=0).astype(np.float64),
             zeros=(rows == 0).sum(axis=0).astype(np.float64),
         )
 
     def __add__(self, other: Moments) -> Moments:
-        """Moments of both sets of rows together."""
-        count = self.count + other.count
+        """Moments of both sets of rows together.
+
+        Chan, Golub and LeVeque, "Algorithms for computing the sample variance" (The American Statistician 37, 1983),
+        with sums in place of means: m2 = m2_a + m2_b + (n_b s_a - n_a s_b)^2 / (n_a n_b n).
+        """
         if not self.count or not other.count:
             return other if other.count else self
-        delta = other.mean - self.mean
+        n_a, n_b = float(self.count), float(other.count)
+        apart = doubled.add(doubled.multiply(self.total, (n_b, 0.0)), doubled.multiply(other.total, (-n_a, 0.0)))
+        between = doubled.divide(doubled.divide(doubled.multiply(apart, apart), n_a * n_b), n_a + n_b)
         return Moments(
-            count=count,
-            mean=self.mean + delta * (other.count / count),
-            m2=self.m2 + other.m2 + delta**2 * (self.count * other.count / count),
+            count=self.count + other.count,
+            total=doubled.add(self.total, other.total),
+            deviations=doubled.add(doubled.add(self.deviations, other.deviations), between),
             minimum=np.minimum(self.minimum, other.minimum),
             maximum=np.maximum(self.maximum, other.maximum),
             zeros=self.zeros + other.zeros,
         )
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean, (features,) float64."""
+        return doubled.divide(self.total, float(max(self.count, 1)))[0]
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Mean squared deviation (ddof 0), (features,) float64, rounding and all."""
+        return self.deviations[0] / max(self.count, 1)
 
     @property
     def constant(self) -> np.ndarray:
@@ -74,15 +133,14 @@ class Moments:
 
         The bound is that of scikit-learn's StandardScaler: the variance is below what rounding the mean can cause.
         """
-        variance = self.m2 / max(self.count, 1)
         epsilon = np.finfo(np.float64).eps
-        bound = self.count * epsilon * variance + (self.count * self.mean * epsilon) ** 2
-        return (self.minimum == self.maximum) | (variance <= bound)
+        bound = self.count * epsilon * self.variance + (self.count * self.mean * epsilon) ** 2
+        return (self.minimum == self.maximum) | (self.variance <= bound)
 
     @property
     def std(self) -> np.ndarray:
         """Standard deviation with ddof 0, (features,) float64; exactly 0 for a constant feature."""
-        return np.where(self.constant, 0.0, np.sqrt(self.m2 / max(self.count, 1)))
+        return np.where(self.constant, 0.0, np.sqrt(self.variance))
 
     def datasets(self) -> dict[str, np.ndarray]:
         """What a moments file stores of one layer, (features,) float64 each."""
@@ -93,3 +151,8 @@ class Moments:
             "maximum": self.maximum,
             "zeros": self.zeros,
         }
+
+
+def _not_negative(value: Doubled) -> Doubled:
+    below = value[0] < 0
+    return np.where(below, 0.0, value[0]), np.where(below, 0.0, value[1])

@@ -1,10 +1,23 @@
-"""The linear SVM of the method: one-vs-rest, squared hinge, L2, intercept as a constant feature 1 (LinearSVC)."""
+"""The linear SVM of the method: one-vs-rest, squared hinge, L2, intercept as a constant feature 1 (LinearSVC).
+
+`solve` is the way in; `estimate` says beforehand which path it takes and what that costs.
+"""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from fne_cli.errors import BadInput, DoesNotFit
+
+if TYPE_CHECKING:
+    from fne_cli.numerics.packed import Rows
+
+MEMORY = 4 << 30
+"""Bytes that `solve` may take besides the rows. Fixed, so that the path does not depend on the machine."""
 
 
 @dataclass(frozen=True)
@@ -15,9 +28,196 @@ class LinearModel:
     weights: np.ndarray
     intercepts: np.ndarray
 
-    def decisions(self, rows: np.ndarray) -> np.ndarray:
+    def decisions(self, rows: Rows) -> np.ndarray:
         """(rows, classes) float64: signed distances, not normalised."""
-        return rows @ self.weights.T + self.intercepts
+        if isinstance(rows, np.ndarray) and rows.dtype.kind == "f":
+            return rows @ self.weights.T + self.intercepts
+        from fne_cli.numerics.packed import dense, spans
+
+        out = np.empty((len(rows), len(self.weights)))
+        for span in spans(len(rows), 512):
+            out[span] = dense(rows[span], slice(0, rows.shape[1]), np.float64) @ self.weights.T
+        return out + self.intercepts
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a fit will take: the path, bytes besides the rows at the peak, and floating-point operations.
+
+    The operations assume 25 passes (gram) or 50 (direct); a pass more or less depends on how the classes overlap.
+    """
+
+    path: Literal["gram", "direct"]
+    bytes: int
+    operations: float
+
+    def seconds(self, rate: float = 5e10) -> float:
+        """Time at `rate` multiplications and additions per second: of float32 matrix products on all processors."""
+        return self.operations / rate
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A fit and its certificate; per class (classes,): objective (primal), gap (relative), support_vectors, passes.
+
+    alpha (classes, rows) are the dual variables. A fit whose largest gap is above the tolerance ran out of passes.
+    """
+
+    model: LinearModel
+    objective: np.ndarray
+    gap: np.ndarray
+    support_vectors: np.ndarray
+    passes: np.ndarray
+    alpha: np.ndarray
+    path: Literal["gram", "direct"]
+    seconds: float
+
+    @property
+    def total_objective(self) -> float:
+        """The primal objective, summed over the classes."""
+        return float(self.objective.sum())
+
+    @property
+    def total_gap(self) -> float:
+        """The relative duality gap of the sum."""
+        return float((self.gap * self.objective).sum() / max(self.objective.sum(), np.finfo(float).tiny))
+
+
+def estimate(
+    rows: int, features: int, classes: int, memory: int = MEMORY, itemsize: int = 2, path: str = "auto"
+) -> Estimate:
+    """What `solve` will do with (rows, features) rows: itemsize 2 for codes, 8 for others.
+
+    The Gram path is taken if it fits into `memory` bytes and rows <= 2 * features, where its passes are the cheaper
+    ones. Raises DoesNotFit with the numbers if the chosen path needs more than `memory`.
+    """
+    from fne_cli.numerics import dual, gram, streaming
+
+    state = 8 * classes * (3 * rows + 2 * features)
+    gram_bytes = itemsize * rows * (rows + gram.COLUMNS) + state + 4 * 32 * rows * 8
+    direct_bytes = (
+        state + 12 * classes * features + 2 * 8 * streaming.BLOCK * features + 2048 * features * max(1, itemsize // 2)
+    )
+    if path == "auto":
+        path = "gram" if gram_bytes <= memory and rows <= 2 * features else "direct"
+    needed = gram_bytes if path == "gram" else direct_bytes
+    if needed > memory:
+        raise DoesNotFit(
+            f"The SVM of {rows:,} rows, {features:,} features and {classes:,} classes should fit into "
+            f"{memory / 2**30:.1f} GiB. It needs {needed / 2**30:.1f} GiB ({path}). Allow more memory."
+        )
+    pass_ = 2 * classes * rows * (rows + dual.BLOCK) if path == "gram" else 2 * rows * features * (2 * classes + 128)
+    once = rows * rows * features + 4 * classes * rows * features if path == "gram" else 8 * classes * rows * features
+    return Estimate(
+        "gram" if path == "gram" else "direct", int(needed), float(once + pass_ * (25 if path == "gram" else 50))
+    )
+
+
+def solve(
+    rows: Rows,
+    labels: np.ndarray,
+    cost: float = 1.0,
+    tolerance: float = 1e-4,
+    *,
+    memory: int = MEMORY,
+    path: Literal["auto", "gram", "direct"] = "auto",
+    gram: np.ndarray | None = None,
+    subset: np.ndarray | None = None,
+    seed: int = 0,
+    max_passes: int = 1000,
+    threads: int | None = None,
+) -> Solution:
+    """Fit one hyperplane per class to rows (n, features), int8, PackedCodes or floats, and labels (n,).
+
+    Stops when the relative duality gap of every class, computed in float64, is at most `tolerance`. `gram` is the Gram
+    matrix of the rows if it exists already, `subset` the indices (or mask) of the rows to train on; the others get no
+    alpha. Deterministic for a seed, whatever the number of threads. Raises BadInput for fewer than two classes or
+    values that are not finite, DoesNotFit as `estimate`.
+    """
+    from fne_cli.numerics.dual import one_vs_rest
+    from fne_cli.numerics.words import is_ternary
+
+    began = time.monotonic()
+    chosen = labels if subset is None else labels[subset]
+    classes = np.unique(chosen)
+    if len(classes) < 2:
+        raise BadInput(f"The SVM should have rows of at least two classes. Found: {len(classes)}.")
+    if cost <= 0 or tolerance <= 0:
+        raise BadInput(f"C and the tolerance should be above 0. Found: {cost} and {tolerance}.")
+    if isinstance(rows, np.ndarray) and rows.dtype.kind == "f" and not np.isfinite(rows).all():
+        raise BadInput("The rows should be finite numbers. Found: NaN or infinite values.")
+    # two classes are mirror images of each other: one problem
+    positive = classes[1:] if len(classes) == 2 else classes
+    signs = one_vs_rest(labels, positive, subset)
+    if gram is None:
+        itemsize = 2 if is_ternary(rows) else 8
+        taken = estimate(len(labels), rows.shape[1], len(positive), memory, itemsize, path).path
+    else:
+        taken = "gram"
+    certificate = _by_gram if taken == "gram" else _directly
+    weights, intercepts, alpha, objective, gap, passes = certificate(
+        rows, signs, cost, tolerance, gram, seed, max_passes, threads
+    )
+    if len(classes) == 2:
+        weights, intercepts = np.concatenate([-weights, weights]), np.concatenate([-intercepts, intercepts])
+        alpha, objective, gap, passes = (np.concatenate([part, part]) for part in (alpha, objective, gap, passes))
+    return Solution(
+        model=LinearModel(classes, weights, intercepts),
+        objective=objective,
+        gap=gap,
+        support_vectors=(alpha > 0).sum(axis=1),
+        passes=passes,
+        alpha=alpha,
+        path=taken,
+        seconds=time.monotonic() - began,
+    )
+
+
+_Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _by_gram(
+    rows: Rows,
+    signs: np.ndarray,
+    cost: float,
+    tolerance: float,
+    gram: np.ndarray | None,
+    seed: int,
+    max_passes: int,
+    threads: int | None,
+) -> _Parts:
+    from fne_cli.numerics.dual import solve_dual
+    from fne_cli.numerics.gram import gram as gram_of
+    from fne_cli.numerics.gram import weights_of
+    from fne_cli.numerics.threads import workers
+    from fne_cli.numerics.words import is_ternary
+
+    with workers(threads) as pool:
+        if gram is None:
+            small = is_ternary(rows) and rows.shape[1] < np.iinfo(np.int16).max
+            gram = gram_of(rows, np.int16 if small else None, pool=pool)
+        dual = solve_dual(gram, signs, cost, tolerance, seed=seed, max_passes=max_passes, pool=pool)
+        del gram
+        weights, intercepts = weights_of(rows, dual.alpha * signs, pool)
+    return weights, intercepts, dual.alpha, dual.objective, dual.gap, dual.passes
+
+
+def _directly(
+    rows: Rows,
+    signs: np.ndarray,
+    cost: float,
+    tolerance: float,
+    gram: np.ndarray | None,
+    seed: int,
+    max_passes: int,
+    threads: int | None,
+) -> _Parts:
+    from fne_cli.numerics.streaming import shuffled, solve_streamed
+
+    found = solve_streamed(
+        shuffled(rows), signs, rows.shape[1], cost, tolerance, seed=seed, max_passes=max_passes, threads=threads
+    )
+    return found.weights, found.intercepts, found.alpha, found.objective, found.gap, found.passes
 
 
 def fit_liblinear(rows: np.ndarray, labels: np.ndarray, cost: float = 1.0, seed: int = 0) -> tuple[LinearModel, bool]:

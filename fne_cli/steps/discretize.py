@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fne_cli.errors import DamagedFile, WrongFile
 from fne_cli.numerics import ternary
+from fne_cli.numerics.checksums import fletcher32
+from fne_cli.numerics.packing import pack, plane_bytes
 from fne_cli.progress import SILENT, Progress
+from fne_cli.store.alike import without_shard
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.output import Output
+from fne_cli.store.packed import PACKING
 from fne_cli.store.reader import Reader, open_file
 from fne_cli.store.schema import Layer, differences, fingerprint
+from fne_cli.store.several import Several
 from fne_cli.store.software import software
+from fne_cli.store.stream import Stream, copy_images
 from fne_cli.store.writer import Writer
 
 
@@ -30,90 +39,137 @@ class Discretized:
 
 
 def discretize(
-    activations: Path,
+    activations: Path | Sequence[Path],
     moments: Path,
     codes: Path,
     *,
     thresholds: tuple[float, float] = (ternary.LOW, ternary.HIGH),
-    batch_size: int = 1024,
+    packed: bool = False,
+    batch_size: int = 32768,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Discretized:
     """Write the ternary codes of all images: z < low is -1, z > high is 1, else 0; rows of bad images are 0.
 
-    Memory is bounded by `batch_size` rows or one chunk. Raises WrongFile if the moments are of another network.
+    packed: two bit planes of a bit per code instead of a byte. Several files give one file, its rows in the order that
+    Several says. Memory holds `batch_size` rows, or one chunk. Raises WrongFile if the moments are of another network.
     """
     low, high = thresholds
-    with open_file(activations, "activations") as source, open_file(moments, "moments") as statistics:
-        _check_same_network(source, statistics)
-        table = statistics.moments()
-        _check_features(source, statistics, table)
+    paths = (activations,) if isinstance(activations, Path) else tuple(activations)
+    with Several(paths) as files, open_file(moments, "moments") as statistics:
+        _check_same_network(files, statistics)
+        table = _checked(files, statistics)
         settings = {
             "thresholds": [low, high],
             "moments_rows": statistics.settings["rows"],
-            "crops": source.settings["crops"],
-            "activations": source.settings,
+            "crops": files.crops,
+            "activations": files.settings,
         }
-        sources = [{"kind": file.kind, "fingerprint": file.fingerprint} for file in (source, statistics)]
-        rows = len(source.images) * int(source.settings["crops"])
-        features = sum(layer.features for layer in source.layers.values())
-        if up_to_date(codes, "codes", settings, sources, overwrite, (activations, moments)):
-            return Discretized(codes, rows, features, up_to_date=True)
-        specs = [
-            Layer(name, (layer.features,), np.dtype(np.int8), {**layer.attrs, "thresholds": [low, high]})
-            for name, layer in source.layers.items()
-        ]
-        good = np.repeat(source.images.good, int(source.settings["crops"]))
-        counts = np.zeros(3, np.int64)
+        if packed:
+            settings["packing"] = PACKING
+        sources = [*files.sources(), {"kind": statistics.kind, "fingerprint": statistics.fingerprint}]
+        features = sum(readers[0].features for readers in files.layers.values())
+        if up_to_date(codes, "codes", settings, sources, overwrite, (*paths, moments)):
+            return Discretized(codes, files.rows, features, up_to_date=True)
+        specs = {
+            name: _spec(name, readers[0].features, {**readers[0].attrs, "thresholds": [low, high]}, packed)
+            for name, readers in files.layers.items()
+        }
+        below = above = 0
+        stream = Stream(files, batch_size, fletcher32)
         with (
             Output(codes) as output,
             Writer.create(
                 output.partial,
                 "codes",
-                specs,
-                rows,
+                list(specs.values()),
+                files.rows,
                 settings=settings,
                 sources=sources,
-                software=software(),
+                software=software("numba"),
                 fingerprint=fingerprint("codes", settings, sources),
-                images=source.images,
+                table=files.table(),
+                checksum=fletcher32,
             ) as writer,
-            progress.track(rows * len(specs), "rows") as advance,
+            progress.track(files.rows * len(specs), "rows") as advance,
         ):
-            for name, layer in source.layers.items():
-                mean, std = table[name]["mean"], table[name]["std"]
-                for span, batch in layer.batches(batch_size):
-                    encoded = ternary.encode(ternary.standardize(batch, mean, std), low, high)
-                    encoded[~good[span]] = 0
-                    counts += np.bincount(encoded[good[span]].ravel() + 1, minlength=3)
-                    writer.append(name, encoded)
-                    advance(len(batch))
+            copy_images(files, writer)
+            for name, batch in stream.transform(
+                _encoders(table, low, high), np.int8, 0, partial(_finish, packed=packed)
+            ):
+                below += batch.below
+                above += batch.above
+                writer.append(name, batch.rows)
+                advance(len(batch.rows))
             writer.close()
             output.accept()
-    return Discretized(codes, rows, features, (int(counts[0]), int(counts[1]), int(counts[2])))
+        total = int(files.good.sum()) * files.crops * features
+    return Discretized(codes, files.rows, features, (below, total - below - above, above))
 
 
-def _check_same_network(source: Reader, statistics: Reader) -> None:
+@dataclass(frozen=True)
+class _Batch:
+    """Rows as they are stored, and how many of their codes are -1 and 1."""
+
+    rows: np.ndarray
+    below: int
+    above: int
+
+
+def _finish(codes: np.ndarray, packed: bool) -> _Batch:
+    below, above = int(np.count_nonzero(codes < 0)), int(np.count_nonzero(codes > 0))
+    if not packed:
+        return _Batch(codes, below, above)
+    planes = np.empty((len(codes), 2, plane_bytes(codes.shape[1])), np.uint8)
+    pack(codes, planes)
+    return _Batch(planes, below, above)
+
+
+def _encoders(
+    table: dict[str, dict[str, np.ndarray]], low: float, high: float
+) -> dict[str, Callable[[np.ndarray, np.ndarray], None]]:
+    """What turns the rows of each layer into codes."""
+    mean, std = (np.concatenate([part[name] for part in table.values()]) for name in ("mean", "std"))
+    cuts = ternary.Cuts.of(mean, std, low, high).split([len(part["mean"]) for part in table.values()])
+    return {name: own.encode for name, own in zip(table, cuts, strict=True)}
+
+
+def _spec(name: str, features: int, attrs: dict[str, Any], packed: bool) -> Layer:
+    if packed:
+        described = {**attrs, "packing": PACKING, "features": np.int64(features)}
+        return Layer(name, (2, plane_bytes(features)), np.dtype(np.uint8), described)
+    return Layer(name, (features,), np.dtype(np.int8), attrs)
+
+
+def _checked(files: Several, statistics: Reader) -> dict[str, dict[str, np.ndarray]]:
+    """The moments of every layer, as many as it has features, finite, with no negative deviation."""
+    table = statistics.moments()
+    for name, readers in files.layers.items():
+        part = table.get(name, {})
+        right = (
+            bool(part)
+            and part["mean"].shape == (readers[0].features,)
+            and part["mean"].dtype == part["std"].dtype == np.float64
+            and np.isfinite(part["mean"]).all()
+            and np.isfinite(part["std"]).all()
+            and (part["std"] >= 0).all()
+        )
+        if not right:
+            raise DamagedFile(
+                f"{statistics.path}: layer {name} should have {readers[0].features:,} finite float64 means and "
+                f"deviations. Found: {'other values' if part else 'none'}.\nRun fne normalize {files.name} again."
+            )
+    return table
+
+
+def _check_same_network(files: Several, statistics: Reader) -> None:
     """The moments may be of other images, never of another network, preprocessing or pooling."""
-    apart = differences(_without_shard(source.settings), _without_shard(statistics.settings.get("activations", {})))
+    apart = differences(without_shard(files.settings), without_shard(statistics.settings.get("activations", {})))
     if apart:
         raise WrongFile(
-            f"{statistics.path} should have the moments of activations made like {source.path}. Found:\n  "
+            f"{statistics.path} should have the moments of activations made like {files.paths[0]}. Found:\n  "
             + "\n  ".join(
                 line.replace("in the existing output", "there").replace("asked for", "here") for line in apart
             )
-            + f"\nRun fne normalize {source.path} first."
+            + f"\nRun fne normalize {files.paths[0]} first."
         )
-
-
-def _check_features(source: Reader, statistics: Reader, table: dict[str, dict[str, np.ndarray]]) -> None:
-    for name, layer in source.layers.items():
-        count = len(table[name]["mean"]) if name in table else 0
-        if count != layer.features:
-            raise DamagedFile(
-                f"{statistics.path} should have {layer.features} features of layer {name}. Found: {count}."
-            )
-
-
-def _without_shard(settings: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in settings.items() if name != "shard"}

@@ -72,6 +72,7 @@ def _layers(reader: Reader) -> list[dict[str, Any]]:
             "layer": name,
             "row_shape": list(layer.shape[1:]),
             "dtype": str(layer.dtype),
+            **({"form": "packed" if layer.packed else "plain"} if reader.kind == "codes" else {}),
             "chunk_rows": layer.chunk_rows,
             **{key: np.asarray(value).tolist() for key, value in layer.attrs.items()},
         }

@@ -1,88 +1,174 @@
-"""activations -> moments: mean and standard deviation of every feature over the training images."""
+"""activations -> moments: mean, standard deviation, extremes and zeros of every feature over the training images."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import reduce
-from operator import add
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fne_cli.numerics.moments import Moments
+from fne_cli.errors import BadInput, DamagedFile
+from fne_cli.numerics import ternary
+from fne_cli.numerics.checksums import fletcher32
+from fne_cli.numerics.moments import Moments, Sums
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.output import Output
 from fne_cli.store.reader import open_file
-from fne_cli.store.schema import fingerprint
+from fne_cli.store.schema import Layer, fingerprint
+from fne_cli.store.several import Part, Several
 from fne_cli.store.software import software
+from fne_cli.store.stream import Stream, copy_images
 from fne_cli.store.writer import Writer
 
 
 @dataclass(frozen=True)
 class Normalized:
-    """The file, the rows it was computed from and their name, features, and how many of these are constant."""
+    """The file, the rows it was computed from and their name, features, and which of these are constant.
+
+    constant: the column numbers of each layer that has any. standardized: whether z-scores were written now.
+    """
 
     path: Path
     rows: str
     count: int
     features: int = 0
-    constant: int = 0
+    constant: dict[str, list[int]] = field(default_factory=dict)
     up_to_date: bool = False
+    standardized: bool = False
 
 
 def normalize(
-    activations: Path,
+    activations: Path | Sequence[Path],
     moments: Path,
     *,
     rows: str | None = None,
-    batch_size: int = 1024,
+    standardized: Path | None = None,
+    batch_size: int = 32768,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Normalized:
-    """Write count, mean, std, minimum, maximum and zeros of each feature over the chosen rows, in float64.
+    """Write count, mean, std, minimum, maximum and zeros of each feature over the chosen rows of one or more files.
 
-    rows: "train" (default if there are splits), "all", or any split. Memory holds `batch_size` rows, or one chunk.
+    rows: "train" (default if there are splits), "all", or any split. standardized: a file for the z-scores of all rows,
+    float32. Memory holds `batch_size` rows, or one chunk.
     """
-    with open_file(activations, "activations") as source:
-        name, chosen = source.images.chosen(rows)
-        crops = int(source.settings["crops"])
-        mask = np.repeat(chosen, crops)
-        settings = {"rows": name, "activations": source.settings}
-        sources = [{"kind": source.kind, "fingerprint": source.fingerprint}]
-        if up_to_date(moments, "moments", settings, sources, overwrite, (activations,)):
-            return Normalized(moments, name, int(mask.sum()), up_to_date=True)
-        if rows is None and name == "all":
-            progress.note(f"{activations} has no splits: the moments are those of all {int(mask.sum()):,} rows")
-        total = sum(layer.shape[0] for layer in source.layers.values())
-        features = constant = 0
-        with (
-            Output(moments) as output,
-            Writer.create(
-                output.partial,
-                "moments",
-                [],
-                0,
-                settings=settings,
-                sources=sources,
-                software=software(),
-                fingerprint=fingerprint("moments", settings, sources),
-            ) as writer,
-            progress.track(total, "rows") as advance,
-        ):
-            for layer in source.layers.values():
+    paths = (activations,) if isinstance(activations, Path) else tuple(activations)
+    if standardized is not None and standardized.resolve() == moments.resolve():
+        raise BadInput(f"The z-scores should be a file of their own. Found: {moments} for them and the moments.")
+    with Several(paths) as files:
+        name, chosen = files.chosen(rows)
+        count = int(chosen.sum()) * files.crops
+        settings = {"rows": name, "activations": files.settings}
+        sources = sorted(files.sources(), key=lambda source: source["fingerprint"])
+        done = up_to_date(moments, "moments", settings, sources, overwrite, paths)
+        scores_settings = {"moments_rows": name, "crops": files.crops, "activations": files.settings}
+        scores_sources = [
+            *files.sources(),
+            {"kind": "moments", "fingerprint": fingerprint("moments", settings, sources)},
+        ]
+        wanted = standardized is not None and not up_to_date(
+            standardized, "standardized", scores_settings, scores_sources, overwrite, (*paths, moments)
+        )
+        if rows is None and name == "all" and not done:
+            progress.note(f"{files.name} has no splits: the moments are those of all {count:,} rows")
+        stream = Stream(files, batch_size, fletcher32)
+        result = Normalized(moments, name, count, up_to_date=True)
+        if not done:
+            table = _write_moments(stream, chosen, moments, settings, sources, progress)
+            constant = {layer: np.flatnonzero(part.constant).tolist() for layer, part in table.items()}
+            features = sum(len(part.mean) for part in table.values())
+            result = Normalized(moments, name, count, features, {k: v for k, v in constant.items() if v})
+        if standardized is not None and wanted:
+            _write_scores(stream, moments, standardized, scores_settings, scores_sources, progress)
+            result = Normalized(**{**vars(result), "standardized": True})
+        return result
 
-                def of_batch(span: slice, batch: np.ndarray) -> Moments:
-                    advance(len(batch))
-                    return Moments.of(batch[mask[span]])
 
-                parts = (of_batch(span, batch) for span, batch in layer.batches(batch_size))
-                result = reduce(add, parts, Moments.empty(layer.features))
-                for part, values in result.datasets().items():
-                    writer.put(layer.name, part, values)
-                writer.describe(layer.name, rows=result.count)
-                features += layer.features
-                constant += int(result.constant.sum())
-            writer.close()
-            output.accept()
-    return Normalized(moments, name, int(mask.sum()), features, constant)
+def _write_moments(
+    stream: Stream, chosen: np.ndarray, path: Path, settings: dict[str, Any], sources: Any, progress: Progress
+) -> dict[str, Moments]:
+    files = stream.files
+    table = {}
+    with (
+        Output(path) as output,
+        Writer.create(
+            output.partial,
+            "moments",
+            [],
+            0,
+            settings=settings,
+            sources=sources,
+            software=software("numba"),
+            fingerprint=fingerprint("moments", settings, sources),
+        ) as writer,
+        progress.track(files.rows * len(files.layers), "rows") as advance,
+    ):
+        totals = {name: Sums(readers[0].features) for name, readers in files.layers.items()}
+        for name, part, sums in stream.fold(chosen, Sums, Sums.add):
+            if not sums.finite:
+                _complain(files, name, part, chosen)
+            totals[name].merge(sums)
+            advance(part.stop - part.start)
+        for name, total in totals.items():
+            table[name] = total.moments()
+            for dataset, values in table[name].datasets().items():
+                writer.put(name, dataset, values)
+            writer.describe(name, rows=total.count)
+        writer.close()
+        output.accept()
+    return table
+
+
+def _write_scores(
+    stream: Stream, moments: Path, path: Path, settings: dict[str, Any], sources: Any, progress: Progress
+) -> None:
+    files = stream.files
+    with open_file(moments, "moments") as statistics:
+        table = statistics.moments()
+    specs = [
+        Layer(name, (readers[0].features,), np.dtype(np.float32), readers[0].attrs)
+        for name, readers in files.layers.items()
+    ]
+    with (
+        Output(path) as output,
+        Writer.create(
+            output.partial,
+            "standardized",
+            specs,
+            files.rows,
+            settings=settings,
+            sources=sources,
+            software=software("numba"),
+            fingerprint=fingerprint("standardized", settings, sources),
+            table=files.table(),
+            checksum=fletcher32,
+        ) as writer,
+        progress.track(files.rows * len(specs), "rows") as advance,
+    ):
+        copy_images(files, writer)
+        scores = {name: ternary.Scores(part["mean"], part["std"]).write for name, part in table.items()}
+        for name, rows in stream.transform(scores, np.float32, np.nan, lambda rows: rows):
+            writer.append(name, rows)
+            advance(len(rows))
+        writer.close()
+        output.accept()
+
+
+def _complain(files: Several, layer: str, part: Part, chosen: np.ndarray) -> None:
+    """Raise DamagedFile for the first chosen row of a part that is not finite."""
+    reader, mask = files.layers[layer][part.file], files.of_file(chosen, part.file)
+    for start in range(part.start, part.stop, reader.chunk_rows):
+        stop = min(start + reader.chunk_rows, part.stop)
+        bad = ~np.isfinite(reader.read(start, stop)).all(axis=1) & mask[np.arange(start, stop) // files.crops]
+        if bad.any():
+            row = start + int(np.flatnonzero(bad)[0])
+            path = files.files[part.file].column("images/path", row // files.crops, row // files.crops + 1)[0]
+            raise DamagedFile(
+                f"{files.files[part.file].path}: layer {layer}, row {row} ({path.decode(errors='replace')}) should "
+                "have finite activations. Found: infinity or not a number.\n"
+                "float16 ends at 65,504: extract with --dtype float32. fne verify lists all such rows."
+            )
+    raise AssertionError(f"{layer} {part}: finite values with an infinite sum of squares")

@@ -9,6 +9,7 @@ import numpy as np
 
 from fne_cli.errors import DamagedFile
 from fne_cli.progress import SILENT, Progress
+from fne_cli.store.packed import impossible
 from fne_cli.store.reader import LayerReader, Reader, open_file
 from fne_cli.store.schema import fingerprint
 
@@ -56,11 +57,15 @@ def verify(file: Path, *, batch_size: int = 1024, progress: Progress = SILENT) -
 def _check_chunk(reader: Reader, layer: LayerReader, span: slice, good: np.ndarray) -> list[str]:
     where = f"layer {layer.name}, rows {span.start}-{span.stop - 1}"
     try:
-        values = layer.read(span.start, span.stop)
+        values = layer.read_stored(span.start, span.stop)
     except DamagedFile as error:
         return [str(error).splitlines()[0].removeprefix(f"{reader.path}: ")]
+    if layer.packed:
+        wrong = impossible(values, layer.features) or values[~good].any()
+        return [f"{where} have bits that no code has, or codes of bad images"] if wrong else []
+    values = values.reshape(len(values), -1)
     if reader.kind == "codes":
-        return [] if np.abs(values).max(initial=0) <= 1 else [f"{where} have codes other than -1, 0 and 1"]
+        return [] if ((values >= -1) & (values <= 1)).all() else [f"{where} have codes other than -1, 0 and 1"]
     finite = np.isfinite(values).all(axis=1)
     problems = []
     if not finite[good].all():

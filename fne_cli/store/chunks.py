@@ -7,6 +7,7 @@ stay what they were: so a torn chunk does no harm. docs/reliability.md has the m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import h5py
@@ -20,8 +21,12 @@ _WEIGHTS = np.stack([np.ones(_BLOCK), np.arange(_BLOCK, 0, -1)], axis=1)
 
 
 def rows_per_chunk(row_bytes: int, rows: int) -> int:
-    """How many rows of `row_bytes` each make a chunk of about 1 MiB, of `rows` in all."""
-    return max(1, min(rows, CHUNK_BYTES // max(1, row_bytes)))
+    """How many rows of `row_bytes` each make a chunk of about 1 MiB, of `rows` in all.
+
+    Equal shares, so that the last chunk, which is stored whole, has few empty rows.
+    """
+    most = max(1, min(rows, CHUNK_BYTES // max(1, row_bytes)))
+    return -(-rows // -(-rows // most)) if rows else 1
 
 
 def stored_bytes(row_bytes: int, rows: int, dimensions: int) -> int:
@@ -72,14 +77,22 @@ def _fold(total: int) -> int:
 
 
 class Appender:
-    """Fills a column of `create_column` from row `start` on, in order."""
+    """Fills a column of `create_column` from row `start` on, in order.
 
-    def __init__(self, dataset: h5py.Dataset, start: int = 0) -> None:
+    With `checksum`, Fletcher-32 of (bytes,) uint8, chunks go to the file past HDF5's own, slower, filter.
+    """
+
+    def __init__(
+        self, dataset: h5py.Dataset, start: int = 0, checksum: Callable[[np.ndarray], int] | None = None
+    ) -> None:
         self._dataset = dataset
+        self._checksum = checksum
         self.rows = start
         self._total = dataset.shape[0]
         self._chunk: int = dataset.chunks[0] if dataset.chunks else max(1, self._total)  # rows without a byte
-        self._buffer = np.zeros((self._chunk, *dataset.shape[1:]), dataset.dtype)
+        row_bytes = int(np.prod(dataset.shape[1:], dtype=np.int64)) * dataset.dtype.itemsize
+        self._content = np.zeros(self._chunk * row_bytes + 4, np.uint8)  # rows and their checksum
+        self._buffer = self._content[:-4].view(dataset.dtype).reshape(self._chunk, *dataset.shape[1:])
         filled = start % self._chunk
         if filled and dataset.chunks:
             self._buffer[:filled] = read_raw(dataset, start - filled)[:filled]
@@ -96,7 +109,6 @@ class Appender:
             rows = rows[len(part) :]
             if self.rows % self._chunk == 0:
                 self._write(self.rows - self._chunk)
-                self._buffer[:] = np.zeros((), self._dataset.dtype)
 
     def replace(self, numbers: np.ndarray, rows: np.ndarray) -> None:
         """Give rows that were appended before, by ascending number, other values."""
@@ -108,12 +120,16 @@ class Appender:
         """Write the chunk that is not full yet, zeros behind its rows."""
         filled = self.rows % self._chunk
         if filled:
+            self._buffer[filled:] = np.zeros((), self._dataset.dtype)
             self._write(self.rows - filled)
 
     def _write(self, row: int) -> None:
         if self._dataset.chunks is None:
             return
-        if row + self._chunk <= min(self.rows, self._total):
+        if self._checksum is not None:
+            self._content[-4:] = np.frombuffer(self._checksum(self._content[:-4]).to_bytes(4, "little"), np.uint8)
+            self._dataset.id.write_direct_chunk(_offset(self._dataset, row), self._content)
+        elif row + self._chunk <= min(self.rows, self._total):
             self._dataset[row : row + self._chunk] = self._buffer  # a whole chunk: HDF5 does not read it first
         else:
             write_raw(self._dataset, row, self._buffer)

@@ -15,10 +15,13 @@ import numpy as np
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.store import claims
 from fne_cli.store.chunks import rows_per_chunk
+from fne_cli.store.columns import ImageTable
+from fne_cli.store.packed import packed_features, unpack
 from fne_cli.store.schema import DIGEST_LENGTH, FORMAT, LAYER_TEXTS, MADE_BY, MOMENTS, VERSION, Images
-from fne_cli.store.text import TextColumn
 
 _MAX_CROPS = 100
+_LAYERS: dict[str, tuple[Any, ...]] = {"activations": ("f4 f2",), "standardized": ("f4", 2), "codes": ("i1", 2)}
+_PACKED = ("u1", 3)
 
 
 class Reader:
@@ -36,6 +39,7 @@ class Reader:
         self.sources: list[Any] = claims.json_attribute(path, file, "sources", list)
         self.software: dict[str, str] = claims.json_attribute(path, file, "software", dict)
         self._images: Images | None = None
+        self._table = ImageTable(path, file)
         self._check_settings()
         self.layers: dict[str, LayerReader] = {} if kind == "moments" else self._open_layers()
 
@@ -65,18 +69,19 @@ class Reader:
         return sorted(orders, key=orders.__getitem__)
 
     def _open_layers(self) -> dict[str, LayerReader]:
-        types, dimensions = ("i1", [2]) if self.kind == "codes" else ("f4 f2", [])
         layers = {}
         for name in self._layer_names():
+            packed = self.kind == "codes" and "packing" in self._file["layers"][name].attrs
+            types, *dimensions = _PACKED if packed else _LAYERS[self.kind]
             dataset = claims.dataset(self.path, self._file, f"layers/{name}", types, *dimensions)
             attrs = {
                 key: claims.attribute(self.path, dataset, key)
                 for key in (*LAYER_TEXTS, "thresholds")
                 if key in dataset.attrs
             }
-            layers[name] = LayerReader(self, name, dataset, attrs)
+            layers[name] = LayerReader(self, name, dataset, attrs, packed)
         rows = {layer.shape[0] for layer in layers.values()}
-        images, crops = self._image_column("status", "u1").shape[0], self.settings["crops"]
+        images, crops = self.length("images/status"), self.settings["crops"]
         if rows - {images * crops}:
             raise DamagedFile(
                 f"{self.path} should have {images * crops} rows in every layer ({images} images, {crops} crops). "
@@ -84,51 +89,28 @@ class Reader:
             )
         return layers
 
-    def _image_column(self, name: str, types: str, *dimensions: int) -> h5py.Dataset:
-        return claims.dataset(self.path, self._file, f"images/{name}", types, *(dimensions or (1,)))
-
     @property
     def images(self) -> Images:
         """The image table, looked up on first use."""
         if self._images is None:
-            with claims.doubted(self.path):
-                self._images = self._image_table()
+            self._images = self._table.images()
         return self._images
 
     def listing(self) -> Images:
         """The image table as it was before any image was read, also where a torn write has hit what came later."""
-        with claims.doubted(self.path):
-            return self._image_table(whole=False)
+        return self._table.images(whole=False)
 
-    def _image_table(self, whole: bool = True) -> Images:
-        path = self.path
-        classes = list(TextColumn(path, claims.dataset(path, self._file, "classes", "S", 1)))
-        label = self._image_column("label", "i1 i4", 1, 2)
-        several = label.ndim == 2
-        status = self._image_column("status", "u1")
-        text = {name: self._image_column(name, "S") for name in ("path", "split", "message", "sha256")}
-        lengths = {len(label), len(status), *map(len, text.values())}
-        if len(lengths) != 1:
-            raise DamagedFile(f"{path} should have images columns of one length. Found: {sorted(lengths)}.")
-        if label.dtype.itemsize != (1 if several else 4) or (several and label.shape[1] != len(classes)):
-            raise DamagedFile(
-                f"{path}: images/label should be int32 of shape ({len(status)},) or int8 of shape "
-                f"({len(status)}, {len(classes)}). Found: {label.dtype} of shape {label.shape}."
-            )
-        labels = claims.values(path, label)
-        highest = 1 if several else len(classes) - 1
-        if labels.size and not -1 <= labels.min() <= labels.max() <= highest:
-            raise DamagedFile(f"{path}: images/label has values outside -1 ... {highest}.")
-        nothing = [""] * len(status)
-        return Images(
-            path=TextColumn(path, text["path"]),
-            split=TextColumn(path, text["split"]),
-            label=labels,
-            classes=classes,
-            status=claims.values(path, status) if whole else np.zeros(len(status), np.uint8),
-            message=TextColumn(path, text["message"]) if whole else nothing,
-            sha256=TextColumn(path, text["sha256"]) if whole else nothing,
-        )
+    def length(self, name: str) -> int:
+        """As ImageTable.length."""
+        return self._table.length(name)
+
+    def column(self, name: str, start: int, stop: int) -> np.ndarray:
+        """As ImageTable.column."""
+        return self._table.column(name, start, stop)
+
+    def check_images(self) -> None:
+        """As ImageTable.check."""
+        self._table.check()
 
     def moments(self) -> dict[str, dict[str, np.ndarray]]:
         """The datasets of a moments file: {layer: {"mean": (features,) float64, "std": ...}}, in network order."""
@@ -170,11 +152,14 @@ class Reader:
 class LayerReader:
     """One layer: (rows, *row_shape) values, read in batches of whole chunks."""
 
-    def __init__(self, file: Reader, name: str, dataset: h5py.Dataset, attrs: dict[str, Any]) -> None:
+    def __init__(self, file: Reader, name: str, dataset: h5py.Dataset, attrs: dict[str, Any], packed: bool) -> None:
         self.name = name
         self.shape: tuple[int, ...] = dataset.shape
         self.dtype: np.dtype[Any] = dataset.dtype
         self.attrs = attrs
+        self.packed = packed
+        if packed:
+            self.shape, self.dtype = (dataset.shape[0], packed_features(file.path, dataset)), np.dtype(np.int8)
         self._file = file
         self._dataset = dataset
         row_bytes = self.features * self.dtype.itemsize
@@ -185,16 +170,31 @@ class LayerReader:
         """Number of columns of the flattened row."""
         return int(np.prod(self.shape[1:], dtype=np.int64))
 
+    @property
+    def dataset(self) -> h5py.Dataset:
+        """The dataset as it is stored, for modules of this room."""
+        return self._dataset
+
+    @property
+    def descriptor(self) -> int:
+        """The file descriptor that HDF5 reads from."""
+        handle: int = self._dataset.file.id.get_vfd_handle()
+        return handle
+
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Rows start ... stop - 1 as (rows, features). Raises DamagedFile naming file, layer and rows."""
+        """Rows start ... stop - 1 as (rows, features), unpacked. Raises DamagedFile naming file, layer and rows."""
+        values = self.read_stored(start, stop)
+        return unpack(values, self.features) if self.packed else values.reshape(stop - start, self.features)
+
+    def read_stored(self, start: int, stop: int) -> np.ndarray:
+        """The same rows as they stand in the file, (rows, *stored shape)."""
         try:
-            values = self._dataset[start:stop]
+            return self._dataset[start:stop]
         except (OSError, RuntimeError, ValueError) as error:
             raise DamagedFile(
                 f"{self._file.path}: layer {self.name}, rows {start}-{stop - 1} are damaged ({claims.reason(error)}).\n"
                 f"Make the file again with {MADE_BY[self._file.kind]} --overwrite, or fetch a good copy."
             ) from error
-        return values.reshape(stop - start, self.features)
 
     def batches(self, batch_rows: int) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield (span, rows) over all rows; a batch is whole chunks, as many as `batch_rows` holds, at least one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,8 +15,13 @@ from fne_cli.errors import BadInput
 FORMAT = "fne"
 VERSION = 1
 
-Kind = Literal["activations", "moments", "codes"]
-MADE_BY: dict[str, str] = {"activations": "fne extract", "moments": "fne normalize", "codes": "fne discretize"}
+Kind = Literal["activations", "moments", "standardized", "codes"]
+MADE_BY: dict[str, str] = {
+    "activations": "fne extract",
+    "moments": "fne normalize",
+    "standardized": "fne normalize --standardized",
+    "codes": "fne discretize",
+}
 
 CHUNK_BYTES = 1 << 20
 MESSAGE_BYTES = 160
@@ -97,19 +102,25 @@ class Images:
 
         Returns the name of the choice and (n,) bool. Raises BadInput if that leaves no image.
         """
-        if rows is None:
-            if self.splits and "train" not in self.splits:
-                raise BadInput(
-                    f"There should be a split train. Found: {', '.join(self.splits)}. Choose one with --rows."
-                )
-            rows = "train" if self.splits else "all"
-        chosen = self.good if rows == "all" else self.good & self.in_split(rows)
-        if not chosen.any():
-            raise BadInput(
-                f"--rows {rows} should choose at least one good image. Found: none. "
-                f"Splits: {', '.join(self.splits) or 'none'}; good images: {int(self.good.sum()):,} of {len(self):,}."
-            )
-        return rows, chosen
+        names = {name: number for number, name in enumerate(dict.fromkeys(self.split))}
+        index = np.fromiter((names[name] for name in self.split), np.int32, len(self))
+        return choose(rows, names, index, self.good)
+
+
+def choose(rows: str | None, names: Mapping[str, int], index: np.ndarray, good: np.ndarray) -> tuple[str, np.ndarray]:
+    """Images.chosen, of splits given as names by number and (n,) numbers."""
+    splits = [name for name in names if name]
+    if rows is None:
+        if splits and "train" not in splits:
+            raise BadInput(f"There should be a split train. Found: {', '.join(splits)}. Choose one with --rows.")
+        rows = "train" if splits else "all"
+    chosen = good if rows == "all" else good & (index == names.get(rows, -1))
+    if not chosen.any():
+        raise BadInput(
+            f"--rows {rows} should choose at least one good image. Found: none. "
+            f"Splits: {', '.join(splits) or 'none'}; good images: {int(good.sum()):,} of {len(good):,}."
+        )
+    return rows, chosen
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -126,6 +137,14 @@ def fingerprint(kind: str, settings: Mapping[str, Any], sources: Any, images: Im
     The canonical JSON of format, version, kind, settings and sources, then (activations only) one line of canonical
     JSON per image: path, split, label, status and the SHA-256 of its bytes; then the classes.
     """
+    blocks = [] if images is None else [images]
+    return fingerprint_of_blocks(kind, settings, sources, blocks, None if images is None else images.classes)
+
+
+def fingerprint_of_blocks(
+    kind: str, settings: Mapping[str, Any], sources: Any, blocks: Iterable[Images], classes: Sequence[str] | None
+) -> str:
+    """The fingerprint of an image table that comes in blocks; without `classes`, of a file without one."""
     digest = hashlib.sha256()
 
     def line(value: Any) -> None:
@@ -133,11 +152,12 @@ def fingerprint(kind: str, settings: Mapping[str, Any], sources: Any, images: Im
         digest.update(canonical_json(value).encode("utf-8", "backslashreplace") + b"\n")
 
     line({"format": FORMAT, "version": VERSION, "kind": kind, "settings": settings, "sources": sources})
-    if images is not None:
+    for images in blocks:
         columns = (images.path, images.split, _listed(images.label), _listed(images.status), images.sha256)
         for row in zip(*columns, strict=True):
             line(row)
-        line(list(images.classes))
+    if classes is not None:
+        line(list(classes))
     return digest.hexdigest()
 
 

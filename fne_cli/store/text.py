@@ -35,6 +35,17 @@ def text_column(values: Sequence[str], size: int | None = None) -> np.ndarray:
     return np.array(cut, dtype=h5py.string_dtype("utf-8", size))
 
 
+def check_utf8(path: Path, name: str, values: np.ndarray) -> None:
+    """Raise DamagedFile if an entry of a fixed-length column, (n,), is not UTF-8."""
+    width = values.dtype.itemsize
+    apart = np.zeros((len(values), width + 1), np.uint8)  # a NUL behind each: no character may span two entries
+    apart[:, :width] = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), width)
+    try:
+        apart.tobytes().decode()
+    except UnicodeDecodeError as error:
+        raise DamagedFile(f"{path}: {name} is not UTF-8 ({error.reason}).") from error
+
+
 class TextColumn(Sequence[str]):
     """The strings of a dataset, of which only one block is in memory. Raises DamagedFile when one is not UTF-8."""
 

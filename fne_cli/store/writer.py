@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,11 +31,34 @@ from fne_cli.store.text import BLOCK_ROWS, text_bytes, text_column
 NOT_FINISHED = "0" * DIGEST_LENGTH
 
 
+@dataclass(frozen=True)
+class Table:
+    """The image table to be: its rows, for each column the shape of an entry and its type, and the classes."""
+
+    rows: int
+    columns: Mapping[str, tuple[tuple[int, ...], Any]]
+    classes: Sequence[str]
+
+    @classmethod
+    def of(cls, images: Images) -> Self:
+        """One that holds `images`."""
+        columns = {
+            "path": ((), h5py.string_dtype("utf-8", text_bytes(images.path))),
+            "split": ((), h5py.string_dtype("utf-8", text_bytes(images.split))),
+            "label": (images.label.shape[1:], images.label.dtype),
+            "status": ((), np.dtype(np.uint8)),
+            "message": ((), h5py.string_dtype("utf-8", MESSAGE_BYTES)),
+            "sha256": ((), h5py.string_dtype("utf-8", DIGEST_LENGTH)),
+        }
+        return cls(len(images), columns, images.classes)
+
+
 class Writer:
     """A file under construction at `path` (an OUTPUT.partial). Use as a context manager."""
 
-    def __init__(self, file: h5py.File) -> None:
+    def __init__(self, file: h5py.File, checksum: Callable[[np.ndarray], int] | None = None) -> None:
         self._file = file
+        self._checksum = checksum
         self._columns: dict[str, Appender] = {}
 
     @classmethod
@@ -50,21 +74,27 @@ class Writer:
         software: Mapping[str, str],
         fingerprint: str = NOT_FINISHED,
         images: Images | None = None,
+        table: Table | None = None,
+        checksum: Callable[[np.ndarray], int] | None = None,
     ) -> Self:
         """A new file in the existing file `path`, with `rows` rows in every layer and its space on the disk reserved.
 
-        With `images`, the image table is written now and complete. Raises OSError if the disk is full.
+        With `images`, the image table is written now and complete; with `table`, its columns are created, to be filled
+        with `append_column`. `checksum` is a fast Fletcher-32 of (bytes,) uint8, for files written faster than HDF5
+        computes its own. Raises OSError if the disk is full.
         """
         heads = {"settings": settings, "sources": sources, "software": software}
         texts = {"format": FORMAT, "kind": kind} | {name: canonical_json(value) for name, value in heads.items()}
+        if images is not None:
+            table = Table.of(images)
 
         def fill(file: h5py.File) -> None:
             file.attrs["version"] = np.int64(VERSION)
             for name, text in texts.items():
                 _set_attribute(file, name, text)
             file.attrs["fingerprint"] = _digest(fingerprint)
-            if images is not None:
-                _create_images(file, images)
+            if table is not None:
+                _create_images(file, table)
             group = file.create_group("layers")
             for number, layer in enumerate(layers):
                 dataset = create_column(group, layer.name, (rows, *layer.row_shape), layer.dtype)
@@ -72,7 +102,7 @@ class Writer:
                     _set_attribute(dataset, key, value)
 
         write_blank(path, fill)
-        writer = cls.reopen(path)
+        writer = cls.reopen(path, checksum)
         try:
             reserve(writer._file.id.get_vfd_handle(), os.path.getsize(path))
             if images is not None:
@@ -83,10 +113,10 @@ class Writer:
         return writer
 
     @classmethod
-    def reopen(cls, path: Path) -> Self:
+    def reopen(cls, path: Path, checksum: Callable[[np.ndarray], int] | None = None) -> Self:
         """Go on with a file that `create` made."""
         # The chunk cache is of no use to a writer of whole chunks, and costs a megabyte for each layer.
-        return cls(h5py.File(path, "r+", locking=False, rdcc_nbytes=0))
+        return cls(h5py.File(path, "r+", locking=False, rdcc_nbytes=0), checksum)
 
     def _write_images(self, images: Images) -> None:
         for start in range(0, len(images), BLOCK_ROWS):
@@ -100,9 +130,13 @@ class Writer:
             column.flush()
         self._columns = {}
 
+    def append_column(self, name: str, values: np.ndarray) -> None:
+        """Add entries to a column of the image table."""
+        self._column(f"images/{name}").append(values)
+
     def _column(self, name: str, start: int = 0) -> Appender:
         if name not in self._columns:
-            self._columns[name] = Appender(self._file[name], start)
+            self._columns[name] = Appender(self._file[name], start, self._checksum)
         return self._columns[name]
 
     def seek(self, image: int, row: int) -> None:
@@ -143,8 +177,11 @@ class Writer:
 
     def put(self, layer: str, name: str, values: np.ndarray) -> None:
         """Write a whole dataset below a group of the layer's name (moments: mean, std ...)."""
-        group = self._file["layers"].require_group(layer)
-        group.attrs.setdefault("order", np.int64(len(self._file["layers"]) - 1))
+        layers = self._file["layers"]
+        group = layers.get(layer)
+        if group is None:
+            group = layers.create_group(layer)
+            group.attrs["order"] = np.int64(len(layers) - 1)
         column = Appender(create_column(group, name, values.shape, values.dtype))
         column.append(values)
         column.flush()
@@ -212,20 +249,11 @@ def _digest(fingerprint: str) -> np.ndarray:
     return np.array(fingerprint.encode(), f"S{DIGEST_LENGTH}")
 
 
-def _create_images(file: h5py.File, images: Images) -> None:
+def _create_images(file: h5py.File, table: Table) -> None:
     group = file.create_group("images")
-    types: dict[str, Any] = {
-        "path": h5py.string_dtype("utf-8", text_bytes(images.path)),
-        "split": h5py.string_dtype("utf-8", text_bytes(images.split)),
-        "label": images.label.dtype,
-        "status": np.uint8,
-        "message": h5py.string_dtype("utf-8", MESSAGE_BYTES),
-        "sha256": h5py.string_dtype("utf-8", DIGEST_LENGTH),
-    }
-    for name, dtype in types.items():
-        more = images.label.shape[1:] if name == "label" else ()
-        create_column(group, name, (len(images), *more), dtype)
-    file.create_dataset("classes", data=text_column(images.classes), track_times=False)
+    for name, (shape, dtype) in table.columns.items():
+        create_column(group, name, (table.rows, *shape), dtype)
+    file.create_dataset("classes", data=text_column(table.classes), track_times=False)
 
 
 def _image_columns(status: np.ndarray, message: Sequence[str], sha256: Sequence[str]) -> dict[str, np.ndarray]:

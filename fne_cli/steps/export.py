@@ -1,0 +1,103 @@
+"""A file of ours -> the matrix for other tools: .npz, .npy, .parquet, .csv or .svm, chosen by the ending."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from fne_cli.errors import BadInput, DifferentOutput
+from fne_cli.progress import SILENT, Progress
+from fne_cli.store.existing import check_place
+from fne_cli.store.matrix import Matrix, Rows
+from fne_cli.store.output import Output, read_record, record_path, write_json
+from fne_cli.store.reader import open_file
+from fne_cli.store.record import file_state
+from fne_cli.store.schema import canonical_json
+from fne_cli.store.tables import WRITERS
+
+BATCH_BYTES = 1 << 25  # of matrix in memory, whatever --batch-size says
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The file (and the table of images beside it, for .npy), its rows and features, and the bad images left out."""
+
+    path: Path
+    images: Path | None
+    rows: int
+    features: int
+    bad: int
+    up_to_date: bool = False
+
+
+def export(
+    file: Path,
+    output: Path,
+    *,
+    layers: Sequence[str] = (),
+    batch_size: int = 32768,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Exported:
+    """Write the layers side by side, a row per crop of every good image, with paths, splits and labels.
+
+    Streams: memory holds `batch_size` rows or 32 MB, whichever is less. docs/format.md describes each form.
+    """
+    kind = output.suffix.lower()
+    if kind not in WRITERS:
+        raise BadInput(f"{output} should end in {', '.join(WRITERS)}. Found: {kind or 'no ending'}.")
+    if kind == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise BadInput(f"{output} needs pyarrow, which is not installed. pip install 'fne-cli[parquet]'")
+    with open_file(file, "activations", "codes", "standardized") as source:
+        matrix = Matrix(source, list((source.select(layers) if layers else source.layers).values()))
+        rows, features = matrix.shape
+        beside = output.with_name(output.name + ".images.csv") if kind == ".npy" else None
+        done = Exported(output, beside, rows, features, matrix.bad)
+        chosen = [layer.name for layer in matrix.layers]
+        digest = hashlib.sha256(
+            canonical_json({"kind": f"export {kind}", "source": source.fingerprint, "layers": chosen}).encode()
+        ).hexdigest()
+        if _is_there(output, beside, digest, overwrite, file):
+            return Exported(**{**vars(done), "up_to_date": True})
+        if matrix.bad:
+            progress.note(f"{matrix.bad:,} bad images are left out")
+        step = max(1, min(batch_size, BATCH_BYTES // max(1, features * matrix.dtype.itemsize)))
+        with ExitStack() as stack:
+            target = stack.enter_context(Output(output))
+            table = stack.enter_context(Output(beside)) if beside is not None else None
+            advance = stack.enter_context(progress.track(rows, "rows"))
+            WRITERS[kind](matrix, _told(matrix, step, advance), target.partial, table.partial if table else None)
+            if table is not None:
+                table.accept()
+            target.accept()
+        _remember(output, digest)
+        return done
+
+
+def _is_there(output: Path, beside: Path | None, digest: str, overwrite: bool, source: Path) -> bool:
+    for place in (output, beside) if beside is not None else (output,):
+        check_place(place, (source,), overwrite)
+    if not output.exists() or overwrite:
+        return False
+    record = read_record(output)
+    same = record.get("fingerprint") == digest and record.get("output") == file_state(output)
+    if same and (beside is None or beside.exists()):
+        return True
+    raise DifferentOutput(
+        f"{output} exists and is not this export. Found: one of another file or other layers, or changed since.\n"
+        "Write to another output, or give --overwrite to replace it."
+    )
+
+
+def _remember(output: Path, digest: str) -> None:
+    write_json(record_path(output), {"fingerprint": digest, "output": file_state(output)})
+
+
+def _told(matrix: Matrix, step: int, advance: Callable[[int], None]) -> Iterator[Rows]:
+    for rows in matrix.batches(step):
+        yield rows
+        advance(len(rows))

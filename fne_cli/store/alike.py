@@ -1,0 +1,99 @@
+"""Whether several activations files can be read as one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fne_cli.errors import BadInput, DamagedFile, WrongFile
+from fne_cli.store.reader import LayerReader, Reader
+from fne_cli.store.schema import differences
+
+_BLOCK = 1 << 14  # paths in memory at once
+
+
+def without_shard(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of an extraction, whichever part of the images it was of."""
+    return {name: value for name, value in settings.items() if name != "shard"}
+
+
+def check_alike(first: Reader, other: Reader) -> None:
+    """Raise WrongFile if `other` is not of the same network, layers and preprocessing; DamagedFile if it has none."""
+    crops = other.settings.get("crops")
+    if not isinstance(crops, int) or crops < 1 or not other.layers:
+        raise DamagedFile(f"{other.path} should have layers, and its number of crops. Found: {crops!r} crops.")
+    apart = differences(without_shard(first.settings), without_shard(other.settings))
+    label = [file.column("images/label", 0, 0).ndim for file in (first, other)]
+    if label[0] != label[1]:
+        apart.append("labels: one per image in one file, several in the other")
+    if apart:
+        lines = [line.replace("in the existing output", "there").replace("asked for", "here") for line in apart]
+        raise WrongFile(
+            f"{other.path} (there) should be made like {first.path} (here). Found:\n  "
+            + "\n  ".join(lines)
+            + "\nFiles that are read as one need the same network, layers and preprocessing."
+        )
+
+
+def in_shard_order(files: Sequence[Reader]) -> list[Reader] | None:
+    """The files in the order of their shard numbers if they are all shards of one extraction, else None."""
+    shards = [file.settings.get("shard") for file in files]
+    if len(files) < 2 or not all(
+        isinstance(shard, dict) and {"number", "of", "images"} <= set(shard) for shard in shards
+    ):
+        return None
+    table = {shard["number"]: file for shard, file in zip(shards, files, strict=True) if shard}
+    others = [{name: value for name, value in shard.items() if name != "number"} for shard in shards if shard]
+    count, total = others[0]["of"], others[0]["images"]
+    if any(other != others[0] for other in others) or set(table) != set(range(1, len(files) + 1)):
+        return None
+    ordered = [table[number] for number in sorted(table)]
+    if count != len(files) or not isinstance(total, int):
+        return None
+    sizes = [file.length("images/status") for file in ordered]
+    return ordered if sizes == [-(-(total - number) // count) for number in range(count)] else None
+
+
+def float_layer(file: Reader, name: str, like: LayerReader) -> LayerReader:
+    """The layer of this name if it is float32 or float16, its rows shaped like those of `like`."""
+    layer = file.layers.get(name)
+    if layer is None or layer.shape[1:] != like.shape[1:] or layer.dtype not in (np.float32, np.float16):
+        found = "none" if layer is None else f"{layer.dtype} of {layer.shape[1:]}"
+        raise DamagedFile(
+            f"{file.path} should have a layer {name} of float32 or float16, {like.shape[1:]} a row. Found: {found}."
+        )
+    return layer
+
+
+def _hashes(file: Reader, count: int) -> np.ndarray:
+    result = np.empty(count, np.uint64)
+    for start in range(0, count, _BLOCK):
+        paths = file.column("images/path", start, start + _BLOCK).tolist()
+        digest = b"".join(hashlib.blake2b(path, digest_size=8).digest() for path in paths)
+        result[start : start + len(paths)] = np.frombuffer(digest, np.uint64)
+    return result
+
+
+def check_distinct(files: Sequence[Reader], counts: Sequence[int]) -> None:
+    """Raise BadInput if an image stands in two of the files, or twice in one.
+
+    Compares 8 bytes of hash of each path, then those paths that agree: ten million images take 80 MB.
+    """
+    hashes = np.concatenate([_hashes(file, count) for file, count in zip(files, counts, strict=True)])
+    ordered = np.sort(hashes)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    seen: dict[bytes, Path] = {}
+    for place in np.flatnonzero(np.isin(hashes, repeated)).tolist():
+        number = int(np.searchsorted(np.cumsum(counts), place, side="right"))
+        own = place - sum(counts[:number])
+        path = files[number].column("images/path", own, own + 1).tolist()[0]
+        if path in seen:
+            raise BadInput(
+                f"Every image should be in one of the files. Found: {path.decode(errors='replace')} in "
+                f"{seen[path]} and in {files[number].path}."
+            )
+        seen[path] = files[number].path

@@ -1,0 +1,101 @@
+"""The two idioms of streaming steps over several files, reduce (fold) and map (transform), read ahead in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fne_cli.store.direct import Checksum, DirectLayer
+from fne_cli.store.prefetch import in_order, threads
+from fne_cli.store.several import BLOCK, COLUMNS, Part, Several, Task
+from fne_cli.store.writer import Writer
+
+Partial = TypeVar("Partial")
+Result = TypeVar("Result")
+
+
+class Stream:
+    """All rows of some files, layer after layer, with at most `batch_rows` rows (at least one chunk) in memory."""
+
+    def __init__(self, files: Several, batch_rows: int, checksum: Checksum) -> None:
+        self.files = files
+        self._readers = {
+            name: [DirectLayer(reader, checksum) for reader in readers] for name, readers in files.layers.items()
+        }
+        chunk_rows = max(reader.chunk_rows for readers in files.layers.values() for reader in readers)
+        self._workers = threads(batch_rows, chunk_rows)
+
+    def fold(
+        self,
+        chosen: np.ndarray,
+        new: Callable[[int], Partial],
+        add: Callable[[Partial, np.ndarray, np.ndarray], None],
+    ) -> Iterator[tuple[str, Part, Partial]]:
+        """Yield (layer, part, what `add` makes of it), in order.
+
+        new(features) begins a part. add(partial, rows, numbers) is called in threads with a chunk and the numbers of
+        its rows that belong to `chosen` images, (n,) bool. A chunk without any is not read.
+        """
+        files = self.files
+        masks = [files.of_file(chosen, number) for number in range(len(files.files))]
+
+        def work(task: tuple[str, Part]) -> tuple[str, Part, Partial]:
+            layer, part = task
+            reader, partial = self._readers[layer][part.file], new(files.layers[layer][0].features)
+            for start, stop in reader.spans(part.start, part.stop):
+                numbers = np.flatnonzero(_of_rows(masks[part.file], start, stop, files.crops))
+                if len(numbers):
+                    add(partial, reader.read(start, stop), numbers)
+            return layer, part, partial
+
+        tasks = ((layer, part) for layer in files.layers for part in files.chunks_of_files(layer))
+        yield from in_order(work, tasks, self._workers)
+
+    def transform(
+        self,
+        encode: Mapping[str, Callable[[np.ndarray, np.ndarray], None]],
+        dtype: Any,
+        blank: float,
+        finish: Callable[[np.ndarray], Result],
+    ) -> Iterator[tuple[str, Result]]:
+        """Yield (layer, finish(out)) for all rows of all layers in row order, out being (rows, features) of `dtype`.
+
+        encode[layer](rows, out) fills `out`; rows of bad images become `blank`. Both are called in threads.
+        """
+        files, crops = self.files, self.files.crops
+
+        def work(job: tuple[str, Task]) -> tuple[str, Result]:
+            layer, task = job
+            features = files.layers[layer][0].features
+            out = np.empty((task.stop - task.start, features), dtype)
+            for part in task.parts:
+                whole = len(task.parts) == 1
+                own = out if whole else np.empty((part.stop - part.start, features), dtype)
+                reader = self._readers[layer][part.file]
+                for start, stop in reader.spans(part.start, part.stop):
+                    encode[layer](reader.read(start, stop), own[start - part.start : stop - part.start])
+                if not whole:
+                    images = out.reshape(-1, crops, features)[part.first :: part.step]
+                    images[: len(own) // crops] = own.reshape(-1, crops, features)
+            bad = ~_of_rows(files.good, task.start, task.stop, crops)
+            if bad.any():
+                out[bad] = blank
+            return layer, finish(out)
+
+        jobs = ((layer, task) for layer in files.layers for task in files.tasks(layer))
+        yield from in_order(work, jobs, self._workers)
+
+
+def _of_rows(images: np.ndarray, start: int, stop: int, crops: int) -> np.ndarray:
+    """For rows start ... stop - 1, the entry of their image."""
+    return images[start:stop] if crops == 1 else images[np.arange(start, stop) // crops]
+
+
+def copy_images(files: Several, writer: Writer) -> None:
+    """Fill the image table that the writer created after `files.table()`, in row order."""
+    for name in COLUMNS:
+        _, dtype = files.column_type(name)
+        for start in range(0, len(files), BLOCK):
+            writer.append_column(name, files.column(name, start, start + BLOCK).astype(dtype))

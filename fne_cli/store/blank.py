@@ -6,11 +6,13 @@ file would be written twice. The filling is zeros, and so is the checksum of zer
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
+import gc
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ def write_blank(path: Path, fill: Callable[[h5py.File], None]) -> None:
     """
     with open(path, "ab") as file:  # emptied, not replaced: whoever holds a lock on it keeps it
         file.truncate(0)
-    with _Holes(path) as holes:
+    with _Holes(path) as holes, _no_collection():
         file = h5py.File(holes, "w", rdcc_nbytes=0)
         try:
             fill(file)
@@ -40,6 +42,18 @@ def write_blank(path: Path, fill: Callable[[h5py.File], None]) -> None:
         file.close()
     if holes.error is not None:
         raise holes.error
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """HDF5 calls back into Python here; a collection then could close other HDF5 files while HDF5 is at work."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def reserve(handle: int, size: int) -> None:

@@ -30,7 +30,11 @@ from fne_cli.cli.console import Console, duration
     type=click.Choice(["caffe", "tf", "torch", "none"]),
     help="What a .keras file expects: BGR minus channel means, -1 ... 1, ImageNet mean and deviation, or 0 ... 255.",
 )
-@click.option("--image-size", type=options.Size(), help="Input size, where the network leaves it open.")
+@click.option(
+    "--image-size",
+    type=options.Size(),
+    help="Input size; a named network of another size is built without its dense layers.",
+)
 @options.layers("Layers to tap, names or globs: 'block*,fc2'.  [default: all but the classifier]")
 @click.option(
     "--pool",

@@ -12,7 +12,8 @@ venv=${1:-.venv-demo}
 if [ ! -x "$venv/bin/fne" ]; then
     echo "== a virtual environment in $venv, with fne-cli"
     "${PYTHON:-python3}" -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check .
+    # --no-compile: Python compiles what is used when it is used, which is far less than all of TensorFlow.
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-compile .
 fi
 export PATH="$PWD/$venv/bin:$PATH"
 

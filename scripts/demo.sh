@@ -12,8 +12,7 @@ venv=${1:-.venv-demo}
 if [ ! -x "$venv/bin/fne" ]; then
     echo "== a virtual environment in $venv, with fne-cli"
     "${PYTHON:-python3}" -m venv "$venv"
-    # --no-compile: Python compiles what is used when it is used, which is far less than all of TensorFlow.
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-compile .
+    "$venv/bin/pip" install --quiet --disable-pip-version-check .
 fi
 export PATH="$PWD/$venv/bin:$PATH"
 

@@ -16,7 +16,7 @@ from fne_cli.errors import BadInput
 from fne_cli.numerics.svm import MEMORY, LinearModel, solve
 
 
-class GramLinearSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class GramLinearSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # untyped bases
     """LinearSVC (squared hinge, L2, intercept regularised), solved on the Gram matrix to a certified gap.
 
     Parameters: C > 0; tol, the relative duality gap of every class; memory, bytes besides the data; solver "auto",
@@ -29,7 +29,7 @@ class GramLinearSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        C: float = 1.0,  # noqa: N803
+        C: float = 1.0,  # noqa: N803  # scikit-learn's name
         tol: float = 1e-4,
         memory: int = MEMORY,
         solver: Literal["auto", "gram", "direct"] = "auto",
@@ -45,7 +45,7 @@ class GramLinearSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803  # scikit-learn's name
         """Fit to X (rows, features), multiplied as they are in blocks of columns, and y (rows,)."""
         X, y = validate_data(self, X, y)  # noqa: N806
         check_classification_targets(y)
@@ -81,14 +81,14 @@ class GramLinearSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         return self
 
-    def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
+    def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803  # scikit-learn's name
         """(rows, classes), or (rows,) for two classes: the signed distance times the length of the weights."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False)  # noqa: N806
         scores = LinearModel(self.classes_, self.coef_, self.intercept_).decisions(X)
         return scores[:, 0] if len(self.classes_) == 2 else scores
 
-    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803  # scikit-learn's name
         """(rows,): the class with the largest decision value."""
         scores = self.decision_function(X)
         return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import threading
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from h5py._objects import phil
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -230,3 +232,43 @@ def test_stored_bytes_is_an_upper_bound_and_a_near_one(tmp_path, rows, shape):
     real = (tmp_path / "file").stat().st_size
     assert real <= bound + 2048  # the file's own superblock and root group
     assert bound <= real * 1.02 + 16384
+
+
+class Watched:
+    """A dataset that tells whether another thread could have entered HDF5 during a call of its identifier."""
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self._dataset, self.id, self.alone = dataset, self, []
+
+    def __getattr__(self, name: str):
+        return getattr(self._dataset, name)
+
+    def __getitem__(self, rows):
+        return self._dataset[rows]
+
+    def _try_to_enter(self) -> None:
+        free = phil.acquire(blocking=False)
+        if free:
+            phil.release()
+        self.alone.append(not free)
+
+    def _call(self, name: str, *arguments):
+        other = threading.Thread(target=self._try_to_enter)
+        other.start()
+        other.join()
+        return getattr(self._dataset.id, name)(*arguments)
+
+    def write_direct_chunk(self, *arguments):
+        return self._call("write_direct_chunk", *arguments)
+
+    def read_direct_chunk(self, *arguments):
+        return self._call("read_direct_chunk", *arguments)
+
+
+def test_no_chunk_is_touched_while_another_thread_is_inside_hdf5(tmp_path):
+    """h5py holds this lock around every call into HDF5 but those of direct chunks; without it HDF5 crashes."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        dataset = Watched(create_column(file, "column", (8, 2), "<f4", 4))
+        Appender(dataset, checksum=lambda content: 0).append(np.ones((4, 2), np.float32))
+        replace_rows(dataset, np.array([5]), np.ones((1, 2), np.float32))
+    assert dataset.alone == [True, True, True]

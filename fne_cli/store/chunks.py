@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 from h5py import h5d, h5p, h5s, h5t
+from h5py._objects import phil
 
 from fne_cli.store.schema import CHUNK_BYTES
 
@@ -128,7 +129,7 @@ class Appender:
             return
         if self._checksum is not None:
             self._content[-4:] = np.frombuffer(self._checksum(self._content[:-4]).to_bytes(4, "little"), np.uint8)
-            self._dataset.id.write_direct_chunk(_offset(self._dataset, row), self._content)
+            _write_chunk(self._dataset, row, self._content)
         elif row + self._chunk <= min(self.rows, self._total):
             self._dataset[row : row + self._chunk] = self._buffer  # a whole chunk: HDF5 does not read it first
         else:
@@ -137,7 +138,8 @@ class Appender:
 
 def read_raw(dataset: h5py.Dataset, row: int) -> np.ndarray:
     """The chunk that starts at `row`, whatever its checksum: a torn write leaves the old rows right, the sum wrong."""
-    _, content = dataset.id.read_direct_chunk(_offset(dataset, row))
+    with phil:
+        _, content = dataset.id.read_direct_chunk(_offset(dataset, row))
     return np.frombuffer(content[:-4], dataset.dtype).reshape(dataset.chunks).copy()
 
 
@@ -153,7 +155,7 @@ def read_rows(dataset: h5py.Dataset, count: int) -> np.ndarray:
 def write_raw(dataset: h5py.Dataset, row: int, chunk: np.ndarray) -> None:
     """Write the chunk that starts at `row`, rows behind the dataset's end included."""
     raw = chunk.tobytes()
-    dataset.id.write_direct_chunk(_offset(dataset, row), raw + checksum(raw))
+    _write_chunk(dataset, row, raw + checksum(raw))
 
 
 def replace_rows(dataset: h5py.Dataset, numbers: np.ndarray, rows: np.ndarray) -> None:
@@ -166,6 +168,13 @@ def replace_rows(dataset: h5py.Dataset, numbers: np.ndarray, rows: np.ndarray) -
         content = read_raw(dataset, first)
         content[numbers[inside] - first] = rows[inside]
         write_raw(dataset, first, content)
+
+
+def _write_chunk(dataset: h5py.Dataset, row: int, content: bytes | np.ndarray) -> None:
+    # Alone among h5py's calls the two of direct chunks do not take its lock (seen in 3.11 to 3.14), and HDF5 must not
+    # be entered by two threads: another thread's read made this one fail, or the process crash.
+    with phil:
+        dataset.id.write_direct_chunk(_offset(dataset, row), content)
 
 
 def _offset(dataset: h5py.Dataset, row: int) -> tuple[int, ...]:

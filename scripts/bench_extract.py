@@ -1,10 +1,11 @@
 """Speed and memory of `fne extract`, against the bare network and against what people do by hand.
 
-    python scripts/bench_extract.py [--section throughput,precision,memory] [--images N] [--rounds N] [--network FILE]
+    python scripts/bench_extract.py [--section throughput,precision,memory] [--images N] [--network FILE]
 
 throughput  VGG16 (random weights), batch 16: extract end to end (decode, compute, write) against the bare compiled
             function on the same pixels already in memory, Keras's `predict` in a loop with NumPy concatenation, and
-            PyTorch with forward hooks if it is installed. Interleaved, round by round; medians.
+            PyTorch with forward hooks if it is installed. They take turns, BLOCK batches each; medians of the turns
+            and of the ratios within a turn.
 precision   bfloat16 against float32 in the same way, and with --network FILE (a .keras file) and --folder FOLDER the
             share of ternary codes that differ.
 memory      resident memory while 5,000 images go through `mini`.
@@ -20,8 +21,9 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ from fne_cli.progress import Progress
 from fne_cli.steps.extract import extract
 
 WARM_BATCHES = 2
+BLOCK = 4  # batches of a turn
 VGG16_GFLOP = 30.95  # multiply-adds counted twice, one 224 x 224 image, 13 convolutions and three dense layers
 
 
@@ -60,19 +63,44 @@ class Stopwatch(Progress):
     @contextmanager
     def track(self, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
         """Record instead of printing."""
+        yield self.advance
 
-        def advance(count: int) -> None:
-            self.times.append(time.perf_counter())
-            self.counts.append(count)
-            with open("/proc/self/statm", encoding="ascii") as file:
-                self.resident.append(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
-
-        yield advance
+    def advance(self, count: int) -> None:
+        """Note one batch."""
+        self.times.append(time.perf_counter())
+        self.counts.append(count)
+        with open("/proc/self/statm", encoding="ascii") as file:
+            self.resident.append(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
 
     @property
     def rate(self) -> float:
         """Images per second once it runs."""
         return sum(self.counts[WARM_BATCHES:]) / (self.times[-1] - self.times[WARM_BATCHES - 1])
+
+
+class Turns(Stopwatch):
+    """Stops extract after every BLOCK batches, times the others on as many, and lets it go on.
+
+    Extract may have prepared two batches ahead by then; that is all it gains from the others' turns.
+    """
+
+    def __init__(self, others: dict[str, Callable[[], float]]) -> None:
+        super().__init__()
+        self.others = others
+        self.rates: dict[str, list[float]] = {name: [] for name in ("extract", *others)}
+        self._began = 0.0
+
+    def advance(self, count: int) -> None:
+        """Note one batch, and maybe give the turn to the others."""
+        super().advance(count)
+        if len(self.counts) % BLOCK:
+            return
+        took = time.perf_counter() - self._began
+        if self._began:  # the first turn warms up
+            self.rates["extract"].append(sum(self.counts[-BLOCK:]) / took)
+            for name, other in self.others.items():
+                self.rates[name].append(other())
+        self._began = time.perf_counter()
 
 
 def rate_of(call: Callable[[np.ndarray], Any], batches: list[np.ndarray]) -> float:
@@ -157,33 +185,39 @@ def torch_hooks() -> Callable[[np.ndarray], Any] | None:
     return call
 
 
-def throughput(
-    images: int, rounds: int, precision: str = "float32", model: str = "vgg16", peers: bool = True
-) -> dict[str, Any]:
-    """Rates of each way, in every round."""
-    recipe = Recipe(model=model, weights="random", precision=precision)  # type: ignore[arg-type]  # checked by argparse
-    rates: dict[str, list[float]] = {}
+def throughput(images: int, precisions: Sequence[str] = ("float32",), peers: bool = True) -> dict[str, list[float]]:
+    """Images per second of each way, in every turn. `images` go through extract in the first precision."""
+    recipes = [Recipe(model="vgg16", weights="random", precision=name) for name in precisions]  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_photos(folder / "photos", images)
         listing = source.list_images(str(folder / "photos"))
-        prepared = Prepared.of(recipe)
-        bare = prepared.extractor(print)
+        prepared = Prepared.of(recipes[0])
         geometry = Geometry(prepared.network.height, prepared.network.width)
-        batches = [b.pixels for b in pipeline.image_batches(listing, geometry, recipe.batch_size, range(images))]
-        hooked = torch_hooks() if peers and model == "vgg16" else None
-        for number in range(rounds):
-            watch = Stopwatch()
-            extract(str(folder / "photos"), folder / f"{number}.h5", recipe, progress=watch)
-            (folder / f"{number}.h5").unlink()
-            rates.setdefault("extract", []).append(watch.rate)
-            rates.setdefault("bare", []).append(rate_of(lambda batch: [np.asarray(v) for v in bare(batch)], batches))
-            if peers:
-                rates.setdefault("predict_loop", []).append(predict_loop(prepared, batches))
-            if hooked is not None:
-                rates.setdefault("torch_hooks", []).append(rate_of(hooked, batches))
-            rates.setdefault("matrix_gflops", []).append(matrix_rate())
-    return {key: {"median": statistics.median(values), "rounds": values} for key, values in rates.items()}
+        size = recipes[0].batch_size
+        batches = [b.pixels for b in pipeline.image_batches(listing, geometry, size, range(BLOCK * size))]
+        others: dict[str, Callable[[], float]] = {}
+        for number, recipe in enumerate(recipes):
+            bare = (Prepared.of(recipe) if number else prepared).extractor(print)
+            others["bare" if not number else f"bare {recipe.precision}"] = partial(rate_of, _called(bare), batches)
+        hooked = torch_hooks() if peers else None
+        if peers:
+            others["predict_loop"] = partial(predict_loop, prepared, batches)
+        if hooked is not None:
+            others["torch_hooks"] = partial(rate_of, hooked, batches)
+        others["matrix_gflops"] = matrix_rate
+        turns = Turns(others)
+        extract(str(folder / "photos"), folder / "a.h5", recipes[0], progress=turns)
+    return turns.rates
+
+
+def _called(function: Callable[[np.ndarray], list[Any]]) -> Callable[[np.ndarray], list[np.ndarray]]:
+    return lambda batch: [np.asarray(values) for values in function(batch)]
+
+
+def ratio(rates: dict[str, list[float]], ours: str, theirs: str) -> float:
+    """Median of the ratios within a turn: the machine's speed changes from one to the next."""
+    return statistics.median(a / b for a, b in zip(rates[ours], rates[theirs], strict=True))
 
 
 def codes_that_differ(network: Path, folder: Path) -> dict[str, Any]:
@@ -225,8 +259,7 @@ def main() -> None:
     """Run the sections that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--section", default="throughput,precision,memory")
-    parser.add_argument("--images", type=int, default=96)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=640, help="of VGG16; 64 make a turn, the first one warms up")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--network", type=Path)
     parser.add_argument("--folder", type=Path)
@@ -235,25 +268,24 @@ def main() -> None:
     figures: dict[str, Any] = {}
     for section in options.section.split(","):
         if section == "throughput":
-            figures[section] = found = throughput(options.images, options.rounds, peers=options.peers)
-            ours, bare, limit = (found[name]["median"] for name in ("extract", "bare", "matrix_gflops"))
-            print(f"extract {ours:.2f} img/s, bare {bare:.2f}: {ours / bare:.3f} of it", flush=True)
-            print(
-                f"{ours * VGG16_GFLOP:.0f} GFLOP/s, {ours * VGG16_GFLOP / limit:.2f} of a matrix product's {limit:.0f}"
-            )
+            found = throughput(options.images, peers=options.peers)
+            middle = {name: statistics.median(values) for name, values in found.items()}
+            figures[section] = {"median": middle, "turns": found}
+            ours, limit = middle["extract"], middle["matrix_gflops"]
+            print(f"extract {ours:.2f} img/s, bare {middle['bare']:.2f}: {ratio(found, 'extract', 'bare'):.3f} of it")
+            share = ratio(found, "extract", "matrix_gflops") * VGG16_GFLOP
+            print(f"{ours * VGG16_GFLOP:.0f} GFLOP/s, {share:.2f} of a matrix product's {limit:.0f}")
             for peer in ("predict_loop", "torch_hooks"):
                 if peer in found:
-                    theirs = found[peer]["median"]
-                    print(f"{peer} {theirs:.2f} img/s: we are {ours / theirs:.2f} times that")
+                    print(
+                        f"{peer} {middle[peer]:.2f} img/s: we are {ratio(found, 'extract', peer):.2f} times that",
+                        flush=True,
+                    )
         elif section == "precision":
-            pairs = [
-                throughput(options.images, 1, p, peers=False)
-                for _ in range(options.rounds)
-                for p in ("float32", "bfloat16")
-            ]
-            plain, brief = (statistics.median(p["extract"]["median"] for p in pairs[k::2]) for k in (0, 1))
-            figures[section] = {"float32": plain, "bfloat16": brief}
-            print(f"bfloat16 {brief:.2f} img/s, float32 {plain:.2f}: {brief / plain:.2f} times", flush=True)
+            found = throughput(options.images, ("float32", "bfloat16"), peers=False)
+            plain, brief = (statistics.median(found[name]) for name in ("bare", "bare bfloat16"))
+            figures[section] = {"float32": plain, "bfloat16": brief, "ratio": ratio(found, "bare bfloat16", "bare")}
+            print(f"bfloat16 {brief:.2f} img/s, float32 {plain:.2f}: {figures[section]['ratio']:.2f} times", flush=True)
             if options.network and options.folder:
                 figures[section] |= codes_that_differ(options.network, options.folder)
                 print(json.dumps(figures[section]))

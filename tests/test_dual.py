@@ -9,7 +9,8 @@ from svm_problems import primal, problem
 from fne_cli.numerics import dual as module
 from fne_cli.numerics.dual import one_vs_rest, solve_dual
 from fne_cli.numerics.gram import gram
-from fne_cli.numerics.svm import LinearModel, objective_and_gap
+from fne_cli.numerics.liblinear import objective_and_gap
+from fne_cli.numerics.svm import LinearModel
 
 
 def weights(codes, signs, alpha):

@@ -3,61 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluation_files import codes_of, noisy, write
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 from sklearn.svm import LinearSVC
-
-from fne_cli.store.schema import Images, fingerprint
-from fne_cli.store.schema import Layer as Spec
-from fne_cli.store.writer import Writer
-
-
-def write(
-    path: Path,
-    layers: dict[str, np.ndarray],
-    labels: list[int],
-    splits: list[str],
-    classes: tuple[str, ...] = ("a", "b", "c"),
-    kind: str = "codes",
-    crops: int = 1,
-    bad: tuple[int, ...] = (),
-) -> Path:
-    """A codes or activations file with the given rows."""
-    count = len(labels)
-    status = np.zeros(count, np.uint8)
-    status[list(bad)] = 5
-    images = Images(
-        path=[f"{number}.png" for number in range(count)],
-        split=splits,
-        label=np.array(labels, np.int32),
-        classes=classes,
-        status=status,
-        message=["damaged" if number in bad else "" for number in range(count)],
-        sha256=["0" * 64] * count,
-    )
-    settings = {"crops": crops}
-    specs = [Spec(name, rows.shape[1:], rows.dtype) for name, rows in layers.items()]
-    digest = fingerprint(kind, settings, [], images if kind == "activations" else None)
-    with Writer.create(
-        path, kind, specs, count * crops, settings=settings, sources=[], software={}, fingerprint=digest, images=images
-    ) as writer:
-        for name, rows in layers.items():
-            writer.append(name, rows)
-    return path
 
 
 @pytest.fixture
 def task() -> tuple[np.ndarray, list[int], list[str]]:
     """Codes of 120 images with overlapping classes, labels and splits."""
-    values = np.random.default_rng(0)
-    labels = values.integers(0, 3, 120)
-    centres = values.normal(0, 0.5, (3, 30))
-    noisy = centres[labels] + values.normal(0, 1, (120, 30))
-    codes = (noisy > 0.15).astype(np.int8) - (noisy < -0.25).astype(np.int8)
-    return codes, labels.tolist(), ["train" if number % 2 else "test" for number in range(120)]
+    rows, labels, splits = noisy()
+    return codes_of(rows), labels.tolist(), splits
 
 
 def evaluated(fne, *arguments: object) -> dict:
@@ -157,7 +115,7 @@ def test_a_class_without_test_images_is_left_out_of_the_mean(fne, task, tmp_path
     splits = ["train" if label == 2 else split for label, split in zip(labels, splits, strict=True)]
     path = write(tmp_path / "c.h5", {"x": codes}, labels, splits)
     result = fne("evaluate", path, "--json")
-    assert "no test image, so left out of the mean per-class accuracy: c" in result.err
+    assert "no test image, so left out of the mean per class: c" in result.err
     (found,) = json.loads(result.out)["results"]
     assert found["per_class"][2]["accuracy"] is None
     known = [row["accuracy"] for row in found["per_class"][:2]]

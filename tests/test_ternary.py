@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fne_cli.numerics import ternary
 from fne_cli.numerics.ternary import Cuts, Scores, encode, standardize
 
 
@@ -125,3 +126,10 @@ def test_scores_are_the_rounded_formula():
     assert np.isnan(scores[3, 2])
     assert np.isnan(scores[4, 8])
     assert scores[5, 8] == 0
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (3, 5), (255, 8), (300, 513), (2048, 1)])
+@pytest.mark.parametrize("low", [-1, 0, 1])
+def test_codes_are_counted(shape, low):
+    codes = np.random.default_rng(0).integers(low, 2, shape).astype(np.int8)
+    assert ternary.count(codes) == ((codes == -1).sum(), (codes == 1).sum())

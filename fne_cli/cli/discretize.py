@@ -14,8 +14,7 @@ from fne_cli.cli.console import Console
 @click.argument("activations", type=options.FILE, nargs=-1, required=True, metavar="ACTIVATIONS...")
 @click.argument("moments", type=options.FILE)
 @click.argument("codes", type=options.FILE)
-@click.option("--thresholds", type=options.Numbers("LOW,HIGH", 2), default=(-0.25, 0.15), show_default="-0.25,0.15",
-              help="z < LOW becomes -1, z > HIGH becomes 1.")  # fmt: skip
+@options.thresholds
 @click.option("--packed", is_flag=True, help="Two bits per code instead of a byte. Every command reads both.")
 @options.batch_rows
 @options.overwrite
@@ -30,11 +29,6 @@ def discretize(progress: Console, **values: Any) -> None:
     """
     from fne_cli.steps.discretize import discretize
 
-    low, high = values["thresholds"]
-    if low > high:
-        raise click.BadParameter(
-            f"LOW should not be larger than HIGH, found {low:g},{high:g}", param_hint="--thresholds"
-        )
     done = discretize(progress=progress, **values)
     what = f"{done.rows:,} rows x {done.features:,} codes"
     if done.up_to_date:

@@ -15,8 +15,37 @@ from fne_cli.cli.console import Console, table
 @click.argument("features", type=options.FILE)
 @click.argument("results", type=options.FILE, required=False)
 @options.layers("Layers to use, names or globs.  [default: all]")
-@click.option("-C", "--cost", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
-              help="Cost of a misclassified training row.")  # fmt: skip
+@click.option(
+    "--embedding",
+    type=click.Choice(["fne", "standardized", "l2", "raw"]),
+    help="What to make of activations: ternary codes, z-scores, rows of length 1, nothing. Moments are those of the "
+    "training images of each split, fold or draw.  [default: l2, each layer alone]",
+)
+@options.thresholds
+@click.option("--each-layer", is_flag=True, help="Measure every layer alone, too.")
+@click.option("--split", type=options.FILE, help="Manifest with path and split (train, test, val) to use instead.")
+@click.option("--cv", type=click.IntRange(min=2), help="Stratified cross-validation with so many folds.")
+@click.option("--rows", help="Images that --cv divides: a split, or all.  [default: train if there is one, else all]")
+@click.option(
+    "--per-class",
+    type=options.Numbers("numbers of images, such as 1,2,5", positive=True, whole=True),
+    default=(),
+    help="Learning curve: train on so many images per class (1,2,5,10).",
+)
+@click.option(
+    "--draws", type=click.IntRange(min=1), default=5, show_default=True, help="Random training sets of --per-class."
+)
+@click.option("-C", "--cost", type=options.Numbers("numbers above 0, such as 0.01,0.1,1", positive=True),
+              default="1", show_default=True,
+              help="Cost of a misclassified training row. Of several the best is chosen: on validation images (split "
+              "val), else by cross-validation of the training images.")  # fmt: skip
+@click.option(
+    "--aggregate",
+    type=click.Choice(["vote", "sum"]),
+    default="vote",
+    show_default=True,
+    help="Crops of an image: majority vote (ties by the sum), or the sum of decision values.",
+)
 @click.option(
     "--solver",
     type=click.Choice(["certified", "liblinear"]),
@@ -31,36 +60,70 @@ from fne_cli.cli.console import Console, table
     show_default=True,
     help="Relative duality gap at which a class is solved.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the solver.")
+@click.option("--memory", type=options.Bytes(), help="Memory to use, such as 2G.  [default: half of what is free]")
+@click.option("--seed", default=0, show_default=True, help="Seed of folds, draws and solver.")
+@click.option("--predictions", type=options.FILE, help="CSV to write: truth, prediction, decision values.")
+@click.option("--model", type=options.FILE, help=".npz to write: the classifier, for fne predict.")
 @options.as_json
 @options.overwrite
 def evaluate(progress: Console, as_json: bool, **values: Any) -> None:
     """Train a linear SVM on the training images of FEATURES and measure it on the test images.
 
-    FEATURES is a codes file (all layers are one embedding) or an activations file (the single-layer baseline: each
-    layer alone, L2-normalised). With RESULTS everything is written there as JSON too.
+    FEATURES is a codes file (all layers are one embedding) or an activations file (each layer alone, L2-normalised,
+    or an --embedding of all). With RESULTS everything is written there as JSON too.
 
     \b
     Example: fne evaluate codes.h5 results.json
+             fne evaluate activations.h5 --embedding fne --cv 5 -C 0.01,0.1,1
+             fne evaluate codes.h5 --per-class 1,2,5,10,20 --predictions p.csv
     """
-    from fne_cli.steps.evaluate import evaluate
+    from fne_cli.steps.evaluate import Protocol, evaluate
 
-    done = evaluate(progress=progress, **values)
+    protocol = Protocol(**{name: values.pop(name) for name in ("split", "cv", "rows", "per_class", "draws")})
+    done = evaluate(protocol=protocol, costs=values.pop("cost"), progress=progress, **values)
     if done.up_to_date:
         progress.note(f"{done.path} is up to date")
     if as_json:
         click.echo(json.dumps(done.results, ensure_ascii=False, allow_nan=False))
         return
-    rows = [
-        (
-            result["name"],
-            f"{result['features']:,}",
-            f"{result['training_rows']:,}",
-            f"{result['test_rows']:,}",
-            f"{100 * result['mean_per_class_accuracy']:.2f} %",
-            f"{100 * result['accuracy']:.2f} %",
-        )
-        for result in done.results["results"]
-    ]
-    header = ("", "features", "training rows", "test rows", "mean per-class accuracy", "accuracy")
+    header, rows = _table(done.results["results"])
     click.echo(table(header, rows))
+
+
+_GROUPS = (("training_images_per_class", "per class"), ("folds", "folds"))
+_FIGURES = (
+    ("mean_per_class_accuracy", "mean per-class accuracy"),
+    ("accuracy", "accuracy"),
+    ("mean_average_precision", "mAP"),
+    ("mean_average_precision_11_point", "mAP, 11 points"),
+)
+
+
+def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The header and a line for each result; only the columns that these results have."""
+    groups = [(key, title) for key, title in _GROUPS if key in results[0]]
+    figures = [(key, title) for key, title in _FIGURES if key in results[0]]
+    interval = "mean_per_class_accuracy_95" in results[0]
+    chosen = "choice_of_C" in results[0]
+    header = ("", *(title for _, title in groups), "features", "training rows", "test rows")
+    header += tuple(title for _, title in figures)
+    header += (("95 % interval",) if interval else ()) + (("C", "when chosen") if chosen else ())
+    rows = []
+    for result in results:
+        row = (result["name"], *(f"{result[key]:,}" for key, _ in groups))
+        row += tuple(f"{result[key]:,}" for key in ("features", "training_rows", "test_rows"))
+        row += tuple(_percent(result[key], result.get(f"{key}_std")) for key, _ in figures)
+        if interval:
+            low, high = result["mean_per_class_accuracy_95"]
+            row += (f"{100 * low:.2f}-{100 * high:.2f} %",)
+        if chosen:
+            scores = {entry["C"]: entry["score"] for entry in result["choice_of_C"]["scores"]}
+            row += (f"{result['C']:g}", _percent(scores[result["C"]]))
+        rows.append(row)
+    return header, rows
+
+
+def _percent(value: float | None, spread: float | None = None) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:.2f} %" if spread is None else f"{100 * value:.2f} +- {100 * spread:.2f} %"

@@ -15,7 +15,7 @@ from fne_cli.cli.console import Console, plain
 from fne_cli.errors import FneError
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Pipeline": ("extract", "normalize", "discretize", "evaluate"),
+    "Pipeline": ("extract", "normalize", "discretize", "evaluate", "predict"),
     "Files": ("info", "verify", "merge", "export"),
     "Setup": ("layers", "sample"),
 }

@@ -100,20 +100,44 @@ class Names(click.ParamType[tuple[str, ...]]):
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):
-    """A fixed number of numbers with commas between them, or a list in a configuration file."""
+    """Numbers with commas between them, or a list in a configuration file: `count` of them, or one at least.
 
-    def __init__(self, name: str, count: int) -> None:
-        self.name, self.count = name, count
+    `positive`: above 0. `whole`: without a fraction.
+    """
+
+    def __init__(self, name: str, count: int | None = None, positive: bool = False, whole: bool = False) -> None:
+        self.name, self.count, self.positive, self.whole = name, count, positive, whole
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        """To a tuple of floats."""
+        """To a tuple of floats, or of ints if they are whole."""
+        parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
         try:
-            numbers = tuple(float(part) for part in (value.split(",") if isinstance(value, str) else value))
+            numbers = tuple(float(part) for part in parts)
         except (TypeError, ValueError):
             numbers = ()
-        if len(numbers) != self.count or any(map(math.isnan, numbers)):
+        wrong = (
+            (len(numbers) != self.count if self.count else not numbers and value != ())
+            or not all(map(math.isfinite if self.positive else (lambda number: not math.isnan(number)), numbers))
+            or (self.positive and any(number <= 0 for number in numbers))
+            or (self.whole and any(number != int(number) for number in numbers))
+        )
+        if wrong:
             self.fail(f"should be {self.name}, found {value!r}", param, ctx)
-        return numbers
+        return tuple(int(number) for number in numbers) if self.whole else numbers
+
+
+class Bytes(click.ParamType[int]):
+    """A size: 500M, 2G, 1.5G, or a number of bytes. 1K is 1,024."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """To a number of bytes."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
+        size = int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " ")) if match else 0
+        if not size:
+            self.fail(f"should be a size such as 500M or 2G, found {value!r}", param, ctx)
+        return size
 
 
 class Size(click.ParamType[tuple[int, int]]):
@@ -171,4 +195,23 @@ def batch_rows(function: Callable[..., Any]) -> Callable[..., Any]:
         default=32768,
         show_default=True,
         help="Rows of a layer in memory at once, over all threads (whole chunks of the file, at least one).",
+    )(function)
+
+
+def thresholds(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--thresholds of the ternary codes."""
+
+    def ordered(ctx: click.Context, param: click.Parameter, value: tuple[float, float]) -> tuple[float, float]:
+        low, high = value
+        if low > high:
+            raise click.BadParameter(f"LOW should not be larger than HIGH, found {low:g},{high:g}", ctx, param)
+        return low, high
+
+    return click.option(
+        "--thresholds",
+        type=Numbers("LOW,HIGH", 2),
+        default=(-0.25, 0.15),
+        show_default="-0.25,0.15",
+        callback=ordered,
+        help="z < LOW becomes -1, z > HIGH becomes 1.",
     )(function)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from fne_cli.numerics.dual import Dual, one_vs_rest, solve_dual
+from fne_cli.numerics.dual import Dual, solve_dual
+from fne_cli.numerics.svm import signs_of
 
 
 def stratified_folds(labels: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
@@ -22,6 +24,46 @@ def stratified_folds(labels: np.ndarray, folds: int, seed: int = 0) -> np.ndarra
     return assigned
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """decisions (held-out rows, classes) of the classes (classes,), the largest relative duality gap behind them."""
+
+    classes: np.ndarray
+    decisions: np.ndarray
+    gap: float
+
+
+def held_out(
+    gram: np.ndarray,
+    labels: np.ndarray,
+    costs: Sequence[float],
+    splits: Sequence[tuple[np.ndarray, np.ndarray]],
+    tolerance: float = 1e-2,
+    *,
+    seed: int = 0,
+    threads: int | None = None,
+) -> list[list[HeldOut]]:
+    """For each cost, for each (training rows, held-out rows), what the classifier says of the held-out rows.
+
+    labels as in `svm.solve`. The decision values fall out of the solution: they are its products with the Gram matrix.
+    Costs are solved in rising order, each from the solution of the one before, all splits at once.
+    """
+    problems = [signs_of(labels, train) for train, _ in splits]
+    signs = np.concatenate([signs for _, signs in problems])
+    edges = np.cumsum([len(signs) for _, signs in problems])[:-1]
+    found: dict[int, list[HeldOut]] = {}
+    start: Dual | None = None
+    for place in np.argsort(costs, kind="stable").tolist():
+        start = solve_dual(gram, signs, costs[place], tolerance, start=start, seed=seed, threads=threads)
+        found[place] = [
+            HeldOut(classes, products[:, held].T, float(gap.max()))
+            for (classes, _), products, gap, (_, held) in zip(
+                problems, np.split(start.products, edges), np.split(start.gap, edges), splits, strict=True
+            )
+        ]
+    return [found[place] for place in range(len(costs))]
+
+
 def cross_validate(
     gram: np.ndarray,
     labels: np.ndarray,
@@ -34,18 +76,15 @@ def cross_validate(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Accuracy on the held-out rows and largest relative duality gap, both (costs, folds).
 
-    folds (n,) is the fold of every row. The decision values of the held-out rows fall out of the solution: they are its
-    products with the Gram matrix. Costs are solved in rising order, each from the solution of the one before.
+    labels (n,) are classes, folds (n,) the fold of every row.
     """
-    names, numbers = np.unique(labels), np.unique(folds)
-    signs = np.concatenate([one_vs_rest(labels, names, np.flatnonzero(folds != fold)) for fold in numbers])
-    accuracy, gap = np.empty((len(costs), len(numbers))), np.empty((len(costs), len(numbers)))
-    start: Dual | None = None
-    for place in np.argsort(costs):
-        start = solve_dual(gram, signs, costs[place], tolerance, start=start, seed=seed, threads=threads)
-        decisions = start.products.reshape(len(numbers), len(names), len(labels))
-        for number, fold in enumerate(numbers):
-            held = folds == fold
-            accuracy[place, number] = (names[decisions[number][:, held].argmax(axis=0)] == labels[held]).mean()
-        gap[place] = start.gap.reshape(len(numbers), -1).max(axis=1)
-    return accuracy, gap
+    splits = [(np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in np.unique(folds)]
+    found = held_out(gram, labels, costs, splits, tolerance, seed=seed, threads=threads)
+    accuracy = [
+        [
+            (part.classes[part.decisions.argmax(axis=1)] == labels[held]).mean()
+            for part, (_, held) in zip(parts, splits, strict=True)
+        ]
+        for parts in found
+    ]
+    return np.array(accuracy), np.array([[part.gap for part in parts] for parts in found])

@@ -127,38 +127,36 @@ def solve(
     max_passes: int = 1000,
     threads: int | None = None,
 ) -> Solution:
-    """Fit one hyperplane per class to rows (n, features), int8, PackedCodes or floats, and labels (n,).
+    """Fit one hyperplane per class to rows (n, features), int8, PackedCodes or floats, and labels.
 
-    Stops when the relative duality gap of every class, computed in float64, is at most `tolerance`. `gram` is the Gram
-    matrix of the rows if it exists already, `subset` the indices (or mask) of the rows to train on; the others get no
-    alpha. Deterministic for a seed, whatever the number of threads. Raises BadInput for fewer than two classes or
-    values that are not finite, DoesNotFit as `estimate`.
+    labels: (n,), one class per row, or (n, classes) int8 with 1 present, 0 absent, -1 a row that does not count for
+    this class. Stops when the relative duality gap of every class, computed in float64, is at most `tolerance`. `gram`
+    is the Gram matrix of the rows if it exists already, `subset` the indices (or mask) of the rows to train on; the
+    others get no alpha. Deterministic for a seed, whatever the number of threads. Raises BadInput for fewer than two
+    classes or values that are not finite, DoesNotFit as `estimate`.
     """
-    from fne_cli.numerics.dual import one_vs_rest
     from fne_cli.numerics.words import is_ternary
 
     began = time.monotonic()
-    chosen = labels if subset is None else labels[subset]
-    classes = np.unique(chosen)
-    if len(classes) < 2:
-        raise BadInput(f"The SVM should have rows of at least two classes. Found: {len(classes)}.")
     if cost <= 0 or tolerance <= 0:
         raise BadInput(f"C and the tolerance should be above 0. Found: {cost} and {tolerance}.")
     if isinstance(rows, np.ndarray) and rows.dtype.kind == "f" and not np.isfinite(rows).all():
         raise BadInput("The rows should be finite numbers. Found: NaN or infinite values.")
+    classes, signs = signs_of(labels, subset)
     # two classes are mirror images of each other: one problem
-    positive = classes[1:] if len(classes) == 2 else classes
-    signs = one_vs_rest(labels, positive, subset)
+    mirrored = labels.ndim == 1 and len(classes) == 2
+    if mirrored:
+        signs = signs[1:]
     if gram is None:
         itemsize = 2 if is_ternary(rows) else 8
-        taken = estimate(len(labels), rows.shape[1], len(positive), memory, itemsize, path).path
+        taken = estimate(len(labels), rows.shape[1], len(signs), memory, itemsize, path).path
     else:
         taken = "gram"
     certificate = _by_gram if taken == "gram" else _directly
     weights, intercepts, alpha, objective, gap, passes = certificate(
         rows, signs, cost, tolerance, gram, seed, max_passes, threads
     )
-    if len(classes) == 2:
+    if mirrored:
         weights, intercepts = np.concatenate([-weights, weights]), np.concatenate([-intercepts, intercepts])
         alpha, objective, gap, passes = (np.concatenate([part, part]) for part in (alpha, objective, gap, passes))
     return Solution(
@@ -171,6 +169,26 @@ def solve(
         path=taken,
         seconds=time.monotonic() - began,
     )
+
+
+def signs_of(labels: np.ndarray, subset: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The classes of labels as in `solve`, and one problem for each: (classes, n) int8, 1, -1, or 0 for left out.
+
+    Raises BadInput for fewer than two classes.
+    """
+    if labels.ndim == 2:
+        signs = np.where(labels.T == 1, 1, np.where(labels.T == 0, -1, 0)).astype(np.int8)
+        if subset is not None:
+            left_out = np.ones(len(labels), bool)
+            left_out[subset] = False
+            signs[:, left_out] = 0
+        return np.arange(labels.shape[1]), signs
+    from fne_cli.numerics.dual import one_vs_rest
+
+    classes = np.unique(labels if subset is None else labels[subset])
+    if len(classes) < 2:
+        raise BadInput(f"The SVM should have rows of at least two classes. Found: {len(classes)}.")
+    return classes, one_vs_rest(labels, classes, subset)
 
 
 _Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -218,52 +236,3 @@ def _directly(
         shuffled(rows), signs, rows.shape[1], cost, tolerance, seed=seed, max_passes=max_passes, threads=threads
     )
     return found.weights, found.intercepts, found.alpha, found.objective, found.gap, found.passes
-
-
-def fit_liblinear(rows: np.ndarray, labels: np.ndarray, cost: float = 1.0, seed: int = 0) -> tuple[LinearModel, bool]:
-    """Fit scikit-learn's LinearSVC to rows (n, features) and class indices (n,). Also says whether it converged.
-
-    With two classes scikit-learn solves one problem; here its mirror image is added, so that every class has its own.
-    """
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.svm import LinearSVC
-
-    estimator = LinearSVC(C=cost, dual="auto", random_state=seed)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        estimator.fit(rows, labels)
-    converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-    weights, intercepts = estimator.coef_, estimator.intercept_
-    if len(weights) == 1:
-        weights, intercepts = np.concatenate([-weights, weights]), np.concatenate([-intercepts, intercepts])
-    return LinearModel(estimator.classes_, weights, intercepts), converged
-
-
-def objective_and_gap(
-    model: LinearModel, rows: np.ndarray, labels: np.ndarray, cost: float = 1.0
-) -> tuple[float, float]:
-    """The primal objective, summed over the classes, and its relative duality gap (primal - dual) / primal.
-
-    The dual point is a_i = 2 C max(0, 1 - y_i f(x_i)), feasible for any hyperplane and optimal at the optimum, so the
-    gap bounds how far the objective can be from its minimum.
-    """
-    sign = np.where(labels[:, None] == model.classes, 1.0, -1.0)
-    slack = np.maximum(0.0, 1.0 - sign * model.decisions(rows))
-    norm = (model.weights**2).sum() + (model.intercepts**2).sum()
-    primal = 0.5 * norm + cost * (slack**2).sum()
-    # a multiple of that point is feasible too; the best one has a closed form
-    dual_point = 2 * cost * slack
-    signed = sign * dual_point
-    dual_norm = ((signed.T @ rows) ** 2).sum(axis=1) + signed.sum(axis=0) ** 2
-    curvature = dual_norm + (dual_point**2).sum(axis=0) / (2 * cost)
-    linear = dual_point.sum(axis=0)
-    dual = float((linear[curvature > 0] ** 2 / (2 * curvature[curvature > 0])).sum())
-    return float(primal), float((primal - dual) / primal)
-
-
-def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Each row divided by its Euclidean norm, float64; a row of zeros stays."""
-    norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    return rows / np.where(norms == 0, 1.0, norms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -59,6 +59,16 @@ class Cuts:
         _encode(rows.astype(np.float32, copy=False), self.above, self.below, codes)
 
 
+def count(codes: np.ndarray) -> tuple[int, int]:
+    """How many of the codes, contiguous int8, are -1, and how many 1."""
+    flat = codes.reshape(-1)
+    whole = len(flat) // 8 * 8
+    below, nonzero = map(int, _count(flat[:whole].view(np.uint64)))
+    rest = flat[whole:]
+    below += int((rest < 0).sum())
+    return below, nonzero + int((rest != 0).sum()) - below
+
+
 @dataclass(frozen=True)
 class Scores:
     """Writes `standardize(rows)` rounded to float32, without a float64 copy. mean and std are (features,) float64."""
@@ -103,6 +113,23 @@ def _encode(rows: np.ndarray, above: np.ndarray, below: np.ndarray, codes: np.nd
         row, out = rows[i], codes[i]
         for j in range(len(row)):
             out[j] = np.int8(row[j] >= above[j]) - np.int8(row[j] <= below[j])
+
+
+@compiled("UniTuple(uint64, 2)(uint64[::1])")
+def _count(words: np.ndarray) -> tuple[Any, Any]:
+    """Of eight codes to a word: how many are -1, how many are not 0."""
+    # -1 is 11111111 and 1 is 00000001: the highest bit of a byte says the one, the lowest the other
+    ones, pairs, shift, byte = np.uint64(0x0101010101010101), np.uint64(0x00FF00FF00FF00FF), np.uint64(7), np.uint64(8)
+    gather, top = np.uint64(0x0001000100010001), np.uint64(48)
+    below, nonzero = np.uint64(0), np.uint64(0)
+    for start in range(0, len(words), 255):  # then the sum of a byte would overflow
+        minus, some = np.uint64(0), np.uint64(0)
+        for place in range(start, min(start + 255, len(words))):
+            minus += (words[place] >> shift) & ones
+            some += words[place] & ones
+        below += (((minus & pairs) + ((minus >> byte) & pairs)) * gather) >> top
+        nonzero += (((some & pairs) + ((some >> byte) & pairs)) * gather) >> top
+    return below, nonzero
 
 
 @compiled()

@@ -117,7 +117,7 @@ class _Batch:
 
 
 def _finish(codes: np.ndarray, packed: bool) -> _Batch:
-    below, above = int(np.count_nonzero(codes < 0)), int(np.count_nonzero(codes > 0))
+    below, above = ternary.count(codes)
     if not packed:
         return _Batch(codes, below, above)
     planes = np.empty((len(codes), 2, plane_bytes(codes.shape[1])), np.uint8)

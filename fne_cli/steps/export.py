@@ -9,13 +9,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from fne_cli.errors import BadInput, DifferentOutput
+from fne_cli.errors import BadInput
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.existing import check_place
+from fne_cli.store.existing import check_place, is_recorded, remember
 from fne_cli.store.matrix import Matrix, Rows
-from fne_cli.store.output import Output, read_record, record_path, write_json
+from fne_cli.store.output import Output
 from fne_cli.store.reader import open_file
-from fne_cli.store.record import file_state
 from fne_cli.store.schema import canonical_json
 from fne_cli.store.tables import WRITERS
 
@@ -61,7 +60,10 @@ def export(
         digest = hashlib.sha256(
             canonical_json({"kind": f"export {kind}", "source": source.fingerprint, "layers": chosen}).encode()
         ).hexdigest()
-        if _is_there(output, beside, digest, overwrite, file):
+        what = "this export. Found: one of another file or other layers, or changed since"
+        if beside is not None:
+            check_place(beside, (file,), overwrite)
+        if is_recorded(output, digest, (file,), overwrite, what) and (beside is None or beside.exists()):
             return Exported(**{**vars(done), "up_to_date": True})
         if matrix.bad:
             progress.note(f"{matrix.bad:,} bad images are left out")
@@ -74,27 +76,8 @@ def export(
             if table is not None:
                 table.accept()
             target.accept()
-        _remember(output, digest)
+        remember(output, digest)
         return done
-
-
-def _is_there(output: Path, beside: Path | None, digest: str, overwrite: bool, source: Path) -> bool:
-    for place in (output, beside) if beside is not None else (output,):
-        check_place(place, (source,), overwrite)
-    if not output.exists() or overwrite:
-        return False
-    record = read_record(output)
-    same = record.get("fingerprint") == digest and record.get("output") == file_state(output)
-    if same and (beside is None or beside.exists()):
-        return True
-    raise DifferentOutput(
-        f"{output} exists and is not this export. Found: one of another file or other layers, or changed since.\n"
-        "Write to another output, or give --overwrite to replace it."
-    )
-
-
-def _remember(output: Path, digest: str) -> None:
-    write_json(record_path(output), {"fingerprint": digest, "output": file_state(output)})
 
 
 def _told(matrix: Matrix, step: int, advance: Callable[[int], None]) -> Iterator[Rows]:

@@ -89,6 +89,7 @@ class Appender:
         self._dataset = dataset
         self._checksum = checksum
         self.rows = start
+        self._full = False
         self._total = dataset.shape[0]
         self._chunk: int = dataset.chunks[0] if dataset.chunks else max(1, self._total)  # rows without a byte
         row_bytes = int(np.prod(dataset.shape[1:], dtype=np.int64)) * dataset.dtype.itemsize
@@ -110,17 +111,21 @@ class Appender:
             rows = rows[len(part) :]
             if self.rows % self._chunk == 0:
                 self._write(self.rows - self._chunk)
+        if self.rows == self._total:
+            self.flush()
+            self._content, self._full = np.zeros(0, np.uint8), True  # many columns, one after the other, are not many
+            self._buffer = self._buffer[:0].copy()
 
     def replace(self, numbers: np.ndarray, rows: np.ndarray) -> None:
         """Give rows that were appended before, by ascending number, other values."""
-        in_memory = numbers >= self.rows - self.rows % self._chunk
+        in_memory = (numbers >= self.rows - self.rows % self._chunk) & (not self._full)
         replace_rows(self._dataset, numbers[~in_memory], rows[~in_memory])
         self._buffer[numbers[in_memory] % self._chunk] = rows[in_memory]
 
     def flush(self) -> None:
         """Write the chunk that is not full yet, zeros behind its rows."""
         filled = self.rows % self._chunk
-        if filled:
+        if filled and not self._full:
             self._buffer[filled:] = np.zeros((), self._dataset.dtype)
             self._write(self.rows - filled)
 

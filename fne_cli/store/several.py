@@ -21,7 +21,7 @@ from fne_cli.store.reader import LayerReader, Reader, open_file
 from fne_cli.store.schema import GOOD, Images, choose, fingerprint_of_blocks
 from fne_cli.store.writer import Table
 
-BLOCK = 1 << 14  # images of the table in memory at once
+BLOCK = 1 << 12  # images of the table in memory at once
 TASK_CHUNKS = 4  # chunks that one thread reads at a time
 
 COLUMNS = ("path", "split", "label", "status", "message", "sha256")

@@ -14,19 +14,13 @@ from typing import Any
 import numpy as np
 
 from fne_cli.store.matrix import Matrix, Rows
+from fne_cli.store.predictions import label_names
 
 KNOWN = ("path", "crop", "split", "label")
 
 
 def _text(values: np.ndarray) -> list[str]:
     return [value.decode(errors="replace") for value in values.tolist()]
-
-
-def _labels(matrix: Matrix, rows: Rows) -> list[str]:
-    """The class of each row, "" if it has none; several with semicolons between them."""
-    if rows.label.ndim == 1:
-        return [matrix.classes[label] if label >= 0 else "" for label in rows.label.tolist()]
-    return [";".join(matrix.classes[number] for number in np.flatnonzero(row == 1)) for row in rows.label]
 
 
 def _columns(matrix: Matrix) -> list[str]:
@@ -51,7 +45,13 @@ def _write_npy(matrix: Matrix, batches: Iterable[Rows], path: Path, table: Path 
         for rows in batches:
             file.write(rows.values.tobytes())
             lines.writerows(
-                zip(_text(rows.path), rows.crop.tolist(), _text(rows.split), _labels(matrix, rows), strict=True)
+                zip(
+                    _text(rows.path),
+                    rows.crop.tolist(),
+                    _text(rows.split),
+                    label_names(rows.label, matrix.classes),
+                    strict=True,
+                )
             )
 
 
@@ -96,7 +96,13 @@ def _write_csv(matrix: Matrix, batches: Iterable[Rows], path: Path, table: Path 
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow((*KNOWN, *_columns(matrix)))
         for rows in batches:
-            known = zip(_text(rows.path), rows.crop.tolist(), _text(rows.split), _labels(matrix, rows), strict=True)
+            known = zip(
+                _text(rows.path),
+                rows.crop.tolist(),
+                _text(rows.split),
+                label_names(rows.label, matrix.classes),
+                strict=True,
+            )
             lines.writerows((*head, *_numbers(values)) for head, values in zip(known, rows.values, strict=True))
 
 
@@ -132,7 +138,8 @@ def _write_parquet(matrix: Matrix, batches: Iterable[Rows], path: Path, table: P
     with parquet.ParquetWriter(os.fspath(path), schema, compression="zstd", use_dictionary=["split", "label"]) as file:
         for rows in batches:
             labels: list[Any] = [
-                text.split(";") if several and text else text or None for text in _labels(matrix, rows)
+                text.split(";") if several and text else text or None
+                for text in label_names(rows.label, matrix.classes)
             ]
             columns = [
                 pa.array(_text(rows.path), pa.string()),

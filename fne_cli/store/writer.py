@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from fne_cli.errors import BadInput
+from fne_cli.store.background import WriteBehind
 from fne_cli.store.blank import close_without_writing, reserve, write_blank
 from fne_cli.store.chunks import Appender, create_column, read_rows
 from fne_cli.store.output import sync
@@ -60,6 +61,7 @@ class Writer:
         self._file = file
         self._checksum = checksum
         self._columns: dict[str, Appender] = {}
+        self._behind = WriteBehind(file.id.get_vfd_handle()) if checksum is not None else None
 
     @classmethod
     def create(
@@ -150,6 +152,8 @@ class Writer:
     def append(self, layer: str, rows: np.ndarray) -> None:
         """Add rows, (rows, *row_shape), to a layer."""
         self._column(f"layers/{layer}").append(rows)
+        if self._behind is not None:
+            self._behind.wrote(rows.nbytes)
 
     def append_images(self, status: np.ndarray, message: Sequence[str], sha256: Sequence[str]) -> None:
         """Add what is known of an image only once it has been read."""
@@ -196,6 +200,8 @@ class Writer:
         for column in self._columns.values():
             column.flush()
         self._file.flush()
+        if self._behind is not None:
+            self._behind.wait()
         os.fsync(self._file.id.get_vfd_handle())
 
     def set_fingerprint(self, fingerprint: str) -> None:
@@ -204,6 +210,8 @@ class Writer:
 
     def abandon(self) -> None:
         """Close without writing what was not committed."""
+        if self._behind is not None:
+            self._behind.close()
         if self._file.id.valid:
             with contextlib.suppress(OSError, RuntimeError, ValueError):
                 close_without_writing(self._file)

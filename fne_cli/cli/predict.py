@@ -1,0 +1,36 @@
+"""fne predict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fne_cli.cli import options
+from fne_cli.cli.console import Console
+
+
+@click.command(cls=options.Command)
+@click.argument("model", type=options.FILE)
+@click.argument("features", type=options.FILE)
+@click.argument("output", type=options.FILE, required=False)
+@click.option("--rows", default="all", show_default=True, help="A split, or all images.")
+@options.overwrite
+def predict(progress: Console, **values: Any) -> None:
+    """Classify the images of FEATURES with a classifier that fne evaluate --model saved.
+
+    FEATURES is a codes file, made with the same moments, or the activations if the classifier was trained on those.
+    Writes CSV (path, truth if known, prediction, decision values) to OUTPUT or to standard output.
+
+    \b
+    Example: fne predict classifier.npz codes.h5 predictions.csv
+    """
+    from fne_cli.steps.predict import predict
+
+    done = predict(progress=progress, **values)
+    if done.up_to_date:
+        progress.note(f"{done.path} is up to date")
+        return
+    progress.note(f"{done.images:,} images classified")
+    if done.right is not None and done.labelled:
+        progress.note(f"{done.right:,} of the {done.labelled:,} with a known label are right")

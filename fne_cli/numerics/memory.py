@@ -1,0 +1,45 @@
+"""How much memory a process may still take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_GROUPS = (  # limit and use of version 2 and version 1 of control groups
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
+
+
+def free_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that are free on this machine, or within the limit of this container or batch job if that is less.
+
+    Where neither can be read, 2 GiB.
+    """
+    found = []
+    try:
+        lines = (proc / "meminfo").read_text(encoding="ascii").splitlines()
+        found += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    except (OSError, ValueError, IndexError):
+        pass
+    for folder in (groups, *_own_groups(proc, groups)):
+        for limit, used in _GROUPS:
+            try:
+                found.append(int((folder / limit).read_text()) - int((folder / used).read_text()))
+            except (OSError, ValueError):  # also "max"
+                continue
+    return max(0, min(found)) if found else 2 << 30
+
+
+def _own_groups(proc: Path, groups: Path) -> list[Path]:
+    """The control group of this process and those around it, as batch systems set them up."""
+    try:
+        lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return []
+    folders: list[Path] = []
+    for line in lines:
+        own = groups / line.rpartition(":")[2].lstrip("/")
+        while own != groups and groups in own.parents:
+            folders.append(own)
+            own = own.parent
+    return folders

@@ -1,0 +1,107 @@
+"""Many fits on subsets of the same rows: folds, draws and values of C, on one Gram matrix if it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from fne_cli.numerics import svm
+from fne_cli.numerics.gram import gram as gram_of
+from fne_cli.numerics.liblinear import fit_liblinear, objective_and_gap
+from fne_cli.numerics.packed import Rows
+from fne_cli.numerics.selection import HeldOut, held_out
+from fne_cli.numerics.words import is_ternary
+
+Solver = Literal["certified", "liblinear"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Hyperplanes and what is known of them. support_vectors counts training rows that any class leans on, or None."""
+
+    model: svm.LinearModel
+    objective: float
+    gap: float
+    converged: bool
+    path: str
+    support_vectors: int | None
+
+
+class Problem:
+    """rows (n, features) and their labels, as in `svm.solve`, of which subsets are trained on.
+
+    The Gram matrix of the rows `shared`, ascending numbers, is computed once, if two of them fit into half of `memory`.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        labels: np.ndarray,
+        *,
+        solver: Solver = "certified",
+        tolerance: float = 1e-4,
+        memory: int = svm.MEMORY,
+        seed: int = 0,
+        shared: np.ndarray | None = None,
+    ) -> None:
+        self.rows, self.labels = rows, labels
+        self.solver, self.tolerance, self.memory, self.seed = solver, tolerance, memory, seed
+        self._gram: np.ndarray | None = None
+        self._shared = np.empty(0, np.int64) if shared is None else shared
+        each = 2 if self._counted else 8
+        if len(self._shared) and solver == "certified" and 2 * each * len(self._shared) ** 2 <= memory // 2:
+            self._gram = self._products(self._shared)
+
+    @property
+    def _counted(self) -> bool:
+        return is_ternary(self.rows) and self.rows.shape[1] < np.iinfo(np.int16).max
+
+    def _products(self, numbers: np.ndarray) -> np.ndarray:
+        """The Gram matrix of some rows, ascending numbers."""
+        if self._gram is not None and np.isin(numbers, self._shared, assume_unique=True).all():
+            places = np.searchsorted(self._shared, numbers)
+            return np.ascontiguousarray(self._gram[np.ix_(places, places)])
+        return gram_of(self.rows[numbers], np.int16 if self._counted else None)
+
+    def fit(self, train: np.ndarray, cost: float) -> Fit:
+        """Train on the rows of these numbers."""
+        rows, labels = self.rows[train], self.labels[train]
+        if self.solver == "liblinear":
+            model, converged = fit_liblinear(rows, labels, cost, self.seed)
+            objective, gap = objective_and_gap(model, rows, labels, cost)
+            return Fit(model, objective, gap, converged, "liblinear", None)
+        products = None if self._gram is None else self._products(train)
+        solution = svm.solve(rows, labels, cost, self.tolerance, memory=self.memory, gram=products, seed=self.seed)
+        return Fit(
+            model=solution.model,
+            objective=solution.total_objective,
+            gap=solution.total_gap,
+            converged=bool(solution.gap.max() <= self.tolerance),
+            path=solution.path,
+            support_vectors=int((solution.alpha > 0).any(axis=0).sum()),
+        )
+
+    def grid(self, splits: Sequence[tuple[np.ndarray, np.ndarray]], costs: Sequence[float]) -> list[list[HeldOut]]:
+        """For each cost, for each (training rows, held-out rows), what the classifier says of the held-out rows."""
+        numbers = np.unique(np.concatenate([np.concatenate(split) for split in splits]))
+        wanted = svm.estimate(len(numbers), self.rows.shape[1], 1, 1 << 62, 2 if self._counted else 8)
+        if self.solver == "certified" and wanted.path == "gram" and self._fits(len(numbers), len(splits)):
+            places = [(np.searchsorted(numbers, train), np.searchsorted(numbers, held)) for train, held in splits]
+            return held_out(
+                self._products(numbers), self.labels[numbers], costs, places, self.tolerance, seed=self.seed
+            )
+        found = []
+        for cost in costs:
+            parts = []
+            for train, held in splits:
+                fit = self.fit(train, cost)
+                parts.append(HeldOut(fit.model.classes, fit.model.decisions(self.rows[held]), fit.gap))
+            found.append(parts)
+        return found
+
+    def _fits(self, rows: int, splits: int) -> bool:
+        classes = self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1
+        return rows * (rows * (2 if self._counted else 8) + 5 * 8 * classes * splits) <= self.memory

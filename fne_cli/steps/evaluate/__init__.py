@@ -1,0 +1,234 @@
+"""codes or activations -> how well a linear SVM classifies them: one embedding or each layer, by several protocols."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fne_cli.errors import BadInput, DoesNotFit
+from fne_cli.numerics import ternary
+from fne_cli.numerics.assessment import Aggregate
+from fne_cli.numerics.embedding import Kind
+from fne_cli.numerics.memory import free_memory
+from fne_cli.numerics.problem import Solver
+from fne_cli.numerics.svm import Estimate, estimate
+from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.evaluate.features import Features
+from fne_cli.steps.evaluate.measure import Measurement, Outcome
+from fne_cli.steps.evaluate.outputs import Outputs
+from fne_cli.steps.evaluate.task import Protocol, Task
+from fne_cli.store.existing import up_to_date
+from fne_cli.store.reader import LayerReader, Reader, open_file
+from fne_cli.store.record import new_run, time_run
+from fne_cli.store.schema import fingerprint
+from fne_cli.store.software import software
+
+__all__ = ["Evaluation", "Protocol", "evaluate"]
+
+EMBEDDING = "embedding"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The results as `--json` prints them, the file they are in (if any), and whether they were computed now."""
+
+    results: dict[str, Any]
+    path: Path | None
+    up_to_date: bool = False
+
+
+def evaluate(
+    features: Path,
+    results: Path | None = None,
+    *,
+    layers: Sequence[str] = (),
+    embedding: Kind | None = None,
+    thresholds: tuple[float, float] = (ternary.LOW, ternary.HIGH),
+    each_layer: bool = False,
+    protocol: Protocol = Protocol(),  # noqa: B008  # frozen
+    costs: Sequence[float] = (1.0,),
+    aggregate: Aggregate = "vote",
+    solver: Solver = "certified",
+    tolerance: float = 1e-4,
+    memory: int | None = None,
+    seed: int = 0,
+    predictions: Path | None = None,
+    model: Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Evaluation:
+    """Train on the training images, measure on the test images, by `protocol`; the numbers are fractions.
+
+    The options are those of `fne evaluate`; docs/cli.md describes them. A codes file is one embedding. An activations
+    file becomes one (`embedding`), its moments computed from the training images of each trial; without `embedding`
+    it is the single-layer baseline: each layer alone, every row scaled to length 1. `memory` is in bytes. Raises the
+    errors of fne_cli.errors: DoesNotFit before anything is computed.
+    """
+    with open_file(features, "codes", "activations") as source:
+        chosen = source.select(layers) if layers else source.layers
+        _check(source, embedding, each_layer, len(chosen), protocol, model)
+        kind = None if source.kind == "codes" else embedding or "l2"
+        settings: dict[str, Any] = {
+            "C": list(dict.fromkeys(costs)) if len(costs) > 1 else costs[0],
+            "solver": solver,
+            "seed": seed,
+            "layers": list(chosen),
+            "embedding": kind or "codes",
+            "parts": _parts_named(source, embedding, each_layer),
+            "aggregate": aggregate,
+            "protocol": protocol.described(),
+        }
+        if kind == "fne":
+            settings["thresholds"] = list(thresholds)
+        if solver == "certified":
+            settings["tolerance"] = tolerance
+        sources = [{"kind": source.kind, "fingerprint": source.fingerprint}]
+        inputs = [features]
+        if protocol.split is not None:
+            sources.append({"kind": "split", "fingerprint": _digest(protocol.split)})
+            inputs.append(protocol.split)
+        outputs = Outputs(results, predictions, model, fingerprint("results", settings, sources))
+        others = outputs.finished(inputs, overwrite)
+        if (
+            results is not None
+            and up_to_date(results, "results", settings, sources, overwrite, tuple(inputs))
+            and others
+        ):
+            return Evaluation(json.loads(results.read_text(encoding="utf-8")), results, up_to_date=True)
+        task = Task.of(source, protocol, seed, progress)
+        _warn_of_moments(source, protocol, progress)
+        budget = memory if memory is not None else free_memory() // 2
+        shared = {"solver": solver, "tolerance": tolerance, "memory": budget, "seed": seed}
+        embeddings = [
+            (name, Features(source, parts, kind, thresholds, task, shared))
+            for name, parts in _embeddings(source, list(chosen.values()), embedding, each_layer)
+        ]
+        _announce(embeddings, task, len(costs), budget, solver, progress)
+        versions = software("scikit-learn", "scipy", "numba")
+        began, run = time.monotonic(), new_run(versions)
+        measurement = Measurement(task, list(dict.fromkeys(costs)), aggregate, seed, progress)
+        table: list[dict[str, Any]] = []
+        run["results"] = []
+        with outputs, progress.track(len(embeddings) * len(task.trials), "fits") as advance:
+            outcomes: list[tuple[str, Outcome]] = []
+            for name, part in embeddings:
+                found = []
+                for trial in task.trials:
+                    outcome = measurement.outcome(part, trial)
+                    took = {"seconds": round(outcome.seconds, 3)}
+                    run["results"].append({"name": name, **dict(trial.group), **dict(trial.of), **took})
+                    found.append(outcome)
+                    advance(1)
+                table += measurement.results(name, found)
+                progress.detail(f"{name}: {found[-1].fit.path}, {sum(outcome.seconds for outcome in found):.1f} s")
+                outcomes += [(name, outcome) for outcome in found]
+            document = {
+                "format": "fne",
+                "version": 1,
+                "kind": "results",
+                "fingerprint": outputs.fingerprint,
+                "settings": settings,
+                "sources": sources,
+                "software": versions,
+                "images": task.description,
+                "made_from": source.settings,
+                "results": table,
+            }
+            outputs.write_predictions(task, source.images.path, outcomes)
+            outputs.write_model(source, task, embeddings[0][1], outcomes[0][1], aggregate)
+            time_run(run, time.monotonic() - began)
+            outputs.finish(document, run)
+    return Evaluation(document, results)
+
+
+def _check(
+    source: Reader, embedding: Kind | None, each_layer: bool, layers: int, protocol: Protocol, model: Path | None
+) -> None:
+    """Raises BadInput for options that do not go together."""
+    if source.kind == "codes" and embedding is not None:
+        raise BadInput(
+            f"{source.path} should be an activations file for --embedding {embedding}. Found: codes, which are one.\n"
+            "Leave --embedding out, or give the activations."
+        )
+    if protocol.cv is not None and (protocol.per_class or protocol.split is not None):
+        raise BadInput("--cv makes its own splits. Leave out --per-class and --split, or --cv.")
+    if protocol.rows is not None and protocol.cv is None:
+        raise BadInput("--rows says which images --cv divides. Give --cv too, or leave --rows out.")
+    if model is not None and (protocol.cv is not None or protocol.per_class):
+        raise BadInput("--model saves the classifier of one training. Found: several (--cv or --per-class).")
+    if model is not None and (each_layer or (source.kind == "activations" and embedding is None and layers > 1)):
+        raise BadInput("--model saves one classifier. Found: one for each layer. Give --embedding, or --layers NAME.")
+
+
+def _parts_named(source: Reader, embedding: Kind | None, each_layer: bool) -> str:
+    if source.kind == "activations" and embedding is None:
+        return "each layer"
+    return "embedding and each layer" if each_layer else "embedding"
+
+
+def _embeddings(
+    source: Reader, layers: list[LayerReader], embedding: Kind | None, each_layer: bool
+) -> Iterator[tuple[str, list[LayerReader]]]:
+    alone = source.kind == "activations" and embedding is None
+    if not alone:
+        yield EMBEDDING, layers
+    if alone or each_layer:
+        for layer in layers:
+            yield layer.name, [layer]
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BadInput(f"--split {path} should be a manifest that can be read. Found: {error.strerror}.") from error
+
+
+def _warn_of_moments(source: Reader, protocol: Protocol, progress: Progress) -> None:
+    """Codes carry the moments of the rows they were standardised by; folds would have others."""
+    rows = source.settings.get("moments_rows")
+    if source.kind == "codes" and (protocol.cv is not None or protocol.split is not None or rows == "all"):
+        progress.note(
+            f"the codes were made with the moments of the rows {str(rows)!r}, images that are measured here among "
+            "them; fne evaluate ACTIVATIONS --embedding fne computes them from training images only"
+        )
+
+
+def _announce(
+    embeddings: Sequence[tuple[str, Features]], task: Task, costs: int, budget: int, solver: str, progress: Progress
+) -> None:
+    """Say what the largest embedding will take. Raises DoesNotFit if that is more than the budget."""
+    name, largest = max(embeddings, key=lambda pair: pair[1].count)
+    rows = max(len(trial.train) for trial in task.trials) * task.crops
+    classes = len(task.classes)
+    packed = largest.kind in (None, "fne")
+    if solver == "liblinear":
+        needed, path, seconds = 3 * 8 * rows * largest.count, "liblinear", ""
+        if needed > budget:
+            raise DoesNotFit(
+                f"scikit-learn's LinearSVC makes about three float64 copies of {rows:,} rows of {largest.count:,} "
+                f"features: {needed / 2**30:.1f} GiB of {budget / 2**30:.1f} GiB. Leave --solver out."
+            )
+    else:
+        wanted: Estimate = estimate(rows, largest.count, classes, budget, 2 if packed else 8)
+        fits = len(task.trials) * max(1, costs)
+        needed, path = wanted.bytes, wanted.path
+        seconds = f", about {_span(fits * wanted.seconds())} for {fits} fits" if fits > 1 else ""
+        seconds = seconds or f", about {_span(wanted.seconds())}"
+    held = min(largest.bytes_of(len(task.images)), budget // 4)
+    progress.note(
+        f"{name}: {rows:,} training rows, {largest.count:,} features, {classes:,} classes; {path}, about "
+        f"{(needed + held) / 2**30:.2f} of {budget / 2**30:.1f} GiB{seconds}"
+    )
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{max(1, round(seconds))} s"

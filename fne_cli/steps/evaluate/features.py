@@ -1,0 +1,97 @@
+"""The rows of images as the classifier gets them, in memory (codes packed) or in a temporary file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fne_cli.errors import DamagedFile
+from fne_cli.numerics.embedding import Embedding, Kind
+from fne_cli.numerics.moments import Sums
+from fne_cli.numerics.packed import PackedCodes, Rows
+from fne_cli.numerics.packing import pack, plane_bytes
+from fne_cli.numerics.problem import Problem
+from fne_cli.numerics.protocols import Trial
+from fne_cli.steps.evaluate.task import Task
+from fne_cli.store.gather import gathered, room
+from fne_cli.store.reader import LayerReader, Reader
+
+
+class Features:
+    """Some layers of a file as one embedding; `kind` None for a codes file, which already is one."""
+
+    def __init__(
+        self,
+        source: Reader,
+        layers: Sequence[LayerReader],
+        kind: Kind | None,
+        thresholds: tuple[float, float],
+        task: Task,
+        options: dict[str, Any],
+    ) -> None:
+        self._source, self.layers, self.kind, self._thresholds, self._task = source, layers, kind, thresholds, task
+        self._options = options
+        self._memory: int = options["memory"]
+        self._whole: tuple[np.ndarray, Problem] | None = None
+        self.count = sum(layer.features for layer in layers)
+
+    def bytes_of(self, images: int) -> int:
+        """What the rows of so many images take."""
+        each = 2 * plane_bytes(self.count) if self.kind in (None, "fne") else 4 * self.count
+        return images * self._task.crops * each
+
+    def embedding(self, train: np.ndarray) -> Embedding | None:
+        """The embedding whose moments are those of the images `train`; None for codes."""
+        if self.kind is None:
+            return None
+        if not Embedding.needs_moments(self.kind):
+            return Embedding(self.kind, thresholds=self._thresholds)
+        sums = Sums(self.count)
+        for span, rows in gathered(self.layers, self._task.crops, train):
+            sums.add(rows)
+            if not sums.finite:
+                raise DamagedFile(
+                    f"{self._source.path} should have finite activations. Found: infinity or not a number among the "
+                    f"training rows {span.start:,}-{span.stop - 1:,}.\nfne verify {self._source.path} says where."
+                )
+        moments = sums.moments()
+        return Embedding(self.kind, moments.mean, moments.std, self._thresholds)
+
+    def rows(self, images: np.ndarray, embedding: Embedding | None) -> Rows:
+        """The rows of images, ascending numbers: PackedCodes, or (rows, features) float32."""
+        count = len(images) * self._task.crops
+        encode = embedding.encoder() if embedding is not None else None
+        if embedding is None or embedding.kind == "fne":
+            planes = room((count, 2, plane_bytes(self.count)), np.uint8, self._memory // 4)
+            for span, values in gathered(self.layers, self._task.crops, images):
+                pack(values if encode is None else encode(values), planes[span])
+            return PackedCodes(planes[:, 0], planes[:, 1], self.count)
+        out = room((count, self.count), np.float32, self._memory // 4)
+        for span, values in gathered(self.layers, self._task.crops, images):
+            out[span] = values if encode is None else encode(values)
+        return out
+
+    def problem(self, trial: Trial, shared: bool) -> tuple[np.ndarray, Problem, Embedding | None]:
+        """The images of a trial (at least), ascending, the problem that their rows are, and how these were made.
+
+        Codes are the same for all trials: there it is one problem, of all images. Other embeddings are made anew, with
+        the moments of the trial's training images.
+        """
+        if self.kind is not None:
+            embedding = self.embedding(trial.train)
+            return trial.images, self._problem(trial.images, embedding, [trial] if shared else []), embedding
+        if self._whole is None:
+            images, trials = self._task.images, self._task.trials
+            self._whole = images, self._problem(images, None, trials if shared or len(trials) > 1 else [])
+        return *self._whole, None
+
+    def _problem(self, images: np.ndarray, embedding: Embedding | None, shared: Sequence[Trial]) -> Problem:
+        """The rows of images; those that these trials learn from, and choose C with, share a Gram matrix."""
+        crops = self._task.crops
+        learnt = [np.concatenate([trial.train, trial.validation]) for trial in shared]
+        places = np.searchsorted(images, np.unique(np.concatenate(learnt))) if learnt else np.empty(0, np.int64)
+        numbers = (places[:, None] * crops + np.arange(crops)).ravel()
+        rows = self.rows(images, embedding)
+        return Problem(rows, self._task.row_labels(images), shared=numbers, **self._options)

@@ -1,0 +1,111 @@
+"""The files that an evaluation leaves: results, predictions, a classifier. They appear together at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from fne_cli.errors import BadInput
+from fne_cli.numerics import ternary
+from fne_cli.numerics.assessment import Aggregate
+from fne_cli.steps.evaluate.features import Features
+from fne_cli.steps.evaluate.measure import Outcome
+from fne_cli.steps.evaluate.task import Task
+from fne_cli.store.existing import is_recorded, remember
+from fne_cli.store.model import save_model
+from fne_cli.store.output import Output
+from fne_cli.store.predictions import Predicted, label_names, write_predictions
+from fne_cli.store.reader import Reader
+
+
+class Outputs:
+    """What was asked for, None where it was not; `fingerprint` is that of the results. Use as a context manager."""
+
+    def __init__(self, results: Path | None, predictions: Path | None, model: Path | None, fingerprint: str) -> None:
+        self.results, self.predictions, self.model, self.fingerprint = results, predictions, model, fingerprint
+        self._stack = ExitStack()
+        self._open: dict[Path, Output] = {}
+        paths = [path.absolute() for path in (results, predictions, model) if path is not None]
+        if len(set(paths)) < len(paths):
+            raise BadInput(f"Results, --predictions and --model should be different files. Found: {paths[0]} twice.")
+
+    def finished(self, inputs: Sequence[Path], overwrite: bool) -> bool:
+        """Whether predictions and classifier are there already. Raises DifferentOutput if others are."""
+        what = "of this evaluation. Found: one with other inputs or settings, or changed since"
+        beside = [path for path in (self.predictions, self.model) if path is not None]
+        return [is_recorded(path, self.fingerprint, inputs, overwrite, what) for path in beside].count(False) == 0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for path in (self.results, self.predictions, self.model):
+                if path is not None:
+                    self._open[path] = stack.enter_context(Output(path))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def write_predictions(self, task: Task, paths: Sequence[str], outcomes: Sequence[tuple[str, Outcome]]) -> None:
+        """A line for each test image of each embedding in each trial. paths: of all images."""
+        if self.predictions is None:
+            return
+        several_trials = len(task.trials) > 1
+        columns = ("embedding", *(("trial",) if several_trials else ()))
+
+        def parts() -> Iterator[Predicted]:
+            for name, outcome in outcomes:
+                test, judged = outcome.trial.test, outcome.judged
+                said = (judged.decisions > 0).astype(np.int8) if task.several else judged.predicted
+                yield Predicted(
+                    path=[paths[number] for number in test.tolist()],
+                    truth=label_names(task.labels[test], task.classes),
+                    prediction=label_names(said, task.classes),
+                    decisions=judged.decisions,
+                    columns=(name, *((outcome.trial.name,) if several_trials else ())),
+                )
+
+        with open(self._open[self.predictions].partial, "w", newline="", encoding="utf-8") as file:
+            write_predictions(file, task.classes, parts(), columns)
+
+    def write_model(
+        self, source: Reader, task: Task, features: Features, outcome: Outcome, aggregate: Aggregate
+    ) -> None:
+        """The hyperplanes, and all that `fne predict` needs to make features like those that they were trained on."""
+        if self.model is None:
+            return
+        model, embedding = outcome.fit.model, outcome.embedding
+        arrays = {"weights": model.weights, "intercepts": model.intercepts}
+        if embedding is not None and embedding.mean is not None and embedding.std is not None:
+            arrays |= {"mean": embedding.mean, "std": embedding.std}
+        head = {
+            "classes": [task.classes[number] for number in model.classes.tolist()],
+            "several_labels": task.several,
+            "layers": [layer.name for layer in features.layers],
+            "layer_features": [layer.features for layer in features.layers],
+            "embedding": "codes" if embedding is None else embedding.kind,
+            "thresholds": source.settings.get("thresholds", [ternary.LOW, ternary.HIGH])
+            if embedding is None
+            else list(embedding.thresholds),
+            "aggregate": aggregate,
+            "made_from": source.settings,
+            "sources": source.sources,
+            "C": outcome.figures["C"],
+        }
+        save_model(self._open[self.model].partial, head, arrays)
+
+    def finish(self, document: dict[str, Any], run: dict[str, Any]) -> None:
+        """Write the results; then all files get their names."""
+        for path, output in self._open.items():
+            if path == self.results:
+                output.write_json(document)
+        for path, output in self._open.items():
+            if path == self.results:
+                output.accept({"fingerprint": self.fingerprint, "runs": [run]})
+            else:
+                output.accept()
+                remember(path, self.fingerprint, runs=[run])

@@ -1,0 +1,177 @@
+"""What is to be learnt from a file: its classes, and which images are trained on and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fne_cli.errors import BadInput
+from fne_cli.images.manifest import read_manifest
+from fne_cli.numerics.protocols import Trial, draws, folds
+from fne_cli.progress import Progress
+from fne_cli.store.reader import Reader
+from fne_cli.store.schema import Images
+
+VALIDATION = ("val", "validation", "valid")
+FOLDS = 5  # to choose C without validation images
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Which images are trained on and measured: `fne evaluate` describes the options of these names."""
+
+    split: Path | None = None
+    cv: int | None = None
+    rows: str | None = None
+    per_class: tuple[int, ...] = ()
+    draws: int = 5
+
+    def described(self) -> dict[str, Any]:
+        """What of it tells two results apart; the split's content is in the sources."""
+        own = {key: value for key, value in asdict(self).items() if key != "split" and value not in (None, ())}
+        if not self.per_class:
+            own.pop("draws")
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in own.items()}
+
+
+@dataclass(frozen=True)
+class Task:
+    """labels: (n,) int, -1 for none, or (n, classes) int8 with 1, 0 and -1; of all images of the file."""
+
+    path: Path
+    classes: Sequence[str]
+    crops: int
+    labels: np.ndarray
+    trials: list[Trial]
+    description: dict[str, Any]
+
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several labels."""
+        return self.labels.ndim == 2
+
+    @property
+    def images(self) -> np.ndarray:
+        """All images that take part in some trial, ascending."""
+        return np.unique(np.concatenate([trial.images for trial in self.trials]))
+
+    def row_labels(self, images: np.ndarray) -> np.ndarray:
+        """The labels of all rows (crops) of images."""
+        return np.repeat(self.labels[images], self.crops, axis=0)
+
+    def trained(self, images: np.ndarray) -> np.ndarray:
+        """How many of these images each class has, (classes,)."""
+        labels = self.labels[images]
+        return (labels == 1).sum(axis=0) if self.several else np.bincount(labels, minlength=len(self.classes))
+
+    @classmethod
+    def of(cls, source: Reader, protocol: Protocol, seed: int, progress: Progress) -> Task:
+        """The task that a file, and maybe a manifest, defines. Raises BadInput if there is none."""
+        images = source.images
+        several = images.label.ndim == 2
+        splits = np.asarray(list(images.split) if protocol.split is None else _given(source, protocol.split, progress))
+        usable = images.good & ((images.label != -1).any(axis=1) if several else images.label >= 0)
+        known = {name: np.flatnonzero(usable & (splits == name)) for name in dict.fromkeys(splits.tolist())}
+        validation = np.concatenate([np.empty(0, np.int64), *(known[name] for name in VALIDATION if name in known)])
+        try:
+            if protocol.cv is not None:
+                trials = folds(images.label, _chosen(source, protocol.rows, known, usable), protocol.cv, seed)
+            else:
+                train, test = (_split(source, known, name) for name in ("train", "test"))
+                if protocol.per_class:
+                    if several:
+                        raise BadInput(
+                            f"{source.path} should have one label per image to draw images per class. Found: several."
+                        )
+                    trials = draws(images.label, train, test, protocol.per_class, protocol.draws, seed)
+                else:
+                    trials = [Trial(train, test, np.sort(validation))]
+        except BadInput as error:
+            for number in getattr(error, "__notes__", []):
+                raise BadInput(
+                    f"{source.path}: class {images.classes[int(number)]} {error}\nGive fewer with --per-class."
+                ) from None
+            raise
+        task = cls(source.path, images.classes, int(source.settings["crops"]), images.label, trials, {})
+        task.description.update(task._check(images, progress))
+        return task
+
+    def _names(self, chosen: np.ndarray) -> list[str]:
+        return [self.classes[number] for number in np.flatnonzero(chosen).tolist()]
+
+    def _check(self, images: Images, progress: Progress) -> dict[str, Any]:
+        """Raises BadInput for a training set of one class; says which classes are not trained on or not measured."""
+        untrained: set[str] = set()
+        untested: set[str] = set()
+        for trial in self.trials:
+            trained, tested = self.trained(trial.train), self.trained(trial.test)
+            if not self.several and (trained > 0).sum() < 2:
+                only = self._names(trained > 0)
+                raise BadInput(
+                    f"{self.path} should have training images of at least two classes. Found: {', '.join(only)} only."
+                )
+            untrained.update(self._names((trained == 0) & (tested > 0)))
+            untested.update(self._names((trained > 0) & (tested == 0)))
+        where = " in one of the trials" if len(self.trials) > 1 else ""
+        if untrained:
+            progress.note(f"no training image{where}, so every test image is wrong: {few(sorted(untrained))}")
+        if untested:
+            progress.note(f"no test image{where}, so left out of the mean per class: {few(sorted(untested))}")
+        first = self.trials[0]
+        return {
+            "training": len(first.train),
+            "test": len(first.test),
+            **({"validation": len(first.validation)} if len(first.validation) else {}),
+            **({"trials": len(self.trials)} if len(self.trials) > 1 else {}),
+            "bad": int((~images.good).sum()),
+            "classes_without_training_images": sorted(untrained),
+            "classes_without_test_images": sorted(untested),
+        }
+
+
+def _split(source: Reader, known: dict[str, np.ndarray], name: str) -> np.ndarray:
+    if not len(known.get(name, ())):
+        found = ", ".join(split for split in known if split) or "none"
+        raise BadInput(
+            f"{source.path} should have good, labelled images of split {name}. Found: splits {found}.\n"
+            "Put the images below train/ and test/, give --split MANIFEST with the columns path and split, or --cv 5."
+        )
+    return known[name]
+
+
+def _chosen(source: Reader, rows: str | None, known: dict[str, np.ndarray], usable: np.ndarray) -> np.ndarray:
+    """The images that folds are made of: a split, "all", by default "train" or, without splits, all."""
+    if rows is None:
+        rows = "train" if "train" in known else "all"
+    if rows == "all":
+        if not usable.any():
+            raise BadInput(f"{source.path} should have good, labelled images. Found: none.")
+        return np.flatnonzero(usable)
+    return _split(source, known, rows)
+
+
+def _given(source: Reader, manifest: Path, progress: Progress) -> list[str]:
+    """The split of every image as a manifest says it, "" for those that it does not name."""
+    listing = read_manifest(str(manifest), None)
+    split = dict(zip(listing.ids, listing.splits, strict=True))
+    found = [split.pop(name, "") for name in source.images.path]
+    if split:
+        raise BadInput(
+            f"{manifest} should name images of {source.path}. Found: {next(iter(split))}"
+            + (f" and {len(split) - 1:,} others" if len(split) > 1 else "")
+            + f", which it does not have. Its first image is {source.images.path[0]}."
+        )
+    if not any(found):
+        raise BadInput(f"{manifest} should have a column split with train and test in it. Found: no split.")
+    if without := found.count(""):
+        progress.note(f"{without:,} of {len(found):,} images have no split in {manifest} and are left out")
+    return found
+
+
+def few(names: list[str]) -> str:
+    """The first five names and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

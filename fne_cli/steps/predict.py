@@ -1,0 +1,151 @@
+"""a saved classifier + codes (or activations) -> the class of every image."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fne_cli.errors import WrongFile
+from fne_cli.numerics.assessment import judge
+from fne_cli.numerics.embedding import Embedding
+from fne_cli.numerics.svm import LinearModel
+from fne_cli.progress import SILENT, Progress
+from fne_cli.store.alike import without_shard
+from fne_cli.store.existing import is_recorded, remember
+from fne_cli.store.gather import gathered
+from fne_cli.store.model import load_model
+from fne_cli.store.output import Output
+from fne_cli.store.predictions import Predicted, label_names, write_predictions
+from fne_cli.store.reader import LayerReader, Reader, open_file
+from fne_cli.store.schema import differences, fingerprint
+
+BLOCK = 1024  # images at a time
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How many images have got a class, how many of them have a label, and how many of those are right.
+
+    The last is None with several labels per image; `path` is None if the lines went to standard output.
+    """
+
+    path: Path | None
+    images: int
+    labelled: int
+    right: int | None
+    up_to_date: bool = False
+
+
+def predict(
+    model: Path,
+    features: Path,
+    output: Path | None = None,
+    *,
+    rows: str = "all",
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Prediction:
+    """Write path, truth, prediction and decision values of every good image (of a split) as CSV.
+
+    Raises WrongFile if the features were not made as those that the classifier was trained on.
+    """
+    head, arrays = load_model(model)
+    with open_file(features, "codes" if head["embedding"] == "codes" else "activations") as source:
+        layers = _layers(model, head, source)
+        digest = fingerprint("predictions", {"rows": rows, "model": head}, _sources(source, arrays))
+        if output is not None and is_recorded(
+            output, digest, (model, features), overwrite, "of this classifier and these images"
+        ):
+            return Prediction(output, 0, 0, None, up_to_date=True)
+        images = source.images
+        _, chosen = images.chosen(rows)
+        numbers = np.flatnonzero(chosen)
+        classes: list[str] = head["classes"]
+        known = {name: number for number, name in enumerate(classes)}
+        counts = {"labelled": 0, "right": 0}
+
+        def parts() -> Iterator[Predicted]:
+            with progress.track(len(numbers), "images") as advance:
+                for start in range(0, len(numbers), BLOCK):
+                    block = numbers[start : start + BLOCK]
+                    decisions, prediction = _decided(head, arrays, source, layers, block)
+                    truth = label_names(images.label[block], images.classes)
+                    if not head["several_labels"] and images.label.ndim == 1:
+                        labelled = [name for name in truth if name in known]
+                        counts["labelled"] += len(labelled)
+                        counts["right"] += sum(a == b for a, b in zip(truth, prediction, strict=True))
+                    paths = [images.path[number] for number in block.tolist()]
+                    yield Predicted(paths, truth, prediction, decisions)
+                    advance(len(block))
+
+        if output is None:
+            write_predictions(sys.stdout, classes, parts())
+        else:
+            with Output(output) as target:
+                with open(target.partial, "w", newline="", encoding="utf-8") as file:
+                    write_predictions(file, classes, parts())
+                target.accept()
+            remember(output, digest)
+        right = None if head["several_labels"] else counts["right"]
+        return Prediction(output, len(numbers), counts["labelled"], right)
+
+
+def _decided(
+    head: dict[str, Any], arrays: dict[str, np.ndarray], source: Reader, layers: list[LayerReader], block: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """Decision values (images, classes) and the classes of some images."""
+    classes, crops = head["classes"], int(source.settings["crops"])
+    linear = LinearModel(np.arange(len(classes)), arrays["weights"], arrays["intercepts"])
+    encode = None
+    if head["embedding"] != "codes":
+        low, high = head["thresholds"]
+        encode = Embedding(head["embedding"], arrays.get("mean"), arrays.get("std"), (low, high)).encoder()
+    decisions = np.concatenate(
+        [linear.decisions(values if encode is None else encode(values)) for _, values in gathered(layers, crops, block)]
+    )
+    judged = judge(linear.classes, decisions, len(classes), crops, head["aggregate"])
+    said = (judged.decisions > 0).astype(np.int8) if head["several_labels"] else judged.predicted
+    return judged.decisions, label_names(said, classes)
+
+
+def _layers(model: Path, head: dict[str, Any], source: Reader) -> list[LayerReader]:
+    """The layers that the classifier was trained on. Raises WrongFile if these are not the same features."""
+    missing = [name for name in head["layers"] if name not in source.layers]
+    if missing:
+        raise WrongFile(f"{source.path} should have the layers of {model}. Found: no layer {missing[0]}.")
+    layers = [source.layers[name] for name in head["layers"]]
+    widths = [layer.features for layer in layers]
+    apart = differences(without_shard(head["made_from"]), without_shard(source.settings))
+    if head["embedding"] == "codes":
+        apart += differences(_moments(head["sources"]), _moments(source.sources))
+    if widths != head["layer_features"] or apart:
+        lines = [line.replace("in the existing output", "here").replace("asked for", "there") for line in apart]
+        raise WrongFile(
+            f"{source.path} should have features made like those that {model} was trained on. Found:\n  "
+            + "\n  ".join(lines or [f"{sum(widths):,} features instead of {sum(head['layer_features']):,}"])
+            + ("\nMake the codes with the moments of the training images." if head["embedding"] == "codes" else "")
+        )
+    return layers
+
+
+def _moments(sources: list[Any]) -> dict[str, Any]:
+    """Which moments codes were made with."""
+    found = [part for part in sources if isinstance(part, dict) and part.get("kind") == "moments"]
+    return {"moments": found[0].get("fingerprint") if found else None}
+
+
+def _sources(source: Reader, arrays: dict[str, np.ndarray]) -> list[dict[str, str]]:
+    import hashlib
+
+    content = hashlib.sha256()
+    for name in sorted(arrays):
+        content.update(arrays[name].tobytes())
+    return [
+        {"kind": source.kind, "fingerprint": source.fingerprint},
+        {"kind": "model", "fingerprint": content.hexdigest()},
+    ]

@@ -1,0 +1,62 @@
+"""Files with features and labels for the tests of evaluate and predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fne_cli.store.schema import Images, fingerprint
+from fne_cli.store.schema import Layer as Spec
+from fne_cli.store.writer import Writer
+
+
+def write(
+    path: Path,
+    layers: dict[str, np.ndarray],
+    labels: list[int] | np.ndarray,
+    splits: list[str],
+    classes: tuple[str, ...] = ("a", "b", "c"),
+    kind: str = "codes",
+    crops: int = 1,
+    bad: tuple[int, ...] = (),
+) -> Path:
+    """A codes or activations file with the given rows; labels (n,) or (n, classes)."""
+    count = len(labels)
+    status = np.zeros(count, np.uint8)
+    status[list(bad)] = 5
+    several = np.ndim(labels) == 2
+    images = Images(
+        path=[f"{number}.png" for number in range(count)],
+        split=splits,
+        label=np.array(labels, np.int8 if several else np.int32),
+        classes=classes,
+        status=status,
+        message=["damaged" if number in bad else "" for number in range(count)],
+        sha256=["0" * 64] * count,
+    )
+    settings = {"crops": crops}
+    specs = [Spec(name, rows.shape[1:], rows.dtype) for name, rows in layers.items()]
+    digest = fingerprint(kind, settings, [], images if kind == "activations" else None)
+    with Writer.create(
+        path, kind, specs, count * crops, settings=settings, sources=[], software={}, fingerprint=digest, images=images
+    ) as writer:
+        for name, rows in layers.items():
+            writer.append(name, rows)
+    return path
+
+
+def codes_of(scores: np.ndarray) -> np.ndarray:
+    """Ternary codes of z-scores."""
+    return (scores > 0.15).astype(np.int8) - (scores < -0.25).astype(np.int8)
+
+
+def noisy(
+    count: int = 120, features: int = 30, classes: int = 3, seed: int = 0, spread: float = 0.5
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Rows (count, features) of overlapping classes, their labels, and splits train and test in turn."""
+    values = np.random.default_rng(seed)
+    labels = values.integers(0, classes, count)
+    centres = values.normal(0, spread, (classes, features))
+    rows = centres[labels] + values.normal(0, 1, (count, features))
+    return rows, labels, ["train" if number % 2 else "test" for number in range(count)]

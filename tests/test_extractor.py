@@ -243,6 +243,22 @@ def test_a_batch_that_does_not_fit_is_halved_for_good(
     ]
 
 
+def test_memory_that_gives_out_while_compiling_halves_the_batch_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, pixels = small_net(), noise(8, 9)
+    expected = [np.asarray(values) for values in extractor(model, 9, rows=8)(pixels)]
+    compiled = Extractor._compiled
+
+    def limited(self: Extractor, wanted: int) -> Any:
+        if self.used > 2:
+            raise tensorflow_error()
+        return compiled(self, wanted)
+
+    monkeypatch.setattr(Extractor, "_compiled", limited)
+    extract = extractor(model, 9, rows=8)
+    all_close(extract(pixels), expected, 1e-6)
+    assert extract.used == 2
+
+
 def test_one_row_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with_memory_for(0, monkeypatch, tensorflow_error)
     with pytest.raises(DoesNotFit) as error:

@@ -42,7 +42,9 @@ class Extractor:
         )
         self._xla = xla
         self._note = note
-        self._call, self._padded = self._sized(rows)
+        self._padded = rows
+        self._call: Callable[[np.ndarray], Any] | None = None
+        self._ready()
 
     def __call__(self, pixels: np.ndarray) -> list[Any]:
         """(rows, height, width, 3) uint8 -> one (rows, *row_shape) float32 array for each tap.
@@ -50,31 +52,45 @@ class Extractor:
         On a GPU the arrays may still be under way: np.asarray waits for one.
         """
         while True:
+            call = self._ready()
             try:
-                return self._in_parts(pixels)
+                return self._in_parts(call, pixels)
             except Exception as error:
-                if not _out_of_memory(error):
-                    raise
-                if self.used == 1:
-                    raise DoesNotFit(
-                        f"{self._network.name} does not fit into memory even with one row of "
-                        f"{self._network.height} x {self._network.width}. Use fewer --layers or a smaller network."
-                    ) from error
-                self.used = -(-self.used // 2)
-                self._note(
-                    f"Out of memory: going on with {self.used} rows at once instead of {self.rows}. "
-                    "The last bits of the activations may differ from those of a full batch."
-                )
-                self._call, self._padded = self._sized(self.used)
+                self._halve(error)
 
-    def _in_parts(self, pixels: np.ndarray) -> list[Any]:
+    def _ready(self) -> Callable[[np.ndarray], Any]:
+        """The compiled function for `used` rows; compiling takes memory, too."""
+        while self._call is None:
+            try:
+                self._call, self._padded = self._sized(self.used)
+            except Exception as error:
+                self._halve(error)
+        return self._call
+
+    def _halve(self, error: Exception) -> None:
+        """Go on with half the rows if memory is what was missing, else raise the error."""
+        if not _out_of_memory(error):
+            raise error
+        if self.used == 1:
+            raise DoesNotFit(
+                f"{self._network.name} does not fit into memory even with one row of "
+                f"{self._network.height} x {self._network.width}. Use fewer --layers or a smaller network."
+            ) from error
+        self.used = -(-self.used // 2)
+        self._note(
+            f"Out of memory: going on with {self.used} rows at once instead of {self.rows}. "
+            "The last bits of the activations may differ from those of a full batch."
+        )
+        self._call = None
+
+    def _in_parts(self, call: Callable[[np.ndarray], Any], pixels: np.ndarray) -> list[Any]:
         if self.used == self._padded == self.rows:
-            return list(self._call(pixels))
+            return list(call(pixels))
         parts = []
         for start in range(0, self.rows, self.used):
             part = pixels[start : start + self.used]
             blank = np.zeros((self._padded - len(part), *part.shape[1:]), part.dtype)
-            computed = self._call(np.concatenate([part, blank]))
+            computed = call(np.concatenate([part, blank]))
             parts.append([np.asarray(values)[: len(part)] for values in computed])
         return [np.concatenate(values) for values in zip(*parts, strict=True)]
 

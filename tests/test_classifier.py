@@ -7,7 +7,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fne_cli.numerics.classifier import GramLinearSVC
 
 
-@parametrize_with_checks([GramLinearSVC(n_jobs=1), GramLinearSVC(solver="direct", n_jobs=1)])
+@parametrize_with_checks([GramLinearSVC(solver=name, n_jobs=1) for name in ("auto", "gram", "direct", "newton")])
 def test_is_a_scikit_learn_estimator(estimator, check):
     check(estimator)
 
@@ -40,7 +40,7 @@ def test_parameters_that_make_no_sense():
     rows, labels = load_digits(return_X_y=True)
     with pytest.raises(ValueError, match=r"C and the tolerance should be above 0\. Found: -1"):
         GramLinearSVC(C=-1).fit(rows, labels)
-    with pytest.raises(ValueError, match="auto, gram or direct"):
+    with pytest.raises(ValueError, match="auto, gram, direct or newton"):
         GramLinearSVC(solver="liblinear").fit(rows, labels)
 
 

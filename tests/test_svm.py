@@ -13,7 +13,7 @@ from fne_cli.numerics.selection import cross_validate, stratified_folds
 from fne_cli.numerics.svm import LinearModel, estimate, solve
 
 
-@pytest.mark.parametrize("path", ["gram", "direct"])
+@pytest.mark.parametrize("path", ["gram", "direct", "newton"])
 @pytest.mark.parametrize("classes", [2, 5])
 def test_solution_is_liblinears(path, classes):
     codes, labels = problem(classes=classes)
@@ -93,7 +93,10 @@ def test_estimate_chooses_the_path():
     assert estimate(2040, 12_416, 102).path == "gram"
     assert estimate(75_750, 12_416, 101).path == "direct"
     assert estimate(75_750, 12_416, 101).bytes < 2 << 30
-    assert estimate(6000, 100, 10).path == "direct"
+    assert estimate(6000, 100, 10).path == "newton"
+    assert estimate(6000, 100, 10, memory=10 << 20).path == "direct"
+    assert estimate(3000, 400, 10).path == "gram"
+    assert estimate(6000, 400, 10).path == "direct"
     assert estimate(6000, 12_416, 100).bytes < 400 << 20
     # at the rate of matrix products alone; more rows cost more
     assert 0 < estimate(2040, 12_416, 102).seconds(1e11) < estimate(6000, 12_416, 100).seconds(1e11)

@@ -56,7 +56,7 @@ from fne_cli.cli.console import Console, table
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0, min_open=True, max=1),
-    default=1e-4,
+    default=1e-5,
     show_default=True,
     help="Relative duality gap at which a class is solved.",
 )
@@ -80,7 +80,7 @@ def evaluate(progress: Console, as_json: bool, **values: Any) -> None:
     from fne_cli.steps.evaluate import Protocol, evaluate
 
     protocol = Protocol(**{name: values.pop(name) for name in ("split", "cv", "rows", "per_class", "draws")})
-    done = evaluate(protocol=protocol, costs=values.pop("cost"), progress=progress, **values)
+    done = evaluate(protocol=protocol, progress=progress, **values)
     if done.up_to_date:
         progress.note(f"{done.path} is up to date")
     if as_json:

@@ -30,6 +30,10 @@ class Fit:
     support_vectors: int | None
 
 
+CHOOSING = 1e-4
+"""The least relative duality gap at which values of C are compared."""
+
+
 class Problem:
     """rows (n, features) and their labels, as in `svm.solve`, of which subsets are trained on.
 
@@ -42,7 +46,7 @@ class Problem:
         labels: np.ndarray,
         *,
         solver: Solver = "certified",
-        tolerance: float = 1e-4,
+        tolerance: float = 1e-5,
         memory: int = svm.MEMORY,
         seed: int = 0,
         shared: np.ndarray | None = None,
@@ -51,8 +55,8 @@ class Problem:
         self.solver, self.tolerance, self.memory, self.seed = solver, tolerance, memory, seed
         self._gram: np.ndarray | None = None
         self._shared = np.empty(0, np.int64) if shared is None else shared
-        each = 2 if self._counted else 8
-        if len(self._shared) and solver == "certified" and 2 * each * len(self._shared) ** 2 <= memory // 2:
+        each, count = 2 if self._counted else 8, len(self._shared)
+        if count and solver == "certified" and 2 * each * count**2 <= memory // 2 and self._path(count) == "gram":
             self._gram = self._products(self._shared)
 
     @property
@@ -87,11 +91,16 @@ class Problem:
     def grid(self, splits: Sequence[tuple[np.ndarray, np.ndarray]], costs: Sequence[float]) -> list[list[HeldOut]]:
         """For each cost, for each (training rows, held-out rows), what the classifier says of the held-out rows."""
         numbers = np.unique(np.concatenate([np.concatenate(split) for split in splits]))
-        wanted = svm.estimate(len(numbers), self.rows.shape[1], 1, 1 << 62, 2 if self._counted else 8)
-        if self.solver == "certified" and wanted.path == "gram" and self._fits(len(numbers), len(splits)):
+        gram = self.solver == "certified" and self._path(len(numbers)) == "gram"
+        if gram and self._fits(len(numbers), len(splits)):
             places = [(np.searchsorted(numbers, train), np.searchsorted(numbers, held)) for train, held in splits]
             return held_out(
-                self._products(numbers), self.labels[numbers], costs, places, self.tolerance, seed=self.seed
+                self._products(numbers),
+                self.labels[numbers],
+                costs,
+                places,
+                max(self.tolerance, CHOOSING),
+                seed=self.seed,
             )
         found = []
         for cost in costs:
@@ -101,6 +110,10 @@ class Problem:
                 parts.append(HeldOut(fit.model.classes, fit.model.decisions(self.rows[held]), fit.gap))
             found.append(parts)
         return found
+
+    def _path(self, rows: int) -> svm.Path:
+        """The cheapest path for so many rows, whatever the memory."""
+        return svm.estimate(rows, self.rows.shape[1], 1, 1 << 62, 2 if self._counted else 8).path
 
     def _fits(self, rows: int, splits: int) -> bool:
         classes = self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1

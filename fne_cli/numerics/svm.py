@@ -16,6 +16,11 @@ from fne_cli.errors import BadInput, DoesNotFit
 if TYPE_CHECKING:
     from fne_cli.numerics.packed import Rows
 
+Path = Literal["gram", "direct", "newton"]
+
+FEW_FEATURES, FEW_ROWS = 128, 4096
+"""Measured: up to so many features Newton's method, up to so many rows the Gram matrix is faster than streaming."""
+
 MEMORY = 4 << 30
 """Bytes that `solve` may take besides the rows. Fixed, so that the path does not depend on the machine."""
 
@@ -44,10 +49,10 @@ class LinearModel:
 class Estimate:
     """What a fit will take: the path, bytes besides the rows at the peak, and floating-point operations.
 
-    The operations assume 25 passes (gram) or 50 (direct); a pass more or less depends on how the classes overlap.
+    The operations assume 25 passes (gram), 50 (direct) or 8 steps (newton); it depends on how the classes overlap.
     """
 
-    path: Literal["gram", "direct"]
+    path: Path
     bytes: int
     operations: float
 
@@ -69,7 +74,7 @@ class Solution:
     support_vectors: np.ndarray
     passes: np.ndarray
     alpha: np.ndarray
-    path: Literal["gram", "direct"]
+    path: Path
     seconds: float
 
     @property
@@ -88,29 +93,38 @@ def estimate(
 ) -> Estimate:
     """What `solve` will do with (rows, features) rows: itemsize 2 for codes, 8 for others.
 
-    The Gram path is taken if it fits into `memory` bytes and rows <= 2 * features, where its passes are the cheaper
-    ones. Raises DoesNotFit with the numbers if the chosen path needs more than `memory`.
+    Newton's method is taken for many rows of few features, the Gram path for few rows or rows <= 2 * features, where
+    its passes are the cheaper ones; each only if it fits into `memory` bytes. Raises DoesNotFit with the numbers if the
+    chosen path needs more than `memory`.
     """
     from fne_cli.numerics import dual, gram, streaming
+    from fne_cli.numerics.threads import processors
 
     state = 8 * classes * (3 * rows + 2 * features)
     gram_bytes = itemsize * rows * (rows + gram.COLUMNS) + state + 4 * 32 * rows * 8
     direct_bytes = (
         state + 12 * classes * features + 2 * 8 * streaming.BLOCK * features + 2048 * features * max(1, itemsize // 2)
     )
+    newton_bytes = 8 * rows * (1 + processors()) * (features + 1) + 3 * 8 * classes * rows
     if path == "auto":
-        path = "gram" if gram_bytes <= memory and rows <= 2 * features else "direct"
-    needed = gram_bytes if path == "gram" else direct_bytes
+        if features <= FEW_FEATURES and rows > 2 * features and newton_bytes <= memory:
+            path = "newton"
+        else:
+            path = "gram" if gram_bytes <= memory and rows <= max(2 * features, FEW_ROWS) else "direct"
+    needed, work = {
+        "newton": (newton_bytes, 8.0 * classes * rows * features * (features + 8)),
+        "gram": (
+            gram_bytes,
+            rows * rows * features + 4.0 * classes * rows * features + 50.0 * classes * rows * (rows + dual.BLOCK),
+        ),
+        "direct": (direct_bytes, 8.0 * classes * rows * features + 100.0 * rows * features * (2 * classes + 128)),
+    }[path]
     if needed > memory:
         raise DoesNotFit(
             f"The SVM of {rows:,} rows, {features:,} features and {classes:,} classes should fit into "
             f"{memory / 2**30:.1f} GiB. It needs {needed / 2**30:.1f} GiB ({path}). Allow more memory."
         )
-    pass_ = 2 * classes * rows * (rows + dual.BLOCK) if path == "gram" else 2 * rows * features * (2 * classes + 128)
-    once = rows * rows * features + 4 * classes * rows * features if path == "gram" else 8 * classes * rows * features
-    return Estimate(
-        "gram" if path == "gram" else "direct", int(needed), float(once + pass_ * (25 if path == "gram" else 50))
-    )
+    return Estimate(path, int(needed), work)  # type: ignore[arg-type]  # a key of the table above
 
 
 def solve(
@@ -120,7 +134,7 @@ def solve(
     tolerance: float = 1e-4,
     *,
     memory: int = MEMORY,
-    path: Literal["auto", "gram", "direct"] = "auto",
+    path: Literal["auto", "gram", "direct", "newton"] = "auto",
     gram: np.ndarray | None = None,
     subset: np.ndarray | None = None,
     seed: int = 0,
@@ -152,7 +166,7 @@ def solve(
         taken = estimate(len(labels), rows.shape[1], len(signs), memory, itemsize, path).path
     else:
         taken = "gram"
-    certificate = _by_gram if taken == "gram" else _directly
+    certificate = {"gram": _by_gram, "direct": _directly, "newton": _by_newton}[taken]
     weights, intercepts, alpha, objective, gap, passes = certificate(
         rows, signs, cost, tolerance, gram, seed, max_passes, threads
     )
@@ -218,6 +232,24 @@ def _by_gram(
         del gram
         weights, intercepts = weights_of(rows, dual.alpha * signs, pool)
     return weights, intercepts, dual.alpha, dual.objective, dual.gap, dual.passes
+
+
+def _by_newton(
+    rows: Rows,
+    signs: np.ndarray,
+    cost: float,
+    tolerance: float,
+    gram: np.ndarray | None,
+    seed: int,
+    max_passes: int,
+    threads: int | None,
+) -> _Parts:
+    from fne_cli.numerics.newton import solve_primal
+    from fne_cli.numerics.threads import workers
+
+    with workers(threads) as pool:
+        found = solve_primal(rows, signs, cost, tolerance, pool, max_passes)
+    return found.weights, found.intercepts, found.alpha, found.objective, found.gap, found.passes
 
 
 def _directly(

@@ -176,7 +176,7 @@ def replace_rows(dataset: h5py.Dataset, numbers: np.ndarray, rows: np.ndarray) -
 
 
 def _write_chunk(dataset: h5py.Dataset, row: int, content: bytes | np.ndarray) -> None:
-    # Alone among h5py's calls the two of direct chunks do not take its lock (seen in 3.11 to 3.14), and HDF5 must not
+    # Alone among h5py's calls the two of direct chunks do not take its lock (seen in 3.14), and HDF5 must not
     # be entered by two threads: another thread's read made this one fail, or the process crash.
     with phil:
         dataset.id.write_direct_chunk(_offset(dataset, row), content)

@@ -51,10 +51,10 @@ def evaluate(
     thresholds: tuple[float, float] = (ternary.LOW, ternary.HIGH),
     each_layer: bool = False,
     protocol: Protocol = Protocol(),  # noqa: B008  # frozen
-    costs: Sequence[float] = (1.0,),
+    cost: Sequence[float] = (1.0,),
     aggregate: Aggregate = "vote",
     solver: Solver = "certified",
-    tolerance: float = 1e-4,
+    tolerance: float = 1e-5,
     memory: int | None = None,
     seed: int = 0,
     predictions: Path | None = None,
@@ -69,12 +69,13 @@ def evaluate(
     it is the single-layer baseline: each layer alone, every row scaled to length 1. `memory` is in bytes. Raises the
     errors of fne_cli.errors: DoesNotFit before anything is computed.
     """
+    costs = list(dict.fromkeys(cost))
     with open_file(features, "codes", "activations") as source:
         chosen = source.select(layers) if layers else source.layers
         _check(source, embedding, each_layer, len(chosen), protocol, model)
         kind = None if source.kind == "codes" else embedding or "l2"
         settings: dict[str, Any] = {
-            "C": list(dict.fromkeys(costs)) if len(costs) > 1 else costs[0],
+            "C": costs if len(costs) > 1 else costs[0],
             "solver": solver,
             "seed": seed,
             "layers": list(chosen),
@@ -111,7 +112,7 @@ def evaluate(
         _announce(embeddings, task, len(costs), budget, solver, progress)
         versions = software("scikit-learn", "scipy", "numba")
         began, run = time.monotonic(), new_run(versions)
-        measurement = Measurement(task, list(dict.fromkeys(costs)), aggregate, seed, progress)
+        measurement = Measurement(task, costs, aggregate, seed, progress)
         table: list[dict[str, Any]] = []
         run["results"] = []
         with outputs, progress.track(len(embeddings) * len(task.trials), "fits") as advance:

@@ -56,8 +56,8 @@ def test_every_command_says_what_it_does_and_gives_an_example(name):
 def test_defaults_of_the_command_are_those_of_the_step(name):
     step = getattr(importlib.import_module(f"fne_cli.steps.{name}"), name)
     defaults = {key: param.default for key, param in inspect.signature(step).parameters.items()}
-    for group in {"recipe", "protocol"} & set(defaults):
-        options = defaults.pop(group)
+    for several in {"recipe", "protocol"} & set(defaults):
+        options = defaults.pop(several)
         defaults |= {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     given = command(name).make_context(name, [], resilient_parsing=True).params
     for param in command(name).params:

@@ -215,10 +215,10 @@ def test_paths_that_are_no_name(path):
     assert os.path.exists(path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(BadInput, match=r"out\.partial cannot be written: Permission denied"), Output(tmp_path / "out"):
+def test_a_folder_that_may_not_be_written(ordinary_folder):
+    ordinary_folder.chmod(0o500)
+    output = Output(ordinary_folder / "out")
+    with pytest.raises(BadInput, match=r"out\.partial cannot be written: Permission denied"), output:
         pass
 
 

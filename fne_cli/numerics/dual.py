@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fne_cli.numerics.certified import Certified, relative_gap
 from fne_cli.numerics.compiled import compiled
 from fne_cli.numerics.packed import spans
 from fne_cli.numerics.threads import workers
@@ -29,28 +30,14 @@ BLOCK, GROUP = 64, 32
 
 
 @dataclass(frozen=True)
-class Dual:
-    """The state of every problem: alpha (problems, rows) >= 0, and what certifies it.
+class Dual(Certified):
+    """The state of every problem, as it was solved or to go on from.
 
     products (problems, rows): sum_j a_j y_j G_ij, the decision value of every row of the Gram matrix, trained on or
-    not. objective and dual (problems,): the primal and the dual objective there, so that the optimum lies between.
+    not.
     """
 
-    alpha: np.ndarray
     products: np.ndarray
-    objective: np.ndarray
-    dual: np.ndarray
-    passes: np.ndarray
-
-    @property
-    def gap(self) -> np.ndarray:
-        """(problems,): (primal - dual) / primal."""
-        return relative_gap(self.objective, self.dual)
-
-
-def relative_gap(primal: np.ndarray, dual: np.ndarray) -> np.ndarray:
-    """(primal - dual) / primal; 0 where both are 0."""
-    return (primal - dual) / np.where(primal > 0, primal, 1.0)
 
 
 def one_vs_rest(labels: np.ndarray, classes: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
@@ -155,7 +142,7 @@ class _Problems:
             done += 1
             passes[live] = done
         primal, dual = objectives(self.signs, self.alpha, self.products, self.cost)
-        return Dual(self.alpha, self.products, primal, dual, passes)
+        return Dual(self.alpha, primal, dual, passes, self.products)
 
     def _close(self, group: np.ndarray, alpha: np.ndarray, tolerance: float, last: bool) -> np.ndarray:
         """Store alpha and exact products of some problems. Returns which of them are solved by these, too."""
@@ -272,7 +259,7 @@ def sweep(
 
 
 def _fields(dual: Dual) -> tuple[np.ndarray, ...]:
-    return dual.alpha, dual.products, dual.objective, dual.dual, dual.passes
+    return dual.alpha, dual.objective, dual.dual, dual.passes, dual.products
 
 
 def _part(dual: Dual, group: np.ndarray) -> Dual:

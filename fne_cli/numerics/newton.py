@@ -8,35 +8,17 @@ DeCoste, "A modified finite Newton method for fast solution of large scale linea
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from fne_cli.numerics.dual import relative_gap
+from fne_cli.numerics.certified import Hyperplanes
 from fne_cli.numerics.packed import Rows, dense
-
-
-@dataclass(frozen=True)
-class Primal:
-    """weights (problems, features) and intercepts (problems,) float64; alpha, objective, dual, passes as in Dual."""
-
-    weights: np.ndarray
-    intercepts: np.ndarray
-    alpha: np.ndarray
-    objective: np.ndarray
-    dual: np.ndarray
-    passes: np.ndarray
-
-    @property
-    def gap(self) -> np.ndarray:
-        """(problems,): (primal - dual) / primal."""
-        return relative_gap(self.objective, self.dual)
 
 
 def solve_primal(
     rows: Rows, signs: np.ndarray, cost: float, tolerance: float, pool: Executor, max_steps: int = 1000
-) -> Primal:
+) -> Hyperplanes:
     """Solve one problem per row of signs (problems, n), a sign 0 leaving a row out, to a relative gap or max_steps.
 
     In memory are the rows as float64, and for every thread a square matrix of the features.
@@ -48,7 +30,7 @@ def solve_primal(
     weights = np.stack([part[0] for part in found])
     alpha = np.stack([part[1] for part in found])
     objective, dual, passes = (np.array([part[place] for part in found]) for place in (2, 3, 4))
-    return Primal(weights[:, :-1].copy(), weights[:, -1].copy(), alpha, objective, dual, passes)
+    return Hyperplanes(alpha, objective, dual, passes, weights[:, :-1].copy(), weights[:, -1].copy())
 
 
 def _solve(

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fne_cli.numerics.dual import Momentum, descend, relative_gap
+from fne_cli.numerics.certified import Hyperplanes, relative_gap
+from fne_cli.numerics.dual import Momentum, descend
 from fne_cli.numerics.gram import exact_type, gram
 from fne_cli.numerics.packed import Rows, dense, spans
 from fne_cli.numerics.threads import workers
@@ -25,23 +25,6 @@ BLOCK, GROUP, STRIP = 256, 32, 64
 
 Blocks = Callable[[np.random.Generator], Iterable[tuple[np.ndarray, Rows]]]
 """Called once a pass: yields (row numbers, those rows), every row once. Best in a new random order every time."""
-
-
-@dataclass(frozen=True)
-class Streamed:
-    """weights (problems, features) and intercepts (problems,) float64; alpha, objective, dual, passes as in Dual."""
-
-    weights: np.ndarray
-    intercepts: np.ndarray
-    alpha: np.ndarray
-    objective: np.ndarray
-    dual: np.ndarray
-    passes: np.ndarray
-
-    @property
-    def gap(self) -> np.ndarray:
-        """(problems,): (primal - dual) / primal."""
-        return relative_gap(self.objective, self.dual)
 
 
 def shuffled(rows: Rows, block_rows: int = 2048) -> Blocks:
@@ -66,7 +49,7 @@ def solve_streamed(
     seed: int = 0,
     max_passes: int = 1000,
     threads: int | None = None,
-) -> Streamed:
+) -> Hyperplanes:
     """Solve one problem per row of signs (problems, rows), a sign 0 leaving a row out, to a relative gap or max_passes.
 
     The result depends on the seed and the blocks, not on the number of threads. Codes are multiplied in float32, other
@@ -97,7 +80,14 @@ def solve_streamed(
                 break
             target[live] /= 2
             due = done + 1 + done // 4
-        return Streamed(state.weights[:, :-1].copy(), state.weights[:, -1].copy(), state.alpha, primal, dual, passes)
+        return Hyperplanes(
+            alpha=state.alpha,
+            objective=primal,
+            dual=dual,
+            passes=passes,
+            weights=state.weights[:, :-1].copy(),
+            intercepts=state.weights[:, -1].copy(),
+        )
 
 
 class _Stream:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from fne_cli.errors import BadInput, DoesNotFit
+from fne_cli.numerics.certified import Hyperplanes
 
 if TYPE_CHECKING:
     from fne_cli.numerics.packed import Rows
@@ -166,10 +167,9 @@ def solve(
         taken = estimate(len(labels), rows.shape[1], len(signs), memory, itemsize, path).path
     else:
         taken = "gram"
-    certificate = {"gram": _by_gram, "direct": _directly, "newton": _by_newton}[taken]
-    weights, intercepts, alpha, objective, gap, passes = certificate(
-        rows, signs, cost, tolerance, gram, seed, max_passes, threads
-    )
+    found = _Task(rows, signs, cost, tolerance, gram, seed, max_passes, threads).solved(taken)
+    weights, intercepts, alpha = found.weights, found.intercepts, found.alpha
+    objective, gap, passes = found.objective, found.gap, found.passes
     if mirrored:
         weights, intercepts = np.concatenate([-weights, weights]), np.concatenate([-intercepts, intercepts])
         alpha, objective, gap, passes = (np.concatenate([part, part]) for part in (alpha, objective, gap, passes))
@@ -205,66 +205,59 @@ def signs_of(labels: np.ndarray, subset: np.ndarray | None = None) -> tuple[np.n
     return classes, one_vs_rest(labels, classes, subset)
 
 
-_Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+@dataclass(frozen=True)
+class _Task:
+    """What a path is asked for; `gram` is the Gram matrix if it exists already."""
 
+    rows: Rows
+    signs: np.ndarray
+    cost: float
+    tolerance: float
+    gram: np.ndarray | None
+    seed: int
+    max_passes: int
+    threads: int | None
 
-def _by_gram(
-    rows: Rows,
-    signs: np.ndarray,
-    cost: float,
-    tolerance: float,
-    gram: np.ndarray | None,
-    seed: int,
-    max_passes: int,
-    threads: int | None,
-) -> _Parts:
-    from fne_cli.numerics.dual import solve_dual
-    from fne_cli.numerics.gram import gram as gram_of
-    from fne_cli.numerics.gram import weights_of
-    from fne_cli.numerics.threads import workers
-    from fne_cli.numerics.words import is_ternary
+    def solved(self, path: Path) -> Hyperplanes:
+        """The hyperplanes by a path."""
+        return {"gram": self._by_gram, "direct": self._directly, "newton": self._by_newton}[path]()
 
-    with workers(threads) as pool:
-        if gram is None:
-            small = is_ternary(rows) and rows.shape[1] < np.iinfo(np.int16).max
-            gram = gram_of(rows, np.int16 if small else None, pool=pool)
-        dual = solve_dual(gram, signs, cost, tolerance, seed=seed, max_passes=max_passes, pool=pool)
-        del gram
-        weights, intercepts = weights_of(rows, dual.alpha * signs, pool)
-    return weights, intercepts, dual.alpha, dual.objective, dual.gap, dual.passes
+    def _by_gram(self) -> Hyperplanes:
+        from fne_cli.numerics.dual import solve_dual
+        from fne_cli.numerics.gram import gram as gram_of
+        from fne_cli.numerics.gram import weights_of
+        from fne_cli.numerics.threads import workers
+        from fne_cli.numerics.words import is_ternary
 
+        rows, signs, gram = self.rows, self.signs, self.gram
+        with workers(self.threads) as pool:
+            if gram is None:
+                small = is_ternary(rows) and rows.shape[1] < np.iinfo(np.int16).max
+                gram = gram_of(rows, np.int16 if small else None, pool=pool)
+            dual = solve_dual(
+                gram, signs, self.cost, self.tolerance, seed=self.seed, max_passes=self.max_passes, pool=pool
+            )
+            del gram
+            weights, intercepts = weights_of(rows, dual.alpha * signs, pool)
+        return Hyperplanes(dual.alpha, dual.objective, dual.dual, dual.passes, weights, intercepts)
 
-def _by_newton(
-    rows: Rows,
-    signs: np.ndarray,
-    cost: float,
-    tolerance: float,
-    gram: np.ndarray | None,
-    seed: int,
-    max_passes: int,
-    threads: int | None,
-) -> _Parts:
-    from fne_cli.numerics.newton import solve_primal
-    from fne_cli.numerics.threads import workers
+    def _by_newton(self) -> Hyperplanes:
+        from fne_cli.numerics.newton import solve_primal
+        from fne_cli.numerics.threads import workers
 
-    with workers(threads) as pool:
-        found = solve_primal(rows, signs, cost, tolerance, pool, max_passes)
-    return found.weights, found.intercepts, found.alpha, found.objective, found.gap, found.passes
+        with workers(self.threads) as pool:
+            return solve_primal(self.rows, self.signs, self.cost, self.tolerance, pool, self.max_passes)
 
+    def _directly(self) -> Hyperplanes:
+        from fne_cli.numerics.streaming import shuffled, solve_streamed
 
-def _directly(
-    rows: Rows,
-    signs: np.ndarray,
-    cost: float,
-    tolerance: float,
-    gram: np.ndarray | None,
-    seed: int,
-    max_passes: int,
-    threads: int | None,
-) -> _Parts:
-    from fne_cli.numerics.streaming import shuffled, solve_streamed
-
-    found = solve_streamed(
-        shuffled(rows), signs, rows.shape[1], cost, tolerance, seed=seed, max_passes=max_passes, threads=threads
-    )
-    return found.weights, found.intercepts, found.alpha, found.objective, found.gap, found.passes
+        return solve_streamed(
+            shuffled(self.rows),
+            self.signs,
+            self.rows.shape[1],
+            self.cost,
+            self.tolerance,
+            seed=self.seed,
+            max_passes=self.max_passes,
+            threads=self.threads,
+        )

@@ -68,7 +68,7 @@ def test_missing_repeated_and_foreign_shards(tmp_path, whole):
     other = tmp_path / "other"
     other.mkdir()
     of_two = shards(other, layers, images, 2, crops=2)
-    refused([first, of_two[1]], output, WrongFile, r"shard\.of: 2 here, 3 there|shard\.of: 3 .*, 2 ")
+    refused([first, of_two[1]], output, WrongFile, r"shard\.of: 2 there, 3 here")
     half = {name: values[:, :2] for name, values in layers.items()}
     narrow = shards(other, half, images, 3, crops=2)
     refused([first, second, narrow[2]], output, WrongFile, "rows")
@@ -83,7 +83,8 @@ def test_a_damaged_shard_is_named(tmp_path, whole):
 def test_another_file_in_the_place_of_the_output_stays(tmp_path, whole):
     layers, images = whole
     parts = shards(tmp_path, layers, images, 2, crops=2)
-    output = write(tmp_path / "out.h5", {"x": relu(np.random.default_rng(3), 46, 3)}, images, crops=2)
+    other = {"x": relu(np.random.default_rng(3), 46, 3)}
+    output = write(tmp_path / "out.h5", other, images, crops=2, settings={"model": "another"})
     before = output.read_bytes()
     with pytest.raises(DifferentOutput, match="exists and is another extraction"):
         merge(parts, output)

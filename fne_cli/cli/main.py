@@ -17,7 +17,7 @@ from fne_cli.errors import FneError
 GROUPS: dict[str, tuple[str, ...]] = {
     "Pipeline": ("extract", "normalize", "discretize", "evaluate", "predict"),
     "Files": ("info", "verify", "merge", "export"),
-    "Setup": ("layers", "sample"),
+    "Setup": ("layers", "sample", "split", "completion"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 

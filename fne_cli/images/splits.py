@@ -1,0 +1,82 @@
+"""Official lists of training and test images, matched with what is on the disk, and manifests with splits."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fne_cli.errors import BadInput
+from fne_cli.images.listing import Listing
+
+
+def by_lists(listing: Listing, lists: Mapping[str, Sequence[str]]) -> list[str]:
+    """The split of every image as lists of paths name it, {split: files}; "" for images that no list names.
+
+    A line may leave out the ending of the image, or have more folders at its front, or fewer, as long as it fits one
+    image only. Raises BadInput for a line that fits none or several, and for an image in two splits.
+    """
+    found = [""] * len(listing)
+    places = _places(listing.ids)
+    for split, files in lists.items():
+        for path in files:
+            for number, line in enumerate(_lines(path), start=1):
+                image = _fitting(places, line, f"{path}, line {number},")
+                if found[image] not in ("", split):
+                    raise BadInput(
+                        f"{path}, line {number}, should not name an image of split {found[image]} again. "
+                        f"Found: {listing.ids[image]}."
+                    )
+                found[image] = split
+    return found
+
+
+def _places(ids: Sequence[str]) -> dict[str, list[int]]:
+    """Which images a name can mean: the id and each end of it that begins at a folder, with and without its ending."""
+    places: dict[str, list[int]] = {}
+    for number, name in enumerate(ids):
+        parts = name.split("/")
+        for start in range(len(parts)):
+            end = "/".join(parts[start:])
+            for key in {end, os.path.splitext(end)[0]}:
+                places.setdefault(key, []).append(number)
+    return places
+
+
+def _fitting(places: Mapping[str, list[int]], line: str, where: str) -> int:
+    parts = os.path.normpath(line.replace("\\", "/")).split("/")
+    for start in range(len(parts)):
+        found = places.get("/".join(parts[start:]))
+        if found:
+            if len(found) > 1:
+                raise BadInput(f"{where} should name one image. Found: {line!r}, which fits {len(found):,} of them.")
+            return found[0]
+    raise BadInput(f"{where} should name an image that is there. Found: {line!r}.")
+
+
+def _lines(path: str) -> list[str]:
+    """The first word of every line, as lists with labels behind the path have it; a path with spaces if it is alone."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            lines = [line.strip() for line in file]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} should be a list of images, a path on every line. Found: {error}.") from error
+    return [_without_label(line) for line in lines if line]
+
+
+def _without_label(line: str) -> str:
+    head, _, last = line.rpartition(" ")
+    return head.strip() if head and last.lstrip("-").isdigit() else line
+
+
+def write_manifest(path: Path, listing: Listing, splits: Sequence[str]) -> None:
+    """A CSV manifest with the ids of the listing as paths, and these splits."""
+    columns = ["path", *(("labels", "ignore") if listing.several else ("label",)), "split"]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(columns)
+        for number, (name, split) in enumerate(zip(listing.ids, splits, strict=True)):
+            labels = ";".join(listing.labels[number])
+            ignored = (";".join(listing.ignored[number]),) if listing.several else ()
+            lines.writerow((name, labels, *ignored, split))

@@ -1,0 +1,158 @@
+"""images -> a manifest that says which are for training and which for testing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fne_cli.errors import BadInput
+from fne_cli.images import source
+from fne_cli.images.listing import Listing
+from fne_cli.images.splits import by_lists, write_manifest
+from fne_cli.images.voc import read_voc
+from fne_cli.numerics.protocols import strata
+from fne_cli.numerics.selection import stratified_folds
+from fne_cli.progress import SILENT, Progress
+from fne_cli.store.existing import is_recorded, remember
+from fne_cli.store.output import Output
+
+VOC_SETS = {"train": ("train",), "val": ("val",), "test": ("test",)}
+
+
+@dataclass(frozen=True)
+class Split:
+    """The manifests, and how many images each split of the first one has ("" for images of none)."""
+
+    paths: tuple[Path, ...]
+    counts: dict[str, int]
+    up_to_date: bool = False
+
+
+def split(
+    images: str,
+    manifest: Path,
+    *,
+    lists: Sequence[tuple[str, str]] = (),
+    per_class: int | None = None,
+    test: float | None = None,
+    val: float | None = None,
+    folds: int | None = None,
+    voc: bool = False,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Split:
+    """Write a manifest of all images with a column split; each of `folds` gets a manifest of its own.
+
+    One of: official `lists` (split, file), `per_class` training images of each class, shares `test` and `val` drawn
+    class by class, `folds`, `voc`. docs/cli.md describes them. Raises BadInput, or DifferentOutput for other manifests.
+    """
+    if sum(way is not None and way != () for way in (lists or None, per_class, test, folds, voc or None)) != 1:
+        raise BadInput("Give one way to split: --list, --per-class, --test, --folds or --voc.")
+    if val is not None and test is None and per_class is None:
+        raise BadInput("--val goes with --test or --per-class. Lists and VOC have their own validation images.")
+    listing = read_voc(images, VOC_SETS) if voc else source.list_images(images)
+    if listing.boxes is not None:
+        raise BadInput(f"{images} should name images. Found: boxes, whose ids are not their paths.")
+    ways = _ways(listing, images, lists, per_class, test, val, folds, voc, seed)
+    single = len(ways) == 1
+    paths = tuple(
+        manifest if single else manifest.with_name(f"{manifest.stem}-{number}{manifest.suffix}")
+        for number in range(1, len(ways) + 1)
+    )
+    inputs = [Path(file) for _, file in lists] + ([Path(images)] if Path(images).is_file() else [])
+    done = []
+    for path, splits in zip(paths, ways, strict=True):
+        digest = _digest(listing, splits)
+        done.append(is_recorded(path, digest, inputs, overwrite, "this split. Found: another one, or changed since"))
+        if not done[-1]:
+            with Output(path) as output:
+                write_manifest(output.partial, listing, splits)
+                output.accept()
+            remember(path, digest)
+    counts = dict(sorted(Counter(ways[0]).items()))
+    if "" in counts:
+        progress.note(f"{counts['']:,} of {len(listing):,} images are in no list and get no split")
+    return Split(paths, counts, up_to_date=all(done))
+
+
+def _ways(
+    listing: Listing,
+    images: str,
+    lists: Sequence[tuple[str, str]],
+    per_class: int | None,
+    test: float | None,
+    val: float | None,
+    folds: int | None,
+    voc: bool,
+    seed: int,
+) -> list[Sequence[str]]:
+    """The splits of every manifest to be written."""
+    if voc:
+        return [listing.splits]
+    if lists:
+        files: dict[str, list[str]] = {}
+        for name, path in lists:
+            files.setdefault(name, []).append(path)
+        return [by_lists(listing, files)]
+    unlabelled = [name for name, labels in zip(listing.ids, listing.labels, strict=True) if not labels]
+    if unlabelled and not listing.several:
+        raise BadInput(f"{images} should have a label for every image. Found: none for {unlabelled[0]}.")
+    groups = strata(listing.label_array())
+    if folds is not None:
+        if folds > len(listing):
+            raise BadInput(f"There should be at most {len(listing):,} folds, one image in each. Found: {folds}.")
+        fold = stratified_folds(groups, folds, seed)
+        return [np.where(fold == number, "test", "train").tolist() for number in range(folds)]
+    if per_class is not None:
+        return [_drawn(listing, images, groups, {"train": per_class}, val, seed)]
+    shares = {"test": test or 0.0, "val": val or 0.0}
+    if not 0 < sum(shares.values()) < 1:
+        raise BadInput(f"--test and --val should leave images for training. Found: {sum(shares.values()):g} of all.")
+    return [_shared(groups, shares, seed)]
+
+
+def _drawn(
+    listing: Listing, images: str, groups: np.ndarray, wanted: Mapping[str, int], val: float | None, seed: int
+) -> list[str]:
+    """So many training images of each class; of the others the share `val`, and the rest for testing."""
+    if listing.several:
+        raise BadInput(f"{images} should have one label per image to draw images per class. Found: several.")
+    generator = np.random.default_rng(seed)
+    splits = np.full(len(listing), "test", object)
+    for group in np.unique(groups):
+        members = generator.permutation(np.flatnonzero(groups == group))
+        if len(members) <= wanted["train"]:
+            raise BadInput(
+                f"{images}: class {listing.classes[group]} should have more than {wanted['train']} images, to leave "
+                f"some for testing. Found: {len(members)}. Give a smaller --per-class."
+            )
+        splits[members[: wanted["train"]]] = "train"
+        rest = members[wanted["train"] :]
+        splits[rest[: round((val or 0.0) * len(rest))]] = "val"
+    return splits.tolist()
+
+
+def _shared(groups: np.ndarray, shares: Mapping[str, float], seed: int) -> list[str]:
+    """Shares of each class, rounded to whole images; one image at least stays for training."""
+    generator = np.random.default_rng(seed)
+    splits = np.full(len(groups), "train", object)
+    for group in np.unique(groups):
+        members = generator.permutation(np.flatnonzero(groups == group))
+        for name, share in shares.items():
+            count = min(round(share * (groups == group).sum()), len(members) - 1)
+            splits[members[:count]] = name
+            members = members[count:]
+    return splits.tolist()
+
+
+def _digest(listing: Listing, splits: Sequence[str]) -> str:
+    content = hashlib.sha256()
+    for name, labels, part in zip(listing.ids, listing.labels, splits, strict=True):
+        content.update(f"{name}\0{labels}\0{part}\n".encode("utf-8", "backslashreplace"))
+    return content.hexdigest()

@@ -1,0 +1,127 @@
+"""The full-network embedding for notebooks: the same networks, pictures and numbers as the commands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from fne_cli.errors import BadInput
+from fne_cli.images.bad import Status
+from fne_cli.images.decode import decode, read_file
+from fne_cli.images.folders import png_bytes
+from fne_cli.images.geometry import Geometry
+from fne_cli.networks.recipe import Prepared, Recipe
+from fne_cli.numerics.ternary import HIGH, LOW
+from fne_cli.numerics.transformer import TernaryEmbedding
+
+
+class FullNetworkEmbedding(TernaryEmbedding):
+    """Images, or activations, to ternary codes: fit on training images, transform any (Garcia-Gasulla et al.).
+
+    X is (rows, features) of activations, or images: a list of paths, or uint8 RGB (n, height, width, 3).
+
+    Parameters: model, weights, preprocess, layers, resize, batch_size as in `fne extract` (docs/cli.md); low and high,
+    the thresholds. Attributes: mean_ and scale_ (features,); feature_names_ if it was fitted to images, `layer:number`.
+    Raises BadInput, naming it, for an image that cannot be used: a row cannot be left out here.
+    """
+
+    def __init__(
+        self,
+        model: str = "vgg16",
+        *,
+        weights: str | None = None,
+        preprocess: str | None = None,
+        layers: Sequence[str] = (),
+        resize: str = "squash",
+        batch_size: int = 16,
+        low: float = LOW,
+        high: float = HIGH,
+    ) -> None:
+        super().__init__(low=low, high=high)
+        self.model = model
+        self.weights = weights
+        self.preprocess = preprocess
+        self.layers = layers
+        self.resize = resize
+        self.batch_size = batch_size
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803  # scikit-learn's name
+        """Compute the moments of the training rows: of X, or of the activations of its images."""
+        images = _images(X)
+        super().fit(X if images is None else self.activations(X))
+        if images is not None:
+            self.feature_names_ = [
+                f"{name}:{number}" for name, shape, _ in self._prepared().columns() for number in range(shape[0])
+            ]
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:  # noqa: N803  # scikit-learn's name
+        """The codes, (n, features) int8."""
+        return super().transform(X if _images(X) is None else self.activations(X))
+
+    def activations(self, X: Any) -> np.ndarray:  # noqa: N803  # scikit-learn's name
+        """What `fne extract` writes of these images, the layers side by side: (n, features) float32."""
+        images = _images(X)
+        if images is None:
+            raise BadInput("There should be images: a list of paths, or uint8 of shape (n, height, width, 3).")
+        prepared = self._prepared()
+        if any(len(shape) != 1 for _, shape, _ in prepared.columns()):
+            raise BadInput("Layers should be pooled to one number per filter.")
+        call = prepared.extractor(lambda text: None)
+        geometry = Geometry(prepared.network.height, prepared.network.width, resize=prepared.recipe.resize)
+        rows = []
+        for start in range(0, len(images), prepared.recipe.batch_rows):
+            part = [self._pixels(image, geometry) for image in images[start : start + prepared.recipe.batch_rows]]
+            batch = np.zeros((prepared.recipe.batch_rows, *part[0].shape), np.uint8)
+            batch[: len(part)] = part
+            rows.append(np.hstack([np.asarray(values)[: len(part)] for values in call(batch)]))
+        return np.concatenate(rows).astype(np.float32, copy=False)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """`layer:number` of every code if it was fitted to images, else as scikit-learn has it."""
+        if hasattr(self, "feature_names_"):
+            return np.array(self.feature_names_, object)
+        names: np.ndarray = super().get_feature_names_out(input_features)
+        return names
+
+    def _prepared(self) -> Prepared:
+        recipe = Recipe(
+            model=self.model,
+            weights=self.weights,
+            preprocess=self.preprocess,  # type: ignore[arg-type]  # checked where it is used
+            layers=tuple(self.layers),
+            resize=self.resize,  # type: ignore[arg-type]
+            batch_size=self.batch_size,
+        )
+        key = repr(recipe)
+        if getattr(self, "_made", ("", None))[0] != key:
+            self._made = (key, Prepared.of(recipe))
+        made: Prepared = self._made[1]
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the network, which is built again when it is needed."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_made"}
+
+    @staticmethod
+    def _pixels(image: Any, geometry: Geometry) -> np.ndarray:
+        if isinstance(image, np.ndarray):
+            content, name = png_bytes(image), "an image of the array"
+            decoded = decode(lambda: content, geometry)
+        else:
+            name = os.fspath(image)
+            decoded = decode(lambda: read_file(name), geometry)
+        if decoded.status != Status.GOOD:
+            raise BadInput(f"{name} should be an image. Found: {decoded.message}.")
+        return decoded.pixels[0]
+
+
+def _images(X: Any) -> Any:  # noqa: N803  # scikit-learn's name
+    """X if it is images, None if it is a matrix."""
+    if isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.ndim == 4 and X.shape[3] == 3:
+        return X
+    paths = isinstance(X, list | tuple | np.ndarray) and len(X) and all(isinstance(x, str | os.PathLike) for x in X)
+    return X if paths else None

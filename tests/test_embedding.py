@@ -1,0 +1,94 @@
+"""FullNetworkEmbedding: a scikit-learn transformer, and the same numbers as the commands."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fne_cli import FullNetworkEmbedding
+from fne_cli.errors import BadInput
+from fne_cli.numerics.transformer import TernaryEmbedding
+
+
+@parametrize_with_checks([TernaryEmbedding(), FullNetworkEmbedding()])
+def test_is_a_scikit_learn_transformer(estimator, check):
+    check(estimator)
+
+
+def test_codes_are_those_of_the_formula():
+    rows = np.random.default_rng(0).normal(3, 2, (80, 7)).astype(np.float32)
+    rows[:, 3] = 1.5
+    scores = StandardScaler().fit(rows[:60].astype(np.float64)).transform(rows.astype(np.float64))
+    codes = FullNetworkEmbedding(low=-0.5, high=0.25).fit(rows[:60]).transform(rows)
+    assert codes.dtype == np.int8
+    np.testing.assert_array_equal(codes, (scores > 0.25).astype(int) - (scores < -0.5).astype(int))
+    assert not codes[:, 3].any()
+
+
+def test_set_output_and_a_pipeline():
+    rows = np.random.default_rng(0).normal(0, 1, (60, 5))
+    labels = (rows[:, 0] > 0).astype(int)
+    model = make_pipeline(FullNetworkEmbedding(), LinearSVC()).fit(rows, labels)
+    assert model.score(rows, labels) > 0.9
+    assert list(clone(FullNetworkEmbedding()).fit(rows).get_feature_names_out()) == [f"x{k}" for k in range(5)]
+
+
+@pytest.fixture
+def extracted(fne, photos: Path, network: Path, tmp_path: Path):
+    """The codes that the commands make of the photos, and the paths of the images."""
+    options = ("--model", network, "--preprocess", "torch", "--batch-size", 7)
+    assert fne("extract", photos, tmp_path / "a.h5", *options).code == 0
+    assert fne("normalize", tmp_path / "a.h5", tmp_path / "m.h5").code == 0
+    assert fne("discretize", tmp_path / "a.h5", tmp_path / "m.h5", tmp_path / "c.h5").code == 0
+    with h5py.File(tmp_path / "c.h5") as file:
+        names = sorted(file["layers"], key=lambda name: file["layers"][name].attrs["order"])
+        codes = np.hstack([file["layers"][name][:] for name in names])
+        paths = [photos / path for path in file["images/path"].asstr()[:]]
+        train = file["images/split"].asstr()[:] == "train"
+    return codes, paths, train
+
+
+def test_images_give_the_codes_of_the_commands(extracted, network):
+    codes, paths, train = extracted
+    ours = FullNetworkEmbedding(str(network), preprocess="torch", batch_size=7)
+    ours.fit([path for path, chosen in zip(paths, train, strict=True) if chosen])
+    np.testing.assert_array_equal(ours.transform(paths), codes)
+    assert ours.get_feature_names_out()[:2].tolist() == ["conv1:0", "conv1:1"]
+    assert len(ours.get_feature_names_out()) == codes.shape[1]
+    again = pickle.loads(pickle.dumps(ours))
+    np.testing.assert_array_equal(again.transform(paths[:3]), codes[:3])
+    pixels = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
+    np.testing.assert_array_equal(ours.transform(pixels), codes)
+
+
+def test_an_image_that_cannot_be_used_is_named(extracted, network, tmp_path):
+    _, paths, _ = extracted
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    ours = FullNetworkEmbedding(str(network), preprocess="torch").fit(paths)
+    with pytest.raises(BadInput, match=r"broken\.png should be an image"):
+        ours.transform([paths[0], broken])
+
+
+def test_only_asking_for_it_imports_scikit_learn():
+    import subprocess
+    import sys
+
+    loaded = "print('sklearn' in sys.modules)"
+    program = f"import sys, fne_cli; {loaded}; fne_cli.FullNetworkEmbedding; {loaded}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+    with pytest.raises(AttributeError, match="nothing"):
+        import fne_cli
+
+        _ = fne_cli.nothing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-__version__ = "0.1.0"
+from fne_cli.version import __version__ as __version__
 
 # TensorFlow reads this when it is first imported. oneDNN is its default on Intel's newer processors only; elsewhere
 # (AMD) convolutions take up to twice as long without it, and its numbers should not depend on the vendor.

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import click
 
-from fne_cli import __version__
 from fne_cli.cli.console import Console, plain
 from fne_cli.errors import FneError
+from fne_cli.version import __version__
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Pipeline": ("extract", "normalize", "discretize", "evaluate", "predict"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-from fne_cli import __version__
+from fne_cli.version import __version__
 
 
 def software(*packages: str) -> dict[str, str]:

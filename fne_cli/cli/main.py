@@ -16,6 +16,7 @@ from fne_cli.errors import FneError
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Pipeline": ("extract", "normalize", "discretize", "evaluate", "predict"),
+    "Analysis": ("analyze", "features", "plot"),
     "Files": ("info", "verify", "merge", "export"),
     "Setup": ("layers", "sample"),
 }

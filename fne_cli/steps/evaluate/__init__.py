@@ -27,6 +27,7 @@ from fne_cli.store.reader import LayerReader, Reader, open_file
 from fne_cli.store.record import new_run, time_run
 from fne_cli.store.schema import fingerprint
 from fne_cli.store.software import software
+from fne_cli.store.thresholds import Thresholds, read_thresholds
 
 __all__ = ["Evaluation", "Protocol", "evaluate"]
 
@@ -48,7 +49,7 @@ def evaluate(
     *,
     layers: Sequence[str] = (),
     embedding: Kind | None = None,
-    thresholds: tuple[float, float] = (ternary.LOW, ternary.HIGH),
+    thresholds: tuple[float, float] | Path = (ternary.LOW, ternary.HIGH),
     each_layer: bool = False,
     protocol: Protocol = Protocol(),  # noqa: B008  # frozen
     costs: Sequence[float] = (1.0,),
@@ -83,12 +84,17 @@ def evaluate(
             "aggregate": aggregate,
             "protocol": protocol.described(),
         }
+        cuts = Thresholds(ternary.LOW, ternary.HIGH)
         if kind == "fne":
-            settings["thresholds"] = list(thresholds)
+            cuts = read_thresholds(thresholds, source.settings, features)
+            settings["thresholds"] = [cuts.low, cuts.high]
         if solver == "certified":
             settings["tolerance"] = tolerance
         sources = [{"kind": source.kind, "fingerprint": source.fingerprint}]
+        sources += cuts.sources
         inputs = [features]
+        if cuts.sources and isinstance(thresholds, Path):
+            inputs.append(thresholds)
         if protocol.split is not None:
             sources.append({"kind": "split", "fingerprint": _digest(protocol.split)})
             inputs.append(protocol.split)
@@ -101,11 +107,11 @@ def evaluate(
         ):
             return Evaluation(json.loads(results.read_text(encoding="utf-8")), results, up_to_date=True)
         task = Task.of(source, protocol, seed, progress)
-        _warn_of_moments(source, protocol, progress)
+        _warn_of_moments(source, protocol, cuts, progress)
         budget = memory if memory is not None else free_memory() // 2
         shared = {"solver": solver, "tolerance": tolerance, "memory": budget, "seed": seed}
         embeddings = [
-            (name, Features(source, parts, kind, thresholds, task, shared))
+            (name, Features(source, parts, kind, (cuts.low, cuts.high), task, shared))
             for name, parts in _embeddings(source, list(chosen.values()), embedding, each_layer)
         ]
         _announce(embeddings, task, len(costs), budget, solver, progress)
@@ -189,8 +195,10 @@ def _digest(path: Path) -> str:
         raise BadInput(f"--split {path} should be a manifest that can be read. Found: {error.strerror}.") from error
 
 
-def _warn_of_moments(source: Reader, protocol: Protocol, progress: Progress) -> None:
-    """Codes carry the moments of the rows they were standardised by; folds would have others."""
+def _warn_of_moments(source: Reader, protocol: Protocol, cuts: Thresholds, progress: Progress) -> None:
+    """Codes carry the moments of the rows they were standardised by, thresholds those of theirs; folds have others."""
+    if cuts.rows is not None and (protocol.cv is not None or protocol.split is not None or cuts.rows == "all"):
+        progress.note(f"the thresholds come from the rows {cuts.rows!r}, images that are measured here among them")
     rows = source.settings.get("moments_rows")
     if source.kind == "codes" and (protocol.cv is not None or protocol.split is not None or rows == "all"):
         progress.note(

@@ -24,8 +24,8 @@ def shares_by_class(png: Path, svg: Path, *, classes: Sequence[str], counts: np.
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     order = known[np.argsort(-(shares[known, 0] + shares[known, 1]), kind="stable")]
     if len(order) > MOST:
-        columns, names = np.split(order[np.r_[: MOST // 2, -MOST // 2 : 0]], 2), ["most of", "fewest of"]
-        titles = [f"{MOST // 2} classes with {name} {len(order):,}" for name in names]
+        columns, names = np.split(order[np.r_[: MOST // 2, -MOST // 2 : 0]], 2), ["most", "least"]
+        titles = [f"the {MOST // 2} {name} characterised of {len(order):,} classes" for name in names]
     else:
         columns = np.array_split(order, 2 if len(order) > _ONE_COLUMN else 1)
         titles = [""] * len(columns)

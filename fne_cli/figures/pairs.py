@@ -84,17 +84,17 @@ def z_sets(
             axes.stairs(density, shown, fill=True, color=colour, alpha=0.35)
             axes.stairs(density, shown, color=colour, linewidth=1.2, label=f"{name}, {total:,} pairs")
         for values, line, text in ((found, "-", "from these data"), (published, "--", "published")):
-            low, high = (f"{value:.3g}".replace("-", "−") if np.isfinite(value) else "none" for value in values)
-            for number, value in enumerate(values):
+            for value in values:
                 if np.isfinite(value):
-                    axes.axvline(value, color=INK, linewidth=0.9, linestyle=line,
-                                 label=None if number else f"{text}: {low} and {high}")  # fmt: skip
-        axes.set_xlim(min(shown[0], *published), max(shown[-1], *published))
+                    axes.axvline(value, color=INK, linewidth=0.9, linestyle=line)
+            low, high = (f"{value:.3g}".replace("-", "−") if np.isfinite(value) else "none" for value in values)
+            axes.plot([], color=INK, linewidth=0.9, linestyle=line, label=f"{text}: {low} and {high}")
+        axes.set_xlim(min(shown[0], published[0] - 0.1), max(shown[-1], published[1] + 0.1))
         axes.set_ylim(0)
         axes.set_xlabel("mean standardised value z of the feature over the class")
         axes.set_ylabel("density")
         handles, names = axes.get_legend_handles_labels()
-        order = [1, 3, 0, 4, 2] if len(names) == 5 else range(len(names))  # sets above, thresholds below
+        order = [1, 3, 0, 4, 2]  # columns of the legend: sets above, thresholds below
         figure.legend([handles[n] for n in order], [names[n] for n in order], loc="outside upper center", ncols=3)
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from fne_cli.store.output import Output, read_record, record_path, write_json
 from fne_cli.store.reader import Reader, open_file
 from fne_cli.store.record import file_state
 from fne_cli.store.schema import fingerprint
+
+if TYPE_CHECKING:
+    from fne_cli.figures.exemplars import Strip
 
 FIGURES = ("s_by_layer", "shares_by_layer", "shares_by_class", "surviving", "z_sets", "dendrogram")
 EXEMPLARS = "exemplars"
@@ -106,6 +109,7 @@ def _draw(
     folder: Path, found: Behavior, pictures: _Pictures | None, features: list[_Feature], advance: Callable[[int], None]
 ) -> None:
     from fne_cli.figures.classes import dendrogram, shares_by_class
+    from fne_cli.figures.exemplars import exemplars
     from fne_cli.figures.layers import s_by_layer, shares_by_layer
     from fne_cli.figures.pairs import surviving, z_sets
 
@@ -125,6 +129,8 @@ def _draw(
         s = layer.s()[:, compared]
         pairs.add(s, layer.label()[:, compared])
         best.add(name, s)
+    # before anything is drawn: the images may not be there
+    strips = [_strip(found, compared, pictures, one) for one in features or best.features(_STRIPS)] if pictures else []
     layers, labels = list(found.layers), np.array(pairs.labels)
     chance = random.beyond(pairs.counts, found.random.threshold[compared])
     exceeding = random.survival(pairs.counts, THRESHOLDS)
@@ -143,15 +149,7 @@ def _draw(
     tree = average_linkage(pairs.distances())
     leaves = [classes[leaf[0]] + (f" and {len(leaf) - 1:,} more" if len(leaf) > 1 else "") for leaf in tree.leaves]
     draw("dendrogram", dendrogram, leaves=leaves, lines=tree.lines, distance="1 − correlation of s over all features")
-    if pictures is not None:
-        from fne_cli.figures.exemplars import Strip, exemplars
-
-        strips = []
-        for feature in features or best.features(_STRIPS):
-            s = found.layers[feature.layer].s()[feature.number, compared]
-            said = [(classes[number], float(s[number])) for number in (int(np.nanargmax(s)), int(np.nanargmin(s)))]
-            told = [(name, value) for (name, value), sign in zip(said, (1, -1), strict=True) if value * sign > 0]
-            strips.append(Strip(str(feature), told, *pictures.of(feature)))
+    if strips:
         draw(EXEMPLARS, exemplars, strips=strips)
 
 
@@ -173,6 +171,16 @@ def _feature(found: Behavior, name: str) -> _Feature:
     if not (number.isascii() and number.isdigit() and len(number) < 10 and int(number) < width):
         raise BadInput(f"--features should number the features of {layer} 0 ... {width - 1}. Found: {name!r}.")
     return _Feature(layer, int(number))
+
+
+def _strip(found: Behavior, compared: np.ndarray, pictures: _Pictures, feature: _Feature) -> Strip:
+    """The classes that a feature says most of, by presence and by absence, and its images."""
+    from fne_cli.figures.exemplars import Strip
+
+    s = np.nan_to_num(found.layers[feature.layer].s()[feature.number, compared])
+    ends = [number for number, sign in ((int(s.argmax()), 1), (int(s.argmin()), -1)) if s[number] * sign > 0]
+    said = [(found.classes[compared[number]], float(s[number])) for number in ends]
+    return Strip(str(feature), said, *pictures.of(feature))
 
 
 class _Strongest:

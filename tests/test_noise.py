@@ -73,12 +73,20 @@ def test_the_share_by_hand():
     assert noise.place_of_share(0.6) == 3
 
 
-def test_quantiles_take_the_higher_neighbour():
+def test_quantiles_by_hand():
     found = noise_of([0.4, 0.1, 0.3, 0.2]).quantiles()[0]
-    assert found[LEVELS == 0].tolist() == [np.float32(0.1)]
-    assert found[LEVELS == 0.34].tolist() == [np.float32(0.3)]
-    assert found[LEVELS == 1].tolist() == [np.float32(0.4)]
+    expected = {0: 0.1, 0.24: 0.1, 0.25: 0.1, 0.26: 0.2, 0.75: 0.3, 0.76: 0.4, 1: 0.4}
+    assert [found[level == LEVELS].tolist() for level in expected] == [[np.float32(q)] for q in expected.values()]
     assert (np.diff(LEVELS) > 0).all()
+
+
+@pytest.mark.parametrize("alpha", [0.001, 0.01, 0.05, 0.1, 0.29])
+@pytest.mark.parametrize("count", [20, 100, 1000])
+def test_the_threshold_is_a_quantile(alpha, count):
+    noise = noise_of(np.random.default_rng(0).random(count))
+    [threshold] = noise.thresholds(noise.place_of_share(alpha), np.array([1]))
+    assert noise.quantiles()[0, np.isclose(LEVELS, 1 - alpha)].tolist() == [threshold]
+    assert (noise.values > threshold).sum() == np.floor(alpha * count + 1e-9)
 
 
 @settings(deadline=None, max_examples=40)

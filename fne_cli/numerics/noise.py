@@ -75,13 +75,15 @@ class Noise:
         return cls(sizes, values)
 
     def quantiles(self) -> np.ndarray:
-        """At LEVELS, (m, len(LEVELS)) float64; of two neighbours the higher."""
-        places = np.ceil(LEVELS * (self.values.shape[1] - 1)).astype(np.int64)
+        """At LEVELS, (m, len(LEVELS)) float64: the value that at most a share 1 - level of the random ones exceed."""
+        last = self.values.shape[1] - 1
+        places = [max(0, last - self.place_of_share(1 - level)) for level in LEVELS.tolist()]
         return self.values[:, places].astype(np.float64)
 
     def place_of_share(self, alpha: float) -> int:
         """How many random values of a size may lie above the threshold: a share of at most alpha of them."""
-        return int(np.floor(alpha * self.values.shape[1] * (1 + 1e-12)))
+        # 1 - 0.95 is a little more than 0.05, and 0.29 * 100 a little less than 29
+        return int(np.floor(alpha * self.values.shape[1] + 1e-6))
 
     def place_of_discoveries(self, blocks: Iterable[np.ndarray], counts: np.ndarray, rate: float) -> int:
         """The same for a false discovery rate (Benjamini and Hochberg, 1995); -1 if no pair is to be accepted.

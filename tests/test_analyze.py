@@ -215,7 +215,7 @@ def test_the_command(fne, tmp_path):
     lines = result.out.splitlines()
     assert lines[0].split() == ["layer", "features", "presence", "absence", "uncharacteristic"]
     assert [line.split()[0] for line in lines[1:4]] == ["conv", "fc", "all"]
-    assert "of 141 pairs are characteristic, 7 of them expected by chance" in lines[4]
+    assert "of 141 pairs are characteristic; of random classes 7 would be" in lines[4]
     assert f"{unlabelled} of the 59 images have no label and are left out" in result.err
     again = fne("analyze", source, tmp_path / "b.h5", "--random-classes", 5, "--json")
     assert "is up to date" in again.err

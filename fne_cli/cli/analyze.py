@@ -58,9 +58,13 @@ def analyze(progress: Console, as_json: bool, **values: Any) -> None:
         rows.append((row.layer, f"{row.features:,}", *(f"{100 * part / max(1, row.pairs):.1f} %" for part in parts)))
     click.echo(table(("layer", "features", "presence", "absence", "uncharacteristic"), rows))
     low, high = ("none" if value is None else f"{value:.3f}" for value in (done.low, done.high))
-    most, total = "at most " if values["fdr"] else "", done.total
+    total, chance = done.total, f"{done.expected_false:,.0f}"
     click.echo(
-        f"{total.presence + total.absence:,} of {total.pairs:,} pairs are characteristic, "
-        f"{most}{done.expected_false:,.0f} of them expected by chance"
+        f"{total.presence + total.absence:,} of {total.pairs:,} pairs are characteristic; "
+        + (
+            f"at most {chance} of them by chance, on average"
+            if values["fdr"]
+            else f"of random classes {chance} would be"
+        )
     )
     click.echo(f"thresholds from data: low {low}, high {high}")

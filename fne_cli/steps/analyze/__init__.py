@@ -40,8 +40,9 @@ class LayerShares:
 class Analyzed:
     """The file, what it was made from, and what it says in sum.
 
-    low, high: None if the sets of pairs do not define them. expected_false: characteristic pairs expected by chance
-    (at most, with fdr). classes: those that were compared.
+    low, high: None if the sets of pairs do not define them. expected_false: pairs that would be characteristic if all
+    classes were random; with fdr, how many of the characteristic ones are so by chance, at most and on average.
+    classes: those that were compared.
     """
 
     path: Path
@@ -73,8 +74,8 @@ def analyze(
     """Write s, mean z and label of every feature and class over the chosen images of one or more files.
 
     rows: "train" (default if there are splits), "all", or any split. With `fdr`, `alpha` is the false discovery rate
-    (Benjamini-Hochberg) instead of the share of random pairs that would be labelled. A layer of more than `memory`
-    bytes lies in a temporary file while it is at work; nothing else depends on it.
+    (Benjamini-Hochberg) instead of the share of random pairs that would be labelled. Tables that would take more than
+    about `memory` bytes together lie in temporary files; the result does not depend on it.
     """
     paths = (activations,) if isinstance(activations, Path) else tuple(activations)
     with Several(paths) as files:

@@ -70,7 +70,7 @@ def plot(
             return Plotted(folder, names, up_to_date=True)
         if not found.compared.any() or not len(found.random.sizes) or len(found.random.levels) < 2:
             raise DamagedFile(f"{behavior} should compare classes with random ones. Found: none.")
-        pictures = _Pictures(source, activations, images) if activations is not None and images else None
+        pictures = _Pictures(source, found, activations, images) if activations is not None and images else None
         write_json(record_path(folder / "plot"), {"fingerprint": digest})  # what an interrupted run leaves is ours
         with progress.track(len(names), "figures") as advance:
             _draw(folder, found, pictures, chosen, advance)
@@ -207,10 +207,13 @@ class _Strongest:
 class _Pictures:
     """The images that excite a feature most, of those that were analysed."""
 
-    def __init__(self, behavior: Reader, activations: Path, images: str) -> None:
+    def __init__(self, behavior: Reader, found: Behavior, activations: Path, images: str) -> None:
         self._file, self._images, self._rows = activations, images, str(behavior.settings["rows"])
         with open_file(activations, "activations") as source:
-            if {"kind": source.kind, "fingerprint": source.fingerprint} not in behavior.sources:
+            own = {"kind": source.kind, "fingerprint": source.fingerprint}
+            widths = {name: layer.features for name, layer in source.layers.items()}
+            fits = all(widths.get(name) == layer.features for name, layer in found.layers.items())
+            if own not in behavior.sources or not fits:
                 raise WrongFile(f"{activations} should be the file that {behavior.path} was made from. Found: another.")
             self._crops = int(source.settings["crops"])
             self._resize: Literal["squash", "crop"] = "crop" if source.settings.get("resize") == "crop" else "squash"

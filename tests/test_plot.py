@@ -13,7 +13,7 @@ import pytest
 from activations import relu, table, write
 from conftest import write_image
 
-from fne_cli.errors import BadInput, DifferentOutput, WrongFile
+from fne_cli.errors import BadInput, DamagedFile, DifferentOutput, WrongFile
 from fne_cli.steps import plot as module
 from fne_cli.steps.analyze import analyze
 from fne_cli.steps.plot import EXEMPLARS, FIGURES, plot
@@ -202,3 +202,21 @@ def test_a_folder_that_cannot_be_made(fne, behavior, tmp_path):
 def test_a_file_of_another_kind(fne, photos, tmp_path):
     result = fne("plot", photos, tmp_path / "figures")
     assert (result.code, "Run fne analyze first" in result.err) == (1, True)
+
+
+@pytest.mark.parametrize("edges", [np.array([-1e300, 1e300]), np.array([0, 1e-300]), np.array([0, 1e16])])
+def test_histograms_that_no_axis_can_show(behavior, drawn, tmp_path, edges):
+    with h5py.File(behavior, "r+") as file:
+        for name in ("edges", "absence", "uncharacteristic", "presence"):
+            del file["thresholds"][name]
+            values = edges if name == "edges" else np.ones(1, np.int64)
+            file["thresholds"].create_dataset(name, data=values, chunks=values.shape)
+    with pytest.raises(DamagedFile, match="should have histograms"):
+        plot(behavior, tmp_path / "figures")
+
+
+def test_no_class_compared(behavior, drawn, tmp_path):
+    with h5py.File(behavior, "r+") as file:
+        file["null/threshold"][...] = np.nan
+    with pytest.raises(DamagedFile, match="should compare classes"):
+        plot(behavior, tmp_path / "figures")

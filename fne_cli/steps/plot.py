@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FIGURES = ("s_by_layer", "shares_by_layer", "shares_by_class", "surviving", "z_sets", "dendrogram")
 EXEMPLARS = "exemplars"
+_FARTHEST = 1e6
 _STRIPS, _IMAGES, _SIDE = 8, 8, 160  # features, images of each, pixels of an image
 
 
@@ -68,8 +69,7 @@ def plot(
         digest = fingerprint("figures", {"features": list(features), "figures": names}, [source.fingerprint])
         if _is_there(folder, names, digest, overwrite):
             return Plotted(folder, names, up_to_date=True)
-        if not found.compared.any() or not len(found.random.sizes) or len(found.random.levels) < 2:
-            raise DamagedFile(f"{behavior} should compare classes with random ones. Found: none.")
+        _check(behavior, found)
         pictures = _Pictures(source, found, activations, images) if activations is not None and images else None
         write_json(record_path(folder / "plot"), {"fingerprint": digest})  # what an interrupted run leaves is ours
         with progress.track(len(names), "figures") as advance:
@@ -77,6 +77,16 @@ def plot(
         states = {name: _states(folder, name) for name in names}
         write_json(record_path(folder / "plot"), {"fingerprint": digest, "figures": states})
     return Plotted(folder, names)
+
+
+def _check(path: Path, found: Behavior) -> None:
+    """Raises DamagedFile for what no analysis says and no axis can show."""
+    if not found.compared.any() or not len(found.random.sizes) or len(found.random.levels) < 2:
+        raise DamagedFile(f"{path} should compare classes with random ones. Found: none.")
+    values = np.array([*found.edges, found.low, found.high])
+    # of n images, none and no mean of some is further from the mean of all than sqrt(n) standard deviations
+    if np.nanmax(np.abs(values)) > _FARTHEST or np.diff(found.edges).min(initial=1) < 1 / _FARTHEST:
+        raise DamagedFile(f"{path} should have histograms and thresholds of standardised values. Found: other numbers.")
 
 
 def _is_there(folder: Path, names: Sequence[str], digest: str, overwrite: bool) -> bool:

@@ -15,10 +15,12 @@ import pytest
 from real_files import SOFTWARE, add, images, layers, rows_of, settings, write_activations, write_all
 
 from fne_cli import __version__
+from fne_cli.errors import BadInput
 from fne_cli.images.bad import Allowed, Status
 from fne_cli.images.listing import Listing
 from fne_cli.networks.recipe import Recipe
 from fne_cli.steps import extract as extract_step
+from fne_cli.steps.analyze import analyze
 from fne_cli.steps.discretize import discretize
 from fne_cli.steps.normalize import normalize
 from fne_cli.store import schema
@@ -27,7 +29,8 @@ from fne_cli.store.record import new_run
 from fne_cli.store.resume import Growing
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "format.md").read_text(encoding="utf-8")
-KINDS = ("activations", "moments", "standardized", "plain codes", "packed codes")
+KINDS = ("activations", "moments", "standardized", "plain codes", "packed codes", "behavior")
+GROUPS = {"moments": {"layers"}, "behavior": {"layers", "null", "thresholds"}}
 
 
 def table(header: str) -> list[dict[str, str]]:
@@ -66,7 +69,17 @@ def write_kinds(folder: Path, count: int, **options: Any) -> dict[str, Path]:
     scores, packed = folder / "standardized.h5", folder / "packed.h5"
     normalize(activations, moments, standardized=scores)
     discretize(activations, moments, packed, packed=True)
-    return dict(zip(KINDS, (activations, moments, scores, codes, packed), strict=True))
+    behavior = folder / "behavior.h5"
+    try:
+        analyze(activations, behavior, random_classes=3)
+    except BadInput:  # one image, or no classes
+        return Made(zip(KINDS, (activations, moments, scores, codes, packed), strict=False))
+    return Made(zip(KINDS, (activations, moments, scores, codes, packed, behavior), strict=True))
+
+
+class Made(dict):
+    def __missing__(self, kind: str) -> Path:
+        pytest.skip(f"no {kind} file can be made of this case")
 
 
 def contents(file: h5py.File) -> tuple[set[str], dict[str, h5py.Dataset]]:
@@ -87,8 +100,7 @@ def test_every_dataset_is_on_the_page_and_the_reverse(made, kind):
     with h5py.File(made[kind]) as file:
         groups, datasets = contents(file)
         assert {general(name) for name in datasets} == set(page)
-        expected = {"layers"} if kind == "moments" else {"layers", "images"}
-        assert {name for name in groups if name.count("/") == 0} == expected
+        assert {name for name in groups if name.count("/") == 0} == GROUPS.get(kind, {"layers", "images"})
         for name, dataset in datasets.items():
             check_dataset(file, dataset, page[general(name)])
 
@@ -147,8 +159,10 @@ def test_every_attribute_is_on_the_page_and_the_reverse(made, kind):
         for item in file["layers"].values():
             check_attributes(item, of_kind(attributes("Attributes of a layer"), kind))
         for name, dataset in datasets.items():
-            if not name.startswith("layers/") or kind == "moments":
+            if not name.startswith("layers/") or kind in ("moments", "behavior"):
                 assert not dataset.attrs
+        if kind == "behavior":
+            check_attributes(file["thresholds"], attributes("Attributes of /thresholds"))
         orders = [int(item.attrs["order"]) for item in file["layers"].values()]
         assert sorted(orders) == list(range(len(orders)))
 
@@ -239,7 +253,7 @@ def test_the_page_s_three_lines_read_packed_codes(tmp_path, monkeypatch):
 
 
 def test_bad_rows(tmp_path):
-    activations, _, scores, codes, packed = write_kinds(tmp_path, 9, crops=5, bad=[0, 4]).values()
+    activations, _, scores, codes, packed, _ = write_kinds(tmp_path, 9, crops=5, bad=[0, 4]).values()
     bad = np.repeat(np.isin(np.arange(9), [0, 4]), 5)
     with h5py.File(activations) as file, h5py.File(codes) as coded:
         for name in ("conv", "fc"):

@@ -26,6 +26,7 @@ def discretize(progress: Console, **values: Any) -> None:
 
     \b
     Example: fne discretize photos.h5 moments.h5 codes.h5 --thresholds=-0.25,0.15
+             fne discretize photos.h5 moments.h5 codes.h5 --thresholds behavior.h5
     """
     from fne_cli.steps.discretize import discretize
 

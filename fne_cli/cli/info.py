@@ -36,6 +36,10 @@ def info(progress: Console, as_json: bool, **values: Any) -> None:
     lines += [f"{name:<12} {text}" for name, text in _flat(found.settings)]
     if found.images is not None:
         lines += _images(found.images)
+    if found.behavior is not None:
+        low, high = (_cell(found.behavior[name]) for name in ("low", "high"))
+        lines.append(f"classes      {found.behavior['classes']:,}, {found.behavior['compared']:,} of them compared")
+        lines.append(f"thresholds   low {low}, high {high}")
     click.echo(plain("\n".join(lines)))
     columns = [name for name in found.layers[0] if name not in ("chunk_rows", "thresholds")] if found.layers else []
     click.echo(table(tuple(columns), [tuple(_cell(layer[name]) for name in columns) for layer in found.layers]))
@@ -68,6 +72,8 @@ def _images(images: dict[str, Any]) -> list[str]:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
+    if value is None:
+        return "none"
     if isinstance(value, list):
         return " x ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) else str(value)

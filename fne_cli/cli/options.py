@@ -198,20 +198,33 @@ def batch_rows(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def thresholds(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--thresholds of the ternary codes."""
+class _Thresholds(click.ParamType["tuple[float, float] | Path"]):
+    """LOW,HIGH, or the file that has them."""
 
-    def ordered(ctx: click.Context, param: click.Parameter, value: tuple[float, float]) -> tuple[float, float]:
-        low, high = value
+    name = "LOW,HIGH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float] | Path:
+        """To two floats or a path: what has a letter in it other than those of numbers is one."""
+        if isinstance(value, Path) or (isinstance(value, str) and not _NUMBERS.fullmatch(value)):
+            return Path(value)
+        low, high = Numbers(self.name, 2).convert(value, param, ctx)
         if low > high:
-            raise click.BadParameter(f"LOW should not be larger than HIGH, found {low:g},{high:g}", ctx, param)
+            self.fail(f"LOW should not be larger than HIGH, found {low:g},{high:g}", param, ctx)
         return low, high
 
+
+_NUMBERS = re.compile(r"(?:[-+0-9.,e\s]|inf|nan)*", re.IGNORECASE)
+
+
+def thresholds(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--thresholds of the ternary codes."""
     return click.option(
         "--thresholds",
-        type=Numbers("LOW,HIGH", 2),
+        type=_Thresholds(),
         default=(-0.25, 0.15),
         show_default="-0.25,0.15",
-        callback=ordered,
-        help="z < LOW becomes -1, z > HIGH becomes 1.",
+        metavar="LOW,HIGH|BEHAVIOR",
+        help="z < LOW becomes -1, z > HIGH becomes 1. Or the file of fne analyze that has them.",
     )(function)

@@ -24,6 +24,7 @@ from fne_cli.store.schema import Layer, differences, fingerprint
 from fne_cli.store.several import Several
 from fne_cli.store.software import software
 from fne_cli.store.stream import Stream, copy_images
+from fne_cli.store.thresholds import read_thresholds
 from fne_cli.store.writer import Writer
 
 
@@ -43,7 +44,7 @@ def discretize(
     moments: Path,
     codes: Path,
     *,
-    thresholds: tuple[float, float] = (ternary.LOW, ternary.HIGH),
+    thresholds: tuple[float, float] | Path = (ternary.LOW, ternary.HIGH),
     packed: bool = False,
     batch_size: int = 32768,
     overwrite: bool = False,
@@ -51,14 +52,16 @@ def discretize(
 ) -> Discretized:
     """Write the ternary codes of all images: z < low is -1, z > high is 1, else 0; rows of bad images are 0.
 
+    thresholds: low and high, or the behavior file that has them.
     packed: two bit planes of a bit per code instead of a byte. Several files give one file, its rows in the order that
     Several says. Memory holds `batch_size` rows, or one chunk. Raises WrongFile if the moments are of another network.
     """
-    low, high = thresholds
     paths = (activations,) if isinstance(activations, Path) else tuple(activations)
     with Several(paths) as files, open_file(moments, "moments") as statistics:
         _check_same_network(files, statistics)
         table = _checked(files, statistics)
+        cuts = read_thresholds(thresholds, files.settings, files.paths[0])
+        low, high = cuts.low, cuts.high
         settings = {
             "thresholds": [low, high],
             "moments_rows": statistics.settings["rows"],
@@ -68,8 +71,10 @@ def discretize(
         if packed:
             settings["packing"] = PACKING
         sources = [*files.sources(), {"kind": statistics.kind, "fingerprint": statistics.fingerprint}]
+        sources += cuts.sources
+        inputs = (*paths, moments, *([thresholds] if isinstance(thresholds, Path) else []))
         features = sum(readers[0].features for readers in files.layers.values())
-        if up_to_date(codes, "codes", settings, sources, overwrite, (*paths, moments)):
+        if up_to_date(codes, "codes", settings, sources, overwrite, inputs):
             return Discretized(codes, files.rows, features, up_to_date=True)
         specs = {
             name: _spec(name, readers[0].features, {**readers[0].attrs, "thresholds": [low, high]}, packed)

@@ -11,6 +11,7 @@ import numpy as np
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.output import read_record
 from fne_cli.store.reader import Reader, open_file
+from fne_cli.store.schema import SETS, VERSION
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,14 @@ class Info:
     software: dict[str, str]
     bytes: int
     images: dict[str, Any] | None
+    behavior: dict[str, Any] | None
     layers: list[dict[str, Any]]
     run: dict[str, Any]
 
 
 def info(file: Path, *, progress: Progress = SILENT) -> Info:
     """Describe a file without reading its rows."""
-    from fne_cli.store.schema import VERSION
-
+    tables = {"moments": _moments, "behavior": _shares}
     with open_file(file) as reader:
         return Info(
             path=str(file),
@@ -44,8 +45,9 @@ def info(file: Path, *, progress: Progress = SILENT) -> Info:
             sources=reader.sources,
             software=reader.software,
             bytes=file.stat().st_size,
-            images=None if reader.kind == "moments" else _images(reader),
-            layers=_moments(reader) if reader.kind == "moments" else _layers(reader),
+            images=None if reader.kind in tables else _images(reader),
+            behavior=_behavior(reader) if reader.kind == "behavior" else None,
+            layers=tables.get(reader.kind, _layers)(reader),
             run=read_record(file),
         )
 
@@ -96,4 +98,26 @@ def _moments(reader: Reader) -> list[dict[str, Any]]:
             row["minimum"], row["maximum"] = float(part["minimum"].min()), float(part["maximum"].max())
             row["zeros"] = float(part["zeros"].sum() / max(1, count * len(part["zeros"])))
         rows.append(row)
+    return rows
+
+
+def _behavior(reader: Reader) -> dict[str, Any]:
+    found = reader.behavior()
+    low, high = (None if np.isnan(value) else value for value in (found.low, found.high))
+    return {
+        "classes": len(found.classes),
+        "compared": int(found.compared.sum()),
+        "low": low,
+        "high": high,
+        "class_sizes": found.random.sizes.tolist(),
+    }
+
+
+def _shares(reader: Reader) -> list[dict[str, Any]]:
+    found = reader.behavior()
+    rows = []
+    for name, layer in found.layers.items():
+        label = layer.label()[:, found.compared]
+        shares = {part: float((label == code).mean()) for part, code in zip(SETS, (-1, 0, 1), strict=True)}
+        rows.append({"layer": name, "features": layer.features, **shares})
     return rows

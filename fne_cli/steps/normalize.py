@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import BadInput, DamagedFile
+from fne_cli.errors import BadInput
 from fne_cli.numerics import ternary
 from fne_cli.numerics.checksums import fletcher32
 from fne_cli.numerics.moments import Moments, Sums
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.existing import up_to_date
+from fne_cli.store.finite import refuse_infinite
 from fne_cli.store.output import Output
 from fne_cli.store.reader import open_file
 from fne_cli.store.schema import Layer, fingerprint
-from fne_cli.store.several import Part, Several
+from fne_cli.store.several import Several
 from fne_cli.store.software import software
 from fne_cli.store.stream import Stream, copy_images
 from fne_cli.store.writer import Writer
@@ -109,7 +110,7 @@ def _write_moments(
         totals = {name: Sums(readers[0].features) for name, readers in files.layers.items()}
         for name, part, sums in stream.fold(chosen, Sums, Sums.add):
             if not sums.finite:
-                _complain(files, name, part, chosen)
+                refuse_infinite(files, name, part, chosen)
             totals[name].merge(sums)
             advance(part.stop - part.start)
         for name, total in totals.items():
@@ -155,20 +156,3 @@ def _write_scores(
             advance(len(rows))
         writer.close()
         output.accept()
-
-
-def _complain(files: Several, layer: str, part: Part, chosen: np.ndarray) -> None:
-    """Raise DamagedFile for the first chosen row of a part that is not finite."""
-    reader, mask = files.layers[layer][part.file], files.of_file(chosen, part.file)
-    for start in range(part.start, part.stop, reader.chunk_rows):
-        stop = min(start + reader.chunk_rows, part.stop)
-        bad = ~np.isfinite(reader.read(start, stop)).all(axis=1) & mask[np.arange(start, stop) // files.crops]
-        if bad.any():
-            row = start + int(np.flatnonzero(bad)[0])
-            path = files.files[part.file].column("images/path", row // files.crops, row // files.crops + 1)[0]
-            raise DamagedFile(
-                f"{files.files[part.file].path}: layer {layer}, row {row} ({path.decode(errors='replace')}) should "
-                "have finite activations. Found: infinity or not a number.\n"
-                "float16 ends at 65,504: extract with --dtype float32. fne verify lists all such rows."
-            )
-    raise AssertionError(f"{layer} {part}: finite values with an infinite sum of squares")

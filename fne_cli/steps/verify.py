@@ -9,9 +9,10 @@ import numpy as np
 
 from fne_cli.errors import DamagedFile
 from fne_cli.progress import SILENT, Progress
+from fne_cli.store.behavior import Behavior
 from fne_cli.store.packed import impossible
 from fne_cli.store.reader import LayerReader, Reader, open_file
-from fne_cli.store.schema import fingerprint
+from fne_cli.store.schema import SETS, fingerprint
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ def verify(file: Path, *, batch_size: int = 1024, progress: Progress = SILENT) -
                 if not all(np.isfinite(values).all() for values in part.values()) or (part["std"] < 0).any():
                     problems.append(f"layer {name} has moments that are not finite, or negative deviations")
             expected = fingerprint(reader.kind, reader.settings, reader.sources)
+        elif reader.kind == "behavior":
+            rows, problems = _check_behavior(reader.behavior())
+            expected = fingerprint(reader.kind, reader.settings, reader.sources)
         else:
             images = reader.images
             expected = fingerprint(
@@ -52,6 +56,29 @@ def verify(file: Path, *, batch_size: int = 1024, progress: Progress = SILENT) -
         if expected != reader.fingerprint:
             problems.append(f"the fingerprint should be {expected}, found {reader.fingerprint}")
         return Verified(file, reader.kind, rows, file.stat().st_size, problems)
+
+
+def _check_behavior(found: Behavior) -> tuple[int, list[str]]:
+    """The number of features, and what of them cannot be."""
+    compared, threshold = found.compared, np.nan_to_num(found.random.threshold, nan=1.0)
+    seen, problems = dict.fromkeys((-1, 0, 1), 0), []
+    for name, layer in found.layers.items():
+        try:
+            s, z, label = layer.s(), layer.z(), layer.label()
+        except DamagedFile as error:
+            problems.append(str(error).removeprefix(f"{found.path}: "))
+            continue
+        if not (np.abs(s[:, compared]) <= 1).all() or not np.isnan(s[:, ~compared]).all():
+            problems.append(f"layer {name} has s outside -1 ... 1, or of a class that was not compared")
+        if not np.isfinite(z[:, found.counts > 0]).all() or not np.isnan(z[:, found.counts == 0]).all():
+            problems.append(f"layer {name} has z that is not finite, or of a class without images")
+        if not (label == (s > threshold).astype(np.int8) - (s < -threshold)).all():
+            problems.append(f"layer {name} has labels that do not follow from s and the threshold")
+        for code in seen:
+            seen[code] += int((label[:, compared] == code).sum())
+    if not problems and [int(found.sets[part].sum()) for part in SETS] != list(seen.values()):
+        problems.append("the histograms of z should count every pair once")
+    return sum(layer.features for layer in found.layers.values()), problems
 
 
 def _check_chunk(reader: Reader, layer: LayerReader, span: slice, good: np.ndarray) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.store import claims
+from fne_cli.store.behavior import Behavior, sound_settings
 from fne_cli.store.chunks import rows_per_chunk
 from fne_cli.store.columns import ImageTable
 from fne_cli.store.packed import packed_features, unpack
@@ -41,13 +42,16 @@ class Reader:
         self._images: Images | None = None
         self._table = ImageTable(path, file)
         self._check_settings()
-        self.layers: dict[str, LayerReader] = {} if kind == "moments" else self._open_layers()
+        without_rows = kind in ("moments", "behavior")
+        self.layers: dict[str, LayerReader] = {} if without_rows else self._open_layers()
 
     def _check_settings(self) -> None:
         """What the steps rely on; all else in the settings is only compared and shown."""
         settings, shard = self.settings, self.settings.get("shard")
         if self.kind == "moments":
             whole = isinstance(settings.get("rows"), str) and isinstance(settings.get("activations"), dict)
+        elif self.kind == "behavior":
+            whole = sound_settings(settings)
         else:
             crops = settings.get("crops")
             whole = type(crops) is int and 1 <= crops <= _MAX_CROPS
@@ -130,6 +134,11 @@ class Reader:
         """The number of rows that a layer's moments were computed from."""
         with claims.doubted(self.path):
             return int(claims.attribute(self.path, claims.group(self.path, self._file, f"layers/{layer}"), "rows"))
+
+    def behavior(self) -> Behavior:
+        """What a behavior file holds, checked."""
+        with claims.doubted(self.path):
+            return Behavior(self.path, self._file, self._layer_names())
 
     def select(self, patterns: Sequence[str]) -> dict[str, LayerReader]:
         """The layers that a name or glob matches, in network order. Raises BadInput for a pattern without match."""

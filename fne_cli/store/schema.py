@@ -15,12 +15,13 @@ from fne_cli.errors import BadInput
 FORMAT = "fne"
 VERSION = 1
 
-Kind = Literal["activations", "moments", "standardized", "codes"]
+Kind = Literal["activations", "moments", "standardized", "codes", "behavior"]
 MADE_BY: dict[str, str] = {
     "activations": "fne extract",
     "moments": "fne normalize",
     "standardized": "fne normalize --standardized",
     "codes": "fne discretize",
+    "behavior": "fne analyze",
 }
 
 CHUNK_BYTES = 1 << 20
@@ -33,6 +34,10 @@ GOOD = 0
 
 # Datasets of a layer in a moments file.
 MOMENTS = ("mean", "std", "minimum", "maximum", "zeros")
+# Datasets of a layer in a behavior file, (features, classes), and of all layers together.
+BEHAVIOR = {"s": "f4", "z": "f4", "label": "i1"}
+NOISE = ("sizes", "levels", "quantiles", "threshold")
+SETS = ("absence", "uncharacteristic", "presence")
 # Attributes of a layer that say where its values come from; `order` is the writer's own.
 LAYER_TEXTS = ("tap", "output_shape", "pooling")
 

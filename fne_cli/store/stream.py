@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,14 +17,20 @@ Result = TypeVar("Result")
 
 
 class Stream:
-    """All rows of some files, layer after layer, with at most `batch_rows` rows (at least one chunk) in memory."""
+    """All rows of some files, layer after layer, with at most `batch_rows` rows (at least one chunk) in memory.
 
-    def __init__(self, files: Several, batch_rows: int, checksum: Checksum) -> None:
+    layers: names of those to read, by default all.
+    """
+
+    def __init__(
+        self, files: Several, batch_rows: int, checksum: Checksum, layers: Sequence[str] | None = None
+    ) -> None:
         self.files = files
+        self._layers = {name: files.layers[name] for name in (files.layers if layers is None else layers)}
         self._readers = {
-            name: [DirectLayer(reader, checksum) for reader in readers] for name, readers in files.layers.items()
+            name: [DirectLayer(reader, checksum) for reader in readers] for name, readers in self._layers.items()
         }
-        chunk_rows = max(reader.chunk_rows for readers in files.layers.values() for reader in readers)
+        chunk_rows = max(reader.chunk_rows for readers in self._layers.values() for reader in readers)
         self._workers = threads(batch_rows, chunk_rows)
 
     def fold(
@@ -50,7 +56,7 @@ class Stream:
                     add(partial, reader.read(start, stop), numbers)
             return layer, part, partial
 
-        tasks = ((layer, part) for layer in files.layers for part in files.chunks_of_files(layer))
+        tasks = ((layer, part) for layer in self._layers for part in files.chunks_of_files(layer))
         yield from in_order(work, tasks, self._workers)
 
     def transform(
@@ -84,7 +90,7 @@ class Stream:
                 out[bad] = blank
             return layer, finish(out)
 
-        jobs = ((layer, task) for layer in files.layers for task in files.tasks(layer))
+        jobs = ((layer, task) for layer in self._layers for task in files.tasks(layer))
         yield from in_order(work, jobs, self._workers)
 
 

@@ -186,14 +186,29 @@ class Writer:
         if group is None:
             group = layers.create_group(layer)
             group.attrs["order"] = np.int64(len(layers) - 1)
-        column = Appender(create_column(group, name, values.shape, values.dtype))
-        column.append(values)
-        column.flush()
+        self._put(group, name, values)
+
+    def put_table(self, name: str, values: np.ndarray, **attributes: float | str) -> None:
+        """Write a whole dataset beside the layers, GROUP/NAME or NAME, and attributes of that group."""
+        where, _, own = name.rpartition("/")
+        group = self._file.require_group(where) if where else self._file
+        self._put(group, own, values)
+        for key, value in attributes.items():
+            _set_attribute(group, key, value)
+
+    def put_classes(self, classes: Sequence[str]) -> None:
+        """Write the names of the classes of a file without images."""
+        _create_classes(self._file, classes)
 
     def describe(self, layer: str, **attributes: int | str) -> None:
         """Set attributes of a layer."""
         for name, value in attributes.items():
             _set_attribute(self._file["layers"][layer], name, value)
+
+    def _put(self, group: h5py.Group, name: str, values: np.ndarray) -> None:
+        column = Appender(create_column(group, name, values.shape, values.dtype))
+        column.append(values)
+        column.flush()
 
     def commit(self) -> None:
         """Everything appended so far is on the disk when this returns."""
@@ -261,7 +276,11 @@ def _create_images(file: h5py.File, table: Table) -> None:
     group = file.create_group("images")
     for name, (shape, dtype) in table.columns.items():
         create_column(group, name, (table.rows, *shape), dtype)
-    file.create_dataset("classes", data=text_column(table.classes), track_times=False)
+    _create_classes(file, table.classes)
+
+
+def _create_classes(file: h5py.File, classes: Sequence[str]) -> None:
+    file.create_dataset("classes", data=text_column(classes), track_times=False)
 
 
 def _image_columns(status: np.ndarray, message: Sequence[str], sha256: Sequence[str]) -> dict[str, np.ndarray]:

@@ -27,6 +27,7 @@ from fne_cli.store.reader import LayerReader, Reader, open_file
 from fne_cli.store.record import new_run, time_run
 from fne_cli.store.schema import fingerprint
 from fne_cli.store.software import software
+from fne_cli.store.thresholds import Thresholds, read_thresholds
 
 __all__ = ["Evaluation", "Protocol", "evaluate"]
 
@@ -48,7 +49,7 @@ def evaluate(
     *,
     layers: Sequence[str] = (),
     embedding: Kind | None = None,
-    thresholds: tuple[float, float] = (ternary.LOW, ternary.HIGH),
+    thresholds: tuple[float, float] | Path = (ternary.LOW, ternary.HIGH),
     each_layer: bool = False,
     protocol: Protocol = Protocol(),  # noqa: B008  # frozen
     cost: Sequence[float] = (1.0,),
@@ -84,15 +85,15 @@ def evaluate(
             "aggregate": aggregate,
             "protocol": protocol.described(),
         }
+        cuts = Thresholds(ternary.LOW, ternary.HIGH)
         if kind == "fne":
-            settings["thresholds"] = list(thresholds)
+            cuts = read_thresholds(thresholds, source.settings, features)
+            settings["thresholds"] = [cuts.low, cuts.high]
         if solver == "certified":
             settings["tolerance"] = tolerance
-        sources = [{"kind": source.kind, "fingerprint": source.fingerprint}]
-        inputs = [features]
-        if protocol.split is not None:
-            sources.append({"kind": "split", "fingerprint": _digest(protocol.split)})
-            inputs.append(protocol.split)
+        sources = [{"kind": source.kind, "fingerprint": source.fingerprint}, *cuts.sources, *_split_source(protocol)]
+        beside = (thresholds if cuts.sources else None, protocol.split)
+        inputs = [features, *(path for path in beside if isinstance(path, Path))]
         outputs = Outputs(results, predictions, model, fingerprint("results", settings, sources))
         others = outputs.finished(inputs, overwrite)
         if (
@@ -102,11 +103,11 @@ def evaluate(
         ):
             return Evaluation(json.loads(results.read_text(encoding="utf-8")), results, up_to_date=True)
         task = Task.of(source, protocol, seed, progress)
-        _warn_of_moments(source, protocol, progress)
+        _warn_of_moments(source, protocol, cuts, progress)
         budget = memory if memory is not None else free_memory() // 2
         shared = {"solver": solver, "tolerance": tolerance, "memory": budget, "seed": seed}
         embeddings = [
-            (name, Features(source, parts, kind, thresholds, task, shared))
+            (name, Features(source, parts, kind, (cuts.low, cuts.high), task, shared))
             for name, parts in _embeddings(source, list(chosen.values()), embedding, each_layer)
         ]
         _announce(embeddings, task, len(costs), budget, solver, progress)
@@ -183,15 +184,23 @@ def _embeddings(
             yield layer.name, [layer]
 
 
-def _digest(path: Path) -> str:
+def _split_source(protocol: Protocol) -> list[dict[str, str]]:
+    """The manifest of --split, by its content."""
+    if protocol.split is None:
+        return []
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        content = protocol.split.read_bytes()
     except OSError as error:
-        raise BadInput(f"--split {path} should be a manifest that can be read. Found: {error.strerror}.") from error
+        raise BadInput(
+            f"--split {protocol.split} should be a manifest that can be read. Found: {error.strerror}."
+        ) from error
+    return [{"kind": "split", "fingerprint": hashlib.sha256(content).hexdigest()}]
 
 
-def _warn_of_moments(source: Reader, protocol: Protocol, progress: Progress) -> None:
-    """Codes carry the moments of the rows they were standardised by; folds would have others."""
+def _warn_of_moments(source: Reader, protocol: Protocol, cuts: Thresholds, progress: Progress) -> None:
+    """Codes carry the moments of the rows they were standardised by, thresholds those of theirs; folds have others."""
+    if cuts.rows is not None and (protocol.cv is not None or protocol.split is not None or cuts.rows == "all"):
+        progress.note(f"the thresholds come from the rows {cuts.rows!r}, images that are measured here among them")
     rows = source.settings.get("moments_rows")
     if source.kind == "codes" and (protocol.cv is not None or protocol.split is not None or rows == "all"):
         progress.note(

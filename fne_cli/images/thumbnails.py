@@ -1,0 +1,72 @@
+"""Small pictures of chosen images, for people to look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from fne_cli.images.bad import Status
+from fne_cli.images.decode import decode, read_file
+from fne_cli.images.geometry import Geometry
+from fne_cli.images.source import list_images
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where images are: for each the file to open, its part of an archive (offset, size), its box; no file: unknown."""
+
+    files: Sequence[str | None]
+    spans: Sequence[tuple[int, int] | None]
+    boxes: Sequence[np.ndarray | None]
+
+
+def find(images: str, ids: Sequence[str]) -> Places:
+    """The images with these ids in a folder, manifest or .tar, as fne extract names them. Raises BadInput.
+
+    In a folder an id is a path below it, and one that leads out of it is unknown: ids come from files of other people.
+    """
+    nothing: list[None] = [None] * len(ids)
+    if os.path.isdir(images):
+        return Places([_below(images, name) for name in ids], nothing, nothing)
+    listing = list_images(images)
+    index = {name: number for number, name in enumerate(listing.ids)}
+    places = [index.get(name) for name in ids]
+    spans, boxes = listing.spans, listing.boxes
+    return Places(
+        [None if place is None else listing.files[place] for place in places],
+        nothing if spans is None else [None if place is None else tuple(spans[place].tolist()) for place in places],
+        nothing if boxes is None else [None if place is None else boxes[place] for place in places],
+    )
+
+
+def _below(folder: str, name: str) -> str | None:
+    """The path of an image in a folder; None if it is not below it."""
+    if os.path.isabs(name) or ".." in name.split("/") or "\0" in name:
+        return None
+    path = os.path.join(folder, name)
+    return path if os.path.lexists(path) else None
+
+
+def thumbnails(
+    places: Places, side: int, resize: Literal["squash", "crop"], sha256: Sequence[str]
+) -> list[tuple[np.ndarray | None, str]]:
+    """For each image (side, side, 3) uint8, or None and what is wrong: missing, changed since, or why it is bad."""
+    geometry = Geometry(side, side, resize)
+    found: list[tuple[np.ndarray | None, str]] = []
+    for file, span, box, digest in zip(places.files, places.spans, places.boxes, sha256, strict=True):
+        if file is None:
+            found.append((None, "missing"))
+            continue
+        image = decode(partial(read_file, file, *(span or ())), geometry, box)
+        if image.status is not Status.GOOD:
+            found.append((None, image.status.name.lower().replace("_", " ")))
+        elif digest and image.sha256 != digest:
+            found.append((None, "changed since"))
+        else:
+            found.append((image.pixels[0], ""))
+    return found

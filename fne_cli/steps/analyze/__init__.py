@@ -1,0 +1,194 @@
+"""activations -> behavior: how strongly each feature characterises each class, by its presence or its absence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fne_cli.errors import BadInput
+from fne_cli.numerics.behavior import Groups
+from fne_cli.numerics.noise import LEVELS, Noise, RandomClasses, labelled
+from fne_cli.numerics.separation import Separation
+from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.analyze.work import Work
+from fne_cli.store.existing import up_to_date
+from fne_cli.store.gather import room
+from fne_cli.store.output import Output
+from fne_cli.store.reader import open_file
+from fne_cli.store.schema import NO_LABEL, SETS, fingerprint
+from fne_cli.store.several import Several
+from fne_cli.store.software import software
+from fne_cli.store.writer import Writer
+
+
+@dataclass(frozen=True)
+class LayerShares:
+    """Of all pairs of a layer's features and the classes that were compared, how many are what."""
+
+    layer: str
+    features: int
+    pairs: int
+    presence: int
+    absence: int
+
+
+@dataclass(frozen=True)
+class Analyzed:
+    """The file, what it was made from, and what it says in sum.
+
+    low, high: None if the sets of pairs do not define them. expected_false: pairs that would be characteristic if all
+    classes were random; with fdr, how many of the characteristic ones are so by chance, at most and on average.
+    classes: those that were compared.
+    """
+
+    path: Path
+    rows: str
+    images: int
+    classes: int
+    layers: list[LayerShares]
+    total: LayerShares
+    low: float | None
+    high: float | None
+    expected_false: float
+    up_to_date: bool = False
+
+
+def analyze(
+    activations: Path | Sequence[Path],
+    output: Path,
+    *,
+    rows: str | None = None,
+    layers: Sequence[str] = (),
+    random_classes: int = 20,
+    seed: int = 0,
+    alpha: float = 0.05,
+    fdr: bool = False,
+    memory: int = 256 << 20,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Analyzed:
+    """Write s, mean z and label of every feature and class over the chosen images of one or more files.
+
+    rows: "train" (default if there are splits), "all", or any split. With `fdr`, `alpha` is the false discovery rate
+    (Benjamini-Hochberg) instead of the share of random pairs that would be labelled. Tables that would take more than
+    about `memory` bytes together lie in temporary files; the result does not depend on it.
+    """
+    paths = (activations,) if isinstance(activations, Path) else tuple(activations)
+    with Several(paths) as files:
+        if layers:
+            files.layers = {name: files.layers[name] for name in files.files[0].select(layers)}
+        name, chosen = files.chosen(rows)
+        groups, images = _labelled(files, name, chosen)
+        settings = {
+            "rows": name,
+            "images": len(images),
+            "layers": list(files.layers),
+            "alpha": float(alpha),
+            "fdr": fdr,
+            "random_classes": random_classes,
+            "seed": seed,
+            "activations": files.settings,
+        }
+        sources = files.sources()
+        done = up_to_date(output, "behavior", settings, sources, overwrite, paths)
+        if not done:
+            if rows is None and name == "all":
+                progress.note(f"{files.name} has no splits: all {len(images):,} labelled images are used")
+            if left := int(chosen.sum()) - len(images):
+                progress.note(f"{left:,} of the {int(chosen.sum()):,} images have no label and are left out")
+            if idle := [files.classes[number] for number in np.flatnonzero(~groups.tested)]:
+                progress.note(f"classes without images, or without others to compare with: {', '.join(idle[:5])}"
+                              + (f" and {len(idle) - 5} more" if len(idle) > 5 else ""))  # fmt: skip
+            _write(Work(files, chosen, images, groups, memory), output, settings, sources, progress)
+    return _summary(output, done)
+
+
+def _labelled(files: Several, name: str, chosen: np.ndarray) -> tuple[Groups, np.ndarray]:
+    """The classes of the chosen images that have a label, and the numbers of these images, ascending."""
+    labels = files.column("label", 0, len(files))
+    known = labels != NO_LABEL
+    images = np.flatnonzero(chosen & (known if labels.ndim == 1 else known.any(axis=1)))
+    groups = Groups.of(labels[images], len(files.classes))
+    if not groups.tested.any():
+        found = [files.classes[number] for number in np.flatnonzero(groups.inside)]
+        raise BadInput(
+            f"{files.name} should have labelled images of at least two classes among the rows {name}. "
+            f"Found: {', '.join(found) + ' only' if found else 'none'}."
+        )
+    return groups, images
+
+
+def _write(work: Work, path: Path, settings: dict[str, Any], sources: Any, progress: Progress) -> None:
+    files, counts = work.files, work.groups.inside
+    tested = np.where(work.groups.tested, counts, 0)
+    random = RandomClasses.of(tested[tested > 0], len(work.images), settings["random_classes"], settings["seed"])
+    with (
+        Output(path) as output,
+        Writer.create(
+            output.partial,
+            "behavior",
+            [],
+            0,
+            settings=settings,
+            sources=sources,
+            software=software("numba"),
+            fingerprint=fingerprint("behavior", settings, sources),
+        ) as writer,
+    ):
+        noise = Noise.of(random.sizes, work.compute(random, progress))
+        if settings["fdr"]:
+            blocks = (work.s[span] for span in work.spans.values())
+            place = noise.place_of_discoveries(blocks, tested, settings["alpha"])
+        else:
+            place = noise.place_of_share(settings["alpha"])
+        thresholds = noise.thresholds(place, tested)
+        labels = room(work.s.shape, np.int8, work.memory // 8)
+        writer.put_classes(files.classes)
+        writer.put_table("counts", counts)
+        for layer, span in work.spans.items():
+            labels[span] = labelled(work.s[span], thresholds)
+            for name, table in (("s", work.s), ("z", work.z), ("label", labels)):
+                writer.put(layer, name, np.asarray(table[span]))
+            writer.describe(layer, **files.layers[layer][0].attrs)
+        for name, values in (("sizes", random.sizes), ("levels", LEVELS), ("quantiles", noise.quantiles())):
+            writer.put_table(f"null/{name}", values)
+        writer.put_table("null/threshold", thresholds)
+        compared = tested > 0
+        found = Separation.of(work.z[:, compared].ravel(), labels[:, compared].ravel())
+        writer.put_table("thresholds/edges", found.edges, low=found.low, high=found.high)
+        for name in SETS:
+            writer.put_table(f"thresholds/{name}", getattr(found, name))
+        writer.close()
+        output.accept()
+
+
+def _summary(path: Path, done: bool) -> Analyzed:
+    """What the file says."""
+    layers = []
+    with open_file(path, "behavior") as file:
+        found, settings = file.behavior(), file.settings
+        compared = found.compared
+        for name, layer in found.layers.items():
+            label = layer.label()[:, compared]
+            presence, absence = (int((label == value).sum()) for value in (1, -1))
+            layers.append(LayerShares(name, layer.features, label.size, presence, absence))
+    numbers = ([getattr(layer, name) for layer in layers] for name in ("features", "pairs", "presence", "absence"))
+    total = LayerShares("all layers", *map(sum, numbers))
+    tried = total.presence + total.absence if settings["fdr"] else total.pairs
+    low, high = (None if np.isnan(value) else value for value in (found.low, found.high))
+    return Analyzed(
+        path=path,
+        rows=settings["rows"],
+        images=settings["images"],
+        classes=int(compared.sum()),
+        layers=layers,
+        total=total,
+        low=low,
+        high=high,
+        expected_false=settings["alpha"] * tried,
+        up_to_date=done,
+    )

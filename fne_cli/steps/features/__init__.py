@@ -1,0 +1,65 @@
+"""behavior -> the strongest pairs of features and classes; codes -> prototypes of classes, and their distances."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fne_cli.errors import BadInput
+from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.features.pairs import Exciting, Pair, Pairs, exciting_images, known, strongest_pairs
+from fne_cli.steps.features.prototypes import LayerPart, Prototype, Prototypes, find_prototypes
+from fne_cli.store.reader import Reader, open_file
+
+__all__ = ["Exciting", "LayerPart", "Pair", "Pairs", "Prototype", "Prototypes", "features"]
+
+IMAGES = 5  # of each feature, where several features are shown
+
+
+def features(
+    file: Path,
+    *,
+    class_name: str | None = None,
+    layer: str | None = None,
+    feature: str | None = None,
+    top: int = 10,
+    activations: Path | None = None,
+    rows: str | None = None,
+    share: float = 0.5,
+    distances: bool = False,
+    progress: Progress = SILENT,
+) -> Pairs | Prototypes:
+    """What a behavior file or a codes file says of features.
+
+    A behavior file: the `top` pairs by presence and by absence, of a class, of a layer (name or glob) or of one feature
+    (LAYER:NUMBER); with `activations`, the images of that file which excite these features most. A codes file: for each
+    class the features that are +1, or -1, in more than `share` (0.5 or more) of its `rows` (train by default, all if
+    there are no splits); with `distances`, the share of features in which the prototypes of two classes differ.
+    """
+    with open_file(file, "behavior", "codes") as source:
+        if source.kind == "codes":
+            _refuse(source, {"--layer": layer, "--feature": feature, "--activations": activations})
+            if not 0.5 <= share < 1:
+                raise BadInput(f"--share should be 0.5 or more, and less than 1. Found: {share:g}.")
+            only = None if class_name is None else known(file, source.images.classes, class_name)
+            return find_prototypes(source, rows, share, only, distances, progress)
+        _refuse(source, {"--rows": rows, "--distances": distances or None})
+        if layer is not None and feature is not None:
+            raise BadInput("--feature names its layer. Leave --layer out.")
+        found = strongest_pairs(source, class_name, layer, feature, top)
+        if activations is None:
+            return found
+        shown: dict[str, list[int]] = {}
+        for pair in (*found.presence, *found.absence):
+            own = shown.setdefault(pair.layer, [])
+            if pair.feature not in own:
+                own.append(pair.feature)
+        count = top if feature is not None else min(top, IMAGES)
+        return Pairs(found.presence, found.absence, exciting_images(source, activations, shown, count))
+
+
+def _refuse(source: Reader, given: dict[str, object]) -> None:
+    """Raises BadInput for an option that is for the other kind of file."""
+    for name, value in given.items():
+        if value is not None:
+            other = "behavior" if source.kind == "codes" else "codes"
+            raise BadInput(f"{name} is for a {other} file. Found: {source.path}, kind={source.kind}.")

@@ -20,6 +20,7 @@ def write(
     kind: str = "codes",
     crops: int = 1,
     bad: tuple[int, ...] = (),
+    settings: dict[str, object] | None = None,
 ) -> Path:
     """A codes or activations file with the given rows; labels (n,) or (n, classes)."""
     count = len(labels)
@@ -35,7 +36,7 @@ def write(
         message=["damaged" if number in bad else "" for number in range(count)],
         sha256=["0" * 64] * count,
     )
-    settings = {"crops": crops}
+    settings = {"crops": crops} | (settings or {})
     specs = [Spec(name, rows.shape[1:], rows.dtype) for name, rows in layers.items()]
     digest = fingerprint(kind, settings, [], images if kind == "activations" else None)
     with Writer.create(

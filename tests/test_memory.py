@@ -32,6 +32,13 @@ def test_of_a_container(machine):
     assert free(machine) == 8 << 30
 
 
+def test_pages_of_files_are_given_up_when_memory_is_wanted(machine):
+    (machine / "groups/memory.max").write_text("4294967296\n")
+    (machine / "groups/memory.current").write_text("4290000000\n")
+    (machine / "groups/memory.stat").write_text("anon 1000\nactive_file 7\ninactive_file 4000000000\n")
+    assert free(machine) == 4294967296 - 290000000
+
+
 def test_of_a_batch_job(machine):
     job = machine / "groups/slurm/job_7/step_0"
     job.mkdir(parents=True)

@@ -43,6 +43,12 @@ def test_top(top):
     )
 
 
+def test_a_class_without_training_is_never_among_the_top():
+    decisions = np.full((3, 8), -np.inf)
+    decisions[:, :2] = 1.0
+    assert metrics.top_accuracy(decisions, np.array([0, 1, 7]), 5) == pytest.approx(2 / 3)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 1000), st.booleans())
 def test_average_precision_is_scikit_learns(seed, ties):

@@ -64,6 +64,24 @@ def test_images_without_labels_and_splits(fne, pipeline):
     assert "known label" not in result.err
 
 
+def test_new_images_may_have_come_in_other_batches_and_classes_have_any_name(fne, tmp_path):
+    rows, labels, splits = noisy(spread=0.4)
+    values = {"x": rows.astype(np.float32)}
+    names = ("é", "b", "日本")
+    for name, size in (("a", 16), ("b", 4)):
+        settings = {"batch_rows": size, "network": "n"}
+        write(tmp_path / f"{name}.h5", values, labels, splits, names, kind="activations", settings=settings)
+    write(tmp_path / "z.h5", values, labels, splits, names, kind="activations", settings={"network": "z"})
+    saved = tmp_path / "model.npz"
+    assert fne("evaluate", tmp_path / "a.h5", "--embedding", "fne", "--model", saved).code == 0
+    one, two = (fne("predict", saved, tmp_path / f"{name}.h5") for name in "ab")
+    assert one.code == 0, one.err
+    assert one.out == two.out
+    assert "日本" in one.out
+    other = fne("predict", saved, tmp_path / "z.h5")
+    assert (other.code, "network" in other.err) == (1, True)
+
+
 def test_an_output_file_appears_whole_and_is_up_to_date_the_second_time(fne, pipeline):
     saved = pipeline / "model.npz"
     fne("evaluate", pipeline / "c.h5", "--model", saved)
@@ -145,9 +163,32 @@ def header_of_a_terabyte(path):
             archive.writestr(name, content)
 
 
+def with_header(text):
+    """A saved classifier whose weights have this for a header."""
+
+    def make(path):
+        save_model(path, HEAD, ARRAYS)
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        header = text.encode()
+        members["weights.npy"] = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(48)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+
+    return make
+
+
 @pytest.mark.parametrize(
     "make",
     [
+        with_header("{'descr': '<f8', 'fortran_order': False, 'shape': (3, 30"),
+        with_header("{" + 3 * "'"),
+        with_header("{'descr': ('<f8',), 'fortran_order': False, 'shape': (2, 3), }"),
+        with_header("{'descr': '<f8,,', 'fortran_order': False, 'shape': (2, 3), }"),
+        with_header("-" * 9000 + "1"),
+        with_header("{'descr': '|O', 'fortran_order': False, 'shape': (2, 3), }"),
+        lambda path: save_model(path, HEAD | {"thresholds": [10**400, 1]}, ARRAYS),
         lambda path: None,
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(b"PK\x03\x04" + bytes(100)),

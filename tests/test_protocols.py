@@ -404,3 +404,87 @@ def test_bounded_memory_takes_the_direct_path_and_finds_the_same(fne, tmp_path):
     assert (small["path"], large["path"]) == ("direct", "gram")
     assert small["objective"] == pytest.approx(large["objective"], rel=2e-6)
     assert small["accuracy"] == pytest.approx(large["accuracy"], abs=0.005)
+
+
+def test_validation_images_choose_c_for_every_draw(fne, tmp_path):
+    rows, labels, _ = noisy(300, spread=0.25)
+    splits = [("train", "val", "test")[number % 3] for number in range(300)]
+    path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, splits)
+    found = evaluated(fne, path, "--per-class", "1,4,4", "--draws", "2", "-C", "1,0.01")["results"]
+    assert [(row["training_images_per_class"], row["trials"]) for row in found] == [(1, 2), (4, 2)]
+    for row in found:
+        choices = [trial["choice_of_C"] for trial in row["each_trial"]]
+        assert {choice["by"] for choice in choices} == {"validation images"}
+        assert row["choice_of_C"]["score"] == pytest.approx(np.mean([choice["score"] for choice in choices]))
+    table = fne("evaluate", path, "--per-class", "4", "--draws", "2", "-C", "1,0.01").out
+    assert f"{100 * found[1]['choice_of_C']['score']:.2f} %" in table
+
+
+def test_average_precision_of_each_class_over_folds(fne, tmp_path):
+    rows, _, splits = noisy()
+    present = (np.random.default_rng(0).random((120, 3)) < 0.4).astype(np.int8)
+    path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, present, splits)
+    (found,) = evaluated(fne, path, "--cv", "3", "--rows", "all")["results"]
+    assert [row["class"] for row in found["per_class"]] == ["a", "b", "c"]
+    assert [row["test_images"] for row in found["per_class"]] == present.sum(axis=0).tolist()
+    mean = np.mean([row["average_precision"] for row in found["per_class"]])
+    assert mean == pytest.approx(found["mean_average_precision"])
+
+
+def test_validation_images_of_no_class_are_an_error_before_anything_is_written(fne, tmp_path):
+    rows, _, _ = noisy()
+    splits = [("train", "val", "test")[number % 3] for number in range(120)]
+    present = (np.random.default_rng(0).random((120, 3)) < 0.4).astype(np.int8)
+    present[np.array(splits) == "val"] = 0
+    path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, present, splits)
+    result = fne("evaluate", path, tmp_path / "r.json", "-C", "0.1,1")
+    assert (result.code, "by images that show some class. Found: validation images" in result.err) == (1, True)
+    assert not (tmp_path / "r.json").exists()
+
+
+@pytest.mark.parametrize("seed", ["-1", "99999999999999", "x"])
+def test_seeds_that_are_none(fne, tmp_path, seed):
+    rows, labels, splits = noisy()
+    path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, splits)
+    assert fne("evaluate", path, "--seed", seed).code == 2
+
+
+@pytest.mark.parametrize("kind", ["fne", "standardized", "l2", "raw"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_rows_that_are_not_finite_are_named(fne, tmp_path, kind, place):
+    rows, labels, splits = noisy()
+    values = rows.astype(np.float32)
+    values[place, 3] = np.inf
+    path = write(tmp_path / "a.h5", {"x": values}, labels, splits, kind="activations")
+    result = fne("evaluate", path, "--embedding", kind)
+    assert (result.code, f"infinity or not a number in those of {place}.png" in result.err) == (1, True), result.err
+
+
+def test_a_cost_beyond_reason_ends_with_what_was_reached(fne, tmp_path):
+    rows, labels, splits = noisy()
+    path = write(tmp_path / "a.h5", {"x": rows[:, :4].astype(np.float32)}, labels, splits, kind="activations")
+    result = fne("evaluate", path, "-C", "1e17", "--json")
+    assert result.code == 0, result.err
+
+
+def test_predictions_are_no_classifier_and_no_output_is_the_record_of_another(fne, tmp_path):
+    rows, labels, splits = noisy()
+    path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, splits)
+    results, other = tmp_path / "r.json", tmp_path / "x"
+    assert fne("evaluate", path, results, "--predictions", other).code == 0
+    assert fne("evaluate", path, results, "--model", other).code == 4
+    record = fne("evaluate", path, results, "--predictions", tmp_path / "r.json.run.json")
+    assert (record.code, "none the record of another" in record.err) == (1, True)
+    link = tmp_path / "link.json"
+    link.symlink_to(results)
+    assert fne("evaluate", path, results, "--predictions", link).code == 1
+    assert "--thresholds goes with" in fne("evaluate", path, "--thresholds", "-1,1").err
+
+
+def test_float_rows_in_a_file_are_not_copied_into_memory(fne, tmp_path):
+    rows, labels, splits = noisy(5000, features=200, spread=0.3)
+    path = write(tmp_path / "a.h5", {"x": rows.astype(np.float32)}, labels, splits, kind="activations")
+    (small,) = evaluated(fne, path, "--embedding", "raw", "--memory", "6M", "--tolerance", "1e-4")["results"]
+    (large,) = evaluated(fne, path, "--embedding", "raw", "--tolerance", "1e-4")["results"]
+    assert (small["path"], large["path"]) == ("direct", "gram")
+    assert small["objective"] == pytest.approx(large["objective"], rel=2e-4)

@@ -23,7 +23,7 @@ def test_reaches_the_optimum_of_liblinear(kind, tmp_path):
         "float64": codes.astype(float),
         "memory map": PackedCodes(*planes, 30),
     }[kind]
-    found = solve_streamed(shuffled(rows, 150), signs, 30, 0.1, 1e-6, max_passes=5000)
+    found = solve_streamed(shuffled(rows, block_rows=150), signs, 30, 0.1, 1e-6, max_passes=5000)
     peer = LinearSVC(C=0.1, tol=1e-6, dual=True, max_iter=200_000, random_state=0).fit(codes, labels)
     theirs = primal(codes, signs, np.hstack([peer.coef_, peer.intercept_[:, None]]), 0.1)
     np.testing.assert_allclose(found.objective, theirs, rtol=2e-6)
@@ -34,7 +34,7 @@ def test_reaches_the_optimum_of_liblinear(kind, tmp_path):
 def test_certificate_is_of_what_is_returned():
     codes, labels = problem(rows=300, features=40)
     signs = one_vs_rest(labels, np.arange(5))
-    found = solve_streamed(shuffled(codes, 64), signs, 40, 1.0, 1e-2)
+    found = solve_streamed(shuffled(codes, block_rows=64), signs, 40, 1.0, 1e-2)
     vectors = np.hstack([found.weights, found.intercepts[:, None]])
     exact = (found.alpha * signs) @ np.hstack([codes, np.ones((300, 1))])
     np.testing.assert_allclose(vectors, exact, atol=1e-12)

@@ -85,7 +85,7 @@ def test_what_it_refuses():
     broken[3, 3] = np.nan
     with pytest.raises(BadInput, match="finite"):
         solve(broken, labels)
-    with pytest.raises(DoesNotFit, match=r"should fit into 0.0 GiB. It needs"):
+    with pytest.raises(DoesNotFit, match=r"should fit into 0\.0 MiB\. It needs"):
         solve(codes, labels, memory=1000)
 
 

@@ -61,7 +61,7 @@ from fne_cli.cli.console import Console, table
     help="Relative duality gap at which a class is solved.",
 )
 @click.option("--memory", type=options.Bytes(), help="Memory to use, such as 2G.  [default: half of what is free]")
-@click.option("--seed", default=0, show_default=True, help="Seed of folds, draws and solver.")
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of folds, draws and solver.")
 @click.option("--predictions", type=options.FILE, help="CSV to write: truth, prediction, decision values.")
 @click.option("--model", type=options.FILE, help=".npz to write: the classifier, for fne predict.")
 @options.as_json
@@ -117,8 +117,8 @@ def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[s
             low, high = result["mean_per_class_accuracy_95"]
             row += (f"{100 * low:.2f}-{100 * high:.2f} %",)
         if chosen:
-            scores = {entry["C"]: entry["score"] for entry in result["choice_of_C"]["scores"]}
-            row += (f"{result['C']:g}", _percent(scores[result["C"]]))
+            costs = result["C"] if isinstance(result["C"], list) else [result["C"]]
+            row += (", ".join(f"{cost:g}" for cost in costs), _percent(result["choice_of_C"]["score"]))
         rows.append(row)
     return header, rows
 

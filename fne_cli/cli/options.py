@@ -16,6 +16,7 @@ import click
 from fne_cli.cli.console import Console
 
 FILE = click.Path(path_type=Path)
+SEED = click.IntRange(0, 2**32 - 1)
 
 
 class Command(click.Command):

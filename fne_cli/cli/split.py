@@ -50,7 +50,7 @@ class _Share(click.ParamType[float]):
 @click.option("--val", type=_Share(), help="Share of each class (with --per-class: of the rest) for validation.")
 @click.option("--folds", type=click.IntRange(min=2), help="So many manifests, MANIFEST-1 ...: each image tests once.")
 @click.option("--voc", is_flag=True, help="IMAGES is a VOC year folder: several labels from its XML, its own splits.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the drawing.")
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of the drawing.")
 @options.overwrite
 def split(progress: Console, **values: Any) -> None:
     """Write a MANIFEST that divides IMAGES into training and test images.

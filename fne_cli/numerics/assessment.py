@@ -69,7 +69,7 @@ def of_confusion(table: np.ndarray, trained: np.ndarray, names: Sequence[str]) -
             {
                 "class": name,
                 "accuracy": _number(accuracy[number]),
-                "training_images": int(trained[number]),
+                "training_images": round(float(trained[number])),
                 "test_images": int(table[number].sum()),
             }
             for number, name in enumerate(names)
@@ -101,6 +101,21 @@ def several_labels(judged: Judged, present: np.ndarray, trained: np.ndarray, nam
         "per_class": rows,
         "classes": list(names),
     }
+
+
+def mean_per_class(trials: Sequence[list[dict[str, Any]]], names: Sequence[str]) -> dict[str, Any]:
+    """The rows per class of several trials as one: means of precisions and of training images."""
+    rows = []
+    for number, name in enumerate(names):
+        parts = [trial[number] for trial in trials]
+        row: dict[str, Any] = {"class": name}
+        for key in ("average_precision", "average_precision_11_point"):
+            row[key] = _number(mean_of([part[key] for part in parts]))
+        row["training_images"] = round(float(np.mean([part["training_images"] for part in parts])))
+        for key in ("test_images", "ignored_test_images"):
+            row[key] = sum(part[key] for part in parts)
+        rows.append(row)
+    return {"per_class": rows, "classes": list(names)}
 
 
 def spread(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:

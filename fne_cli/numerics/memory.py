@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_GROUPS = (  # limit and use of version 2 and version 1 of control groups
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+_GROUPS = (  # limit, use, and what of it are pages of files, of version 2 and version 1 of control groups
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
 )
 
 
@@ -22,12 +22,22 @@ def free_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup"
     except (OSError, ValueError, IndexError):
         pass
     for folder in (groups, *_own_groups(proc, groups)):
-        for limit, used in _GROUPS:
+        for limit, used, statistics, pages in _GROUPS:
             try:
-                found.append(int((folder / limit).read_text()) - int((folder / used).read_text()))
+                taken = int((folder / used).read_text()) - _counted(folder / statistics, pages)
+                found.append(int((folder / limit).read_text()) - taken)
             except (OSError, ValueError):  # also "max"
                 continue
     return max(0, min(found)) if found else 2 << 30
+
+
+def _counted(statistics: Path, name: str) -> int:
+    """An entry of memory.stat: files' pages count as used, though the kernel gives them up when memory is wanted."""
+    try:
+        lines = statistics.read_text(encoding="ascii").splitlines()
+        return next((int(line.split()[1]) for line in lines if line.split()[:1] == [name]), 0)
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _own_groups(proc: Path, groups: Path) -> list[Path]:

@@ -57,10 +57,12 @@ def balanced(table: np.ndarray) -> np.ndarray:
 def top_accuracy(decisions: np.ndarray, truth: np.ndarray, top: int = 5) -> float:
     """Fraction of images whose true class is among the `top` largest decision values, (images, classes).
 
-    A tie at the edge counts as the class order has it, the larger index first, as in scikit-learn.
+    A tie at the edge counts as the class order has it, the larger index first, as in scikit-learn. A class with -inf,
+    which nobody was trained on, is never among them.
     """
     largest = np.argsort(decisions, axis=1, kind="stable")[:, -top:]
-    return float((largest == truth[:, None]).any(axis=1).mean())
+    hit = (largest == truth[:, None]).any(axis=1) & (decisions[np.arange(len(truth)), truth] > -np.inf)
+    return float(hit.mean())
 
 
 def bootstrap_interval(

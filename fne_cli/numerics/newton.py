@@ -10,7 +10,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from fne_cli.numerics.certified import Hyperplanes
 from fne_cli.numerics.packed import Rows, dense
@@ -50,7 +50,10 @@ def _solve(
         active = values[slack > 0]
         hessian = 2 * cost * (active.T @ active)
         hessian.flat[:: len(hessian) + 1] += 1.0
-        direction = cho_solve(cho_factor(hessian, overwrite_a=True, check_finite=False), gathered - plane)
+        try:
+            direction = cho_solve(cho_factor(hessian, overwrite_a=True, check_finite=False), gathered - plane)
+        except LinAlgError:  # a C so large that 1 is lost beside it: what has been reached is what there is
+            return plane, alpha, float(objective), float(dual), steps
         change = values @ direction
         length = _line_search(plane, direction, decisions, change, sign, cost)
         plane, decisions = plane + length * direction, decisions + length * change

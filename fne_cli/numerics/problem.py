@@ -11,10 +11,11 @@ import numpy as np
 from fne_cli.numerics import svm
 from fne_cli.numerics.gram import gram as gram_of
 from fne_cli.numerics.liblinear import fit_liblinear, objective_and_gap
-from fne_cli.numerics.packed import Rows
+from fne_cli.numerics.packed import Rows, spans
 from fne_cli.numerics.selection import HeldOut, held_out
 from fne_cli.numerics.words import is_ternary
 
+BLOCK = 2048  # rows whose decision values are computed at a time
 Solver = Literal["certified", "liblinear"]
 
 
@@ -72,6 +73,11 @@ class Problem:
 
     def fit(self, train: np.ndarray, cost: float) -> Fit:
         """Train on the rows of these numbers."""
+        if self.solver == "certified" and self._gram is None and self._path(len(train), self.memory) == "direct":
+            return self._fit(svm.solve(  # the rows stay where they are, which may be a file
+                self.rows, self.labels, cost, self.tolerance, memory=self.memory, path="direct", subset=train,
+                seed=self.seed,
+            ))  # fmt: skip
         rows, labels = self.rows[train], self.labels[train]
         if self.solver == "liblinear":
             model, converged = fit_liblinear(rows, labels, cost, self.seed)
@@ -79,6 +85,9 @@ class Problem:
             return Fit(model, objective, gap, converged, "liblinear", None)
         products = None if self._gram is None else self._products(train)
         solution = svm.solve(rows, labels, cost, self.tolerance, memory=self.memory, gram=products, seed=self.seed)
+        return self._fit(solution)
+
+    def _fit(self, solution: svm.Solution) -> Fit:
         return Fit(
             model=solution.model,
             objective=solution.total_objective,
@@ -107,13 +116,19 @@ class Problem:
             parts = []
             for train, held in splits:
                 fit = self.fit(train, cost)
-                parts.append(HeldOut(fit.model.classes, fit.model.decisions(self.rows[held]), fit.gap))
+                parts.append(HeldOut(fit.model.classes, self.decisions(fit.model, held), fit.gap))
             found.append(parts)
         return found
 
-    def _path(self, rows: int) -> svm.Path:
-        """The cheapest path for so many rows, whatever the memory."""
-        return svm.estimate(rows, self.rows.shape[1], 1, 1 << 62, 2 if self._counted else 8).path
+    def decisions(self, model: svm.LinearModel, numbers: np.ndarray) -> np.ndarray:
+        """(rows, classes) of the rows of these numbers, a block of them at a time."""
+        parts = [model.decisions(self.rows[numbers[span]]) for span in spans(len(numbers), BLOCK)]
+        return np.concatenate(parts)
+
+    def _path(self, rows: int, memory: int = 1 << 62) -> svm.Path:
+        """The path for so many rows; without `memory` the cheapest."""
+        classes = self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1
+        return svm.estimate(rows, self.rows.shape[1], classes, memory, 2 if self._counted else 8).path
 
     def _fits(self, rows: int, splits: int) -> bool:
         classes = self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1

@@ -50,7 +50,13 @@ def folds(labels: np.ndarray, images: np.ndarray, count: int, seed: int) -> list
 
 
 def draws(
-    labels: np.ndarray, train: np.ndarray, test: np.ndarray, sizes: Sequence[int], count: int, seed: int
+    labels: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    sizes: Sequence[int],
+    count: int,
+    seed: int,
+    validation: np.ndarray = NOBODY,
 ) -> list[Trial]:
     """For a learning curve: `count` times n training images of each class, for each n of `sizes`.
 
@@ -65,7 +71,7 @@ def draws(
             error.add_note(str(short))
             raise error
     trials = []
-    for size in sizes:
+    for size in dict.fromkeys(sizes):
         for draw in range(count):
             generator = np.random.default_rng([seed, draw])
             chosen = [generator.permutation(train[labels[train] == label])[:size] for label in present]
@@ -73,6 +79,7 @@ def draws(
                 Trial(
                     np.sort(np.concatenate(chosen)),
                     test,
+                    validation,
                     group=(("training_images_per_class", int(size)),),
                     of=(("draw", draw + 1),),
                 )

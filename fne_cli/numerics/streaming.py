@@ -27,14 +27,18 @@ Blocks = Callable[[np.random.Generator], Iterable[tuple[np.ndarray, Rows]]]
 """Called once a pass: yields (row numbers, those rows), every row once. Best in a new random order every time."""
 
 
-def shuffled(rows: Rows, block_rows: int = 2048) -> Blocks:
-    """Blocks of rows that can be read in any order, in memory or memory-mapped, drawn anew every pass."""
+def shuffled(rows: Rows, chosen: np.ndarray | None = None, block_rows: int = 2048) -> Blocks:
+    """Blocks of rows that can be read in any order, in memory or memory-mapped, drawn anew every pass.
+
+    chosen: the numbers of the rows that count, ascending; by default all.
+    """
+    numbers = np.arange(len(rows)) if chosen is None else chosen
 
     def blocks(generator: np.random.Generator) -> Iterator[tuple[np.ndarray, Rows]]:
-        order = generator.permutation(len(rows))
-        for span in spans(len(rows), block_rows):
-            numbers = np.sort(order[span])
-            yield numbers, rows[numbers]
+        order = generator.permutation(numbers)
+        for span in spans(len(numbers), block_rows):
+            part = np.sort(order[span])
+            yield part, rows[part]
 
     return blocks
 

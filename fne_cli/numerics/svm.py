@@ -36,8 +36,6 @@ class LinearModel:
 
     def decisions(self, rows: Rows) -> np.ndarray:
         """(rows, classes) float64: signed distances, not normalised."""
-        if isinstance(rows, np.ndarray) and rows.dtype.kind == "f":
-            return rows @ self.weights.T + self.intercepts
         from fne_cli.numerics.packed import dense, spans
 
         out = np.empty((len(rows), len(self.weights)))
@@ -123,7 +121,7 @@ def estimate(
     if needed > memory:
         raise DoesNotFit(
             f"The SVM of {rows:,} rows, {features:,} features and {classes:,} classes should fit into "
-            f"{memory / 2**30:.1f} GiB. It needs {needed / 2**30:.1f} GiB ({path}). Allow more memory."
+            f"{memory / 2**20:,.1f} MiB. It needs {needed / 2**20:,.1f} MiB ({path}). Allow more memory."
         )
     return Estimate(path, int(needed), work)  # type: ignore[arg-type]  # a key of the table above
 
@@ -150,13 +148,16 @@ def solve(
     others get no alpha. Deterministic for a seed, whatever the number of threads. Raises BadInput for fewer than two
     classes or values that are not finite, DoesNotFit as `estimate`.
     """
+    from fne_cli.numerics.packed import spans
     from fne_cli.numerics.words import is_ternary
 
     began = time.monotonic()
     if cost <= 0 or tolerance <= 0:
         raise BadInput(f"C and the tolerance should be above 0. Found: {cost} and {tolerance}.")
-    if isinstance(rows, np.ndarray) and rows.dtype.kind == "f" and not np.isfinite(rows).all():
-        raise BadInput("The rows should be finite numbers. Found: NaN or infinite values.")
+    if isinstance(rows, np.ndarray) and rows.dtype.kind == "f":
+        for span in spans(len(rows), 512):  # no mask as large as the rows
+            if not np.isfinite(rows[span]).all():
+                raise BadInput("The rows should be finite numbers. Found: NaN or infinite values.")
     classes, signs = signs_of(labels, subset)
     # two classes are mirror images of each other: one problem
     mirrored = labels.ndim == 1 and len(classes) == 2
@@ -252,7 +253,7 @@ class _Task:
         from fne_cli.numerics.streaming import shuffled, solve_streamed
 
         return solve_streamed(
-            shuffled(self.rows),
+            shuffled(self.rows, np.flatnonzero(self.signs.any(axis=0))),
             self.signs,
             self.rows.shape[1],
             self.cost,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ def predict(
                     advance(len(block))
 
         if output is None:
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8", newline="")  # CSV is the same bytes everywhere
             write_predictions(sys.stdout, classes, parts())
         else:
             with Output(output) as target:
@@ -120,17 +123,29 @@ def _layers(model: Path, head: dict[str, Any], source: Reader) -> list[LayerRead
         raise WrongFile(f"{source.path} should have the layers of {model}. Found: no layer {missing[0]}.")
     layers = [source.layers[name] for name in head["layers"]]
     widths = [layer.features for layer in layers]
-    apart = differences(without_shard(head["made_from"]), without_shard(source.settings))
-    if head["embedding"] == "codes":
+    apart = differences(_comparable(head["made_from"]), _comparable(source.settings))
+    if head["embedding"] == "codes" and not apart:
         apart += differences(_moments(head["sources"]), _moments(source.sources))
     if widths != head["layer_features"] or apart:
         lines = [line.replace("in the existing output", "here").replace("asked for", "there") for line in apart]
         raise WrongFile(
             f"{source.path} should have features made like those that {model} was trained on. Found:\n  "
             + "\n  ".join(lines or [f"{sum(widths):,} features instead of {sum(head['layer_features']):,}"])
-            + ("\nMake the codes with the moments of the training images." if head["embedding"] == "codes" else "")
+            + (
+                "\nMake the codes with the moments of the training images."
+                if apart and apart[0].startswith("moments")
+                else ""
+            )
         )
     return layers
+
+
+def _comparable(settings: dict[str, Any]) -> dict[str, Any]:
+    """What makes a feature what it is. Batches change last bits only, and new images come in other numbers."""
+    own = {name: value for name, value in without_shard(settings).items() if name not in ("batch_rows", "xla")}
+    if isinstance(own.get("activations"), dict):
+        own["activations"] = _comparable(own["activations"])
+    return own
 
 
 def _moments(sources: list[Any]) -> dict[str, Any]:

@@ -70,10 +70,11 @@ def evaluate(
     it is the single-layer baseline: each layer alone, every row scaled to length 1. `memory` is in bytes. Raises the
     errors of fne_cli.errors: DoesNotFit before anything is computed.
     """
-    costs = list(dict.fromkeys(cost))
+    costs = sorted(set(cost))
     with open_file(features, "codes", "activations") as source:
         chosen = source.select(layers) if layers else source.layers
-        _check(source, embedding, each_layer, len(chosen), protocol, model)
+        changed = thresholds != (ternary.LOW, ternary.HIGH)
+        _check(source, embedding, changed, each_layer, len(chosen), protocol, model)
         kind = None if source.kind == "codes" else embedding or "l2"
         settings: dict[str, Any] = {
             "C": costs if len(costs) > 1 else costs[0],
@@ -117,18 +118,20 @@ def evaluate(
         table: list[dict[str, Any]] = []
         run["results"] = []
         with outputs, progress.track(len(embeddings) * len(task.trials), "fits") as advance:
-            outcomes: list[tuple[str, Outcome]] = []
             for name, part in embeddings:
-                found = []
+                found: list[Outcome] = []
                 for trial in task.trials:
-                    outcome = measurement.outcome(part, trial)
+                    outcome, detail = measurement.outcome(part, trial)
+                    outputs.keep(name, trial, detail)
                     took = {"seconds": round(outcome.seconds, 3)}
                     run["results"].append({"name": name, **dict(trial.group), **dict(trial.of), **took})
                     found.append(outcome)
                     advance(1)
+                part.release()
                 table += measurement.results(name, found)
-                progress.detail(f"{name}: {found[-1].fit.path}, {sum(outcome.seconds for outcome in found):.1f} s")
-                outcomes += [(name, outcome) for outcome in found]
+                progress.detail(
+                    f"{name}: {found[-1].figures['path']}, {sum(outcome.seconds for outcome in found):.1f} s"
+                )
             document = {
                 "format": "fne",
                 "version": 1,
@@ -141,17 +144,25 @@ def evaluate(
                 "made_from": source.settings,
                 "results": table,
             }
-            outputs.write_predictions(task, source.images.path, outcomes)
-            outputs.write_model(source, task, embeddings[0][1], outcomes[0][1], aggregate)
+            outputs.write_predictions(task, source.images.path)
+            outputs.write_model(source, task, embeddings[0][1], table[0]["C"], aggregate)
             time_run(run, time.monotonic() - began)
             outputs.finish(document, run)
     return Evaluation(document, results)
 
 
 def _check(
-    source: Reader, embedding: Kind | None, each_layer: bool, layers: int, protocol: Protocol, model: Path | None
+    source: Reader,
+    embedding: Kind | None,
+    changed: bool,
+    each_layer: bool,
+    layers: int,
+    protocol: Protocol,
+    model: Path | None,
 ) -> None:
     """Raises BadInput for options that do not go together."""
+    if changed and (source.kind == "codes" or embedding != "fne"):
+        raise BadInput("--thresholds goes with --embedding fne. Codes have theirs, and other embeddings need none.")
     if source.kind == "codes" and embedding is not None:
         raise BadInput(
             f"{source.path} should be an activations file for --embedding {embedding}. Found: codes, which are one.\n"
@@ -201,7 +212,7 @@ def _warn_of_moments(source: Reader, protocol: Protocol, cuts: Thresholds, progr
     """Codes carry the moments of the rows they were standardised by, thresholds those of theirs; folds have others."""
     if cuts.rows is not None and (protocol.cv is not None or protocol.split is not None or cuts.rows == "all"):
         progress.note(f"the thresholds come from the rows {cuts.rows!r}, images that are measured here among them")
-    rows = source.settings.get("moments_rows")
+    rows = source.settings.get("moments_rows", "unknown")
     if source.kind == "codes" and (protocol.cv is not None or protocol.split is not None or rows == "all"):
         progress.note(
             f"the codes were made with the moments of the rows {str(rows)!r}, images that are measured here among "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from fne_cli.numerics.packing import pack, plane_bytes
 from fne_cli.numerics.problem import Problem
 from fne_cli.numerics.protocols import Trial
 from fne_cli.steps.evaluate.task import Task
-from fne_cli.store.gather import gathered, room
+from fne_cli.store.gather import BATCH_BYTES, gathered, room
 from fne_cli.store.reader import LayerReader, Reader
 
 
@@ -49,15 +49,27 @@ class Features:
         if not Embedding.needs_moments(self.kind):
             return Embedding(self.kind, thresholds=self._thresholds)
         sums = Sums(self.count)
-        for span, rows in gathered(self.layers, self._task.crops, train):
+        for _, rows in self._gathered(train):
             sums.add(rows)
-            if not sums.finite:
-                raise DamagedFile(
-                    f"{self._source.path} should have finite activations. Found: infinity or not a number among the "
-                    f"training rows {span.start:,}-{span.stop - 1:,}.\nfne verify {self._source.path} says where."
-                )
         moments = sums.moments()
         return Embedding(self.kind, moments.mean, moments.std, self._thresholds)
+
+    def _gathered(self, images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """The rows of images in batches that are small beside the memory. Raises DamagedFile if one is not finite."""
+        batch = min(BATCH_BYTES, max(1 << 20, self._memory // 32))
+        for span, values in gathered(self.layers, self._task.crops, images, batch):
+            if self.kind is not None and not np.isfinite(values).all():
+                row = span.start + int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+                path = self._source.images.path[int(images[row // self._task.crops])]
+                raise DamagedFile(
+                    f"{self._source.path} should have finite activations. Found: infinity or not a number in those of "
+                    f"{path}.\nfne verify {self._source.path} lists all such rows."
+                )
+            yield span, values
+
+    def release(self) -> None:
+        """Let go of the rows that the trials shared."""
+        self._whole = None
 
     def rows(self, images: np.ndarray, embedding: Embedding | None) -> Rows:
         """The rows of images, ascending numbers: PackedCodes, or (rows, features) float32."""
@@ -65,11 +77,11 @@ class Features:
         encode = embedding.encoder() if embedding is not None else None
         if embedding is None or embedding.kind == "fne":
             planes = room((count, 2, plane_bytes(self.count)), np.uint8, self._memory // 4)
-            for span, values in gathered(self.layers, self._task.crops, images):
+            for span, values in self._gathered(images):
                 pack(values if encode is None else encode(values), planes[span])
             return PackedCodes(planes[:, 0], planes[:, 1], self.count)
         out = room((count, self.count), np.float32, self._memory // 4)
-        for span, values in gathered(self.layers, self._task.crops, images):
+        for span, values in self._gathered(images):
             out[span] = values if encode is None else encode(values)
         return out
 

@@ -14,8 +14,8 @@ from fne_cli.errors import BadInput
 from fne_cli.numerics import assessment
 from fne_cli.numerics.assessment import Aggregate, Judged, judge
 from fne_cli.numerics.embedding import Embedding
-from fne_cli.numerics.problem import Fit
 from fne_cli.numerics.protocols import Trial, folds
+from fne_cli.numerics.svm import LinearModel
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.task import FOLDS, Task
@@ -23,14 +23,20 @@ from fne_cli.steps.evaluate.task import FOLDS, Task
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one trial gave: its figures for the results, and what predictions and a saved classifier need."""
+    """What one trial gave: its figures for the results."""
 
     trial: Trial
     figures: dict[str, Any]
-    judged: Judged
-    fit: Fit
-    embedding: Embedding | None
     seconds: float
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What predictions and a saved classifier need of a trial; large, so it goes unless they were asked for."""
+
+    judged: Judged
+    model: LinearModel
+    embedding: Embedding | None
 
 
 class Measurement:
@@ -39,7 +45,7 @@ class Measurement:
     def __init__(self, task: Task, costs: Sequence[float], aggregate: Aggregate, seed: int, progress: Progress) -> None:
         self.task, self.costs, self.aggregate, self.seed, self.progress = task, costs, aggregate, seed, progress
 
-    def outcome(self, features: Features, trial: Trial) -> Outcome:
+    def outcome(self, features: Features, trial: Trial) -> tuple[Outcome, Detail]:
         """Train on the trial's training images and measure its test images."""
         began, task = time.monotonic(), self.task
         images, problem, embedding = features.problem(trial, shared=len(self.costs) > 1)
@@ -50,7 +56,7 @@ class Measurement:
         fit = problem.fit(self._rows(images, trial.train), cost)
         if not fit.converged:
             self.progress.note(f"the SVM stopped before it converged; its relative duality gap is {fit.gap:.1e}")
-        decisions = fit.model.decisions(problem.rows[self._rows(images, trial.test)])
+        decisions = problem.decisions(fit.model, self._rows(images, trial.test))
         judged = self._judge(fit.model.classes, decisions)
         truth, trained = task.labels[trial.test], task.trained(trial.train)
         if task.several:
@@ -69,7 +75,8 @@ class Measurement:
             "path": fit.path,
             "support_vectors": fit.support_vectors,
         }
-        return Outcome(trial, figures | described, judged, fit, embedding, time.monotonic() - began)
+        outcome = Outcome(trial, figures | described, time.monotonic() - began)
+        return outcome, Detail(judged, fit.model, embedding)
 
     def _rows(self, images: np.ndarray, part: np.ndarray) -> np.ndarray:
         """Where the rows of some of the images stand."""
@@ -95,11 +102,17 @@ class Measurement:
             by = f"{count}-fold cross-validation of the training images"
         scores = np.array([self._scores(features, trial, parts) for parts in self._together(features, inner)])
         mean = scores.mean(axis=0)  # over folds, (costs,)
+        if not np.isfinite(mean).all():
+            raise BadInput(
+                f"{self.task.path}: C should be chosen by images that show some class. Found: {by}, where none does. "
+                "Give one -C, or other validation images."
+            )
         best = min(range(len(self.costs)), key=lambda place: (-mean[place], self.costs[place]))
         figure = "mean_average_precision" if self.task.several else "mean_per_class_accuracy"
         choice = {
             "by": by,
             "figure": figure,
+            "score": float(mean[best]),
             "scores": [{"C": cost, "score": float(value)} for cost, value in zip(self.costs, mean, strict=True)],
         }
         return self.costs[best], {"choice_of_C": choice}
@@ -154,7 +167,11 @@ class Measurement:
             "converged": all(figure["converged"] for figure in figures),
             "path": ", ".join(sorted({figure["path"] for figure in figures})),
         }
-        if not self.task.several:
+        if "choice_of_C" in first:
+            summary["choice_of_C"] = _mean_choice([figure["choice_of_C"] for figure in figures])
+        if self.task.several:
+            summary |= assessment.mean_per_class([figure["per_class"] for figure in figures], self.task.classes)
+        else:
             table = np.sum([figure["confusion"] for figure in figures], axis=0)
             trained = np.mean([[row["training_images"] for row in figure["per_class"]] for figure in figures], axis=0)
             summary |= assessment.of_confusion(table, np.asarray(trained), self.task.classes)
@@ -170,3 +187,14 @@ class Measurement:
         """Whether every trial measures other images, as the folds of a cross-validation do."""
         tests = [outcome.trial.test for outcome in outcomes]
         return len(np.unique(np.concatenate(tests))) == sum(map(len, tests))
+
+
+def _mean_choice(choices: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How C was chosen in several trials: for every C the mean score, and the mean of those that won."""
+    costs = [entry["C"] for entry in choices[0]["scores"]]
+    scores = np.array([[entry["score"] for entry in choice["scores"]] for choice in choices])
+    return {
+        **{key: choices[0][key] for key in ("by", "figure")},
+        "scores": [{"C": cost, "score": float(score)} for cost, score in zip(costs, scores.mean(axis=0), strict=True)],
+        "score": float(np.mean([choice["score"] for choice in choices])),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,12 +13,13 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.numerics import ternary
 from fne_cli.numerics.assessment import Aggregate
+from fne_cli.numerics.protocols import Trial
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.measure import Outcome
+from fne_cli.steps.evaluate.measure import Detail
 from fne_cli.steps.evaluate.task import Task
 from fne_cli.store.existing import is_recorded, remember
 from fne_cli.store.model import save_model
-from fne_cli.store.output import Output
+from fne_cli.store.output import Output, record_path
 from fne_cli.store.predictions import Predicted, label_names, write_predictions
 from fne_cli.store.reader import Reader
 
@@ -29,15 +31,29 @@ class Outputs:
         self.results, self.predictions, self.model, self.fingerprint = results, predictions, model, fingerprint
         self._stack = ExitStack()
         self._open: dict[Path, Output] = {}
-        paths = [path.absolute() for path in (results, predictions, model) if path is not None]
-        if len(set(paths)) < len(paths):
-            raise BadInput(f"Results, --predictions and --model should be different files. Found: {paths[0]} twice.")
+        self._details: list[tuple[str, Trial, Detail]] = []
+        paths = [path.resolve() for path in (results, predictions, model) if path is not None]
+        taken = [place for path in paths for place in (path, record_path(path), Output(path).partial)]
+        if len(set(taken)) < len(taken):
+            raise BadInput(
+                "Results, --predictions and --model should be different files, and none the record of another. "
+                f"Found: {', '.join(map(str, paths))}."
+            )
 
     def finished(self, inputs: Sequence[Path], overwrite: bool) -> bool:
         """Whether predictions and classifier are there already. Raises DifferentOutput if others are."""
         what = "of this evaluation. Found: one with other inputs or settings, or changed since"
-        beside = [path for path in (self.predictions, self.model) if path is not None]
-        return [is_recorded(path, self.fingerprint, inputs, overwrite, what) for path in beside].count(False) == 0
+        there = [is_recorded(path, digest, inputs, overwrite, what) for path, digest in self._beside().items()]
+        return all(there)
+
+    def _beside(self) -> dict[Path, str]:
+        """The outputs that do not say themselves what they are, and the digest that is noted for each."""
+        roles = {"predictions": self.predictions, "model": self.model}
+        return {
+            path: hashlib.sha256(f"{role} {self.fingerprint}".encode()).hexdigest()
+            for role, path in roles.items()
+            if path is not None
+        }
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -50,7 +66,12 @@ class Outputs:
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
 
-    def write_predictions(self, task: Task, paths: Sequence[str], outcomes: Sequence[tuple[str, Outcome]]) -> None:
+    def keep(self, name: str, trial: Trial, detail: Detail) -> None:
+        """Remember what will be written of a trial of the embedding `name`."""
+        if self.predictions is not None or self.model is not None:
+            self._details.append((name, trial, detail))
+
+    def write_predictions(self, task: Task, paths: Sequence[str]) -> None:
         """A line for each test image of each embedding in each trial. paths: of all images."""
         if self.predictions is None:
             return
@@ -58,27 +79,26 @@ class Outputs:
         columns = ("embedding", *(("trial",) if several_trials else ()))
 
         def parts() -> Iterator[Predicted]:
-            for name, outcome in outcomes:
-                test, judged = outcome.trial.test, outcome.judged
+            for name, trial, detail in self._details:
+                test, judged = trial.test, detail.judged
                 said = (judged.decisions > 0).astype(np.int8) if task.several else judged.predicted
                 yield Predicted(
                     path=[paths[number] for number in test.tolist()],
                     truth=label_names(task.labels[test], task.classes),
                     prediction=label_names(said, task.classes),
                     decisions=judged.decisions,
-                    columns=(name, *((outcome.trial.name,) if several_trials else ())),
+                    columns=(name, *((trial.name,) if several_trials else ())),
                 )
 
         with open(self._open[self.predictions].partial, "w", newline="", encoding="utf-8") as file:
             write_predictions(file, task.classes, parts(), columns)
 
-    def write_model(
-        self, source: Reader, task: Task, features: Features, outcome: Outcome, aggregate: Aggregate
-    ) -> None:
+    def write_model(self, source: Reader, task: Task, features: Features, cost: float, aggregate: Aggregate) -> None:
         """The hyperplanes, and all that `fne predict` needs to make features like those that they were trained on."""
         if self.model is None:
             return
-        model, embedding = outcome.fit.model, outcome.embedding
+        detail = self._details[0][2]
+        model, embedding = detail.model, detail.embedding
         arrays = {"weights": model.weights, "intercepts": model.intercepts}
         if embedding is not None and embedding.mean is not None and embedding.std is not None:
             arrays |= {"mean": embedding.mean, "std": embedding.std}
@@ -94,7 +114,7 @@ class Outputs:
             "aggregate": aggregate,
             "made_from": source.settings,
             "sources": source.sources,
-            "C": outcome.figures["C"],
+            "C": cost,
         }
         save_model(self._open[self.model].partial, head, arrays)
 
@@ -108,4 +128,4 @@ class Outputs:
                 output.accept({"fingerprint": self.fingerprint, "runs": [run]})
             else:
                 output.accept()
-                remember(path, self.fingerprint, runs=[run])
+                remember(path, self._beside()[path], runs=[run])

@@ -87,7 +87,9 @@ class Task:
                         raise BadInput(
                             f"{source.path} should have one label per image to draw images per class. Found: several."
                         )
-                    trials = draws(images.label, train, test, protocol.per_class, protocol.draws, seed)
+                    trials = draws(
+                        images.label, train, test, protocol.per_class, protocol.draws, seed, np.sort(validation)
+                    )
                 else:
                     trials = [Trial(train, test, np.sort(validation))]
         except BadInput as error:

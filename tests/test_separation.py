@@ -12,6 +12,9 @@ def test_by_hand():
     # the four smallest of the first lie below all of the second
     assert parting(np.array([-5.0, -4, -3, -2, 1]), np.array([-1.0, 0, 2])) == -2
     assert np.isnan(parting(np.array([1.0]), np.array([])))
+    # half apart at 0 and at 2: the first counts, whichever sample it is from
+    around, within = np.array([0.0, 3]), np.array([1.0, 2])
+    assert parting(around, within) == parting(within, around) == 0
 
 
 @given(VALUES, VALUES)

@@ -488,3 +488,12 @@ def test_float_rows_in_a_file_are_not_copied_into_memory(fne, tmp_path):
     (large,) = evaluated(fne, path, "--embedding", "raw", "--tolerance", "1e-4")["results"]
     assert (small["path"], large["path"]) == ("direct", "gram")
     assert small["objective"] == pytest.approx(large["objective"], rel=2e-4)
+
+
+def test_a_class_of_one_training_image_does_not_keep_the_others_from_choosing_c(fne, tmp_path):
+    rows, labels, splits = noisy()
+    labels[:] = labels % 2
+    labels[1] = 2
+    path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, splits)
+    (found,) = evaluated(fne, path, "-C", "0.01,1")["results"]
+    assert found["choice_of_C"]["by"] == "2-fold cross-validation of the training images"

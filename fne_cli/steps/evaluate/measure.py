@@ -91,13 +91,14 @@ class Measurement:
         if len(trial.validation):
             inner, by = [Trial(trial.train, trial.validation)], "validation images"
         else:
-            smallest = self._smallest_class(trial.train)
-            count = min(FOLDS, smallest)
-            if count < 2:
+            trained = self.task.trained(trial.train)
+            if trained.max() < 2:
                 raise BadInput(
                     f"{self.task.path}: to choose C there should be validation images (split val), or two training "
-                    "images of every class for cross-validation. Found: one. Give one -C."
+                    "images of a class for cross-validation. Found: one. Give one -C."
                 )
+            # a class of one image is wrong whatever C is; it must not keep the others from choosing
+            count = min(FOLDS, max(2, int(trained[trained > 0].min())))
             inner = folds(self.task.labels, trial.train, count, self.seed)
             by = f"{count}-fold cross-validation of the training images"
         scores = np.array([self._scores(features, trial, parts) for parts in self._together(features, inner)])
@@ -116,10 +117,6 @@ class Measurement:
             "scores": [{"C": cost, "score": float(value)} for cost, value in zip(self.costs, mean, strict=True)],
         }
         return self.costs[best], {"choice_of_C": choice}
-
-    def _smallest_class(self, images: np.ndarray) -> int:
-        trained = self.task.trained(images)
-        return int(trained[trained > 0].min()) if (trained > 0).any() else 0
 
     def _together(self, features: Features, inner: list[Trial]) -> list[list[Trial]]:
         """Folds of codes share their rows and are solved together; other embeddings differ from fold to fold."""

@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         code = 130
     except MemoryError:
-        print("fne: out of memory. Use a smaller --batch-size, or fewer --layers.", file=sys.stderr)
+        print("fne: out of memory. Use a smaller --batch-size or --memory, or fewer --layers.", file=sys.stderr)
         code = 1
     Console.restore()
     sys.exit(code if isinstance(code, int) else 0)

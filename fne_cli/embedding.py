@@ -93,7 +93,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
             weights=self.weights,
             preprocess=self.preprocess,  # type: ignore[arg-type]  # checked where it is used
             layers=tuple(self.layers),
-            resize=self.resize,  # type: ignore[arg-type]
+            resize=self.resize,  # type: ignore[arg-type]  # checked where it is used
             batch_size=self.batch_size,
         )
         key = repr(recipe)

@@ -187,7 +187,7 @@ def torch_hooks() -> Callable[[np.ndarray], Any] | None:
 
 def throughput(images: int, precisions: Sequence[str] = ("float32",), peers: bool = True) -> dict[str, list[float]]:
     """Images per second of each way, in every turn. `images` go through extract in the first precision."""
-    recipes = [Recipe(model="vgg16", weights="random", precision=name) for name in precisions]  # type: ignore[arg-type]
+    recipes = [Recipe(model="vgg16", weights="random", precision=name) for name in precisions]  # type: ignore[arg-type]  # names
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_photos(folder / "photos", images)

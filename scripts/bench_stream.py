@@ -226,7 +226,7 @@ def bench(folder: Path, rows: int, repeats: int, sections: list[str]) -> list[di
     if "packed" in sections:
         for name, file in (("int8", codes), ("packed", folder / "p.h5")):
             for cold in (False, True):
-                seconds = statistics.median(race({name: lambda file=file: read_hdf5(file)}, file, repeats, cold)[name])  # type: ignore[misc]
+                seconds = statistics.median(race({name: lambda file=file: read_hdf5(file)}, file, repeats, cold)[name])  # type: ignore[misc]  # a default in a lambda
                 size = file.stat().st_size
                 speed = rows * sum(WIDTHS) / seconds / 1e9
                 print(

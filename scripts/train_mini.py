@@ -125,7 +125,7 @@ def train(
     weights = network.trainable_weights
     kernels = [weight for weight in weights if weight.name == "kernel"]
 
-    @tf.function  # type: ignore[untyped-decorator]
+    @tf.function  # type: ignore[untyped-decorator]  # TensorFlow has no types
     def step(batch: tf.Tensor, truth: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             scores = network(batch, training=True)

@@ -31,7 +31,7 @@ def settings(crops: int = 1, **changed: Any) -> dict[str, Any]:
         name="toy", weights="random", weights_sha256=lambda: "0" * 64, preprocess="tf", height=8, width=8
     )
     taps = [SimpleNamespace(layer="conv"), SimpleNamespace(layer="fc")]
-    prepared: Any = Prepared(Recipe(model="toy", crops=crops), network, taps, [Pooling(), Pooling()])  # type: ignore[arg-type]
+    prepared: Any = Prepared(Recipe(model="toy", crops=crops), network, taps, [Pooling(), Pooling()])  # type: ignore[arg-type]  # a toy
     return plain(prepared.settings()) | changed
 
 

@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 from activations import command, damage, relu, table, write
+from pyarrow import parquet
 from sklearn.datasets import load_svmlight_file
 
 from fne_cli.errors import BadInput, DamagedFile, DifferentOutput
@@ -94,7 +95,6 @@ def test_svm_as_scikit_learn_reads_it(photos, matrix, tmp_path):
 
 
 def test_parquet(photos, matrix, tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet")
     source, _, images = photos
     export(source, tmp_path / "a.parquet", batch_size=7)
     found = parquet.read_table(tmp_path / "a.parquet")
@@ -153,8 +153,6 @@ def test_several_labels(tmp_path):
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_up_to_date_and_nothing_left_after_damage(photos, tmp_path, ending):
-    if ending == "parquet":
-        pytest.importorskip("pyarrow")
     source, *_ = photos
     output = tmp_path / f"a.{ending}"
     export(source, output)

@@ -134,7 +134,8 @@ def test_nothing_random_is_left_on() -> None:
 def is_steady(extract: Extractor, side: int, slots: list[int], notes: list[str]) -> None:
     """Bit for bit, for one image in each of the slots between different neighbours."""
     if notes:
-        pytest.skip(notes[0])  # a machine whose matrix products are not; the user is told the same
+        assert "the last bits of dense layers may depend on an image's neighbours" in notes[0]
+        return  # a machine whose matrix products are not steady: all that is promised is to say so
     image = noise(1, side, seed=9)[0]
     first = None
     for slot in slots:
@@ -289,10 +290,8 @@ def test_the_room_loads_neither_keras_nor_a_backend() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["torch", "jax"])
+@pytest.mark.parametrize("backend", ["jax", *(["torch"] if importlib.util.find_spec("torch") else [])])
 def test_another_backend_gives_the_same_without_tensorflow(backend: str, tmp_path: Path) -> None:
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"needs {backend}")
     model, pixels = small_net(), noise(3, 9)
     model.save(tmp_path / "net.keras")
     np.save(tmp_path / "pixels.npy", pixels)

@@ -22,7 +22,7 @@ def numbered(height: int, width: int) -> np.ndarray:
 
 def cut(pixels: np.ndarray, height: int, width: int, box: object = None, **geometry: object) -> np.ndarray:
     where = None if box is None else np.array(box, float)
-    return cropped(Image.fromarray(pixels), Geometry(height, width, **geometry), where)  # type: ignore[arg-type]
+    return cropped(Image.fromarray(pixels), Geometry(height, width, **geometry), where)  # type: ignore[arg-type]  # by name
 
 
 @given(height=sides, width=sides, to=st.tuples(sides, sides))

@@ -47,7 +47,7 @@ def listing(tmp_path) -> Listing:
 
 
 def read(listing: Listing, size: int, numbers: object = range(11), workers: int | None = 2) -> list[ImageBatch]:
-    batches = list(image_batches(listing, GEOMETRY, size, numbers, workers))  # type: ignore[arg-type]
+    batches = list(image_batches(listing, GEOMETRY, size, numbers, workers))  # type: ignore[arg-type]  # a list will do
     assert all(batch.pixels.shape == (size * 5, 4, 6, 3) and batch.pixels.dtype == np.uint8 for batch in batches)
     return batches
 

@@ -341,7 +341,7 @@ def test_inputs_other_than_one_rgb_image_are_refused(
 def test_code_in_a_keras_file_is_never_run(saved: Callable[[Any], str], tmp_path: Path) -> None:
     marker = str(tmp_path / "ran")
     images = keras.Input((8, 8, 3))
-    path = saved(keras.Model(images, layers.Lambda(lambda x, marker=marker: (open(marker, "w"), x)[1])(images)))  # noqa: SIM115
+    path = saved(keras.Model(images, layers.Lambda(lambda x, marker=marker: (open(marker, "w"), x)[1])(images)))  # noqa: SIM115  # must not run
     Path(marker).unlink(missing_ok=True)
     message = fails(path, preprocess="none")
     assert message.startswith(f"{path} cannot be loaded as a Keras model in safe mode: ")

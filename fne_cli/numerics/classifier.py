@@ -48,7 +48,7 @@ class GramLinearSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # un
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803  # scikit-learn's name
         """Fit to X (rows, features), multiplied as they are in blocks of columns, and y (rows,)."""
-        X, y = validate_data(self, X, y)  # noqa: N806
+        X, y = validate_data(self, X, y)  # noqa: N806  # scikit-learn's name
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -85,7 +85,7 @@ class GramLinearSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # un
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803  # scikit-learn's name
         """(rows, classes), or (rows,) for two classes: the signed distance times the length of the weights."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False)  # noqa: N806
+        X = validate_data(self, X, reset=False)  # noqa: N806  # scikit-learn's name
         scores = LinearModel(self.classes_, self.coef_, self.intercept_).decisions(X)
         return scores[:, 0] if len(self.classes_) == 2 else scores
 

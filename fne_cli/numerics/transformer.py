@@ -25,7 +25,7 @@ class TernaryEmbedding(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803  # scikit-learn's name
         """Compute the moments of X (rows, features): the training rows."""
-        X = validate_data(self, X, dtype=[np.float32, np.float64])  # noqa: N806
+        X = validate_data(self, X, dtype=[np.float32, np.float64])  # noqa: N806  # scikit-learn's name
         if self.low > self.high:
             raise ValueError(f"low should not be above high. Found: {self.low} and {self.high}.")
         moments = Moments.of(X)
@@ -35,7 +35,7 @@ class TernaryEmbedding(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  
     def transform(self, X: Any) -> np.ndarray:  # noqa: N803  # scikit-learn's name
         """The codes of X (rows, features): int8 of the same shape."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])  # noqa: N806
+        X = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])  # noqa: N806  # scikit-learn's name
         return encode(standardize(X, self.mean_, self.scale_), self.low, self.high)
 
     def __sklearn_tags__(self) -> Any:

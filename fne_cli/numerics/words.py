@@ -54,7 +54,7 @@ class Words:
         _count(self.nonzero, self.negative, others.nonzero, others.negative, constant, out)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no types
 def _ones(_context: Any, _word: Any) -> Any:
     """The number of set bits of a word."""
 

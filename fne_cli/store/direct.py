@@ -71,8 +71,8 @@ def _places(layer: LayerReader, size: int) -> np.ndarray:
     if plain and hasattr(dataset.id, "chunk_iter") and dataset.chunks[1:] == dataset.shape[1:] and size % 4 == 0:
 
         def note(chunk: object) -> None:
-            if chunk.filter_mask == 0 and chunk.size == size:  # type: ignore[attr-defined]
-                places[chunk.chunk_offset[0] // layer.chunk_rows] = chunk.byte_offset  # type: ignore[attr-defined]
+            if chunk.filter_mask == 0 and chunk.size == size:  # type: ignore[attr-defined]  # h5py has no types
+                places[chunk.chunk_offset[0] // layer.chunk_rows] = chunk.byte_offset  # type: ignore[attr-defined]  # h5py has no types
 
         dataset.id.chunk_iter(note)
     return places

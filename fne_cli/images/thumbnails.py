@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +10,14 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 
 from fne_cli.images.bad import Status
 from fne_cli.images.decode import decode, read_file
 from fne_cli.images.geometry import Geometry
 from fne_cli.images.source import list_images
+
+_QUALITY = 85
 
 
 @dataclass(frozen=True)
@@ -25,15 +29,16 @@ class Places:
     boxes: Sequence[np.ndarray | None]
 
 
-def find(images: str, ids: Sequence[str]) -> Places:
-    """The images with these ids in a folder, manifest or .tar, as fne extract names them. Raises BadInput.
+def find(images: str, ids: Sequence[str], root: str | None = None) -> Places:
+    """The images with these ids in a folder, manifest (its paths below `root`) or .tar, as fne extract names them.
 
     In a folder an id is a path below it, and one that leads out of it is unknown: ids come from files of other people.
+    Raises BadInput.
     """
     nothing: list[None] = [None] * len(ids)
     if os.path.isdir(images):
         return Places([_below(images, name) for name in ids], nothing, nothing)
-    listing = list_images(images)
+    listing = list_images(images, root)
     index = {name: number for number, name in enumerate(listing.ids)}
     places = [index.get(name) for name in ids]
     spans, boxes = listing.spans, listing.boxes
@@ -70,3 +75,10 @@ def thumbnails(
         else:
             found.append((image.pixels[0], ""))
     return found
+
+
+def encoded(pixels: np.ndarray) -> bytes:
+    """(height, width, 3) uint8 as a JPEG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=_QUALITY, optimize=True)
+    return buffer.getvalue()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 import numpy as np
+
+from fne_cli.errors import BadInput, DamagedFile
+
+_FIELD_CHARACTERS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,44 @@ def write_predictions(
         ):
             values = ("" if value == -np.inf else repr(value) for value in decisions)
             lines.writerow((*part.columns, path, truth, prediction, *values))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A line of such a file: decisions (classes,) float64, -inf for a class without training images."""
+
+    embedding: str
+    path: str
+    truth: str
+    prediction: str
+    decisions: np.ndarray
+
+
+def read_predictions(path: Path, classes: Sequence[str]) -> Iterator[Prediction]:
+    """The lines of a file of fne evaluate, whose classes should be these. Raises BadInput or DamagedFile."""
+    head = ["path", "truth", "prediction", *(f"decision:{name}" for name in classes)]
+    csv.field_size_limit(_FIELD_CHARACTERS)
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            lines = csv.reader(file)
+            found = next(lines, [])
+            before = len(found) - len(head)
+            if found[before:] != head or found[:1] != ["embedding"] or before not in (1, 2):
+                raise DamagedFile(
+                    f"{path} should have the columns embedding, path, truth, prediction and a decision for each of "
+                    f"{len(classes):,} classes. Found: other columns.\nfne evaluate --predictions writes them."
+                )
+            for line in lines:
+                if len(line) != len(found):
+                    raise ValueError(f"line {lines.line_num} has {len(line)} columns")
+                values = np.array([float(value) if value else -np.inf for value in line[before + 3 :]])
+                if np.isnan(values).any() or (values == np.inf).any():
+                    raise ValueError(f"line {lines.line_num} has decisions that are no numbers")
+                yield Prediction(line[0], *line[before : before + 3], decisions=values)
+    except OSError as error:
+        raise BadInput(f"{path} should be predictions that can be read. Found: {error.strerror}.") from error
+    except (ValueError, csv.Error) as error:
+        raise DamagedFile(f"{path} should be predictions of fne evaluate. Found: {error}.") from error
 
 
 def label_names(labels: np.ndarray, classes: Sequence[str]) -> list[str]:

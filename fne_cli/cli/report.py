@@ -1,0 +1,50 @@
+"""fne report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fne_cli.cli import options
+from fne_cli.cli.console import Console
+
+
+@click.command(cls=options.Command)
+@click.argument("results", type=options.FILE, nargs=-1, required=True)
+@click.argument("page", type=options.FILE)
+@click.option(
+    "--predictions",
+    type=options.FILE,
+    multiple=True,
+    help="What fne evaluate --predictions wrote beside one of RESULTS: show the images most confidently wrong. "
+    "Repeatable.",
+)
+@click.option(
+    "--activations",
+    type=options.FILE,
+    multiple=True,
+    help="Activations or codes that RESULTS were made from: list bad images and why. Repeatable.",
+)
+@click.option("--images", help="What they were extracted from (folder, manifest, .tar): thumbnails.")
+@click.option("--root", type=str, help="Folder that the paths of a manifest start from.")
+@click.option("--title", help="Heading of the page.  [default: the experiment's name, or the networks']")
+@click.option("--figures", type=options.FILE, help="Folder for the charts as PNG and SVG, drawn by matplotlib.")
+@options.overwrite
+def report(progress: Console, **values: Any) -> None:
+    """Make one self-contained HTML PAGE of RESULTS: tables, charts, confusions, wrong images, how to reproduce it.
+
+    RESULTS are files of fne evaluate, or what fne run wrote (its results.json, or the folder); what was measured on
+    the same images by the same protocol is compared. The page loads nothing from anywhere. Needs Jinja2 and Vega-Lite:
+    pip install 'fne-cli[report]'.
+
+    \b
+    Example: fne report results/digits/ page.html
+             fne report embedding.json layers.json page.html --figures figures/
+             fne report embedding.json page.html --predictions p.csv --activations photos.h5 --images photos/
+    """
+    from fne_cli.steps.report import report
+
+    done = report(progress=progress, **values)
+    state = " is up to date" if done.up_to_date else ""
+    progress.note(f"{done.page}{state}" + (f"; figures in {done.figures}" if done.figures else ""))

@@ -1,0 +1,156 @@
+"""What a page about results shows, as plain values: names as they are in the files, numbers as fractions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+# By size: training images per class of a learning curve, None of any other protocol.
+Size = int | None
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one row reached: figures and their standard deviations over `trials`, by name."""
+
+    figures: Mapping[str, float]
+    spreads: Mapping[str, float]
+    interval: tuple[float, float] | None
+    trials: int
+    costs: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """An embedding (`whole`) or a single layer. made: what its features are. place: of a layer in the network."""
+
+    name: str
+    made: str
+    whole: bool
+    place: int
+    features: int
+    points: Mapping[Size, Point]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An embedding beside the best single layer. spread: the larger of their standard deviations, None without."""
+
+    size: Size
+    row: Row
+    value: float
+    best: Row
+    best_value: float
+    spread: float | None
+    overlap: bool
+
+    @property
+    def difference(self) -> float:
+        """How far the embedding is above the layer, in fractions."""
+        return self.value - self.best_value
+
+
+@dataclass(frozen=True)
+class ClassView:
+    """How a row does class by class. values: accuracy or average precision, None where there is no test image.
+
+    confusion: (k, k) counts, rows are true classes; None with several labels per image.
+    """
+
+    row: Row
+    size: Size
+    values: Sequence[float | None]
+    training: Sequence[int]
+    test: Sequence[int]
+    confusion: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Classes that are taken for others: `chosen` of all of them, and two orders of these.
+
+    pairs: (true, predicted, images, share of the true class) of the first view, the most frequent first.
+    """
+
+    chosen: Sequence[int]
+    alike: Sequence[int]
+    pairs: Sequence[tuple[int, int, int, float]]
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """An image that is confidently wrong: decision values of its truth and of what was said instead.
+
+    image: a JPEG file, None if there is none to show, for the reason `why`.
+    """
+
+    path: str
+    truth: str
+    said: str
+    margin: float
+    image: bytes | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that were measured on the same images by the same protocol, with one network.
+
+    facts: what was run. sizes: ascending; (None,) without a learning curve. figure: the name of the one that counts.
+    """
+
+    dataset: str
+    network: str
+    pooling: str
+    protocol: str
+    facts: Sequence[tuple[str, str]]
+    figure: str
+    sizes: Sequence[Size]
+    rows: Sequence[Row]
+    verdicts: Sequence[Verdict]
+    classes: Sequence[str]
+    views: Sequence[ClassView]
+    confusion: Confusion | None
+    wrong: Sequence[Wrong] = ()
+    wrong_of: str = ""
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Bad:
+    """An image without features, and why."""
+
+    file: str
+    path: str
+    status: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long an output took, as its run record says. images: 0 if they were not counted."""
+
+    output: str
+    started: str
+    seconds: float
+    images: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything. failed: (cell, message) of an experiment. bad_unlisted: how many there are beyond those in `bad`."""
+
+    title: str
+    groups: Sequence[Group]
+    failed: Sequence[tuple[str, str]] = ()
+    bad: Sequence[Bad] = ()
+    bad_unlisted: int = 0
+    bad_known: bool = False
+    timings: Sequence[Timing] = ()
+    commands: Sequence[str] = ()
+    software: Sequence[tuple[str, str]] = ()
+    files: Sequence[tuple[str, str]] = ()
+    notes: Sequence[str] = field(default_factory=tuple)

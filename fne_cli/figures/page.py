@@ -1,0 +1,224 @@
+"""The page of fne report: one HTML file that holds everything it needs and may load nothing."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from fne_cli.figures.charts import TITLES, as_script, specifications
+from fne_cli.figures.contents import Group, Page, Row, Verdict
+from fne_cli.figures.names import plain, shown
+from fne_cli.version import __version__
+
+_VEGA_LITE = "6.4"
+_LICENSE = """/* Vega, Vega-Lite, Vega-Embed: Copyright (c) 2013-2024 University of Washington Interactive Data Lab and
+contributors, BSD 3-Clause. D3: Copyright 2010-2023 Mike Bostock, ISC. In full: https://github.com/vega */
+"""
+_CLOSE = 1e-9
+
+
+def render(page: Page, bad_counted: int = 0) -> bytes:
+    """The page as UTF-8. bad_counted: how many bad images the results count, where they are not listed."""
+    environment = _environment()
+    views = [_View(group) for group in page.groups]
+    charts = {f"{number}-{name}": spec for number, view in enumerate(views, 1) for name, spec in view.charts.items()}
+    style, script = _packaged("page.css"), _packaged("page.js")
+    library = _LICENSE + _library() if charts else "const vegaEmbed = null;"
+    policy = (
+        f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src {_hash(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    overview = [(view, verdict) for view in views for verdict in view.verdicts]
+    html = environment.get_template("page.html").render(
+        page=dataclasses.replace(page, groups=views),
+        overview=overview if len(overview) > 1 else [],
+        curves=any(verdict.size for _, verdict in overview),
+        statements=[_statements(view) for view in views],
+        lead=_lead(page),
+        bad_counted=bad_counted,
+        titles=TITLES,
+        version=__version__,
+        vega=_VEGA_LITE,
+        policy=policy,
+        style=Markup(style),  # noqa: S704  # our own files, and JSON that cannot end its element
+        script=Markup(script),  # noqa: S704  # as above
+        library=Markup(library),  # noqa: S704  # as above
+        charts=Markup(as_script(charts)),  # noqa: S704  # as above
+    )
+    return html.encode("utf-8", "backslashreplace")
+
+
+class _View:
+    """A group, and what the template asks of it."""
+
+    def __init__(self, group: Group) -> None:
+        for field in dataclasses.fields(group):
+            setattr(self, field.name, getattr(group, field.name))
+        last, rows = group.sizes[-1], [row for row in group.rows if group.sizes[-1] in row.points]
+        points = [row.points[last] for row in rows]
+        self.verdicts: Sequence[Verdict] = group.verdicts
+        self.rows: Sequence[Row] = group.rows
+        self.figure = group.figure
+        self.charts: Mapping[str, Any] = specifications(group)
+        self.wholes = sum(row.whole for row in group.rows)
+        self.trials = max((point.trials for row in group.rows for point in row.points.values()), default=1)
+        self.figures = [name for name in TITLES if any(name in point.figures for point in points)]
+        self.intervals = any(point.interval for point in points)
+        self.costs = len({tuple(point.costs) for point in points}) > 1
+        self.best = [verdict.best for verdict in group.verdicts if verdict.size == last]
+        values = group.views[0].values if group.views else []
+        known = [place for place, value in enumerate(values) if value is not None]
+        self.hardest = sorted(known, key=lambda place: (values[place], place))
+        self.hardest += [place for place, value in enumerate(values) if value is None]
+
+
+def _statements(view: _View) -> list[Markup]:
+    """Whether each embedding beats the best single layer, and by how much, in plain sentences."""
+    if not view.verdicts:
+        best = _best(view)
+        if best is None:
+            return []
+        row, value = best
+        missing = "No single layer was" if row.whole else "No embedding was"
+        who = Markup("The embedding") if row.whole else Markup("The best single layer, %s,") % _name(row.name)
+        said = Markup("%s reaches <b>%s %%</b> %s. %s measured beside it.")
+        return [said % (who, _percent(value), TITLES[view.figure], missing)]
+    found = []
+    for row in dict.fromkeys(id(verdict.row) for verdict in view.verdicts):
+        verdicts = [verdict for verdict in view.verdicts if id(verdict.row) == row]
+        found.append(_single(view, verdicts[0]) if len(verdicts) == 1 else _curve(view, verdicts))
+    return found
+
+
+def _best(view: _View) -> tuple[Row, float] | None:
+    values = [(row, point.figures[view.figure]) for row in view.rows for point in row.points.values()
+              if view.figure in point.figures]  # fmt: skip
+    return max(values, key=lambda pair: pair[1], default=None)
+
+
+def _single(view: _View, verdict: Verdict) -> Markup:
+    difference, name = verdict.difference, _name(verdict.best.name)
+    reached = Markup("%s reaches <b>%s %%</b> %s%s, ") % (
+        _whole(view, verdict.row), _percent(verdict.value), TITLES[view.figure],
+        f" with {verdict.size} training images per class" if verdict.size else "")  # fmt: skip
+    rival = Markup("the best single layer, %s (%s&nbsp;%%)") % (name, _percent(verdict.best_value))
+    if abs(difference) < _CLOSE:
+        return reached + Markup("exactly as much as %s.") % rival
+    way, mark = ("above", "over") if difference > 0 else ("below", "under")
+    said = reached + Markup('<span class="%s">%s %s</span> %s.') % (mark, _points(difference), way, rival)
+    if verdict.spread is not None and abs(difference) < verdict.spread:
+        said += " The difference is smaller than the standard deviation over the trials."
+    elif verdict.overlap:
+        said += " Their 95 % intervals overlap."
+    return said
+
+
+def _curve(view: _View, verdicts: Sequence[Verdict]) -> Markup:
+    """For several sizes of training sets: where it is above, and where not."""
+    above = [verdict for verdict in verdicts if verdict.difference > _CLOSE]
+    below = [verdict for verdict in verdicts if verdict.difference < -_CLOSE]
+    equal = [verdict for verdict in verdicts if abs(verdict.difference) <= _CLOSE]
+    parts = []
+    for some, text, mark in ((above, "beats the best single layer", "over"), (below, "falls behind it", "under"),
+                             (equal, "equals it", "quiet")):  # fmt: skip
+        if not some:
+            continue
+        if mark == "under" and not above:
+            text = "falls behind the best single layer"  # noqa: PLW2901  # the sentence has no subject to refer to yet
+        each = Markup(", ").join(
+            Markup("%s&nbsp;(by&nbsp;%s)") % (verdict.size, _points(verdict.difference)) for verdict in some
+        )
+        parts.append(Markup('<span class="%s">%s</span> at %s') % (mark, text, each))
+    said = Markup("Of %s sizes of training sets, %s %s training images per class.") % (
+        len(verdicts), _lower(_whole(view, verdicts[0].row)), Markup("; it ").join(parts))  # fmt: skip
+    within = [str(verdict.size) for verdict in verdicts if verdict.spread and abs(verdict.difference) < verdict.spread]
+    if within:
+        said += f" At {', '.join(within)} the difference is smaller than the standard deviation over the draws."
+    return said
+
+
+def _whole(view: _View, row: Row) -> Markup:
+    return Markup("The embedding") if view.wholes == 1 else Markup("The embedding (%s)") % _name(row.made)
+
+
+def _lower(text: Markup) -> Markup:
+    return text[:1].lower() + text[1:]
+
+
+def _lead(page: Page) -> str:
+    """What was measured, in one line."""
+    networks = list(dict.fromkeys(group.network for group in page.groups if group.network))
+    datasets = list(dict.fromkeys(group.dataset for group in page.groups if group.dataset))
+    parts = []
+    for names, word in ((datasets, "dataset"), (networks, "network")):
+        if names:
+            few = ", ".join(shown(name, 32) for name in names[:6]) + (", …" if len(names) > 6 else "")
+            parts.append(f"{word}{'s' if len(names) > 1 else ''} {few}")
+    return "Full-network embeddings beside single layers" + (f": {'; '.join(parts)}." if parts else ".")
+
+
+def _name(text: str) -> Markup:
+    return Markup("<bdi>%s</bdi>") % shown(text, 40)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def _points(value: float) -> Markup:
+    return Markup("%s&nbsp;points") % f"{100 * abs(value):.2f}"
+
+
+def _signed(value: float) -> str:
+    text = f"{100 * value:+.2f}".replace("-", "−")
+    return text if text not in ("+0.00", "−0.00") else "0.00"
+
+
+@cache
+def _library() -> str:
+    """Vega-Lite and all it needs, as a script that leaves vegaEmbed behind."""
+    bundle: str = vl_convert.javascript_bundle(vl_version=_VEGA_LITE)
+    if "</script" in bundle.lower() or "<!--" in bundle:
+        raise RuntimeError("the chart library would end the script element that holds it")
+    return f"(() => {{{bundle}\n}})();"
+
+
+def _packaged(name: str) -> str:
+    return resources.files("fne_cli.figures").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _seen(value: Any) -> Any:
+    """What Jinja writes of every value: of texts nothing that cannot be seen."""
+    return plain(value) if type(value) is str else value
+
+
+def _visible(text: str) -> Markup:
+    """A text of several lines."""
+    return escape(plain(text, keep="\n"))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("fne_cli.figures"), autoescape=True, undefined=StrictUndefined, finalize=_seen
+    )
+    environment.filters |= {
+        "shown": shown,
+        "visible": _visible,
+        "points": _signed,
+        "number": lambda value: f"{value:g}",
+        "base64": lambda content: base64.b64encode(content).decode(),
+    }
+    return environment

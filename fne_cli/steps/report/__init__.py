@@ -1,0 +1,136 @@
+"""results -> one page for people, and the same figures as files."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fne_cli.errors import BadInput
+from fne_cli.figures.contents import Page
+from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.report import records
+from fne_cli.steps.report.comparison import grouped
+from fne_cli.steps.report.drawing import draw, is_drawn
+from fne_cli.steps.report.sources import Sources, gather
+from fne_cli.steps.report.tables import image_tables
+from fne_cli.steps.report.wrong import Sought, matched, most_wrong
+from fne_cli.store.existing import is_recorded, remember
+from fne_cli.store.output import Output
+from fne_cli.version import __version__
+
+_NEEDED = {"jinja2": "Jinja2", "vl_convert": "vl-convert-python", "matplotlib": "matplotlib"}
+
+
+@dataclass(frozen=True)
+class Reported:
+    """The page, and the folder of figures if there is one."""
+
+    page: Path
+    figures: Path | None
+    up_to_date: bool = False
+
+
+def report(
+    results: Sequence[Path],
+    page: Path,
+    *,
+    predictions: Sequence[Path] = (),
+    activations: Sequence[Path] = (),
+    images: str | None = None,
+    root: str | None = None,
+    title: str | None = None,
+    figures: Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Reported:
+    """Make the page of some results of fne evaluate and fne run.
+
+    predictions: files of fne evaluate, activations: activations or codes files; each is matched to its results by what
+    it says of itself. images, root: where the images are, as fne extract takes them. Those of an experiment are found
+    by themselves. figures: a folder for the charts as PNG and SVG.
+    """
+    _check_installed(figures is not None)
+    if root is not None and images is None:
+        raise BadInput("--root says where the paths of a manifest start. Give --images with it.")
+    sources = gather(results)
+    if not sources.evaluated:
+        cells = f" {sources.failed[0][0]}: {sources.failed[0][1]}" if sources.failed else ""
+        raise BadInput(f"{results[0]} should have results to show. Found: none.{cells}")
+    sought = Sought(predictions, images, root)
+    content, bad = _collected(sources, activations, sought, title, page)
+    digest = hashlib.sha256(json.dumps([__version__, _plain(content), bad]).encode()).hexdigest()
+    unlike = (*sources.paths, *predictions, *activations)
+    what = "the page of these results. Found: another one, or changed since"
+    there = is_recorded(page, digest, unlike, overwrite, what)
+    drawn = figures is None or is_drawn(figures, content.groups, digest, overwrite)
+    if there and drawn:
+        return Reported(page, figures, up_to_date=True)
+    if figures is not None and not drawn:
+        draw(figures, content.groups, digest, progress)
+    if not there:
+        from fne_cli.figures.page import render
+
+        with Output(page) as output:
+            output.partial.write_bytes(render(content, bad))
+            output.accept()
+        remember(page, digest)
+    return Reported(page, figures)
+
+
+def _check_installed(drawing: bool) -> None:
+    for module, package in _NEEDED.items():
+        if (drawing or module != "matplotlib") and importlib.util.find_spec(module) is None:
+            raise BadInput(f"fne report needs {package}, which is not installed. pip install 'fne-cli[report]'")
+
+
+def _collected(
+    sources: Sources, activations: Sequence[Path], sought: Sought, title: str | None, page: Path
+) -> tuple[Page, int]:
+    """What the page shows, and how many bad images the results count."""
+    tables = image_tables(sources.evaluated, activations)
+    predictions = matched(sources.evaluated, sought.predictions)
+    groups = []
+    for group, members in grouped(sources.evaluated):
+        wrong, name, notes = most_wrong(group, members, predictions, tables, sought)
+        groups.append(replace(group, wrong=wrong, wrong_of=name, notes=notes))
+    outputs = records.outputs(sources, activations)
+    named = [each.name for each in sources.experiments if each.name]
+    networks = dict.fromkeys(group.network for group in groups if group.network)
+    counts = [each.results.images.get("bad") for each in sources.evaluated]
+    files = [*(each.path for each in sources.experiments), *(each.results.path for each in sources.evaluated)]
+    content = Page(
+        title=title or ", ".join(named) or f"Results of {', '.join(networks) or 'fne evaluate'}",
+        groups=groups,
+        failed=sources.failed,
+        bad=tables.bad,
+        bad_unlisted=tables.bad_count - len(tables.bad),
+        bad_known=all(str(each.results.path) in tables.of for each in sources.evaluated),
+        timings=records.timings(outputs, page.parent),
+        commands=records.commands(sources, outputs),
+        software=records.software(sources, outputs),
+        files=[(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in dict.fromkeys(files)],
+        notes=tables.notes,
+    )
+    return content, max((count for count in counts if type(count) is int), default=0)
+
+
+def _plain(value: Any) -> Any:
+    """A value of the page as JSON has it."""
+    if is_dataclass(value):
+        return [_plain(getattr(value, field.name)) for field in fields(value)]
+    if isinstance(value, Mapping):
+        return [[key, _plain(one)] for key, one in value.items()]
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value

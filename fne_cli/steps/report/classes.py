@@ -1,0 +1,56 @@
+"""How embeddings and layers do class by class, and which classes they take for which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fne_cli.figures.contents import ClassView, Confusion, Row, Size
+from fne_cli.numerics.hierarchy import average_linkage
+from fne_cli.numerics.metrics import balanced
+from fne_cli.store.results import Entry
+
+MATRIX = 120  # classes beyond which a matrix shows those with most confusions only
+PAIRS = 25
+
+
+def views(measured: Sequence[tuple[Row, Size, Entry]]) -> list[ClassView]:
+    """A view of each."""
+    return [
+        ClassView(
+            row,
+            size,
+            [one.value for one in entry.each_class],
+            [one.training for one in entry.each_class],
+            [one.test for one in entry.each_class],
+            entry.confusion,
+        )
+        for row, size, entry in measured
+    ]
+
+
+def confused(seen: Sequence[ClassView]) -> Confusion | None:
+    """Which classes to show, in which order, and the pairs most confused, by the first view that has a matrix."""
+    table = next((view.confusion for view in seen if view.confusion is not None), None)
+    if table is None or not table.any():
+        return None
+    off = table.copy()
+    np.fill_diagonal(off, 0)
+    errors = off.sum(axis=0) + off.sum(axis=1)
+    chosen = np.arange(len(table))
+    if len(table) > MATRIX:
+        chosen = np.sort(np.argsort(-errors, kind="stable")[:MATRIX])
+    share = np.nan_to_num(balanced(table))
+    part = share[np.ix_(chosen, chosen)]
+    alike = part + part.T
+    distances = alike.max() - alike
+    np.fill_diagonal(distances, 0)
+    order = [number for leaf in average_linkage(distances, MATRIX).leaves for number in leaf]
+    places = np.argsort(-off, axis=None, kind="stable")[:PAIRS]
+    pairs = []
+    for truth, predicted in zip(*(part.tolist() for part in np.unravel_index(places, off.shape)), strict=True):
+        if off[truth, predicted]:
+            pairs.append((truth, predicted, int(off[truth, predicted]), float(share[truth, predicted])))
+    pairs.sort(key=lambda pair: (-pair[2], -pair[3]))
+    return Confusion(chosen.tolist(), chosen[order].tolist(), pairs)

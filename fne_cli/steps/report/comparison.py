@@ -1,0 +1,222 @@
+"""Evaluations on the same images by the same protocol -> one table: embeddings beside single layers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from fne_cli.figures.contents import Group, Point, Row, Size, Verdict
+from fne_cli.steps.report.classes import confused, views
+from fne_cli.steps.report.sources import Evaluated, extraction
+from fne_cli.store.results import Entry, Results
+
+_MADE = {"codes": "ternary codes", "fne": "ternary codes", "standardized": "z-scores", "l2": "L2", "raw": "raw"}
+_EMBEDDING = "embedding"
+
+
+def grouped(evaluated: Sequence[Evaluated]) -> list[tuple[Group, list[Evaluated]]]:
+    """What can be compared with each other, in the order of first appearance, and what each was made of."""
+    together: dict[str, list[Evaluated]] = {}
+    for each in evaluated:
+        together.setdefault(_key(each), []).append(each)
+    return [(_group(members), members) for members in together.values()]
+
+
+def _key(each: Evaluated) -> str:
+    """The same for evaluations of one network on one task."""
+    results, made = each.results, extraction(each.results)
+    kind, protocol = _protocol(results)
+    images = results.images
+    counts = [images.get(name) for name in (("test",) if kind == "per_class" else ("training", "test"))]
+    split = [source for source in results.sources if isinstance(source, dict) and source.get("kind") == "split"]
+    parts = [
+        (each.dataset, each.network, each.pooling),
+        [made.get(name) for name in ("network", "weights", "weights_sha256", "image_size", "crops")],
+        sorted(_poolings(made)),
+        (kind, protocol, counts, split),
+        results.entries[0].classes,
+        results.entries[0].several,
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _protocol(results: Results) -> tuple[str, list[Any]]:
+    """The kind of protocol, and what of it must agree for a comparison."""
+    settings = results.settings.get("protocol")
+    said: dict[str, Any] = settings if isinstance(settings, dict) else {}
+    seed = results.settings.get("seed")
+    if any(entry.per_class is not None for entry in results.entries):
+        return "per_class", [said.get("draws"), seed]
+    if said.get("cv") is not None:
+        return "cv", [said.get("cv"), said.get("rows"), seed]
+    return "split", []
+
+
+def _group(members: Sequence[Evaluated]) -> Group:
+    first = members[0]
+    made = extraction(first.results)
+    entry = first.results.entries[0]
+    order = _layer_order(members)
+    rows: dict[tuple[str, str, bool], Row] = {}
+    entries: dict[tuple[str, str, bool, Size], Entry] = {}
+    for each in members:
+        for found, whole in _entries(each.results):
+            how = _made(each, found)
+            key = (found.name, how, whole)
+            if (*key, found.per_class) in entries:
+                how = f"{how}, {each.results.path.name}"
+                key = (found.name, how, whole)
+            if (*key, found.per_class) in entries:
+                continue
+            entries[*key, found.per_class] = found
+            place = -1 if whole else order.get(found.name, len(order))
+            row = rows.setdefault(key, Row(found.name, how, whole, place, found.features, {}))
+            rows[key] = Row(*key, place, row.features, {**row.points, found.per_class: _point(found)})
+    table = sorted(rows.values(), key=lambda row: (not row.whole, row.place))
+    sizes: list[Size] = sorted({size for row in table for size in row.points}, key=lambda size: size or 0)
+    figure = "mean_average_precision" if entry.several else "mean_per_class_accuracy"
+    verdicts = judged(table, sizes, figure)
+    shown = _shown(table, sizes, figure)
+    seen = views([(row, sizes[-1], entries[row.name, row.made, row.whole, sizes[-1]]) for row in shown])
+    return Group(
+        dataset=first.dataset,
+        network=first.network or str(made.get("network", "")),
+        pooling=first.pooling or ", ".join(sorted(_poolings(made))),
+        protocol=_described(first),
+        facts=_facts(members),
+        figure=figure,
+        sizes=sizes,
+        rows=table,
+        verdicts=verdicts,
+        classes=entry.classes,
+        views=seen,
+        confusion=confused(seen),
+    )
+
+
+def _entries(results: Results) -> list[tuple[Entry, bool]]:
+    """Each entry, and whether it is an embedding of all layers rather than one layer alone."""
+    parts = results.settings.get("parts")
+    kinds = {source.get("kind") for source in results.sources if isinstance(source, dict)}
+    alone = parts == "each layer" or (parts is None and "codes" not in kinds)
+    return [(entry, not alone and entry.name == _EMBEDDING) for entry in results.entries]
+
+
+def _made(each: Evaluated, entry: Entry) -> str:
+    kinds = {source.get("kind") for source in each.results.sources if isinstance(source, dict)}
+    kind = each.results.settings.get("embedding", "codes" if "codes" in kinds else "l2")
+    made = _MADE.get(str(kind), str(kind))
+    named = each.embedding if each.embedding not in ("", "layers", *_MADE) and entry.name == _EMBEDDING else ""
+    return f"{named} ({made})" if named else made
+
+
+def _point(entry: Entry) -> Point:
+    return Point(entry.figures, entry.spreads, entry.interval, entry.trials, entry.costs)
+
+
+def judged(rows: Sequence[Row], sizes: Sequence[Size], figure: str) -> list[Verdict]:
+    """Every embedding beside the best single layer, at every size where both were measured."""
+    found = []
+    for row in rows:
+        for size in sizes:
+            layers = [one for one in rows if not one.whole and _value(one, size, figure) is not None]
+            value = _value(row, size, figure)
+            if not row.whole or value is None or not layers:
+                continue
+            best = max(layers, key=lambda one: _value(one, size, figure) or 0.0)
+            ours, theirs = row.points[size], best.points[size]
+            spreads = [point.spreads[figure] for point in (ours, theirs) if figure in point.spreads]
+            overlap = bool(
+                ours.interval
+                and theirs.interval
+                and ours.interval[0] <= theirs.interval[1]
+                and theirs.interval[0] <= ours.interval[1]
+            )
+            best_value = theirs.figures[figure]
+            found.append(Verdict(size, row, value, best, best_value, max(spreads, default=None), overlap))
+    return found
+
+
+def _value(row: Row, size: Size, figure: str) -> float | None:
+    return row.points[size].figures.get(figure) if size in row.points else None
+
+
+def _shown(rows: Sequence[Row], sizes: Sequence[Size], figure: str) -> list[Row]:
+    """The rows to show class by class: the embeddings, and the best single layer."""
+    last = sizes[-1]
+    wholes = [row for row in rows if row.whole and last in row.points]
+    layers = [row for row in rows if not row.whole and last in row.points]
+    return wholes + sorted(layers, key=lambda row: -(_value(row, last, figure) or 0.0))[:1]
+
+
+def _layer_order(members: Sequence[Evaluated]) -> dict[str, int]:
+    """The layers' places in the network: settings list them in its order."""
+    names: list[str] = []
+    for each in members:
+        listed = each.results.settings.get("layers")
+        given = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+        names = given if len(given) > len(names) else names
+    for each in members:
+        names += [entry.name for entry in each.results.entries if entry.name not in names]
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
+
+
+def _poolings(made: dict[str, Any]) -> set[str]:
+    layers = made.get("layers")
+    return {value for value in layers.values() if isinstance(value, str)} if isinstance(layers, dict) else set()
+
+
+def _described(each: Evaluated) -> str:
+    kind, _ = _protocol(each.results)
+    said = each.results.settings.get("protocol")
+    settings: dict[str, Any] = said if isinstance(said, dict) else {}
+    if kind == "per_class":
+        draws = settings.get("draws", each.results.entries[0].trials)
+        return f"learning curve, {draws} draws"
+    return f"{settings['cv']}-fold cross-validation" if kind == "cv" else "given split"
+
+
+def _facts(members: Sequence[Evaluated]) -> list[tuple[str, str]]:
+    """What was run, as pairs of words and values; values that differ between the evaluations stand side by side."""
+    facts: dict[str, list[str]] = {}
+
+    def add(name: str, value: Any) -> None:
+        text = _text(value)
+        if text and text not in facts.setdefault(name, []):
+            facts[name].append(text)
+
+    for each in members:
+        results, made = each.results, extraction(each.results)
+        settings, images = results.settings, results.images
+        add("network", made.get("network"))
+        add("weights", made.get("weights"))
+        add("weights, SHA-256", made.get("weights_sha256"))
+        add("preprocessing", made.get("preprocess"))
+        add("image size", made.get("image_size"))
+        add("resizing", made.get("resize"))
+        add("crops", made.get("crops"))
+        add("pooling", each.pooling or sorted(_poolings(made)))
+        add("precision", made.get("precision"))
+        add("thresholds", settings.get("thresholds", results.made_from.get("thresholds")))
+        add("moments from", results.made_from.get("moments_rows"))
+        add("training images", images.get("training"))
+        add("validation images", images.get("validation"))
+        add("test images", images.get("test"))
+        add("classes", len(results.entries[0].classes))
+        add("C", settings.get("C"))
+        add("solver", settings.get("solver"))
+        add("tolerance", settings.get("tolerance"))
+        add("seed", settings.get("seed"))
+        add("without training images", images.get("classes_without_training_images"))
+        add("without test images", images.get("classes_without_test_images"))
+    return [(name, "; ".join(values)) for name, values in facts.items() if values]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or value is None or isinstance(value, dict):
+        return ""
+    if isinstance(value, list):
+        return ", ".join(_text(one) for one in value)
+    return f"{value:,}" if type(value) is int else f"{value:g}" if isinstance(value, float) else str(value)

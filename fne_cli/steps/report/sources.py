@@ -1,0 +1,83 @@
+"""RESULTS... -> every evaluation with what it is called and where its images, activations and predictions are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fne_cli.errors import FneError
+from fne_cli.store.results import Cell, Experiment, Results, read_results
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A results file and the names that its experiment gave it, "" without one."""
+
+    results: Results
+    dataset: str = ""
+    network: str = ""
+    pooling: str = ""
+    protocol: str = ""
+    embedding: str = ""
+    cell: Cell | None = None
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All that was given. failed: the cells of experiments without results, and why."""
+
+    evaluated: list[Evaluated]
+    experiments: list[Experiment]
+    failed: list[tuple[str, str]]
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that were read."""
+        return [each.path for each in self.experiments] + [each.results.path for each in self.evaluated]
+
+
+def gather(paths: Sequence[Path]) -> Sources:
+    """Read results files and experiments. Raises the errors of `read_results`.
+
+    A result that is given twice counts once; one of an experiment that cannot be read is among the failed.
+    """
+    found = Sources([], [], [])
+    for path in paths:
+        results = read_results(path)
+        if isinstance(results, Results):
+            found.evaluated.append(Evaluated(results))
+            continue
+        found.experiments.append(results)
+        for cell in results.cells:
+            _add(found, cell)
+    known: dict[tuple[str, str, str], Evaluated] = {}
+    for each in found.evaluated:
+        known.setdefault((each.results.fingerprint, each.dataset, each.network), each)
+    found.evaluated[:] = known.values()
+    return found
+
+
+def _add(found: Sources, cell: Cell) -> None:
+    names = (cell.dataset, cell.network, cell.pooling, cell.embedding, cell.protocol)
+    called = ", ".join(name for name in names if name)
+    if cell.results is None:
+        found.failed.append((called, cell.error or "no results"))
+        return
+    try:
+        results = read_results(cell.results)
+        if not isinstance(results, Results):
+            raise FneError(f"{cell.results} should be results of fne evaluate. Found: an experiment.")
+    except FneError as error:
+        found.failed.append((called, str(error)))
+        return
+    found.evaluated.append(
+        Evaluated(results, cell.dataset, cell.network, cell.pooling, cell.protocol, cell.embedding, cell)
+    )
+
+
+def extraction(results: Results) -> dict[str, Any]:
+    """The settings of fne extract behind some results, {} if they do not say."""
+    inner = results.made_from.get("activations", results.made_from)
+    return inner if isinstance(inner, dict) else {}

@@ -119,8 +119,7 @@ def by_layer(group: Group) -> dict[str, Any] | None:
         "$schema": _SCHEMA,
         "description": f"{TITLES[figure]} of every single layer, in the order of the network",
         "width": "container",
-        "height": {"step": 17 if len(names) <= _LONG_NETWORK else 13},
-        "autosize": {"type": "fit-x", "contains": "padding"},
+        "height": len(names) * (17 if len(names) <= _LONG_NETWORK else 13),
         "params": [{"name": "names", "value": [shown(name, 28) for name in names]}],
         "layer": layered,
         "config": _CONFIG,
@@ -157,8 +156,8 @@ def learning_curve(group: Group) -> dict[str, Any] | None:
          "axis": {"tickCount": 6}}  # fmt: skip
     colour = {"field": "series", "type": "ordinal", "title": None,
               "scale": {"domain": list(range(len(titles))), "range": colours},
-              "legend": {"orient": "top", "labelExpr": "titles[datum.value]", "columns": 2, "symbolType": "stroke",
-                         "symbolOpacity": 1}}  # fmt: skip
+              "legend": {"orient": "top", "labelExpr": "titles[datum.value]", "symbolType": "stroke", "symbolOpacity": 1,
+                         "columns": {"expr": "width < 420 ? 1 : 3"}}}  # fmt: skip
     quiet, loud = {"filter": f"datum.series >= {len(named)}"}, {"filter": f"datum.series < {len(named)}"}
     detail = {"field": "row"}
     return {
@@ -166,7 +165,6 @@ def learning_curve(group: Group) -> dict[str, Any] | None:
         "description": f"{TITLES[figure]} by training images per class; the bands are standard deviations",
         "width": "container",
         "height": 320,
-        "autosize": {"type": "fit-x", "contains": "padding"},
         "params": [{"name": "titles", "value": titles}],
         "data": {"values": values},
         "layer": [

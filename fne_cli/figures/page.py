@@ -39,9 +39,12 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
     )
     overview = [(view, verdict) for view in views for verdict in view.verdicts]
     html = environment.get_template("page.html").render(
-        page=dataclasses.replace(page, groups=views),
+        page=page,
+        groups=views,
         overview=overview if len(overview) > 1 else [],
         curves=any(verdict.size for _, verdict in overview),
+        datasets=any(group.dataset for group in page.groups),
+        measures={group.figure for group in page.groups},
         statements=[_statements(view) for view in views],
         lead=_lead(page),
         bad_counted=bad_counted,
@@ -93,8 +96,10 @@ def _statements(view: _View) -> list[Markup]:
         said = Markup("%s reaches <b>%s %%</b> %s. %s measured beside it.")
         return [said % (who, _percent(value), TITLES[view.figure], missing)]
     found = []
-    for row in dict.fromkeys(id(verdict.row) for verdict in view.verdicts):
-        verdicts = [verdict for verdict in view.verdicts if id(verdict.row) == row]
+    for whole in (row for row in view.rows if row.whole):
+        verdicts = [verdict for verdict in view.verdicts if verdict.row is whole]
+        if not verdicts:
+            continue
         found.append(_single(view, verdicts[0]) if len(verdicts) == 1 else _curve(view, verdicts))
     return found
 
@@ -127,22 +132,24 @@ def _curve(view: _View, verdicts: Sequence[Verdict]) -> Markup:
     above = [verdict for verdict in verdicts if verdict.difference > _CLOSE]
     below = [verdict for verdict in verdicts if verdict.difference < -_CLOSE]
     equal = [verdict for verdict in verdicts if abs(verdict.difference) <= _CLOSE]
-    parts = []
+    parts: list[Markup] = []
     for some, text, mark in ((above, "beats the best single layer", "over"), (below, "falls behind it", "under"),
                              (equal, "equals it", "quiet")):  # fmt: skip
-        if not some:
-            continue
-        if mark == "under" and not above:
-            text = "falls behind the best single layer"  # noqa: PLW2901  # the sentence has no subject to refer to yet
-        each = Markup(", ").join(
-            Markup("%s&nbsp;(by&nbsp;%s)") % (verdict.size, _points(verdict.difference)) for verdict in some
-        )
-        parts.append(Markup('<span class="%s">%s</span> at %s') % (mark, text, each))
-    said = Markup("Of %s sizes of training sets, %s %s training images per class.") % (
-        len(verdicts), _lower(_whole(view, verdicts[0].row)), Markup("; it ").join(parts))  # fmt: skip
+        if some:
+            by_how_much = [abs(verdict.difference) for verdict in some]
+            least, most = (f"{100 * value:.2f}" for value in (min(by_how_much), max(by_how_much)))
+            by = (
+                "" if some is equal else f" (by {least} points)" if least == most else f" (by {least} to {most} points)"
+            )
+            sizes = _listed([str(verdict.size) for verdict in some])
+            text = text if parts else text.replace(" it", " the best single layer")  # noqa: PLW2901  # comes first
+            per = "" if parts else " training images per class"
+            parts.append(Markup('<span class="%s">%s</span> at %s%s%s') % (mark, text, sizes, per, by))
+    who = _whole(view, verdicts[0].row)
+    said = Markup("%s %s.") % (who, Markup(" and ").join(parts))
     within = [str(verdict.size) for verdict in verdicts if verdict.spread and abs(verdict.difference) < verdict.spread]
     if within:
-        said += f" At {', '.join(within)} the difference is smaller than the standard deviation over the draws."
+        said += f" At {_listed(within)} the difference is smaller than the standard deviation over the draws."
     return said
 
 
@@ -150,8 +157,9 @@ def _whole(view: _View, row: Row) -> Markup:
     return Markup("The embedding") if view.wholes == 1 else Markup("The embedding (%s)") % _name(row.made)
 
 
-def _lower(text: Markup) -> Markup:
-    return text[:1].lower() + text[1:]
+def _listed(words: Sequence[str]) -> str:
+    """1, 2 and 5."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _lead(page: Page) -> str:
@@ -186,7 +194,7 @@ def _signed(value: float) -> str:
 @cache
 def _library() -> str:
     """Vega-Lite and all it needs, as a script that leaves vegaEmbed behind."""
-    bundle: str = vl_convert.javascript_bundle(vl_version=_VEGA_LITE)
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_VEGA_LITE)
     if "</script" in bundle.lower() or "<!--" in bundle:
         raise RuntimeError("the chart library would end the script element that holds it")
     return f"(() => {{{bundle}\n}})();"
@@ -218,6 +226,7 @@ def _environment() -> Environment:
         "shown": shown,
         "visible": _visible,
         "points": _signed,
+        "title_case": lambda text: text[:1].upper() + text[1:] if text[:2] != "mA" else text,
         "number": lambda value: f"{value:g}",
         "base64": lambda content: base64.b64encode(content).decode(),
     }

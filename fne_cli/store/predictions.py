@@ -74,7 +74,8 @@ def read_predictions(path: Path, classes: Sequence[str]) -> Iterator[Prediction]
                 values = np.array([float(value) if value else -np.inf for value in line[before + 3 :]])
                 if np.isnan(values).any() or (values == np.inf).any():
                     raise ValueError(f"line {lines.line_num} has decisions that are no numbers")
-                yield Prediction(line[0], *line[before : before + 3], decisions=values)
+                image, truth, prediction = line[before : before + 3]
+                yield Prediction(line[0], image, truth, prediction, values)
     except OSError as error:
         raise BadInput(f"{path} should be predictions that can be read. Found: {error.strerror}.") from error
     except (ValueError, csv.Error) as error:

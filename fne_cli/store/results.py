@@ -166,10 +166,21 @@ def _document(path: Path) -> dict[str, Any]:
 def _experiment(path: Path, claim: Claim) -> Experiment:
     cells = []
     for part in claim.parts("cells"):
-        names = [part.text(key) for key in ("dataset", "network", "pooling", "embedding", "protocol")]
-        files = [part.below(key) for key in ("results", "predictions", "activations")]
-        images, root, error = (part.text(key, "") or None for key in ("images", "root", "error"))
-        cells.append(Cell(*names, *files, images, root, error))
+        cells.append(
+            Cell(
+                dataset=part.text("dataset"),
+                network=part.text("network"),
+                pooling=part.text("pooling"),
+                embedding=part.text("embedding"),
+                protocol=part.text("protocol"),
+                results=part.below("results"),
+                predictions=part.below("predictions"),
+                activations=part.below("activations"),
+                images=part.text("images", "") or None,
+                root=part.text("root", "") or None,
+                error=part.text("error", "") or None,
+            )
+        )
     commands = claim.listed("commands")
     if not all(isinstance(command, str) for command in commands):
         raise DamagedFile(f"{path}: commands should be texts. Found: {brief(commands)}.")

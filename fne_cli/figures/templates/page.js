@@ -25,7 +25,7 @@
   addEventListener("scroll", () => { tip.hidden = true; }, { passive: true, capture: true });
 
   const draw = (place, spec) => vegaEmbed(place, spec, {
-    mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false, tooltip: tell, loader,
+    mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false, tooltip: tell, loader, logLevel: 1,
   });
 
   for (const place of document.querySelectorAll(".chart[data-chart]")) {
@@ -40,10 +40,11 @@
     const [which, order] = ["view", "order"].map((name) => figure.querySelector(`[name=${name}]`));
     const count = chart.given.length;
     const steps = [4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20, 24, 28, 34, 42];
-    // Names need ten pixels; what then is wider than the page scrolls in its box.
-    const room = figure.clientWidth - 190;
+    // Names need eight pixels; what then is wider than the page scrolls in its box.
+    const longest = Math.max(...chart.given.map((number) => chart.names[number].length));
+    const room = figure.clientWidth - Math.min(count > 25 ? 125 : 160, 45 + 7 * longest);
     let step = Math.max(0, steps.findLastIndex((size) => size * count <= room));
-    if (count > 25 && steps[step] < 10) step = steps.indexOf(10);
+    if (steps[step] < 8) step = steps.indexOf(10);
     const show = async () => {
       const view = chart.views[Number(which.value)];
       const size = steps[step];
@@ -52,13 +53,13 @@
         const share = n / Math.max(1, view.totals[t]);
         const right = t === p ? "right" : `classified as ${chart.names[p]}`;
         const percent = (100 * share).toFixed(1);
-        return { t, p, n, share, shade: 0.12 + 0.88 * Math.sqrt(share),
+        return { t, p, n, share, shade: 0.22 + 0.78 * Math.sqrt(share),
                  tip: `${chart.names[t]}: ${n} of ${view.totals[t]} (${percent} %) ${right}` };
       });
       const spec = structuredClone(chart.spec);
       spec.data = { values };
       spec.width = spec.height = { step: size };
-      const font = Math.min(12, Math.max(5, size - 1));
+      const font = Math.min(12, Math.max(5, size));
       for (const axis of ["x", "y"]) {
         spec.encoding[axis].scale.domain = domain;
         spec.encoding[axis].axis.labelFontSize = font;
@@ -95,6 +96,7 @@
   for (const table of document.querySelectorAll("table.sortable")) {
     const headers = [...table.tHead.rows[0].cells];
     headers.forEach((header, column) => {
+      if (header.classList.contains("fixed")) return;
       const button = document.createElement("button");
       button.type = "button";
       button.append(...header.childNodes);

@@ -12,7 +12,7 @@ from fne_cli.numerics.metrics import balanced
 from fne_cli.store.results import Entry
 
 MATRIX = 120  # classes beyond which a matrix shows those with most confusions only
-PAIRS = 25
+PAIRS = 20
 
 
 def views(measured: Sequence[tuple[Row, Size, Entry]]) -> list[ClassView]:

@@ -12,7 +12,13 @@ from fne_cli.steps.report.classes import confused, views
 from fne_cli.steps.report.sources import Evaluated, extraction
 from fne_cli.store.results import Entry, Results
 
-_MADE = {"codes": "ternary codes", "fne": "ternary codes", "standardized": "z-scores", "l2": "L2", "raw": "raw"}
+_MADE = {
+    "codes": "ternary codes",
+    "fne": "ternary codes",
+    "standardized": "z-scores",
+    "l2": "L2-normalised",
+    "raw": "raw",
+}
 _EMBEDDING = "embedding"
 
 
@@ -194,14 +200,16 @@ def _facts(members: Sequence[Evaluated]) -> list[tuple[str, str]]:
         add("weights", made.get("weights"))
         add("weights, SHA-256", made.get("weights_sha256"))
         add("preprocessing", made.get("preprocess"))
-        add("image size", made.get("image_size"))
+        add("image size", _text(made.get("image_size")).replace(", ", " × "))
         add("resizing", made.get("resize"))
         add("crops", made.get("crops"))
         add("pooling", each.pooling or sorted(_poolings(made)))
         add("precision", made.get("precision"))
         add("thresholds", settings.get("thresholds", results.made_from.get("thresholds")))
         add("moments from", results.made_from.get("moments_rows"))
-        add("training images", images.get("training"))
+        curve = [entry.per_class for entry in results.entries if entry.per_class is not None]
+        add("training images per class", sorted(set(curve)))
+        add("training images", None if curve else images.get("training"))
         add("validation images", images.get("validation"))
         add("test images", images.get("test"))
         add("classes", len(results.entries[0].classes))

@@ -1,0 +1,161 @@
+"""The charts of a page of results as files for print, drawn by matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from fne_cli.figures.charts import TITLES
+from fne_cli.figures.contents import Group, Point, Row, Size
+from fne_cli.figures.style import INK, UNCHARACTERISTIC, WIDTH, label, percent, sheet
+
+# Okabe and Ito's; those of embeddings also differ in their dashes.
+_WHOLES = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#000000")
+_DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1)))
+_BEST = "#D55E00"
+_RIGHT = LinearSegmentedColormap.from_list("right", ["#FFFFFF", "#0072B2"])
+_WRONG = LinearSegmentedColormap.from_list("wrong", ["#FFFFFF", "#D55E00"])
+_ONE_COLUMN = 40
+
+
+def _point(row: Row, size: Size, figure: str) -> Point | None:
+    point = row.points.get(size)
+    return point if point is not None and figure in point.figures else None
+
+
+def _known(group: Group, whole: bool, size: Size) -> list[tuple[Row, float, float]]:
+    """The embeddings, or the layers, with their figure and its spread."""
+    found = []
+    for row in group.rows:
+        point = _point(row, size, group.figure)
+        if row.whole == whole and point is not None:
+            found.append((row, point.figures[group.figure], point.spreads.get(group.figure, 0.0)))
+    return found
+
+
+def by_layer(png: Path, svg: Path, group: Group) -> None:
+    """Every single layer in the order of the network, from top to bottom; the embeddings as lines."""
+    size = group.sizes[-1]
+    layers = _known(group, False, size)
+    names = list(dict.fromkeys(row.name for row, _, _ in layers))
+    best = {verdict.best.name for verdict in group.verdicts if verdict.size == size}
+    with sheet(png, svg, 0.9 + 0.15 * len(names)) as figure:
+        axes = figure.subplots()
+        for row, value, spread in layers:
+            colour = _BEST if row.name in best else "#777777"
+            place = names.index(row.name)
+            axes.errorbar(value, place, xerr=spread or None, fmt="o", color=colour, markersize=4, elinewidth=1)
+        for number, (row, value, _) in enumerate(_known(group, True, size)):
+            kind = number % len(_WHOLES)
+            text = f"embedding ({label(row.made, 40)}), {100 * value:.2f} %"
+            axes.axvline(value, color=_WHOLES[kind], linestyle=_DASHES[kind], label=text, zorder=1)
+        axes.set_yticks(range(len(names)), [label(name) for name in names])
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.tick_params("y", length=0)
+        axes.grid(axis="x", color="#E4E4E4", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.set_xlabel(TITLES[group.figure])
+        percent(axes, "x")
+        if axes.get_legend_handles_labels()[0]:
+            figure.legend(loc="outside upper center", ncols=2)
+
+
+def learning_curve(png: Path, svg: Path, group: Group) -> None:
+    """Figures over training images per class, embeddings and the layer that is best in the end with their spread."""
+    sizes = [size for size in group.sizes if size]
+    best = next((verdict.best for verdict in reversed(group.verdicts)), None)
+    wholes = [row for row in group.rows if row.whole]
+    with sheet(png, svg, 3.4) as figure:
+        axes = figure.subplots()
+        named = False
+        for row in group.rows:
+            points = [(size, point) for size in sizes if (point := _point(row, size, group.figure))]
+            if not points:
+                continue
+            at = [size for size, _ in points]
+            values = np.array([point.figures[group.figure] for _, point in points])
+            spread = np.array([point.spreads.get(group.figure, 0.0) for _, point in points])
+            if row.whole:
+                kind = wholes.index(row) % len(_WHOLES)
+                colour, dashes, text = _WHOLES[kind], _DASHES[kind], f"embedding ({label(row.made, 40)})"
+            elif row is best:
+                colour, dashes, text = _BEST, "-", f"{label(row.name)}, best layer"
+            else:
+                axes.plot(at, values, color=UNCHARACTERISTIC, linewidth=0.7, zorder=1,
+                          label=None if named else "other layers")  # fmt: skip
+                named = True
+                continue
+            axes.fill_between(at, values - spread, values + spread, color=colour, alpha=0.18, linewidth=0)
+            axes.plot(at, values, color=colour, linestyle=dashes, marker="o", markersize=3.5, label=text)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(sizes))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticklabels([str(size) for size in sizes])
+        axes.grid(axis="y", color="#E4E4E4", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.set_xlabel("training images per class")
+        axes.set_ylabel(TITLES[group.figure])
+        percent(axes, "y")
+        figure.legend(loc="outside upper center", ncols=2)
+
+
+def confusion(png: Path, svg: Path, group: Group) -> None:
+    """Shares of each true class, confused classes side by side; blue is right, orange wrong."""
+    found = group.confusion
+    view = next((view for view in group.views if view.confusion is not None), None)
+    if found is None or view is None or view.confusion is None:
+        return
+    order = list(found.alike)
+    table = view.confusion[np.ix_(order, order)]
+    share = table / np.maximum(1, view.confusion[order].sum(axis=1, keepdims=True))
+    shade = np.where(table > 0, 0.12 + 0.88 * np.sqrt(share), 0.0)  # so that few images can be seen, too
+    right = np.eye(len(order), dtype=bool)
+    side = min(14.0, max(0.45 * WIDTH, 1.2 + (0.115 if len(order) > 25 else 0.24) * len(order)))
+    with sheet(png, svg, side, side) as figure:
+        axes = figure.subplots()
+        for cells, colours in ((right, _RIGHT), (~right, _WRONG)):
+            axes.imshow(np.ma.masked_array(shade, ~cells), cmap=colours, vmin=0, vmax=1, interpolation="none")
+        names = [label(group.classes[number], 24) for number in order]
+        small = 5 if len(order) > 25 else 7
+        axes.set_yticks(range(len(order)), names, fontsize=small)
+        axes.set_xticks(range(len(order)), names, fontsize=small, rotation=90)
+        axes.xaxis.set_ticks_position("top")
+        axes.xaxis.set_label_position("top")
+        axes.tick_params(length=0, pad=2)
+        axes.set_xlabel("classified as")
+        axes.set_ylabel("true class")
+        if len(order) <= 25:
+            for row, column in zip(*table.nonzero(), strict=True):
+                dark = shade[row, column] > 0.7
+                axes.text(column, row, f"{table[row, column]}", ha="center", va="center", fontsize=6,
+                          color="white" if dark else INK)  # fmt: skip
+
+
+def by_class(png: Path, svg: Path, group: Group) -> None:
+    """Every class, the hardest first: the embedding beside the best single layer."""
+    views = [group.views[0], *group.views[-1:]] if len(group.views) > 1 else list(group.views)
+    first = [np.nan if value is None else value for value in views[0].values]
+    order = np.argsort(first, kind="stable")
+    order = order[~np.isnan(np.array(first)[order])]
+    columns = np.array_split(order, 2 if len(order) > _ONE_COLUMN else 1)
+    tallest = max(1, *(len(column) for column in columns))
+    with sheet(png, svg, 0.9 + 0.125 * tallest) as figure:
+        for axes, column in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
+            places = np.arange(len(column))
+            for view, (colour, marker) in zip(views, (("#0072B2", "o"), (_BEST, "D")), strict=False):
+                values = [np.nan if view.values[number] is None else view.values[number] for number in column]
+                title = f"embedding ({label(view.row.made, 30)})" if view.row.whole else label(view.row.name)
+                axes.plot(values, places, marker, color=colour, markersize=3.5, label=title, linestyle="none")
+            axes.set_yticks(places, [label(group.classes[number], 28) for number in column], fontsize=6.5)
+            axes.tick_params("y", length=0)
+            axes.set_ylim(tallest - 0.4, -0.6)
+            axes.set_xlim(-0.02, 1.02)
+            axes.grid(color="#E4E4E4", linewidth=0.5)
+            axes.set_axisbelow(True)
+            axes.set_xlabel("average precision" if group.figure == "mean_average_precision" else "accuracy")
+            percent(axes, "x")
+        handles, names = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=2)

@@ -48,8 +48,7 @@ from fne_cli.cli.console import Console, duration
               help="Rows per image: the whole, four corners and the centre, or those mirrored too.")  # fmt: skip
 @click.option("--box-context", type=click.FloatRange(min=0.1), default=1.0, show_default=True,
               help="Enlarge boxes of the manifest by this factor.")  # fmt: skip
-@click.option("--root", type=click.Path(file_okay=False),
-              help="Folder that a manifest's or list's paths start from.  [default: the manifest's own]")  # fmt: skip
+@options.root
 @click.option("--shard", type=options.Shard(), help="Take every N-th image only; fne merge joins the N files.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True,
               help="Rows that go through the network at once.")  # fmt: skip

@@ -183,6 +183,15 @@ def layers(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return click.option("--layers", type=Names(), default=(), help=text)
 
 
+def root(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--root, of what lists images."""
+    return click.option(
+        "--root",
+        type=click.Path(file_okay=False),
+        help="Folder that a manifest's or list's paths start from.  [default: the manifest's own]",
+    )(function)
+
+
 def as_json(function: Callable[..., Any]) -> Callable[..., Any]:
     """--json, of every command with a result on standard output."""
     return click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")(function)

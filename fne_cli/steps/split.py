@@ -44,6 +44,7 @@ def split(
     folds: int | None = None,
     voc: bool = False,
     seed: int = 0,
+    root: str | None = None,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Split:
@@ -56,7 +57,7 @@ def split(
         raise BadInput("Give one way to split: --list, --per-class, --test, --folds or --voc.")
     if val is not None and test is None and per_class is None:
         raise BadInput("--val goes with --test or --per-class. Lists and VOC have their own validation images.")
-    listing = read_voc(images, VOC_SETS) if voc else source.list_images(images)
+    listing = read_voc(images, VOC_SETS) if voc else source.list_images(images, root)
     if listing.boxes is not None:
         raise BadInput(f"{images} should name images. Found: boxes, whose ids are not their paths.")
     ways = _ways(listing, images, lists, per_class, test, val, folds, voc, seed)

@@ -1,0 +1,177 @@
+"""fne run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fne_cli.cli import options
+from fne_cli.cli.console import Console, duration, plain, table
+
+if TYPE_CHECKING:
+    from fne_cli.experiments.config import Options
+    from fne_cli.experiments.run import Done, Outlook
+
+STEPS = ("split", "extract", "normalize", "discretize", "analyze", "evaluate")
+
+
+@click.command(cls=options.Command)
+@click.argument("experiment", metavar="CONFIG", type=options.FILE)
+@click.option("--set", "overrides", metavar="TABLE.KEY=VALUE", multiple=True,
+              help="In place of what CONFIG has: networks.vgg16.batch_size=32. May be given repeatedly.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Print what is up to date, what would be made, its size and its time.")
+@options.as_json
+@options.overwrite
+def run(
+    progress: Console, experiment: Path, overrides: Sequence[str], dry_run: bool, as_json: bool, overwrite: bool
+) -> None:
+    """Do all that CONFIG compares: datasets x networks x poolings x embeddings x protocols.
+
+    What is up to date is left as it is, what was interrupted goes on, what fails is named at the end. Every file is
+    an ordinary one, below the folder that CONFIG names; results.json and results.csv there have every figure, the
+    embedding beside every single layer. fne config show CONFIG prints all that can be set.
+
+    \b
+    Example: fne run configs/digits.toml
+             fne run configs/caltech101.toml --dry-run
+             fne run configs/caltech101.toml --set datasets.caltech101.images=/data/101_ObjectCategories
+    """
+    from fne_cli.experiments.reading import read_experiment
+    from fne_cli.experiments.run import outlook
+    from fne_cli.experiments.run import run as run_experiment
+
+    wanted = read_experiment(experiment, overrides, known_options())
+    if dry_run:
+        _print_outlook(outlook(wanted, progress), as_json)
+        return
+    done = run_experiment(wanted, overwrite=overwrite, progress=progress)
+    if as_json:
+        click.echo(json.dumps(done.results, ensure_ascii=False, allow_nan=False))
+    else:
+        click.echo(_summary(done.results))
+    _tell(done, progress)
+    if done.exit_code:
+        sys.exit(done.exit_code)
+
+
+def known_options() -> Options:
+    """What the steps can be told, as their commands read it."""
+    from fne_cli.experiments.config import Option
+
+    found: dict[str, dict[str, Option]] = {}
+    for name in STEPS:
+        command: click.Command = getattr(importlib.import_module(f"fne_cli.cli.{name}"), name)
+        context = click.Context(command, info_name=name)
+        found[name] = {
+            param.name: Option(_Reader(param, context), _default(param, context), max(param.opts, key=len))
+            for param in command.params
+            if isinstance(param, click.Option) and param.name
+        }
+    return found
+
+
+def _default(param: click.Option, context: click.Context) -> Any:
+    """The default as a step takes it, None if the step decides."""
+    default = param.to_info_dict()["default"]
+    return param.type.convert(default, param, context) if isinstance(default, str) else default
+
+
+class _Reader:
+    """From a value in TOML to that of a step."""
+
+    def __init__(self, param: click.Option, context: click.Context) -> None:
+        self._param, self._context = param, context
+
+    def __call__(self, raw: Any) -> Any:
+        kind = self._param.type
+        if self._param.is_flag != isinstance(raw, bool):
+            raise ValueError(f"should be {'true or false' if self._param.is_flag else kind.name}, found {raw!r}")
+        if isinstance(raw, float) and isinstance(kind, click.types.IntParamType):
+            raise ValueError(f"should be a whole number, found {raw!r}")
+        if isinstance(raw, dict) or raw == "":
+            raise ValueError(f"should be {kind.name}, found {raw!r}")
+        try:
+            return kind.convert(raw, self._param, self._context)
+        except click.BadParameter as error:
+            raise ValueError(error.message) from error
+
+
+def _print_outlook(found: list[Outlook], as_json: bool) -> None:
+    from fne_cli.experiments.run import Total
+
+    if as_json:
+        rows = [
+            {"output": str(one.job.output), "command": one.job.command, "state": one.state, "detail": one.detail,
+             "bytes": one.bytes, "seconds": one.seconds}
+            for one in found
+        ]  # fmt: skip
+        click.echo(json.dumps({"plan": rows}, ensure_ascii=False, allow_nan=False))
+        return
+    lines = [
+        (
+            one.state,
+            str(one.job.output),
+            one.size,
+            "" if one.seconds is None else f"about {duration(one.seconds)}",
+            one.detail,
+        )
+        for one in found
+    ]
+    click.echo(table(("", "output", "size", "time", ""), lines))
+    total = Total.of(found)
+    took = f": {total.size}, about {duration(total.seconds)}; reading and writing is not counted"
+    click.echo(f"{total.up_to_date} up to date, {total.to_do} to do{took if total.seconds else ''}")
+
+
+def _summary(results: dict[str, Any]) -> str:
+    """A line for each dataset, network, pooling and protocol: every embedding, and the best single layer."""
+    from fne_cli.experiments.results import summary
+
+    lines = summary(results)
+    if not lines:
+        return "no results"
+    names = list(dict.fromkeys(name for line in lines for name in line["embeddings"]))
+    curve = any(line["per_class"] is not None for line in lines)
+    layers = any(line["best_layer"] for line in lines)
+    header = ("dataset", "network", "pooling", "protocol", *(("per class",) if curve else ()), "figure", *names)
+    header += ("best single layer", "") if layers else ()
+    rows = []
+    for line in lines:
+        figure, best = line["figure"], line["best_layer"]
+        row = (line["dataset"], line["network"], line["pooling"], line["protocol"])
+        row += (f"{line['per_class'] or ''}",) if curve else ()
+        row += (_FIGURES.get(figure, ""), *(_percent(line["embeddings"].get(name), figure) for name in names))
+        row += (_percent(best, figure), best["name"] if best else "") if layers else ()
+        rows.append(row)
+    return table(header, rows)
+
+
+_FIGURES = {"mean_per_class_accuracy": "mean per-class accuracy", "mean_average_precision": "mAP"}
+
+
+def _percent(row: dict[str, Any] | None, figure: str | None) -> str:
+    if row is None or figure is None:
+        return "-"
+    spread = row.get(f"{figure}_std")
+    return f"{100 * row[figure]:.2f} %" + ("" if spread is None else f" +- {100 * spread:.2f}")
+
+
+def _tell(done: Done, progress: Console) -> None:
+    """Say how it ended: on standard error, and the failures even with -q."""
+    name = done.folder / "results.csv"
+    state = (
+        f"{done.total} files or groups of files up to date" if not done.made else f"{done.made} of {done.total} made"
+    )
+    progress.note(f"{state}; every figure is in {name}")
+    for failure in done.failures:
+        if not failure.because:
+            click.echo(f"fne: {failure.job.output} failed: {plain(failure.message)}", err=True)
+    missing = sum(failure.because for failure in done.failures)
+    if missing:
+        click.echo(f"fne: {missing} more need what failed. The same command goes on from here.", err=True)

@@ -1,0 +1,138 @@
+"""CONFIG.toml of `fne run`: what may stand in it. Every value knows where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_DATASET = ("root", "max_bad", "box_context", "max_pixels")
+_NETWORK = ("weights", "seed", "preprocess", "image_size", "layers", "batch_size", "precision", "xla", "dtype")
+_POOLING = ("pool", "resize", "crops")
+_EMBEDDING = ("embedding", "layers", "thresholds")
+_PROTOCOL = ("cv", "rows", "per_class", "draws", "cost", "aggregate", "solver", "tolerance", "seed")
+SPLIT = ("lists", "per_class", "test", "val", "voc", "seed")
+
+NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "datasets": ("extract", _DATASET),
+    "networks": ("extract", ("model", *_NETWORK)),
+    "poolings": ("extract", _POOLING),
+    "embeddings": ("evaluate", _EMBEDDING),
+    "protocols": ("evaluate", _PROTOCOL),
+}
+"""Tables of tables, one for each thing that is compared: the command whose options it may have, and which of them."""
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "extract": tuple(sorted({*_DATASET, *_NETWORK, *_POOLING, "workers"} - {"root", "layers", "weights"})),
+    "normalize": ("rows", "batch_size"),
+    "discretize": ("packed", "batch_size"),
+    "analyze": ("rows", "random_classes", "seed", "alpha", "fdr", "memory"),
+    "evaluate": ("cost", "aggregate", "solver", "tolerance", "seed", "draws", "memory"),
+}
+"""Tables with options for all runs of a command; what a table above says wins over them."""
+
+OWN = {
+    "experiment": ("name", "output"),
+    "datasets": ("images", "sample", "split"),
+    "protocols": ("split", "single_layers"),
+}
+"""Keys of a table that no command has."""
+
+USUAL: dict[str, dict[str, Any]] = {"embeddings": {"embedding": "fne"}, "protocols": {"single_layers": True}}
+"""Defaults that are the experiment's own."""
+
+DATA = "data"
+"""Thresholds that fne analyze finds in the training images."""
+
+DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
+    "poolings": {"avg": {}},
+    "embeddings": {"fne": {}},
+    "protocols": {"split": {}},
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a command. read: from TOML or text to the value a step takes; raises ValueError."""
+
+    read: Callable[[Any], Any]
+    default: Any
+    flag: str
+
+
+Options = Mapping[str, Mapping[str, Option]]
+"""By command and name of the parameter."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value as the steps take it, and where it came from."""
+
+    value: Any
+    origin: str
+
+
+Table = dict[str, Value]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is to be compared: datasets x networks x poolings x embeddings x protocols, each by its name.
+
+    own: name and output. commands: options of all runs of a command. options: what the commands can be told.
+    """
+
+    path: Path
+    own: Table
+    named: dict[str, dict[str, Table]]
+    commands: dict[str, Table]
+    options: Options
+
+    @property
+    def name(self) -> str:
+        """What the experiment is called."""
+        return str(self.own["name"].value)
+
+    @property
+    def output(self) -> Path:
+        """The folder that everything is written to."""
+        return Path(self.own["output"].value)
+
+    def given(self, command: str, *tables: Table) -> dict[str, Any]:
+        """The options that were given for a command, later tables winning over earlier ones; the rest is default."""
+        known = self.options[command]
+        return {
+            key: entry.value
+            for table in (self.commands.get(command, {}), *tables)
+            for key, entry in table.items()
+            if key in known
+        }
+
+    def effective(self) -> Iterator[tuple[str, Table]]:
+        """Every table with all its values, those by default among them."""
+        yield "experiment", self.own
+        for kind, (command, keys) in NAMED.items():
+            for name, table in self.named[kind].items():
+                shared = self.commands.get(command, {})
+                values = {
+                    key: table.get(key)
+                    or (
+                        Value(shared[key].value, f"[{command}], {shared[key].origin}")
+                        if key in shared
+                        else Value(self.options[command][key].default, "default")
+                    )
+                    for key in keys
+                }
+                for key, usual in USUAL.get(kind, {}).items():
+                    if key not in table and (key not in values or values[key].value is None):
+                        values[key] = Value(usual, "default")
+                yield f"{kind}.{name}", {**{key: table[key] for key in table if key not in values}, **values}
+        for command, keys in COMMANDS.items():
+            table = self.commands.get(command, {})
+            elsewhere = {key for other, names in NAMED.values() if other == command for key in names}
+            own = [key for key in keys if key in table or key not in elsewhere]
+            yield (
+                command,
+                {key: table.get(key) or Value(self.options[command][key].default, "default") for key in own},
+            )

@@ -1,0 +1,128 @@
+"""One call of one step: what it reads, what it writes, the command line that does the same, and the doing."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fne_cli.experiments.config import Options
+from fne_cli.progress import Progress
+
+
+@dataclass(frozen=True)
+class Job:
+    """A step with its options as they were given; the rest is default.
+
+    images: a folder, manifest or archive that it reads images from. inputs, outputs: files (of `sample` a folder).
+    arguments: the step's own, in its order. root: what the paths of a manifest
+    start from.
+    """
+
+    command: str
+    arguments: tuple[str, ...]
+    options: dict[str, Any]
+    inputs: tuple[Path, ...]
+    outputs: tuple[Path, ...]
+    images: str | None = None
+    root: str | None = None
+
+    @property
+    def output(self) -> Path:
+        """The first of the outputs, which names the job."""
+        return self.outputs[0]
+
+    def words(self, options: Options) -> list[str]:
+        """The command line that makes the same files."""
+        words = ["fne", self.command, *self.arguments]
+        for key, value in self.options.items():
+            words += _words(options[self.command][key].flag, key, value)
+        return words
+
+    def line(self, options: Options) -> str:
+        """The same for a shell."""
+        return shlex.join(self.words(options))
+
+    def perform(self, overwrite: bool, progress: Progress) -> None:
+        """Make the outputs, or see that they are there. Raises the errors of fne_cli.errors."""
+        _STEPS[self.command](self.arguments, dict(self.options), overwrite=overwrite, progress=progress)
+
+
+def _words(flag: str, key: str, value: Any) -> list[str]:
+    if value is True:
+        return [flag]
+    if value is False or value is None:
+        return []
+    if key == "lists":
+        return [word for split, file in value for word in (flag, f"{split}={file}")]
+    if isinstance(value, tuple | list):
+        text = ("x" if key == "image_size" else ",").join(map(str, value))
+    else:
+        text = str(value)
+    return [f"{flag}={text}"] if text.startswith("-") or flag == "--thresholds" else [flag, text]
+
+
+def _sample(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
+    from fne_cli.steps.sample import sample
+
+    dataset, folder = arguments
+    sample(dataset, Path(folder), **options, **more)  # type: ignore[arg-type]  # config.py knows the datasets
+
+
+def _split(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
+    from fne_cli.steps.split import split
+
+    images, manifest = arguments
+    split(images, Path(manifest), **options, **more)
+
+
+def _extract(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
+    from fne_cli.steps.extract import Recipe, extract
+
+    images, activations = arguments
+    names = {entry.name for entry in dataclasses.fields(Recipe)}
+    recipe = Recipe(**{key: options.pop(key) for key in list(options) if key in names})
+    extract(images, Path(activations), recipe, **options, **more)
+
+
+def _normalize(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
+    from fne_cli.steps.normalize import normalize
+
+    activations, moments = arguments
+    normalize(Path(activations), Path(moments), **options, **more)
+
+
+def _discretize(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
+    from fne_cli.steps.discretize import discretize
+
+    activations, moments, codes = arguments
+    discretize(Path(activations), Path(moments), Path(codes), **options, **more)
+
+
+def _analyze(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
+    from fne_cli.steps.analyze import analyze
+
+    activations, behavior = arguments
+    analyze(Path(activations), Path(behavior), **options, **more)
+
+
+def _evaluate(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
+    from fne_cli.steps.evaluate import Protocol, evaluate
+
+    features, results = arguments
+    names = {entry.name for entry in dataclasses.fields(Protocol)}
+    protocol = Protocol(**{key: options.pop(key) for key in list(options) if key in names})
+    evaluate(Path(features), Path(results), protocol=protocol, **options, **more)
+
+
+_STEPS = {
+    "sample": _sample,
+    "split": _split,
+    "extract": _extract,
+    "normalize": _normalize,
+    "discretize": _discretize,
+    "analyze": _analyze,
+    "evaluate": _evaluate,
+}

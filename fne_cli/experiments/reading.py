@@ -1,0 +1,205 @@
+"""Reading CONFIG.toml of `fne run`, with the overrides of the command line; errors name what stands there."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fne_cli.errors import BadInput
+from fne_cli.experiments.config import COMMANDS, DATA, DEFAULTS, NAMED, OWN, SPLIT, Experiment, Options, Table, Value
+
+_SPELLED = {"list": "lists", "C": "cost"}  # as on the command line
+_UNSPELLED = {"lists": "list"}
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
+
+
+def read_experiment(path: Path, overrides: Sequence[str], options: Options) -> Experiment:
+    """The experiment that a file describes, with TABLE.KEY=VALUE of `--set` over it. Raises BadInput."""
+    tables = _parsed(path)
+    origins: dict[tuple[str, ...], str] = {}
+    for text in overrides:
+        keys, value = _override(text)
+        _put(tables, keys, value, text)
+        origins[keys] = "--set"
+    return _Checked(path, origins, options).experiment(tables)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path} should be the TOML file of an experiment. Found: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"{path} should be TOML. Found: {error}.") from error
+
+
+def _override(text: str) -> tuple[tuple[str, ...], Any]:
+    """The keys and the value of TABLE.KEY=VALUE; what is not TOML is text."""
+    name, equals, value = text.partition("=")
+    keys = tuple(part.strip() for part in name.split("."))
+    if not equals or not all(keys):
+        raise BadInput(f"--set should be TABLE.KEY=VALUE, such as networks.vgg16.batch_size=32. Found: {text!r}.")
+    try:
+        return keys, tomllib.loads(f"value = {value}")["value"]
+    except (tomllib.TOMLDecodeError, KeyError, RecursionError):
+        return keys, value
+
+
+def _put(tables: dict[str, Any], keys: tuple[str, ...], value: Any, text: str) -> None:
+    place = tables
+    for key in keys[:-1]:
+        place = place.setdefault(key, {})
+        if not isinstance(place, dict):
+            raise BadInput(f"--set {text}: {key} is not a table.")
+    place[keys[-1]] = value
+
+
+class _Checked:
+    """Reads tables, and complains in the words of the file."""
+
+    def __init__(self, path: Path, origins: Mapping[tuple[str, ...], str], options: Options) -> None:
+        self._path, self._origins, self._options = path, origins, options
+
+    def experiment(self, tables: dict[str, Any]) -> Experiment:
+        known = ["experiment", *NAMED, *COMMANDS]
+        for name, table in tables.items():
+            if name not in known:
+                raise self._wrong("", f"has the unknown table {name!r}. {nearest(name, known)}")
+            if not isinstance(table, dict):
+                raise self._wrong("", f"should have {name} as a table, [{name}]. Found: {table!r}")
+        own = self._table("experiment", (), tables.get("experiment", {}), "", ())
+        stem = self._path.stem
+        own.setdefault("name", Value(stem, "default"))
+        own.setdefault("output", Value(f"{stem}-results", "default"))
+        named = {kind: self._named(kind, tables.get(kind, {}), tables) for kind in NAMED}
+        commands = {
+            command: self._table(command, (command,), tables[command], command, keys)
+            for command, keys in COMMANDS.items()
+            if command in tables
+        }
+        return Experiment(self._path, own, named, commands, self._options)
+
+    def _named(self, kind: str, tables: dict[str, Any], everything: dict[str, Any]) -> dict[str, Table]:
+        if not tables and kind in DEFAULTS:
+            tables = DEFAULTS[kind]
+        if not tables:
+            raise self._wrong("", f"should have a table [{kind}.NAME] at least. Found: none")
+        command, keys = NAMED[kind]
+        found: dict[str, Table] = {}
+        for name, table in tables.items():
+            where = f"{kind}.{name}"
+            if not _NAME.fullmatch(name):
+                raise self._wrong(where, "should have a name of at most 60 letters, digits, _ and -, as it names files")
+            if not isinstance(table, dict):
+                raise self._wrong("", f"should have {where} as a table, [{where}]. Found: {where} = {table!r}")
+            found[name] = self._table(kind, (kind, name), table, command, keys)
+            self._complete(kind, where, name, found)
+        return found
+
+    def _complete(self, kind: str, where: str, name: str, found: dict[str, Table]) -> None:
+        table = found[name]
+        missing = {"datasets": ("images", "sample"), "networks": ("model",)}.get(kind, ())
+        if missing and not any(key in table for key in missing):
+            others = [other for other in found if other != name]
+            near = f" {nearest(name, others)}" if others else ""
+            raise self._wrong(where, f"should have {' or '.join(missing)}. Found: none.{near}")
+        if kind == "datasets" and "images" in table and "sample" in table:
+            raise self._wrong(where, "should have images or sample. Found: both")
+        if kind == "protocols" and "cv" in table and ("per_class" in table or "split" in table):
+            raise self._wrong(where, "should have cv, or per_class and split. Found: cv with others")
+        if kind == "protocols" and name == "layers":
+            raise self._wrong(where, "should have another name: layers stands for every single layer")
+        if kind == "embeddings" and name == "layers":
+            raise self._wrong(where, "should have another name: layers stands for every single layer")
+        if kind == "embeddings" and "thresholds" in table and table.get("embedding", Value("fne", "")).value != "fne":
+            raise self._wrong(where, "has thresholds, which only the embedding fne takes")
+
+    def _table(
+        self, kind: str, keys: tuple[str, ...], table: dict[str, Any], command: str, permitted: Iterable[str]
+    ) -> Table:
+        where = ".".join(keys) or kind
+        own = OWN.get(kind, ()) if keys != (kind,) else ()
+        known = [*own, *permitted]
+        found: Table = {}
+        for spelled, raw in table.items():
+            key = _SPELLED.get(spelled, spelled.replace("-", "_"))
+            if key not in known:
+                raise self._wrong(where, f"has the unknown key {spelled!r}. {nearest(key, known)}")
+            try:
+                value = self._own(key, raw, where) if key in own else self._read(command, kind, key, raw)
+            except ValueError as error:
+                raise self._wrong(where, f"{spelled}: {error}") from error
+            place = (*(keys or (kind,)), spelled)
+            origin = next((text for at, text in self._origins.items() if _same(at, place)), str(self._path))
+            found[key] = Value(value, origin)
+        return found
+
+    def _read(self, command: str, kind: str, key: str, raw: Any) -> Any:
+        if kind == "embeddings" and key == "thresholds" and raw == DATA:
+            return DATA
+        return self._options[command][key].read(raw)
+
+    def _own(self, key: str, raw: Any, where: str) -> Any:
+        if key == "single_layers":
+            if not isinstance(raw, bool):
+                raise ValueError(f"should be true or false, found {raw!r}")
+            return raw
+        if key == "sample":
+            if raw != "digits":
+                raise ValueError(f"should be digits, found {raw!r}")
+            return raw
+        if key == "split" and isinstance(raw, dict | list):
+            return self._splits(raw, where)
+        if not isinstance(raw, str) or not raw or "\0" in raw:
+            raise ValueError(f"should be text, found {raw!r}")
+        if key == "split" and where.startswith("datasets."):
+            raise ValueError(f"should be a table of what fne split takes, found {raw!r}")
+        return raw
+
+    def _splits(self, raw: dict[str, Any] | list[Any], where: str) -> tuple[dict[str, Any], ...]:
+        """What fne split is told, for each of the splits."""
+        several = isinstance(raw, list)
+        if several and where.startswith("datasets."):
+            raise ValueError("should be one split; several stand in a protocol")
+        tables = raw if isinstance(raw, list) else [raw]
+        found = []
+        for table in tables:
+            if not isinstance(table, dict) or not table:
+                raise ValueError(f"should be tables of what fne split takes, found {table!r}")
+            values = {}
+            for spelled, entry in table.items():
+                key = _SPELLED.get(spelled, spelled.replace("-", "_"))
+                if key not in SPLIT:
+                    raise ValueError(f"unknown key {spelled!r}. {nearest(key, SPLIT)}")
+                if key == "lists":
+                    if not isinstance(entry, dict) or not all(isinstance(file, str) for file in entry.values()):
+                        raise ValueError(f"list should be such as {{train = FILE, test = FILE}}, found {entry!r}")
+                    read = self._options["split"][key].read
+                    values[key] = tuple(read(f"{split}={file}") for split, file in entry.items())
+                else:
+                    values[key] = self._options["split"][key].read(entry)
+            found.append(values)
+        if not found:
+            raise ValueError("should have one split at least, found none")
+        return tuple(found)
+
+    def _wrong(self, where: str, text: str) -> BadInput:
+        at = f"{self._path}, [{where}]" if where else str(self._path)
+        return BadInput(f"{at} {text}." if not text.endswith((".", "?")) else f"{at} {text}")
+
+
+def _same(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether one is the other, or a table that the other stands in."""
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Which known name was meant, or which there are."""
+    names = [_UNSPELLED.get(key, key) for key in known]
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(names)}."

@@ -1,0 +1,190 @@
+"""results.json and results.csv of an experiment: every cell, every layer, means and standard deviations."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fne_cli.errors import DamagedFile
+from fne_cli.experiments.config import Experiment, Value
+from fne_cli.experiments.plan import LAYERS, Cell, Plan
+from fne_cli.store.claims import parse_json
+from fne_cli.store.output import Output
+from fne_cli.store.record import plain
+from fne_cli.store.software import software
+
+KEYS = ("dataset", "network", "pooling", "embedding", "protocol", "name")
+FIGURES = ("mean_per_class_accuracy", "mean_average_precision")
+"""What a result is judged by: the first that it has."""
+
+
+def document(experiment: Experiment, plan: Plan, failed: Mapping[Path, str]) -> dict[str, Any]:
+    """results.json. The same experiment gives the same bytes, however often it was interrupted. Raises DamagedFile."""
+    rows: list[dict[str, Any]] = []
+    cells = []
+    for cell in plan.cells:
+        error = failed.get(cell.job.output)
+        if error is None:
+            rows += _rows(cell)
+        cells.append(_cell(experiment, cell, error))
+    return {
+        "format": "fne",
+        "version": 1,
+        "kind": "experiment",
+        "name": experiment.name,
+        "config": _config(experiment),
+        "software": software(),
+        "cells": cells,
+        "results": [*rows, *_over_splits(plan, rows)],
+        "commands": [job.line(experiment.options) for job in plan.jobs],
+    }
+
+
+def write_table(results: Output, table: dict[str, Any]) -> None:
+    """Put results.json in its place, and results.csv beside it; files with the same content stay as they are."""
+    path = results.path.with_suffix(".csv")
+    text = _csv(table["results"]).encode("utf-8", "backslashreplace")
+    if not path.exists() or path.read_bytes() != text:
+        with Output(path) as output:
+            output.partial.write_bytes(text)
+            output.accept()
+    results.write_json(table)
+    if not results.path.exists() or results.path.read_bytes() != results.partial.read_bytes():
+        results.accept()
+
+
+def _config(experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """What was asked for and what that means by default, without what changes no result."""
+    silent = ("workers", "memory", "output")
+    return {
+        name: {key: plain(_told(entry)) for key, entry in table.items() if key not in silent}
+        for name, table in experiment.effective()
+    }
+
+
+def _told(entry: Value) -> Any:
+    return str(entry.value) if isinstance(entry.value, Path) else entry.value
+
+
+def _cell(experiment: Experiment, cell: Cell, error: str | None) -> dict[str, Any]:
+    def beside(path: Path) -> str:
+        return path.relative_to(experiment.output).as_posix()
+
+    predictions = next((path for path in cell.job.outputs if path.suffix == ".csv"), None)
+    return {
+        **{key: getattr(cell, key) for key in KEYS[:5]},
+        "results": None if error else beside(cell.job.output),
+        "predictions": None if error or predictions is None else beside(predictions),
+        "activations": beside(cell.activations),
+        "images": cell.images,
+        "root": cell.root,
+        "error": error,
+    }
+
+
+def _rows(cell: Cell) -> list[dict[str, Any]]:
+    """Every figure of every embedding or layer that is one value, or two: an interval."""
+    path = cell.job.output
+    try:
+        found = parse_json(path.read_bytes())
+        entries = found["results"]
+        return [
+            {**{key: getattr(cell, key) for key in KEYS[:5]}, "name": entry["name"], **_figures(entry)}
+            for entry in entries
+        ]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DamagedFile(
+            f"{path} should be what fne evaluate writes. Found: something else.\nRemove it, and run again."
+        ) from error
+
+
+def _figures(entry: Mapping[str, Any]) -> dict[str, Any]:
+    def small(value: Any) -> bool:
+        return value is None or isinstance(value, str | int | float) or (_numbers(value) and len(value) <= 10)
+
+    return {key: value for key, value in entry.items() if key != "name" and small(value)}
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, int | float) for one in value)
+
+
+def _over_splits(plan: Plan, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Mean and standard deviation (n - 1) over the splits of a protocol that has several."""
+    groups = {cell.protocol: cell.group for cell in plan.cells}
+    several: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        group = groups[row["protocol"]]
+        if group != row["protocol"]:
+            own = {**row, "protocol": group}
+            kind = tuple(own.get(name) for name in (*KEYS, "training_images_per_class"))
+            several.setdefault(kind, []).append(own)
+    for members in several.values():
+        first = members[0]
+        summary = {key: first[key] for key in (*KEYS, "training_images_per_class") if key in first}
+        summary["splits"] = len(members)
+        for key, value in first.items():
+            values: list[Any] = [member.get(key) for member in members]
+            if key in summary or key.endswith("_std") or not all(_is_number(one) for one in values):
+                continue
+            if all(one == value for one in values) and isinstance(value, int):
+                summary[key] = value
+                continue
+            summary[key] = statistics.fmean(values)
+            if len(values) > 1 and key not in ("C", "training_rows", "test_rows", "features"):
+                summary[f"{key}_std"] = statistics.stdev(values)
+        yield summary
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    """A line for each row; columns in the order in which they first occur."""
+    columns = list(dict.fromkeys([*KEYS, *(key for row in rows for key in row)]))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: _told_flat(value) for key, value in row.items()})
+    return text.getvalue()
+
+
+def _told_flat(value: Any) -> Any:
+    return ";".join(map(str, value)) if isinstance(value, list) else value
+
+
+def figure_of(row: Mapping[str, Any]) -> str | None:
+    """The figure that a row is judged by, None if it has none."""
+    return next((key for key in FIGURES if row.get(key) is not None), None)
+
+
+def summary(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """For every dataset, network, pooling and protocol: the rows of the embeddings, and the best single layer.
+
+    Each has keys dataset, network, pooling, protocol, per_class, figure, embeddings (by name) and best_layer.
+    """
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in table["results"]:
+        figure = figure_of(row)
+        key = (*(row[name] for name in KEYS[:3]), row["protocol"], row.get("training_images_per_class"))
+        line = found.setdefault(
+            key,
+            {
+                **dict(zip((*KEYS[:3], "protocol", "per_class"), key, strict=True)),
+                "figure": figure, "embeddings": {}, "best_layer": None,
+            },
+        )  # fmt: skip
+        if figure is None:
+            continue
+        best = line["best_layer"]
+        if row["embedding"] != LAYERS:
+            line["embeddings"][row["embedding"]] = row
+        elif best is None or row[figure] > best[figure]:
+            line["best_layer"] = row
+    return list(found.values())

@@ -1,0 +1,183 @@
+"""Do what an experiment needs and has not got, go on after a failure, and leave one table."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from fne_cli.errors import BadInput, DifferentOutput, FneError, Stopped, TooManyBad
+from fne_cli.experiments.config import Experiment
+from fne_cli.experiments.forecast import Forecast
+from fne_cli.experiments.jobs import Job
+from fne_cli.experiments.plan import Plan, plan
+from fne_cli.experiments.results import document, write_table
+from fne_cli.experiments.stamps import Sources, Stamps
+from fne_cli.progress import SILENT, Progress
+from fne_cli.store.estimate import human
+from fne_cli.store.output import Output
+
+STAMPS = "stamps.json"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that could not be done, why, and the exit code of its error; `because` of another one that was not."""
+
+    job: Job
+    message: str
+    exit_code: int = 1
+    because: bool = False
+
+
+@dataclass(frozen=True)
+class Done:
+    """results.json as a dictionary, its folder, how many jobs were done now, and what failed."""
+
+    results: dict[str, Any]
+    folder: Path
+    made: int
+    total: int
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0; the code of the failures if they have one in common; else 1."""
+        codes = {failure.exit_code for failure in self.failures if not failure.because}
+        return (codes.pop() if len(codes) == 1 else 1) if self.failures else 0
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What would become of a job: up to date, to do, or unfinished; and what it would take."""
+
+    job: Job
+    state: Literal["up to date", "to do", "unfinished"]
+    detail: str = ""
+    bytes: int | None = None
+    seconds: float | None = None
+
+    @property
+    def size(self) -> str:
+        """The bytes as a person reads them."""
+        return "" if self.bytes is None else human(self.bytes)
+
+
+def run(experiment: Experiment, *, overwrite: bool = False, progress: Progress = SILENT) -> Done:
+    """Make every file of the experiment that is missing or out of date, and results.json and results.csv last.
+
+    What fails is said, what needs it is left out, everything else is done. With `overwrite`, files of other settings
+    are replaced; those that are up to date stay. Raises Stopped as it comes; BadInput for what no run could do.
+    """
+    folder = experiment.output
+    wanted = plan(experiment)
+    _folder(folder)
+    with Output(folder / "results.json") as results:
+        sources = Sources()
+        stamps = Stamps(folder / STAMPS, experiment.options, sources)
+        failures: dict[Path, Failure] = {}
+        made = 0
+        for number, job in enumerate(wanted.jobs, start=1):
+            cause = next((failures[path] for path in job.inputs if path in failures), None)
+            if cause is not None:
+                message = f"needs {cause.job.output}, which could not be made."
+                failures |= {path: Failure(job, message, cause.exit_code, because=True) for path in job.outputs}
+                continue
+            if stamps.fresh(job):
+                progress.detail(f"{job.output} is up to date")
+                continue
+            progress.note(f"[{number}/{len(wanted.jobs)}] {job.line(experiment.options)}")
+            began = time.monotonic()
+            failure = _attempt(job, overwrite, progress)
+            if failure is not None:
+                progress.note(f"{job.output}: {failure.message}")
+                failures |= dict.fromkeys(job.outputs, failure)
+                continue
+            made += 1
+            if job.command in ("sample", "split"):
+                sources.forget()
+            stamps.put(job, time.monotonic() - began)
+        table = document(experiment, wanted, {path: failure.message for path, failure in failures.items()})
+        write_table(results, table)
+    unique = list({id(failure): failure for failure in failures.values()}.values())
+    return Done(table, folder, made, len(wanted.jobs), unique)
+
+
+def _attempt(job: Job, overwrite: bool, progress: Progress) -> Failure | None:
+    """Do the job; None if it is done. Raises Stopped."""
+    _folder(job.output.parent)
+    try:
+        try:
+            job.perform(overwrite=False, progress=progress)
+        except DifferentOutput:
+            if not overwrite:
+                raise
+            job.perform(overwrite=True, progress=progress)
+    except Stopped:
+        raise
+    except TooManyBad as error:
+        return Failure(job, f"{error}\nIn an experiment: max_bad, of the dataset or in [extract].", error.exit_code)
+    except FneError as error:
+        return Failure(job, str(error), error.exit_code)
+    except MemoryError:
+        return Failure(job, "out of memory. Use a smaller batch_size or memory, or fewer layers.")
+    except Exception as error:  # a bug in one cell should not cost the others
+        progress.note(traceback.format_exc())
+        return Failure(job, f"a bug of fne, please report it with the lines above: {type(error).__name__}: {error}")
+    return None
+
+
+def _folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{path} should be a folder to write to. Found: {error.strerror}.") from error
+
+
+@dataclass(frozen=True)
+class Total:
+    """What a whole plan takes, as far as it is known: jobs that are up to date and to do, bytes as text, seconds."""
+
+    up_to_date: int
+    to_do: int
+    size: str
+    seconds: float
+
+    @classmethod
+    def of(cls, found: list[Outlook]) -> Total:
+        """The sum over what is to do."""
+        todo = [one for one in found if one.state != "up to date"]
+        size, seconds = sum(one.bytes or 0 for one in todo), sum(one.seconds or 0 for one in todo)
+        return cls(len(found) - len(todo), len(todo), human(size), seconds)
+
+
+def outlook(experiment: Experiment, progress: Progress = SILENT) -> list[Outlook]:
+    """What `run` would do, and what it would take; nothing is written."""
+    wanted: Plan = plan(experiment)
+    sources = Sources()
+    stamps = Stamps(experiment.output / STAMPS, experiment.options, sources)
+    forecast = Forecast(experiment, sources, stamps, progress)
+    fresh = [stamps.fresh(job) for job in wanted.jobs]
+    if not all(fresh):
+        forecast.looked_at(wanted.jobs)
+    found: list[Outlook] = []
+    waiting: set[Path] = set()
+    for job, is_fresh in zip(wanted.jobs, fresh, strict=True):
+        if is_fresh and not waiting.intersection(job.inputs):
+            found.append(Outlook(job, "up to date"))
+            continue
+        waiting.update(job.outputs)
+        expected = forecast.of(job)
+        unfinished = forecast.unfinished(job)
+        found.append(
+            Outlook(
+                job,
+                "unfinished" if unfinished else "to do",
+                unfinished or expected.detail,
+                expected.bytes,
+                expected.seconds,
+            )
+        )
+    return found

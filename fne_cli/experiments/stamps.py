@@ -1,0 +1,98 @@
+"""What make knows of a file: it is up to date if nothing that it was made from or by has changed since.
+
+The steps know it exactly, from fingerprints, but have to open the files for it. A stamp that fits saves asking them;
+one that does not costs nothing but the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fne_cli.errors import FneError
+from fne_cli.experiments.config import Options
+from fne_cli.experiments.jobs import Job
+from fne_cli.images import contents
+from fne_cli.images.listing import Listing
+from fne_cli.images.source import list_images
+from fne_cli.store.claims import parse_json
+from fne_cli.store.output import write_json
+from fne_cli.store.record import file_state, plain
+
+
+class Sources:
+    """Images as they are now, looked at once."""
+
+    def __init__(self) -> None:
+        self.listing = cache(self._listing)
+        self.digest = cache(self._digest)
+
+    def forget(self) -> None:
+        """Look again: a job has written images or a manifest."""
+        self.listing.cache_clear()
+        self.digest.cache_clear()
+
+    def _listing(self, images: str, root: str | None) -> Listing | None:
+        """The listing, None if there is none such (yet)."""
+        try:
+            return list_images(images, root)
+        except (FneError, OSError):
+            return None
+
+    def _digest(self, images: str, root: str | None) -> str | None:
+        listing = self.listing(images, root)
+        if listing is None:
+            return None
+        return f"{contents.listing_digest(listing)} {contents.state_digest(listing)}"
+
+
+class Stamps:
+    """The stamps of an experiment's files, kept in a file of its folder."""
+
+    def __init__(self, path: Path, options: Options, sources: Sources) -> None:
+        self._path, self._options, self._sources = path, options, sources
+        try:
+            found = parse_json(path.read_bytes())
+        except (OSError, ValueError):
+            found = {}
+        self._stamps: dict[str, Any] = found if isinstance(found, dict) else {}
+
+    def fresh(self, job: Job) -> bool:
+        """Whether the job's outputs are there, and neither they nor what they were made from have changed."""
+        stamp = self._stamp(job)
+        if not isinstance(stamp, Mapping):
+            return False
+        state = self._state(job)
+        return state is not None and stamp.get("state") == state
+
+    def seconds(self, job: Job) -> float | None:
+        """How long it took the last time, None if that is not known."""
+        stamp = self._stamp(job)
+        seconds = stamp.get("seconds") if isinstance(stamp, Mapping) else None
+        return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None
+
+    def put(self, job: Job, seconds: float | None) -> None:
+        """The job is done. seconds: of the work, None if there was none to do."""
+        known = round(seconds, 1) if seconds is not None else self.seconds(job)
+        self._stamps[str(job.output)] = {"state": self._state(job), "seconds": known}
+        write_json(self._path, self._stamps)
+
+    def _stamp(self, job: Job) -> Any:
+        return self._stamps.get(str(job.output))
+
+    def _state(self, job: Job) -> dict[str, Any] | None:
+        """Command line, images, and the state of every file; None if one is missing."""
+        try:
+            files = {str(path): self._file(path) for path in (*job.inputs, *job.outputs)}
+        except OSError:
+            return None
+        images = None if job.images is None else self._sources.digest(job.images, job.root)
+        if None in files.values() or (job.images is not None and images is None):
+            return None
+        state: dict[str, Any] = plain({"words": job.words(self._options), "images": images, "files": files})
+        return state
+
+    def _file(self, path: Path) -> dict[str, Any] | str | None:
+        return self._sources.digest(str(path), None) if path.is_dir() else file_state(path)

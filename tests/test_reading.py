@@ -1,0 +1,97 @@
+"""CONFIG.toml of fne run: what is read, where it came from, and what is said of mistakes."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+PLAIN = '[datasets.d]\nimages = "photos"\n[networks.n]\nmodel = "mini"\n'
+
+
+def shown(fne, tmp_path, text=PLAIN, *more):
+    (tmp_path / "e.toml").write_text(text)
+    return json.loads(fne("config", "show", tmp_path / "e.toml", "--json", *more).out)
+
+
+def test_every_value_says_where_it_is_from(fne, tmp_path):
+    text = PLAIN + "batch_size = 8\n[extract]\nmax_bad = '1%'\nbatch_size = 4\n"
+    found = shown(fne, tmp_path, text, "--set", "networks.n.seed=7", "--set", "protocols.p.per_class=1,2")
+    file = str(tmp_path / "e.toml")
+    assert found["networks.n"]["batch_size"] == {"value": 8, "from": file}
+    assert found["networks.n"]["seed"] == {"value": 7, "from": "--set"}
+    assert found["datasets.d"]["max_bad"] == {"value": "1%", "from": f"[extract], {file}"}
+    assert found["networks.n"]["dtype"] == {"value": "float32", "from": "default"}
+    assert found["protocols.p"]["per_class"] == {"value": [1, 2], "from": "--set"}
+    assert found["embeddings.fne"]["thresholds"] == {"value": [-0.25, 0.15], "from": "default"}
+    assert found["experiment"]["output"] == {"value": "e-results", "from": "default"}
+
+
+def test_what_is_shown_can_be_read_again(fne, tmp_path):
+    (tmp_path / "e.toml").write_text(PLAIN + "image_size = [32, 32]\n[evaluate]\nmemory = '2G'\n")
+    text = fne("config", "show", tmp_path / "e.toml").out
+    tomllib.loads(text)
+    again = "\n".join(line for line in text.splitlines() if not line.startswith(("root", "weights")))
+    (tmp_path / "f.toml").write_text(again)
+    assert fne("config", "show", tmp_path / "f.toml").code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "should have a table [datasets.NAME] at least"),
+        ('[datasets.d]\nimages = "x"\n', "should have a table [networks.NAME] at least"),
+        (PLAIN + "[network.m]\n", "unknown table 'network'. Did you mean 'networks'?"),
+        (PLAIN + "batchsize = 2\n", "[networks.n] has the unknown key 'batchsize'. Did you mean 'batch_size'?"),
+        (PLAIN + "batch_size = 0\n", "[networks.n] batch_size: 0 is not in the range x>=1"),
+        (PLAIN + "batch_size = 1.5\n", "should be a whole number, found 1.5"),
+        (PLAIN + "xla = 'yes'\n", "should be true or false, found 'yes'"),
+        (PLAIN + "dtype = 'float64'\n", "[networks.n] dtype: 'float64' is not one of"),
+        (PLAIN + "[networks.m]\n", "[networks.m] should have model. Found: none."),
+        (PLAIN + "['networks'.'../x']\nmodel = 'mini'\n", "letters, digits, _ and -"),
+        (PLAIN + "[embeddings.layers]\n", "layers stands for every single layer"),
+        (PLAIN + "[embeddings.z]\nembedding = 'l2'\nthresholds = [0, 1]\n", "which only the embedding fne takes"),
+        (PLAIN + "[protocols.p]\ncv = 3\nper_class = [1]\n", "should have cv, or per_class and split"),
+        (PLAIN + "[protocols.p]\nsplit = {folds = 3}\n", "unknown key 'folds'"),
+        (PLAIN + "[protocols.p]\nsplit = []\n", "should have one split at least"),
+        (PLAIN + "[protocols.p]\nsplit = {list = {trian = 'x'}}\n", "should be train=FILE, val=FILE or test=FILE"),
+        (PLAIN + "[datasets.e]\nsample = 'mnist'\n", "should be digits, found 'mnist'"),
+        (PLAIN + "[datasets.e]\nsample = 'digits'\nimages = 'x'\n", "should have images or sample. Found: both"),
+        (PLAIN + "[extract]\nmodel = 'mini'\n", "[extract] has the unknown key 'model'"),
+        (PLAIN + "[evaluate]\ncost = [0]\n", "[evaluate] cost: should be numbers above 0"),
+        ("datasets = 3\n", "should have datasets as a table"),
+        ("[datasets\n", "should be TOML"),
+    ],
+)
+def test_a_mistake_is_named_as_it_stands_there(fne, tmp_path, text, said):
+    (tmp_path / "e.toml").write_text(text)
+    done = fne("run", tmp_path / "e.toml", "--dry-run")
+    assert done.code == 1
+    assert said in done.err
+    assert str(tmp_path / "e.toml") in done.err
+
+
+@pytest.mark.parametrize("text", ["x", "=3", "a..b=3", "networks.n.model.x=3"])
+def test_a_set_that_sets_nothing_is_refused(fne, tmp_path, text):
+    (tmp_path / "e.toml").write_text(PLAIN)
+    done = fne("run", tmp_path / "e.toml", "--dry-run", "--set", text)
+    assert done.code == 1
+    assert "--set" in done.err
+
+
+def test_a_whole_table_can_be_set(fne, tmp_path):
+    found = shown(fne, tmp_path, PLAIN, "--set", 'networks={ m = { model = "vgg16" } }')
+    assert found["networks.m"]["model"] == {"value": "vgg16", "from": "--set"}
+    assert "networks.n" not in found
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_experiments_that_come_with_fne_are_valid_and_say_where_the_images_are(fne, path):
+    done = fne("config", "show", path)
+    assert done.code == 0, done.err
+    text = path.read_text()
+    assert "fne run configs/" + path.name in text
+    assert "https://" in text or "offline" in text

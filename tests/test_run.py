@@ -1,0 +1,254 @@
+"""fne run: the files are those of the single commands, nothing is made twice, failures and kills cost nothing else."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shlex
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Result, write_image
+
+CONFIG = """
+[experiment]
+output = "out"
+
+[datasets.noise]
+images = "noise"
+split = { per_class = 4, seed = 1 }
+
+[networks.mini]
+model = "mini"
+layers = "block1_conv1,fc2"
+
+[embeddings.fne]
+[embeddings.data]
+thresholds = "data"
+[embeddings.z]
+embedding = "standardized"
+layers = ["fc2"]
+
+[protocols.split]
+[protocols.curve]
+per_class = [1, 3]
+draws = 2
+[protocols.random]
+single_layers = false
+split = [{ per_class = 3, seed = 1 }, { per_class = 3, seed = 2 }]
+[protocols.folds]
+cv = 2
+single_layers = false
+"""
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: 18 images of three classes, and the experiment."""
+    for number in range(18):
+        write_image(tmp_path / "noise" / "abc"[number % 3] / f"{number:02d}.png", number, (32, 32))
+    (tmp_path / "noise.toml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file but the records of who and when."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.endswith(".run.json") and path.name != "stamps.json"
+    }
+
+
+def table(folder: Path) -> dict[tuple[str, ...], dict[str, str]]:
+    with open(folder / "out" / "results.csv", newline="") as file:
+        return {(row["embedding"], row["protocol"], row["name"], row.get("training_images_per_class", "")): row
+                for row in csv.DictReader(file)}  # fmt: skip
+
+
+def test_everything_is_compared_with_everything(fne: Run, folder: Path) -> None:
+    done = fne("run", "noise.toml")
+    assert done.code == 0, done.err
+    results = json.loads((folder / "out" / "results.json").read_text())
+    names = {(cell["embedding"], cell["protocol"]) for cell in results["cells"]}
+    protocols = ("split", "curve", "random-1", "random-2", "folds")
+    assert names == {(one, protocol) for one in ("fne", "data", "z") for protocol in protocols} | {
+        ("layers", "split"), ("layers", "curve"),
+    }  # fmt: skip
+    for cell in results["cells"]:
+        assert json.loads((folder / "out" / cell["results"]).read_text())["kind"] == "results"
+        assert (cell["predictions"] is None) == (
+            cell["embedding"] == "layers" or cell["protocol"] in ("curve", "folds")
+        )
+    found = table(folder)
+    assert found["layers", "split", "fc2", ""]["features"] == "1024"
+    assert found["z", "split", "embedding", ""]["features"] == "1024"
+    assert found["fne", "curve", "embedding", "3"]["training_rows"] == "9"
+    assert "block1_conv1" in done.out or "fc2" in done.out
+
+
+def test_several_splits_have_their_mean_and_deviation(fne: Run, folder: Path) -> None:
+    fne("run", "noise.toml", "-q")
+    found = table(folder)
+    key = "mean_per_class_accuracy"
+    for embedding in ("fne", "data", "z"):
+        parts = [float(found[embedding, f"random-{number}", "embedding", ""][key]) for number in (1, 2)]
+        whole = found[embedding, "random", "embedding", ""]
+        assert whole["splits"] == "2"
+        assert float(whole[key]) == pytest.approx(statistics.mean(parts))
+        assert float(whole[f"{key}_std"]) == pytest.approx(statistics.stdev(parts))
+
+
+def test_the_commands_it_names_make_the_same_files(fne: Run, folder: Path) -> None:
+    assert fne("run", "noise.toml", "-q").code == 0
+    results = json.loads((folder / "out" / "results.json").read_text())
+    before = contents(folder / "out")
+    folders = {path.parent for path in (folder / "out").rglob("*")}
+    shutil.rmtree(folder / "out")
+    for path in folders:
+        path.mkdir(parents=True, exist_ok=True)
+    for line in results["commands"]:
+        words = shlex.split(line)
+        assert words[0] == "fne"
+        assert fne(*words[1:], "-q").code == 0, line
+    after = contents(folder / "out")
+    assert after == {name: content for name, content in before.items() if not name.startswith("results.")}
+
+
+def test_the_second_time_nothing_is_made_or_loaded(fne: Run, folder: Path) -> None:
+    assert fne("run", "noise.toml", "-q").code == 0
+    before = {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*")}
+    program = (
+        "import sys; from fne_cli.cli.main import main\n"
+        "try: main(['run', 'noise.toml'])\n"
+        "finally: print([name for name in ('tensorflow', 'keras', 'numba', 'sklearn', 'scipy') if name in sys.modules])"
+    )
+    again = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert again.returncode == 0
+    assert "up to date" in again.stderr
+    assert again.stdout.splitlines()[-1] == "[]"
+    assert {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*")} == before
+    plan = json.loads(fne("run", "noise.toml", "--dry-run", "--json").out)["plan"]
+    assert {one["state"] for one in plan} == {"up to date"}
+
+
+def test_only_what_changed_is_made_again(fne: Run, folder: Path) -> None:
+    assert fne("run", "noise.toml", "-q").code == 0
+    (folder / "out" / "noise" / "mini.avg" / "z.split.json").unlink()
+    os.utime(folder / "noise" / "a" / "00.png", ns=(1, 1))
+    plan = json.loads(fne("run", "noise.toml", "--dry-run", "--json").out)["plan"]
+    states = {Path(one["output"]).name: one["state"] for one in plan}
+    assert states["z.split.json"] == states["activations.h5"] == "to do"
+    before = contents(folder / "out")
+    done = fne("run", "noise.toml", "-v")
+    assert done.code == 0
+    assert contents(folder / "out").items() >= before.items()
+    assert "reading 18 images to see whether they are the same" in done.err
+    moved = fne("run", "noise.toml", "--set", "protocols.split.cost=0.5")
+    assert moved.code == 4  # as the single command: another result stands there
+    assert "--overwrite" in moved.err
+    replaced = fne("run", "noise.toml", "--set", "protocols.split.cost=0.5", "--overwrite")
+    assert replaced.code == 0
+    assert json.loads((folder / "out/noise/mini.avg/fne.split.json").read_text())["settings"]["C"] == 0.5
+
+
+def test_it_goes_on_after_a_failure_and_says_so(fne: Run, folder: Path) -> None:
+    text = CONFIG.replace("[networks.mini]", '[networks.lost]\nmodel = "lost.keras"\n[networks.mini]')
+    (folder / "noise.toml").write_text(text)
+    done = fne("run", "noise.toml", "-q")
+    assert done.code == 1
+    assert "lost.avg/activations.h5 failed: " in done.err
+    assert "lost.keras" in done.err
+    assert "more need what failed" in done.err
+    cells = json.loads((folder / "out" / "results.json").read_text())["cells"]
+    assert {cell["network"] for cell in cells if cell["error"]} == {"lost"}
+    assert all(cell["results"] for cell in cells if cell["network"] == "mini")
+
+
+def test_bad_images_end_it_with_3_and_can_be_accepted(fne: Run, folder: Path) -> None:
+    (folder / "noise" / "a" / "00.png").write_bytes(b"no image")
+    done = fne("run", "noise.toml", "-q")
+    assert done.code == 3
+    assert "a/00.png" in done.err
+    assert "max_bad" in done.err
+    assert fne("run", "noise.toml", "-q", "--set", "datasets.noise.max_bad=1").code == 0
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_it_ends_with_the_same_bytes(folder: Path) -> None:
+    command = [sys.executable, "-m", "fne_cli", "run", "noise.toml", "-q"]
+    subprocess.run([*command, "--set", "experiment.output=whole"], check=True)
+    expected = contents(folder / "whole")
+    for delay in (2.0, 3.5, 4.5, 5.5):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, check=True)
+    found = contents(folder / "out")
+    commands = {name: json.loads(both["results.json"])["commands"]
+                for name, both in (("out", found), ("whole", expected))}  # fmt: skip
+    assert [line.replace("out/", "whole/") for line in commands["out"]] == commands["whole"]
+    del found["results.json"], expected["results.json"]
+    assert found == expected
+
+
+def test_interrupted_it_keeps_what_is_done(folder: Path) -> None:
+    command = [sys.executable, "-m", "fne_cli", "run", "noise.toml"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("[5/"):
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait() == 130
+    assert "Traceback" not in rest
+    done = subprocess.run([*command, "-v"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "activations.h5 is up to date" in done.stderr
+
+
+def test_a_second_run_of_the_same_experiment_is_refused(fne: Run, folder: Path) -> None:
+    from fne_cli.store.output import Output
+
+    (folder / "out").mkdir()
+    with Output(folder / "out" / "results.json"):
+        program = [sys.executable, "-m", "fne_cli", "run", "noise.toml"]
+        assert subprocess.run(program, capture_output=True).returncode == 5
+
+
+def test_the_plan_knows_bytes_and_time(fne: Run, folder: Path) -> None:
+    done = fne("run", "noise.toml", "--dry-run", "--json", "--set", "datasets.noise={images='noise'}")
+    plan = {Path(one["output"]).name: one for one in json.loads(done.out)["plan"]}
+    assert plan["activations.h5"]["bytes"] == 18 * (16 + 1024) * 4
+    assert plan["activations.h5"]["seconds"] > 0
+    assert plan["codes-fne.h5"]["bytes"] == 18 * (16 + 1024)
+    assert plan["layers.curve.json"]["seconds"] > 0
+    assert not (folder / "out").exists()
+    lines = fne("run", "noise.toml", "--dry-run").out.splitlines()
+    assert lines[-1].startswith("0 up to date, ")
+
+
+def test_several_labels_and_an_archive_of_images(fne: Run, folder: Path) -> None:
+    rows = [f"{path.relative_to(folder)},{'a;b' if number % 3 else 'c'},{'train' if number % 2 else 'test'}"
+            for number, path in enumerate(sorted((folder / "noise").rglob("*.png")))]  # fmt: skip
+    (folder / "many.csv").write_text("\n".join(["path,labels,split", *rows]) + "\n")
+    chosen = ("--set", 'datasets={many={images="many.csv"}}', "--set", "protocols={split={}}")
+    assert fne("run", "noise.toml", *chosen).code == 0
+    assert all(row["mean_average_precision"] for row in table(folder).values())
+    subprocess.run(["tar", "cf", "noise.tar", "-C", "noise", "."], check=True)
+    done = fne("run", "noise.toml", "--set", 'datasets.noise.images="noise.tar"', "--set", "experiment.output=tar")
+    assert done.code == 1
+    assert "archive" in done.err

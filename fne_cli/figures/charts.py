@@ -86,8 +86,7 @@ def by_layer(group: Group) -> dict[str, Any] | None:
                                "tip": _tip(row, numbers)})  # fmt: skip
     wholes = [(row, numbers) for row in group.rows if row.whole and (numbers := _measured(row, size, figure))]
     for number, (row, numbers) in enumerate(wholes):
-        text = "embedding" if len(wholes) == 1 else f"embedding, {shown(row.made, 30)}"
-        text = f"{text} {numbers['value']:.2f} %"
+        text = f"{'embedding' if len(wholes) == 1 else shown(row.title, 40)} {numbers['value']:.2f} %"
         lines.append(numbers | {"text": text, "number": number, "tip": _tip(row, numbers)})
     x = {"field": "value", "type": "quantitative", "scale": {"zero": False, "nice": True},
          "title": f"{TITLES[figure]}, %", "axis": {"tickCount": 6}}  # fmt: skip
@@ -134,9 +133,7 @@ def learning_curve(group: Group) -> dict[str, Any] | None:
     best = next((verdict.best for verdict in reversed(group.verdicts)), None)
     wholes = [row for row in group.rows if row.whole]
     named = [*wholes, *([best] if best else [])]
-    titles = [
-        f"embedding ({shown(row.made, 24)})" if row.whole else f"{shown(row.name, 24)}, best layer" for row in named
-    ]
+    titles = [shown(row.title, 40) if row.whole else f"{shown(row.name, 24)}, best layer" for row in named]
     colours = [WHOLES[number % len(WHOLES)] for number in range(len(wholes))] + ([BEST] if best else [])
     others = any(not row.whole and row is not best for row in group.rows)
     values = []
@@ -156,8 +153,8 @@ def learning_curve(group: Group) -> dict[str, Any] | None:
          "axis": {"tickCount": 6}}  # fmt: skip
     colour = {"field": "series", "type": "ordinal", "title": None,
               "scale": {"domain": list(range(len(titles))), "range": colours},
-              "legend": {"orient": "top", "labelExpr": "titles[datum.value]", "symbolType": "stroke", "symbolOpacity": 1,
-                         "columns": {"expr": "width < 420 ? 1 : 3"}}}  # fmt: skip
+              "legend": {"orient": "top", "labelExpr": "titles[datum.value]", "symbolType": "stroke",
+                         "symbolOpacity": 1, "columns": {"expr": "width < 420 ? 1 : 3"}}}  # fmt: skip
     quiet, loud = {"filter": f"datum.series >= {len(named)}"}, {"filter": f"datum.series < {len(named)}"}
     detail = {"field": "row"}
     return {
@@ -202,8 +199,7 @@ def confusion(group: Group) -> dict[str, Any] | None:
         total = view.confusion.sum(axis=1)
         right = {number: float(view.confusion[number, number]) / max(1, int(total[number])) for number in chosen}
         hard = sorted(chosen, key=lambda number: (right[number], number))
-        title = "embedding" if view.row.whole else shown(view.row.name, 30)
-        views.append({"title": f"{title} ({shown(view.row.made, 30)})", "cells": cells, "hard": hard,
+        views.append({"title": shown(view.row.title, 40), "cells": cells, "hard": hard,
                       "totals": {str(number): int(total[number]) for number in chosen}})  # fmt: skip
     axis = {"labelExpr": "names[datum.value]", "title": None, "domain": False, "ticks": False, "labelColor": INK,
             "labelLimit": 150, "labelOverlap": False, "labelPadding": 3}  # fmt: skip

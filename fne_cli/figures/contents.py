@@ -24,7 +24,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Row:
-    """An embedding (`whole`) or a single layer. made: what its features are. place: of a layer in the network."""
+    """An embedding (`whole`) or a single layer. made: what its features are. place: of a layer in the network.
+
+    name: of an embedding the one that an experiment gave it, or "embedding".
+    """
 
     name: str
     made: str
@@ -32,6 +35,11 @@ class Row:
     place: int
     features: int
     points: Mapping[Size, Point]
+
+    @property
+    def title(self) -> str:
+        """What tells it from the other rows, as a name from a file."""
+        return f"embedding ({self.made})" if self.whole and self.name == "embedding" else self.name
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
         groups=views,
         overview=overview if len(overview) > 1 else [],
         curves=any(verdict.size for _, verdict in overview),
+        embeddings=any(view.wholes > 1 for view in views),
         datasets=any(group.dataset for group in page.groups),
         measures={group.figure for group in page.groups},
         statements=[_statements(view) for view in views],
@@ -154,7 +155,11 @@ def _curve(view: _View, verdicts: Sequence[Verdict]) -> Markup:
 
 
 def _whole(view: _View, row: Row) -> Markup:
-    return Markup("The embedding") if view.wholes == 1 else Markup("The embedding (%s)") % _name(row.made)
+    if view.wholes == 1:
+        return Markup("The embedding")
+    if row.name == "embedding":
+        return Markup("The embedding (%s)") % _name(row.made)
+    return Markup("The embedding %s") % _name(row.name)
 
 
 def _listed(words: Sequence[str]) -> str:

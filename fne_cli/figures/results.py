@@ -50,7 +50,7 @@ def by_layer(png: Path, svg: Path, group: Group) -> None:
             axes.errorbar(value, place, xerr=spread or None, fmt="o", color=colour, markersize=4, elinewidth=1)
         for number, (row, value, _) in enumerate(_known(group, True, size)):
             kind = number % len(_WHOLES)
-            text = f"embedding ({label(row.made, 40)}), {100 * value:.2f} %"
+            text = f"{label(row.title, 48)}, {100 * value:.2f} %"
             axes.axvline(value, color=_WHOLES[kind], linestyle=_DASHES[kind], label=text, zorder=1)
         axes.set_yticks(range(len(names)), [label(name) for name in names])
         axes.set_ylim(len(names) - 0.4, -0.6)
@@ -80,7 +80,7 @@ def learning_curve(png: Path, svg: Path, group: Group) -> None:
             spread = np.array([point.spreads.get(group.figure, 0.0) for _, point in points])
             if row.whole:
                 kind = wholes.index(row) % len(_WHOLES)
-                colour, dashes, text = _WHOLES[kind], _DASHES[kind], f"embedding ({label(row.made, 40)})"
+                colour, dashes, text = _WHOLES[kind], _DASHES[kind], label(row.title, 48)
             elif row is best:
                 colour, dashes, text = _BEST, "-", f"{label(row.name)}, best layer"
             else:
@@ -147,8 +147,8 @@ def by_class(png: Path, svg: Path, group: Group) -> None:
             places = np.arange(len(column))
             for view, (colour, marker) in zip(views, (("#0072B2", "o"), (_BEST, "D")), strict=False):
                 values = [np.nan if view.values[number] is None else view.values[number] for number in column]
-                title = f"embedding ({label(view.row.made, 30)})" if view.row.whole else label(view.row.name)
-                axes.plot(values, places, marker, color=colour, markersize=3.5, label=title, linestyle="none")
+                axes.plot(values, places, marker, color=colour, markersize=3.5, label=label(view.row.title, 48),
+                          linestyle="none")  # fmt: skip
             axes.set_yticks(places, [label(group.classes[number], 28) for number in column], fontsize=6.5)
             axes.tick_params("y", length=0)
             axes.set_ylim(tallest - 0.4, -0.6)

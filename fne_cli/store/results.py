@@ -57,7 +57,7 @@ class Entry:
     folds: int | None
     trials: int
     features: int
-    costs: tuple[float, ...]
+    costs: Sequence[float]
     classes: Sequence[str]
     each_class: Sequence[ClassResult]
     confusion: np.ndarray | None
@@ -100,14 +100,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Experiment:
-    """The results.json of fne run."""
+    """The results.json of fne run. splits: of a protocol with several, by the name of each, the protocol's name."""
 
     path: Path
     name: str
     software: Mapping[str, str]
     cells: Sequence[Cell]
     commands: Sequence[str]
-    config: Mapping[str, Any] = field(default_factory=dict)
+    splits: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_results(path: Path) -> Results | Experiment:
@@ -184,9 +184,15 @@ def _experiment(path: Path, claim: Claim) -> Experiment:
     commands = claim.listed("commands")
     if not all(isinstance(command, str) for command in commands):
         raise DamagedFile(f"{path}: commands should be texts. Found: {brief(commands)}.")
-    return Experiment(
-        path, claim.text("name", path.parent.name), claim.texts("software"), cells, commands, claim.table("config")
-    )
+    several = {part.text("protocol"): part.count("splits") for part in claim.parts("results") if "splits" in part.value}
+    called = {cell.protocol for cell in cells}
+    splits = {
+        name: group
+        for group, count in several.items()
+        for name in (f"{group}-{number}" for number in range(1, min(count, len(cells)) + 1))
+        if name in called
+    }
+    return Experiment(path, claim.text("name", path.parent.name), claim.texts("software"), cells, commands, splits)
 
 
 def _entry(part: Claim) -> Entry:

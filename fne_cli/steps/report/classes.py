@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,6 +29,36 @@ def views(measured: Sequence[tuple[Row, Size, Entry]]) -> list[ClassView]:
         )
         for row, size, entry in measured
     ]
+
+
+def together(entries: Sequence[Entry]) -> Entry:
+    """Several splits as one: means, their standard deviations (n - 1), and the sums of images and confusions."""
+    first = entries[0]
+    if len(entries) == 1 or any(entry.classes != first.classes for entry in entries):
+        return first
+    figures = {key: [entry.figures[key] for entry in entries if key in entry.figures] for key in first.figures}
+    rows = []
+    for parts in zip(*(entry.each_class for entry in entries), strict=True):
+        known = [part.value for part in parts if part.value is not None]
+        rows.append(
+            replace(
+                parts[0],
+                value=float(np.mean(known)) if known else None,
+                training=round(float(np.mean([part.training for part in parts]))),
+                test=sum(part.test for part in parts),
+            )
+        )
+    tables = [entry.confusion for entry in entries if entry.confusion is not None]
+    return replace(
+        first,
+        figures={key: float(np.mean(values)) for key, values in figures.items()},
+        spreads={key: float(np.std(values, ddof=1)) for key, values in figures.items() if len(values) > 1},
+        interval=None,
+        trials=len(entries),
+        costs=sorted({cost for entry in entries for cost in entry.costs}),
+        each_class=rows,
+        confusion=np.sum(tables, axis=0) if len(tables) == len(entries) else None,
+    )
 
 
 def confused(seen: Sequence[ClassView]) -> Confusion | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from fne_cli.figures.contents import Group, Point, Row, Size, Verdict
-from fne_cli.steps.report.classes import confused, views
+from fne_cli.steps.report.classes import confused, together, views
 from fne_cli.steps.report.sources import Evaluated, extraction
 from fne_cli.store.results import Entry, Results
 
@@ -37,8 +38,10 @@ def _key(each: Evaluated) -> str:
     images = results.images
     counts = [images.get(name) for name in (("test",) if kind == "per_class" else ("training", "test"))]
     split = [source for source in results.sources if isinstance(source, dict) and source.get("kind") == "split"]
+    if each.splits:
+        counts, split = [], []
     parts = [
-        (each.dataset, each.network, each.pooling),
+        (each.dataset, each.network, each.pooling, each.splits),
         [made.get(name) for name in ("network", "weights", "weights_sha256", "image_size", "crops")],
         sorted(_poolings(made)),
         (kind, protocol, counts, split),
@@ -65,21 +68,12 @@ def _group(members: Sequence[Evaluated]) -> Group:
     made = extraction(first.results)
     entry = first.results.entries[0]
     order = _layer_order(members)
+    entries = _by_row(members)
     rows: dict[tuple[str, str, bool], Row] = {}
-    entries: dict[tuple[str, str, bool, Size], Entry] = {}
-    for each in members:
-        for found, whole in _entries(each.results):
-            how = _made(each, found)
-            key = (found.name, how, whole)
-            if (*key, found.per_class) in entries:
-                how = f"{how}, {each.results.path.name}"
-                key = (found.name, how, whole)
-            if (*key, found.per_class) in entries:
-                continue
-            entries[*key, found.per_class] = found
-            place = -1 if whole else order.get(found.name, len(order))
-            row = rows.setdefault(key, Row(found.name, how, whole, place, found.features, {}))
-            rows[key] = Row(*key, place, row.features, {**row.points, found.per_class: _point(found)})
+    for (name, how, whole, size), found in entries.items():
+        place = -1 if whole else order.get(name, len(order))
+        row = rows.setdefault((name, how, whole), Row(name, how, whole, place, found.features, {}))
+        rows[name, how, whole] = replace(row, points={**row.points, size: _point(found)})
     table = sorted(rows.values(), key=lambda row: (not row.whole, row.place))
     sizes: list[Size] = sorted({size for row in table for size in row.points}, key=lambda size: size or 0)
     figure = "mean_average_precision" if entry.several else "mean_per_class_accuracy"
@@ -102,6 +96,21 @@ def _group(members: Sequence[Evaluated]) -> Group:
     )
 
 
+def _by_row(members: Sequence[Evaluated]) -> dict[tuple[str, str, bool, Size], Entry]:
+    """The entries by name, features, whether an embedding, and size; those of several splits as one."""
+    found: dict[tuple[str, str, bool, Size], dict[str, Entry]] = {}
+    for each in members:
+        for entry, whole in _entries(each.results):
+            name = each.embedding if whole and each.embedding else entry.name
+            how = _made(each.results)
+            split = each.protocol if each.splits else ""
+            parts = found.setdefault((name, how, whole, entry.per_class), {})
+            if split in parts:
+                parts = found.setdefault((name, f"{how}, {each.results.path.name}", whole, entry.per_class), {})
+            parts.setdefault(split, entry)
+    return {key: together(list(parts.values())) for key, parts in found.items()}
+
+
 def _entries(results: Results) -> list[tuple[Entry, bool]]:
     """Each entry, and whether it is an embedding of all layers rather than one layer alone."""
     parts = results.settings.get("parts")
@@ -110,12 +119,10 @@ def _entries(results: Results) -> list[tuple[Entry, bool]]:
     return [(entry, not alone and entry.name == _EMBEDDING) for entry in results.entries]
 
 
-def _made(each: Evaluated, entry: Entry) -> str:
-    kinds = {source.get("kind") for source in each.results.sources if isinstance(source, dict)}
-    kind = each.results.settings.get("embedding", "codes" if "codes" in kinds else "l2")
-    made = _MADE.get(str(kind), str(kind))
-    named = each.embedding if each.embedding not in ("", "layers", *_MADE) and entry.name == _EMBEDDING else ""
-    return f"{named} ({made})" if named else made
+def _made(results: Results) -> str:
+    kinds = {source.get("kind") for source in results.sources if isinstance(source, dict)}
+    kind = results.settings.get("embedding", "codes" if "codes" in kinds else "l2")
+    return _MADE.get(str(kind), str(kind))
 
 
 def _point(entry: Entry) -> Point:
@@ -178,6 +185,8 @@ def _described(each: Evaluated) -> str:
     kind, _ = _protocol(each.results)
     said = each.results.settings.get("protocol")
     settings: dict[str, Any] = said if isinstance(said, dict) else {}
+    if each.splits:
+        return f"{each.splits}, several splits"
     if kind == "per_class":
         draws = settings.get("draws", each.results.entries[0].trials)
         return f"learning curve, {draws} draws"

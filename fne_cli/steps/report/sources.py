@@ -13,7 +13,10 @@ from fne_cli.store.results import Cell, Experiment, Results, read_results
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A results file and the names that its experiment gave it, "" without one."""
+    """A results file and the names that its experiment gave it, "" without one.
+
+    splits: the name of the protocol, where this is one of its several splits.
+    """
 
     results: Results
     dataset: str = ""
@@ -22,6 +25,7 @@ class Evaluated:
     protocol: str = ""
     embedding: str = ""
     cell: Cell | None = None
+    splits: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,16 @@ def gather(paths: Sequence[Path]) -> Sources:
             continue
         found.experiments.append(results)
         for cell in results.cells:
-            _add(found, cell)
-    known: dict[tuple[str, str, str], Evaluated] = {}
+            _add(found, cell, results.splits.get(cell.protocol, ""))
+    known: dict[tuple[str, ...], Evaluated] = {}
     for each in found.evaluated:
-        known.setdefault((each.results.fingerprint, each.dataset, each.network), each)
+        names = (each.dataset, each.network, each.pooling, each.embedding, each.protocol)
+        known.setdefault((each.results.fingerprint, *names), each)
     found.evaluated[:] = known.values()
     return found
 
 
-def _add(found: Sources, cell: Cell) -> None:
+def _add(found: Sources, cell: Cell, splits: str) -> None:
     names = (cell.dataset, cell.network, cell.pooling, cell.embedding, cell.protocol)
     called = ", ".join(name for name in names if name)
     if cell.results is None:
@@ -73,7 +78,7 @@ def _add(found: Sources, cell: Cell) -> None:
         found.failed.append((called, str(error)))
         return
     found.evaluated.append(
-        Evaluated(results, cell.dataset, cell.network, cell.pooling, cell.protocol, cell.embedding, cell)
+        Evaluated(results, cell.dataset, cell.network, cell.pooling, cell.protocol, cell.embedding, cell, splits)
     )
 
 

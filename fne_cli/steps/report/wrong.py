@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from fne_cli.errors import BadInput, FneError, WrongFile
-from fne_cli.figures.contents import Group, Wrong
+from fne_cli.figures.contents import Group, Row, Wrong
 from fne_cli.images.thumbnails import encoded, find, thumbnails
 from fne_cli.steps.report.sources import Evaluated, extraction
 from fne_cli.steps.report.tables import Tables
@@ -72,8 +72,9 @@ def most_wrong(
     row = group.views[0].row if group.views else None
     having = [each for each in members if str(each.results.path) in predictions]
     if row is None or not having:
-        return [], "", [f"Images that are wrong are not shown: there are no predictions. {_PREDICTIONS}"]
-    each = next((one for one in having if any(entry.name == row.name for entry in one.results.entries)), having[0])
+        experiments = any(each.cell for each in members)  # they keep predictions where a classifier is trained once
+        return [], "", [] if experiments else [f"Images that are wrong are not shown: no predictions. {_PREDICTIONS}"]
+    each = next((one for one in having if _is_of(one, row)), having[0])
     names = {entry.name for entry in each.results.entries}
     name = row.name if row.name in names else each.results.entries[0].name
     table = tables.of.get(str(each.results.path))
@@ -92,7 +93,12 @@ def most_wrong(
         Wrong(one.path, one.truth, one.said, one.margin, image, why)
         for one, (image, why) in zip(worst, pictures, strict=True)
     ]
-    return shown, name, notes
+    return shown, each.embedding or name, notes
+
+
+def _is_of(each: Evaluated, row: Row) -> bool:
+    """Whether an evaluation measured a row."""
+    return row.name == each.embedding if each.embedding else any(row.name == one.name for one in each.results.entries)
 
 
 def _worst(

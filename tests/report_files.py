@@ -145,9 +145,8 @@ def photos(folder: Path, ids: Sequence[str]) -> dict[str, str]:
 def activations(path: Path, digests: dict[str, str], classes: Sequence[str], bad: Sequence[int] = ()) -> Path:
     """An activations file of these images, of which some are bad; with the settings that `document` says."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    images = table(
-        len(digests), paths=list(digests), classes=classes, bad=bad, label=[n % len(classes) for n in range(len(digests))]
-    )
+    label = np.arange(len(digests), dtype=np.int32) % len(classes)
+    images = table(len(digests), paths=list(digests), classes=classes, bad=bad, label=label)
     images.sha256 = list(digests.values())
     settings = document([entry("embedding", classes)])["made_from"]
     return write_activations(path, {"conv1": np.zeros((len(digests), 2), np.float32)}, images, settings=settings)

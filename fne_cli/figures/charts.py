@@ -91,7 +91,7 @@ def by_layer(group: Group) -> dict[str, Any] | None:
     x = {"field": "value", "type": "quantitative", "scale": {"zero": False, "nice": True},
          "title": f"{TITLES[figure]}, %", "axis": {"tickCount": 6}}  # fmt: skip
     y = {"field": "place", "type": "ordinal", "title": None, "scale": {"domain": list(range(len(names)))},
-         "axis": {"labelExpr": "names[datum.value]", "labelLimit": 170, "domain": False, "ticks": False,
+         "axis": {"labelExpr": "names[datum.value]", "labelLimit": 0, "domain": False, "ticks": False,
                   "labelColor": INK, "grid": True, "gridDash": [1, 3]}}  # fmt: skip
     layered: list[dict[str, Any]] = []
     if lines:
@@ -202,7 +202,7 @@ def confusion(group: Group) -> dict[str, Any] | None:
         views.append({"title": shown(view.row.title, 40), "cells": cells, "hard": hard,
                       "totals": {str(number): int(total[number]) for number in chosen}})  # fmt: skip
     axis = {"labelExpr": "names[datum.value]", "title": None, "domain": False, "ticks": False, "labelColor": INK,
-            "labelLimit": 150, "labelOverlap": False, "labelPadding": 3}  # fmt: skip
+            "labelLimit": 0, "labelOverlap": False, "labelPadding": 3}  # fmt: skip
     encoding = {
         "y": {"field": "t", "type": "ordinal", "axis": axis | {"title": "true class"}, "scale": {"paddingInner": 0.08}},
         "x": {"field": "p", "type": "ordinal", "scale": {"paddingInner": 0.08},
@@ -213,7 +213,7 @@ def confusion(group: Group) -> dict[str, Any] | None:
             "$schema": _SCHEMA,
             "description": "Confusion matrix: rows are true classes, columns what the images were classified as",
             "autosize": {"type": "pad"},
-            "params": [{"name": "names", "value": [shown(name, 26) for name in group.classes]}],
+            "params": [{"name": "names", "value": [shown(name, 24) for name in group.classes]}],
             "encoding": encoding,
             "layer": [
                 {"mark": {"type": "rect", "cornerRadius": 1},

@@ -1,0 +1,52 @@
+"""Names on a page: short, on one line, with nothing in them that hides or reorders."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fne_cli.figures.names import file_name, plain, shown
+
+ANY = st.text(st.characters(exclude_categories=()), max_size=300)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("fc2", "fc2"),
+        ("a\u202egpj.exe", "a\\u202egpj.exe"),
+        ("tab\there\n\x00\x1b[31m", "tab\\there\\n\\x00\\x1b[31m"),
+        ("half \ud800", "half \\ud800"),
+        ("tag \U000e0041", "tag \\U000e0041"),
+        ("שלום, 你好, é", "שלום, 你好, é"),
+    ],
+)
+def test_what_cannot_be_seen_is_escaped(name, expected):
+    assert plain(name) == expected
+
+
+def test_lines_may_be_kept():
+    assert plain("a\nb\x00", keep="\n") == "a\nb\\x00"
+
+
+@given(ANY, st.integers(8, 80))
+def test_a_shown_name_is_short_and_printable(name, length):
+    found = shown(name, length)
+    assert 0 < len(found) <= length
+    assert not {unicodedata.category(character) for character in found} & {"Cc", "Cs", "Co", "Zl", "Zp"}
+    assert not set(found) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+    found.encode()
+
+
+def test_the_middle_of_a_long_name_is_left_out():
+    assert shown("a" * 50 + "b" * 50, 10) == "aaaaaa…bbb"
+    assert shown("") == "(no name)"
+
+
+@given(ANY)
+def test_a_file_name_stays_in_its_folder(name):
+    found = file_name(name)
+    assert found and "/" not in found and not found.startswith(".") and len(found.encode()) <= 60

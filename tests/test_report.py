@@ -1,0 +1,419 @@
+"""fne report: what is compared with what, what belongs to what, and when a page is made again."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import importlib.util
+import io
+import json
+import re
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+from report_files import (
+    HOSTILE,
+    activations,
+    curve,
+    document,
+    entry,
+    experiment,
+    fingerprint_of,
+    layers_document,
+    pair,
+    photos,
+    predictions,
+    save,
+)
+
+from fne_cli.errors import BadInput, DifferentOutput, FneError, WrongFile
+from fne_cli.steps import report as module
+from fne_cli.steps.report import report
+from fne_cli.steps.report.classes import together
+from fne_cli.steps.report.comparison import grouped
+from fne_cli.steps.report.records import quoted
+from fne_cli.steps.report.sources import gather
+from fne_cli.store.output import record_path
+from fne_cli.store.results import read_results
+
+CLASSES = ["a", "b", "c"]
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """The contents of the last page, in place of rendering them."""
+    from fne_cli.figures import page
+
+    found = {}
+
+    def render(content, bad_counted):
+        found.update(page=content, bad_counted=bad_counted)
+        return b"a page"
+
+    monkeypatch.setattr(page, "render", render)
+    return found
+
+
+def groups(*paths):
+    return [group for group, _ in grouped(gather(paths).evaluated)]
+
+
+def test_the_embedding_stands_beside_every_layer(tmp_path):
+    (group,) = groups(*pair(tmp_path, CLASSES))
+    assert [(row.name, row.whole, row.made) for row in group.rows] == [
+        ("embedding", True, "ternary codes"), ("conv1", False, "L2-normalised"), ("conv2", False, "L2-normalised"),
+    ]  # fmt: skip
+    (verdict,) = group.verdicts
+    embedding, layers = (json.loads(path.read_text())["results"] for path in pair(tmp_path, CLASSES))
+    expected = embedding[0]["mean_per_class_accuracy"] - layers[1]["mean_per_class_accuracy"]
+    assert (verdict.best.name, verdict.difference) == ("conv2", pytest.approx(expected))
+    assert [view.row.name for view in group.views] == ["embedding", "conv2"]
+
+
+def test_layers_stand_in_the_order_of_the_network(tmp_path):
+    order = {"layers": ["z", "m", "a"]}
+    rows = [entry(name, CLASSES) for name in ("a", "z")]
+    (group,) = groups(save(tmp_path / "l.json", layers_document(rows, settings=order)))
+    assert [row.name for row in group.rows] == ["z", "a"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images": {"training": 30, "test": 201, "bad": 0}},
+        {"settings": {"protocol": {"cv": 5}}},
+        {"made_from": {"weights_sha256": "0" * 64}},
+        {"made_from": {"layers": {"conv1": "max"}}},
+        {"sources": [{"kind": "split", "fingerprint": "1"}]},
+    ],
+)
+def test_what_differs_is_not_compared(tmp_path, change):
+    whole = save(tmp_path / "e.json", document([entry("embedding", CLASSES)]))
+    other = save(tmp_path / "l.json", layers_document([entry("conv1", CLASSES)], **change))
+    assert [group.verdicts for group in groups(whole, other)] == [[], []]
+    third = save(tmp_path / "t.json", layers_document([entry("conv1", ["a", "b", "d"])]))
+    assert len(groups(whole, third)) == 2
+
+
+def test_a_layer_of_the_name_embedding_is_a_layer(tmp_path):
+    (group,) = groups(save(tmp_path / "l.json", layers_document([entry("embedding", CLASSES)])))
+    assert not group.rows[0].whole
+
+
+def test_files_from_before_parts_were_told_apart(tmp_path):
+    old = {"parts": None, "embedding": "codes"}
+    codes = {"sources": [{"kind": "codes", "fingerprint": "1"}]}
+    whole = save(tmp_path / "e.json", document([entry("embedding", CLASSES)], settings=old, **codes))
+    alone = save(tmp_path / "l.json", document([entry("conv1", CLASSES)], settings=old))
+    (group,) = groups(whole, alone)
+    assert [row.whole for row in group.rows] == [True, False]
+
+
+def test_the_same_file_twice_counts_once_and_others_of_the_same_name_are_told_apart(tmp_path):
+    whole = save(tmp_path / "e.json", document([entry("embedding", CLASSES, 0.9)]))
+    other = save(tmp_path / "f.json", document([entry("embedding", CLASSES, 0.5)]))
+    (group,) = groups(whole, whole, other)
+    assert [row.made for row in group.rows] == ["ternary codes", "ternary codes, f.json"]
+
+
+def test_a_learning_curve_has_a_verdict_at_every_size(tmp_path):
+    (group,) = groups(*curve(tmp_path, CLASSES))
+    assert group.sizes == [1, 5, 10]
+    assert [np.sign(verdict.difference) for verdict in group.verdicts] == [-1, 1, 1]
+    assert all(verdict.spread == 0.02 for verdict in group.verdicts)
+    assert dict(group.facts)["training images per class"] == "1, 5, 10"
+
+
+def test_several_splits_are_one_row(tmp_path):
+    paths = [save(tmp_path / f"{n}.json", document([entry("embedding", CLASSES, n / 10, seed=n)])) for n in (5, 7, 9)]
+    entries = [read_results(path).entries[0] for path in paths]
+    found = together(entries)
+    values = [one.figures["accuracy"] for one in entries]
+    assert found.figures["accuracy"] == pytest.approx(np.mean(values))
+    assert found.spreads["accuracy"] == pytest.approx(np.std(values, ddof=1))
+    assert found.trials == 3
+    np.testing.assert_array_equal(found.confusion, sum(one.confusion for one in entries))
+    assert [one.test for one in found.each_class] == [60, 60, 60]
+
+
+def test_confused_classes_stand_side_by_side(tmp_path):
+    classes = [f"c{number}" for number in range(8)]
+    confusion = np.diag([20] * 8)
+    confusion[0, 6] = confusion[6, 0] = 9
+    confusion[3, 1] = 4
+    whole = entry("embedding", classes) | {"confusion": confusion.tolist()}
+    (group,) = groups(save(tmp_path / "e.json", document([whole])))
+    order = list(group.confusion.alike)
+    assert sorted(order) == list(range(8))
+    assert abs(order.index(0) - order.index(6)) == abs(order.index(3) - order.index(1)) == 1
+    assert [pair[:3] for pair in group.confusion.pairs] == [(0, 6, 9), (6, 0, 9), (3, 1, 4)]
+    assert group.confusion.pairs[2][3] == pytest.approx(4 / 24)
+
+
+def test_of_a_thousand_classes_the_most_confused_are_shown(tmp_path):
+    classes = [f"c{number}" for number in range(300)]
+    confusion = np.diag([20] * 300)
+    confusion[7, 250] = 3
+    whole = entry("embedding", classes) | {"confusion": confusion.tolist()}
+    (group,) = groups(save(tmp_path / "e.json", document([whole])))
+    assert len(group.confusion.chosen) == 120 == len(set(group.confusion.alike))
+    assert {7, 250} <= set(group.confusion.chosen) and group.confusion.pairs[0][:2] == (7, 250)
+
+
+def test_the_most_confidently_wrong_images(tmp_path, shown):
+    whole, layers = pair(tmp_path, CLASSES)
+    names = [f"test/{number}.png" for number in range(4)]
+    said = predictions(
+        tmp_path / "p.csv", whole,
+        [(names[0], "a", "b", [0, 1, -1]), (names[1], "a", "c", [-1, 0, 2]), (names[2], "a", "a", [1, 0, 0]),
+         (names[3], "b", "c", [0, -np.inf, 1])],
+    )  # fmt: skip
+    photos(tmp_path / "photos", names)
+    report([whole, layers], tmp_path / "p.html", predictions=[said], images=str(tmp_path / "photos"))
+    (group,) = shown["page"].groups
+    assert [(wrong.path, wrong.said, wrong.margin) for wrong in group.wrong] == [(names[1], "c", 3), (names[0], "b", 1)]
+    picture = Image.open(io.BytesIO(group.wrong[0].image))
+    assert (picture.format, picture.size) == ("JPEG", (128, 128))
+
+
+def test_of_several_labels_the_worst_class_counts_and_ignored_ones_do_not(tmp_path, shown):
+    figures = {"mean_average_precision": 0.5, "accuracy": None, "mean_per_class_accuracy": None, "confusion": None}
+    parts = [{"class": name, "average_precision": 0.5, "training_images": 1, "test_images": 1} for name in CLASSES]
+    digests = photos(tmp_path / "photos", ["0.png", "1.png", "2.png"])
+    from activations import table
+    from activations import write as write_activations
+
+    label = np.array([[1, 0, -1], [0, 1, 0], [1, 1, 0]], np.int8)
+    images = table(3, paths=list(digests), classes=CLASSES, label=label)
+    images.sha256 = list(digests.values())
+    source = write_activations(tmp_path / "a.h5", {"conv1": np.zeros((3, 2), np.float32)}, images)
+    sources = [{"kind": "activations", "fingerprint": fingerprint_of(source)}]
+    content = document([entry("embedding", CLASSES) | figures | {"per_class": parts}], sources=sources)
+    whole = save(tmp_path / "e.json", content)
+    said = predictions(
+        tmp_path / "p.csv", whole,
+        [("0.png", "a", "a", [1, -1, 9]), ("1.png", "b", "a;b", [2, 1, -1]), ("2.png", "a;b", "a", [1, -3, -1])],
+    )  # fmt: skip
+    report([whole], tmp_path / "p.html", predictions=[said], activations=[source])
+    (group,) = shown["page"].groups
+    assert [(wrong.path, wrong.said, wrong.margin) for wrong in group.wrong] == [
+        ("2.png", "not b", 3), ("1.png", "a", 2)]  # fmt: skip
+    assert group.confusion is None and group.figure == "mean_average_precision"
+
+
+def test_an_experiment_finds_everything_by_itself(tmp_path, shown, monkeypatch):
+    out = experiment(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    report([out], tmp_path / "p.html")
+    page = shown["page"]
+    (group,) = page.groups
+    assert (page.title, group.dataset, group.network, group.pooling) == ("an experiment", "things", "net", "avg")
+    assert [(wrong.path, wrong.image is None) for wrong in group.wrong] == [
+        ("test/a/2.png", False), ("test/a/0.png", False)]  # fmt: skip
+    assert [(bad.path, bad.status, bad.message) for bad in page.bad] == [("test/a/3.png", "empty", "not an image")]
+    assert page.failed == [("things, net, avg, raw, split", "the disk <b>is</b> full")]
+    assert [(timing.output, timing.images) for timing in page.timings] == [
+        ("out/things/net.avg/activations.h5", 4), ("out/things/net.avg/fne.split.json", 0),
+        ("out/things/net.avg/layers.split.json", 0)]  # fmt: skip
+    assert page.commands == ["fne extract photos out/things/net.avg/activations.h5", "fne evaluate 'a b'"]
+
+
+def test_an_experiment_whose_images_are_elsewhere_says_so(tmp_path, shown, monkeypatch):
+    out = experiment(tmp_path)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    report([out], tmp_path / "p.html")
+    (group,) = shown["page"].groups
+    assert [wrong.image for wrong in group.wrong] == [None, None]
+    assert re.search(r"photos .*no such file.* --images says where they are", group.notes[0])
+    report([out], tmp_path / "p.html", images=str(tmp_path / "photos"), overwrite=True)
+    assert all(wrong.image for wrong in shown["page"].groups[0].wrong)
+
+
+def test_an_experiment_shows_no_image_that_it_does_not_know(tmp_path, shown, monkeypatch):
+    out = experiment(tmp_path)
+    photos(tmp_path / "photos", ["test/a/1.png", "test/a/0.png", "test/a/2.png"])  # other bytes: a stranger's pictures
+    monkeypatch.chdir(tmp_path)
+    report([out], tmp_path / "p.html")
+    images = {wrong.path: (wrong.image is None, wrong.why) for wrong in shown["page"].groups[0].wrong}
+    assert images["test/a/0.png"] == (True, "changed since")
+    (out / "things/net.avg/activations.h5").unlink()
+    report([out], tmp_path / "p.html", overwrite=True)
+    page = shown["page"]
+    assert all(wrong.image is None for wrong in page.groups[0].wrong)
+    assert "--activations names a good copy" in page.notes[0] and not page.bad_known
+
+
+def test_a_cell_that_cannot_be_read_has_failed(tmp_path, shown):
+    out = experiment(tmp_path)
+    (out / "things/net.avg/layers.split.json").write_text("{")
+    report([out], tmp_path / "p.html")
+    assert [cell.split(", ")[3] for cell, _ in shown["page"].failed] == ["layers", "raw"]
+    (out / "things/net.avg/fne.split.json").unlink()
+    with pytest.raises(BadInput, match=r"should have results to show. Found: none. things, net"):
+        report([out], tmp_path / "other.html")
+
+
+def test_commands_are_those_of_the_records_as_a_shell_takes_them(tmp_path, shown):
+    whole = save(
+        tmp_path / "e.json", document([entry("embedding", CLASSES)]),
+        ["/x/fne_cli/__main__.py", "evaluate", "a b.h5", "it's", "new\nline\u202e"],
+    )  # fmt: skip
+    report([whole], tmp_path / "p.html")
+    (line,) = shown["page"].commands
+    assert line == "fne evaluate 'a b.h5' 'it'\"'\"'s' $'new\\x0aline\\xe2\\x80\\xae'"
+    assert shown["page"].timings[0].seconds == 1.5
+
+
+@pytest.mark.parametrize("word", ["plain", "it's", "$HOME `x` \\", "\x1b]0;a'b\\\x07", "é\u202e\n", "\udcff.png"])
+def test_a_quoted_word_is_the_word(word):
+    said = subprocess.run(["bash", "-c", f"printf %s {quoted(word)}"], capture_output=True, check=True).stdout
+    assert said == word.encode("utf-8", "surrogateescape")
+
+
+def test_records_that_are_no_records(tmp_path, shown):
+    whole = save(tmp_path / "e.json", document([entry("embedding", CLASSES)]))
+    runs = [3, {"seconds": "x", "images": -1, "device": [], "command": [1], "software": [], "started": {}}]
+    record_path(whole).write_text(json.dumps({"runs": runs}))
+    report([whole], tmp_path / "p.html")
+    assert (shown["page"].commands, shown["page"].timings[0].seconds) == ([], 0.0)
+
+
+def test_files_that_belong_to_no_results(tmp_path):
+    whole, layers = pair(tmp_path, CLASSES)
+    said = predictions(tmp_path / "p.csv", whole, [("x.png", "a", "b", [0, 1, 2])])
+    with pytest.raises(WrongFile, match="Found: those of another evaluation"):
+        report([layers], tmp_path / "p.html", predictions=[said])
+    record_path(said).unlink()
+    with pytest.raises(WrongFile, match=r"Found: no record p.csv.run.json beside it"):
+        report([whole], tmp_path / "p.html", predictions=[said])
+    with pytest.raises(BadInput, match="no such file"):
+        report([whole], tmp_path / "p.html", predictions=[tmp_path / "none.csv"])
+    source = activations(tmp_path / "a.h5", {"0.png": ""}, CLASSES)
+    with pytest.raises(WrongFile, match="should be the file that some of the results were made from"):
+        report([whole], tmp_path / "p.html", activations=[source])
+    with pytest.raises(BadInput, match="--root says where"):
+        report([whole], tmp_path / "p.html", root="x")
+    assert not (tmp_path / "p.html").exists()
+
+
+def test_images_that_are_not_those_of_the_results(tmp_path):
+    whole, _ = pair(tmp_path, CLASSES)
+    said = predictions(tmp_path / "p.csv", whole, [("x.png", "a", "b", [0, 1, 2])])
+    with pytest.raises(BadInput, match=r"Found: x.png missing"):
+        report([whole], tmp_path / "p.html", predictions=[said], images=str(tmp_path))
+
+
+def test_the_command_makes_a_page_once(fne, tmp_path):
+    paths = pair(tmp_path, CLASSES)
+    page, figures = tmp_path / "page.html", tmp_path / "new" / "figures"
+    result = fne("report", *paths, page, "--figures", figures)
+    assert (result.code, result.out, result.err) == (0, "", f"{page}; figures in {figures}\n")
+    names = {f"net.avg.{kind}.{ending}" for kind in ("by_layer", "confusion", "by_class") for ending in ("png", "svg")}
+    assert {path.name for path in figures.iterdir()} == {*names, "report.run.json"}
+    first, states = page.read_bytes(), {path: path.stat().st_mtime_ns for path in [page, *figures.iterdir()]}
+    again = fne("report", *paths, page, "--figures", figures)
+    assert "page.html is up to date" in again.err
+    assert states == {path: path.stat().st_mtime_ns for path in states}
+    assert fne("report", *paths, page, "--figures", figures, "--overwrite").code == 0
+    assert page.read_bytes() == first
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_other_pages_and_figures_are_not_replaced_unasked(fne, tmp_path, shown):
+    whole, layers = pair(tmp_path, CLASSES)
+    page = tmp_path / "page.html"
+    page.write_text("mine")
+    assert fne("report", whole, page).code == 4
+    assert page.read_text() == "mine"
+    report([whole], page, overwrite=True)
+    with pytest.raises(DifferentOutput):
+        report([whole, layers], page)
+    with pytest.raises(BadInput, match="is an input of this command"):
+        report([whole], whole)
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    (folder / "net.avg.by_class.svg").write_text("mine")
+    with pytest.raises(DifferentOutput, match=re.escape("net.avg.by_class.svg")):
+        report([whole], page, figures=folder)
+
+
+def test_a_page_that_cannot_be_rendered_leaves_nothing(tmp_path, monkeypatch):
+    from fne_cli.figures import page
+
+    def stops(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(page, "render", stops)
+    with pytest.raises(KeyboardInterrupt):
+        report(pair(tmp_path, CLASSES), tmp_path / "page.html")
+    assert not list(tmp_path.glob("page*"))
+
+
+@pytest.mark.parametrize(("missing", "package"), [("jinja2", "Jinja2"), ("vl_convert", "vl-convert-python")])
+def test_without_the_extra(fne, tmp_path, monkeypatch, missing, package):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        module.importlib.util, "find_spec", lambda name, *more: None if name == missing else real(name, *more)
+    )
+    result = fne("report", *pair(tmp_path, CLASSES), tmp_path / "page.html")
+    assert result.code == 1
+    assert result.err == f"fne: fne report needs {package}, which is not installed. pip install 'fne-cli[report]'\n"
+
+
+def test_what_a_real_evaluation_leaves(fne, tmp_path):
+    from evaluation_files import noisy, write
+
+    rows, labels, splits = noisy()
+    source = write(tmp_path / "a.h5", {"conv": rows.astype(np.float32), "fc": -rows.astype(np.float32)}, labels, splits,
+                   kind="activations", bad=(7,))  # fmt: skip
+    whole, said, layers = tmp_path / "e.json", tmp_path / "p.csv", tmp_path / "l.json"
+    assert fne("evaluate", source, whole, "--embedding", "fne", "--predictions", said).code == 0
+    assert fne("evaluate", source, layers).code == 0
+    page = tmp_path / "page.html"
+    result = fne("report", whole, layers, page, "--predictions", said, "--activations", source)
+    assert (result.code, result.err) == (0, f"{page}\n")
+    text = page.read_text()
+    with open(said, newline="") as file:
+        wrong = next(line for line in csv.DictReader(file) if line["truth"] != line["prediction"])
+    assert wrong["path"] in text and "7.png" in text and "damaged" in text
+    accuracy = json.loads(whole.read_text())["results"][0]["mean_per_class_accuracy"]
+    assert f"<b>{100 * accuracy:.2f} %</b>" in text
+
+
+def test_hostile_names_make_figures_and_pages_all_the_same(tmp_path):
+    classes = [*HOSTILE[:-1], "a"]
+    paths = [*pair(tmp_path, classes, HOSTILE[:-1]), *curve(tmp_path, classes)]
+    done = report(paths, tmp_path / "page.html", figures=tmp_path / "figures", title=HOSTILE[0])
+    assert done.page.stat().st_size < 3_000_000
+    assert all(path.parent == tmp_path / "figures" for path in (tmp_path / "figures").iterdir())
+
+
+@pytest.mark.slow
+def test_figures_have_the_same_bytes(tmp_path):
+    paths = [*pair(tmp_path, CLASSES), *curve(tmp_path, CLASSES)]
+    for name in ("one", "two"):
+        report(paths, tmp_path / f"{name}.html", figures=tmp_path / name)
+    drawn = {path.name for path in (tmp_path / "one").glob("*.[ps][nv]g")}
+    assert {"net.avg.learning_curve.svg", "net.avg.2.by_class.png"} < drawn
+    for path in (tmp_path / "one").glob("*.[ps][nv]g"):
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+
+
+def test_a_thumbnail_is_in_the_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report([experiment(tmp_path)], tmp_path / "p.html")
+    images = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', (tmp_path / "p.html").read_text())
+    assert [Image.open(io.BytesIO(base64.b64decode(image))).size for image in images] == [(128, 128)] * 2
+
+
+def test_errors_are_ours(fne, tmp_path):
+    for content in ("", "{}", "[]", '{"format": "fne", "version": 1, "kind": "experiment", "cells": [{}]}'):
+        (tmp_path / "r.json").write_text(content)
+        result = fne("report", tmp_path / "r.json", tmp_path / "p.html")
+        assert (result.code, result.err[:5], "r.json" in result.err) == (1, "fne: ", True)
+    with pytest.raises(FneError):
+        report([tmp_path], tmp_path / "p.html")

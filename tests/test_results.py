@@ -1,0 +1,162 @@
+"""Reading results and experiments: what the files say, and errors that name file, place, expected and found."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import numpy as np
+import pytest
+from evaluation_files import noisy, write
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from report_files import document, entry, experiment
+
+from fne_cli.errors import BadInput, DamagedFile, FneError, WrongFile
+from fne_cli.steps.evaluate import Protocol, evaluate
+from fne_cli.store.results import Experiment, Results, read_results
+
+CLASSES = ["a", "b", "c"]
+
+
+def saved(path, content):
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_what_evaluate_writes_is_read(tmp_path):
+    rows, labels, splits = noisy()
+    source = write(tmp_path / "a.h5", {"conv": rows.astype(np.float32)}, labels, splits, kind="activations")
+    protocols = (Protocol(), Protocol(cv=3), Protocol(per_class=(1, 2), draws=2))
+    for number, protocol in enumerate(protocols):
+        path = tmp_path / f"{number}.json"
+        written = evaluate(source, path, embedding="l2", each_layer=True, protocol=protocol).results
+        found = read_results(path)
+        assert isinstance(found, Results)
+        assert found.fingerprint == written["fingerprint"]
+        for ours, theirs in zip(found.entries, written["results"], strict=True):
+            assert (ours.name, ours.features, ours.per_class) == (
+                theirs["name"], theirs["features"], theirs.get("training_images_per_class"))  # fmt: skip
+            assert ours.figures["accuracy"] == theirs["accuracy"]
+            assert ours.spreads.get("accuracy") == theirs.get("accuracy_std")
+            assert ours.trials == theirs.get("trials", 1)
+            assert [one.value for one in ours.each_class] == [one["accuracy"] for one in theirs["per_class"]]
+            assert ours.confusion.tolist() == theirs["confusion"]
+
+
+def test_several_labels_are_read(tmp_path):
+    rows, _, splits = noisy()
+    labels = (np.random.default_rng(1).random((120, 3)) < 0.4).astype(np.int8)
+    source = write(tmp_path / "a.h5", {"conv": rows.astype(np.float32)}, labels, splits, kind="activations")
+    written = evaluate(source, tmp_path / "r.json", embedding="l2").results["results"][0]
+    (found,) = read_results(tmp_path / "r.json").entries
+    assert found.several and found.confusion is None
+    assert found.figures["mean_average_precision"] == written["mean_average_precision"]
+    assert [one.value for one in found.each_class] == [one["average_precision"] for one in written["per_class"]]
+
+
+def test_an_experiment_or_its_folder(tmp_path):
+    out = experiment(tmp_path)
+    for path in (out, out / "results.json"):
+        found = read_results(path)
+        assert isinstance(found, Experiment)
+        assert [cell.embedding for cell in found.cells] == ["fne", "layers", "raw"]
+        assert found.cells[0].results == out / "things/net.avg/fne.split.json"
+        assert (found.cells[2].results, found.cells[2].error) == (None, "the disk <b>is</b> full")
+
+
+@pytest.mark.parametrize("place", ["/etc/passwd", "../elsewhere.json", "things/../../x.json", "x\0y"])
+def test_an_experiment_that_leads_out_of_its_folder(tmp_path, place):
+    out = experiment(tmp_path)
+    content = json.loads((out / "results.json").read_text())
+    content["cells"][0]["predictions"] = place
+    saved(out / "results.json", content)
+    with pytest.raises(DamagedFile, match=r"cells\[0\].predictions should be a path below the folder"):
+        read_results(out)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"accuracy": 1.5}, r"results\[0\].accuracy should be a number in 0 ... 1. Found: 1.5"),
+        ({"accuracy": "<b>"}, "Found: '<b>'"),
+        ({"accuracy": True}, "Found: True"),
+        ({"name": None}, r"results\[0\].name should be a text. Found: None"),
+        ({"classes": ["a", "a", "c"]}, "distinct names"),
+        ({"classes": ["a", "c", "b"]}, "the classes, in their order"),
+        ({"confusion": [[1, 2, 3]] * 2}, "3 rows of 3 counts. Found: an array of 2"),
+        ({"confusion": [[1, 2, -3]] * 3}, "3 rows of 3 counts"),
+        ({"confusion": [[1, 2, 1 << 40]] * 3}, "3 rows of 3 counts"),
+        ({"trials": -1}, "a whole number of 0 or more. Found: -1"),
+        ({"features": 1e308}, "a whole number"),
+        ({"C": [1, "x"]}, "C should be numbers"),
+        ({"accuracy_std": [1]}, "a number of 0 or more. Found: an array of 1"),
+        ({"mean_per_class_accuracy_95": [0.1]}, "two fractions"),
+        ({"per_class": 3}, "a JSON array"),
+        ({"per_class": [3]}, r"per_class\[0\] should be a JSON object"),
+    ],
+)
+def test_an_entry_that_no_evaluation_writes(tmp_path, change, message):
+    path = saved(tmp_path / "r.json", document([entry("embedding", CLASSES) | change]))
+    with pytest.raises(DamagedFile, match=message) as error:
+        read_results(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "no JSON"),
+        ("[" * 100_000, "no JSON"),
+        ('{"format": "fne", "version": NaN}', "no JSON"),
+        ("[]", "JSON of another origin"),
+        ('{"format": "fne", "version": 2, "kind": "results"}', "version 1. Found: 2"),
+        ('{"format": "fne", "version": 1, "kind": "codes"}', "kind 'codes'"),
+        ('{"format": "fne", "version": 1, "kind": []}', "an array of 0"),
+    ],
+)
+def test_other_files(tmp_path, content, message):
+    (tmp_path / "r.json").write_text(content)
+    with pytest.raises(WrongFile, match=message):
+        read_results(tmp_path / "r.json")
+
+
+def test_no_file_a_folder_and_hdf5(tmp_path):
+    with pytest.raises(BadInput, match="no such file"):
+        read_results(tmp_path / "none.json")
+    with pytest.raises(BadInput, match=r"results.json should be .* no such file"):
+        read_results(tmp_path)
+    (tmp_path / "codes.h5").write_bytes(b"\x89HDF\r\n\x1a\n rest")
+    with pytest.raises(WrongFile, match=r"Found: HDF5. fne evaluate makes results"):
+        read_results(tmp_path / "codes.h5")
+    with pytest.raises(FneError):
+        read_results(tmp_path / "nul\0.json")
+
+
+def _places(value, path=()):
+    yield path
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from _places(child, (*path, key))
+
+
+WHOLE = document([entry("embedding", CLASSES), entry("conv1", CLASSES, trials=3)])
+JUNK = st.sampled_from([None, True, -1, 0.5, 1e308, 1 << 70, "", "x" * 300, [], {}, [[]], {"": None}, ["a", "a"]])
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_junk_is_a_traceback(tmp_path, data):
+    content = copy.deepcopy(WHOLE)
+    for _ in range(data.draw(st.integers(1, 3))):
+        path = data.draw(st.sampled_from(list(_places(content))[1:]))
+        place = content
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = data.draw(JUNK)
+    try:
+        found = read_results(saved(tmp_path / "r.json", content))
+    except FneError as error:
+        assert "r.json" in str(error)
+    else:
+        assert found.entries

@@ -1,0 +1,281 @@
+"""The page in a real browser: quiet, offline, by keyboard, on a phone, in the dark, on paper, and among enemies."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import re
+
+import pytest
+from browser import chromium
+from report_files import ATTACK, HOSTILE, curve, document, entry, experiment, layers_document, pair, predictions, save
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from fne_cli.figures.charts import as_script
+from fne_cli.steps.report import report
+
+CLASSES = [f"class {number}" for number in range(12)]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """A split and a learning curve."""
+    folder = tmp_path_factory.mktemp("page")
+    report([*pair(folder, CLASSES), *curve(folder, CLASSES)], folder / "page.html")
+    return folder / "page.html"
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A page on which every name is an attack."""
+    folder = tmp_path_factory.mktemp("hostile")
+    classes = [*HOSTILE[:-1], "plain"]
+    paths = pair(folder, classes, HOSTILE)
+    for path in paths:
+        content = json.loads(path.read_text())
+        content["made_from"] |= {"network": HOSTILE[0], "weights": HOSTILE[1], "preprocess": HOSTILE[4]}
+        content["software"] = dict(zip(HOSTILE, HOSTILE[::-1], strict=True))
+        save(path, content, ["fne", *HOSTILE])
+    lines = [(f"{name} {n}", name, classes[n], [0.1] * 11) for n, name in enumerate(classes[1:]) if "\0" not in name]
+    said = predictions(folder / "p.csv", paths[0], lines)
+    report(paths, folder / "page.html", predictions=[said], title=HOSTILE[0])
+    return folder / "page.html"
+
+
+def cells(browser, column, table=0):
+    rows = "[...document.querySelectorAll('table')[arguments[0]].tBodies[0].rows]"
+    script = f"return {rows}.map(row => row.cells[arguments[1]].innerText)"
+    return browser.run(script, table, column)
+
+
+def test_a_page_says_nothing_and_asks_for_nothing(browser, page):
+    browser.open(page)
+    assert browser.log() == []
+    assert browser.requests() == []
+    assert browser.run("return document.querySelectorAll('.chart svg').length") == 5
+
+
+def test_the_policy_forbids_the_network(browser, page):
+    browser.open(page)
+    assert browser.run("return fetch('https://example.org/').then(() => 'loaded', () => 'refused')") == "refused"
+    browser.run(
+        "const s = document.createElement('script'); s.textContent = 'window.attacked = 1'; document.body.append(s)"
+    )
+    browser.run("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.attacked=1\">')")
+    assert browser.run("return window.attacked ?? null") is None
+
+
+def test_tables_are_sorted_by_keyboard(browser, page):
+    browser.open(page)
+    table = browser.driver.find_elements(By.CSS_SELECTOR, "table.sortable")[1]
+    header = table.find_elements(By.CSS_SELECTOR, "thead th")[3]
+    before = cells(browser, 0, 1)
+    header.find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+    values = [float(text) for text in cells(browser, 3, 1)]
+    assert header.get_attribute("aria-sort") == "descending"
+    assert values == sorted(values, reverse=True)
+    header.find_element(By.TAG_NAME, "button").send_keys(Keys.SPACE)
+    values = [float(text) for text in cells(browser, 3, 1)]
+    assert (header.get_attribute("aria-sort"), values) == ("ascending", sorted(values))
+    assert len(table.find_elements(By.CSS_SELECTOR, "th[aria-sort]")) == 1
+    table.find_element(By.CSS_SELECTOR, "th button").send_keys(Keys.ENTER)
+    assert cells(browser, 0, 1) == before  # the order of the network
+
+
+def test_the_first_key_skips_to_the_results_and_focus_is_seen(browser, page):
+    browser.open(page)
+    browser.driver.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    focused = browser.driver.switch_to.active_element
+    assert (focused.text, focused.is_displayed()) == ("Skip to the results", True)
+    assert focused.value_of_css_property("outline-style") == "solid"
+    focused.send_keys(Keys.ENTER)
+    assert browser.run("return document.activeElement.id") == "content"
+
+
+def test_the_matrix_has_views_orders_and_sizes(browser, page):
+    browser.open(page)
+    figure = browser.driver.find_element(By.CSS_SELECTOR, "figure.matrix")
+
+    def shown():
+        script = (
+            "const f = document.querySelectorAll('figure.matrix')[0];"
+            "const texts = [...f.querySelectorAll('svg text')].map(t => t.textContent);"
+            "return [f.querySelector('.chart').dataset.step, texts]"
+        )
+        return browser.run(script)
+
+    step, texts = shown()
+    assert set(CLASSES) <= set(texts)
+    figure.find_element(By.CSS_SELECTOR, "[data-zoom=out]").send_keys(Keys.ENTER)
+    browser.run("return new Promise(done => setTimeout(done, 300))")
+    assert int(shown()[0]) < int(step)
+    figure.find_element(By.NAME, "order").send_keys("as in")
+    browser.run("return new Promise(done => setTimeout(done, 300))")
+    texts = [text for text in shown()[1] if text in CLASSES]
+    assert texts == CLASSES * 2
+    figure.find_element(By.NAME, "view").send_keys("conv2")
+    browser.run("return new Promise(done => setTimeout(done, 300))")
+    assert browser.log() == []
+
+
+def test_a_mark_tells_its_value(browser, page):
+    browser.open(page)
+    browser.run(
+        "const mark = [...document.querySelectorAll('figure.matrix svg path')].find(m => m.__data__?.datum?.tip);"
+        "const {x, y} = mark.getBoundingClientRect();"
+        "mark.dispatchEvent(new PointerEvent('pointermove', {bubbles: true, clientX: x + 2, clientY: y + 2}));"
+        "mark.dispatchEvent(new MouseEvent('mousemove', {bubbles: true, clientX: x + 2, clientY: y + 2}))"
+    )
+    assert re.fullmatch(
+        r"class \d+: \d+ of 20 \(.* %\) (right|classified as class \d+)",
+        browser.run("return document.querySelector('.tip').textContent"),
+    )
+
+
+@pytest.mark.parametrize("which", ["page", "hostile"])
+def test_nothing_is_wider_than_a_phone(browser, which, request):
+    browser.open(request.getfixturevalue(which), width=360)
+    assert browser.run("return document.documentElement.scrollWidth") <= 360
+    wide = "return [...document.querySelectorAll('.scroll')].some(box => box.scrollWidth > box.clientWidth)"
+    assert browser.run(wide)  # tables scroll in their boxes
+
+
+def _luminance(colour):
+    parts = [int(value) / 255 for value in re.findall(r"\d+", colour)[:3]]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_has_the_contrast_of_aa_in_light_and_dark(browser, page, dark):
+    browser.open(page, dark=dark)
+    script = """
+        const behind = (e) => { for (; e; e = e.parentElement) {
+            const c = getComputedStyle(e).backgroundColor; if (c != 'rgba(0, 0, 0, 0)') return c; } };
+        return ['h1', '.quiet', '.caption', 'td', 'th button', '.tag', '.spread', '.over', '.under', 'a', 'pre',
+                'select', 'dt', 'figcaption', 'footer'].map((name) => {
+            const e = document.querySelector(name); return [name, getComputedStyle(e).color, behind(e)]; })"""
+    found = browser.run(script)
+    assert (_luminance(found[0][2]) < 0.1) == dark
+    for name, ink, paper in found:
+        light, low = sorted((_luminance(ink), _luminance(paper)), reverse=True)
+        assert (light + 0.05) / (low + 0.05) >= 4.5, name
+
+
+def test_charts_follow_the_page_into_the_dark(browser, page):
+    colours = []
+    for dark in (False, True):
+        browser.open(page, dark=dark)
+        script = "return [...document.querySelectorAll('.chart svg text')].map(t => getComputedStyle(t).fill)"
+        colours.append(set(browser.run(script)))
+    assert colours[0].isdisjoint(colours[1])
+
+
+def test_paper_is_white_and_holds_everything(browser, page):
+    browser.open(page, dark=True, medium="print")
+    assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert browser.run("return getComputedStyle(document.querySelector('nav')).display") == "none"
+    boxes = "return [...document.querySelectorAll('.scroll')].map(box => getComputedStyle(box).overflowY)"
+    assert set(browser.run(boxes)) == {"visible"}
+    browser.open(page)
+    content = browser.print()
+    assert content.startswith(b"%PDF-") and len(re.findall(rb"/Type\s*/Page\b", content)) >= 3
+
+
+def test_without_scripts_the_tables_stand(browser, page):
+    browser.command("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.driver.get(page.as_uri())
+        text = browser.driver.find_element(By.TAG_NAME, "body").text
+    finally:
+        browser.command("Emulation.setScriptExecutionDisabled", value=False)
+    assert "Charts and sorting need JavaScript" in text
+    assert "conv2" in text and "class 11" in text
+
+
+def test_no_name_is_obeyed(browser, hostile):
+    browser.open(hostile)
+    assert browser.log() == []
+    assert browser.requests() == []
+    assert browser.run("return window.attacked ?? null") is None
+    assert browser.run("return document.scripts.length") == 3
+    assert browser.run("return document.querySelectorAll('img, iframe, object, embed, link').length") == 0
+    assert browser.run("return document.title").startswith("</script><script>")
+    text = browser.run("return document.body.innerText")
+    assert ATTACK in text and "{{ 7 * 7 }}" in text and "gpj\\u202eexe" in text
+    browser.run("for (const button of document.querySelectorAll('th button')) button.click()")
+    assert browser.run("return window.attacked ?? null") is None
+
+
+class _Tags(html.parser.HTMLParser):
+    """Every start tag, and attributes that would be scripts or addresses."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.wrong = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        for name, value in attributes:
+            if name.startswith("on") or name == "style" or (name in ("src", "href") and value[:1] != "#"):
+                self.wrong.append((tag, name, value))
+
+
+def test_no_name_becomes_markup(hostile):
+    text = hostile.read_text()
+    tags = _Tags()
+    tags.feed(text)
+    assert tags.wrong == []
+    assert tags.tags.count("script") == 3 and "img" not in tags.tags
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]", text)
+    assert len(text) < 3_000_000
+
+
+def test_a_script_element_cannot_be_ended_by_its_data():
+    text = as_script({name: name for name in HOSTILE})
+    assert not set(text) & set("<>&\u2028")
+    assert json.loads(text) == {name: name for name in HOSTILE}
+
+
+def test_sentences(tmp_path):
+    report([*pair(tmp_path, CLASSES), *curve(tmp_path, CLASSES)], tmp_path / "p.html")
+    text = re.sub(r"<[^>]+>", "", (tmp_path / "p.html").read_text()).replace("&nbsp;", " ")
+    assert re.search(
+        r"The embedding reaches \d\d\.\d\d % mean per-class accuracy, \d+\.\d\d points above the best single layer, "
+        r"conv2 \(\d\d\.\d\d %\)\.",
+        text,
+    )
+    assert re.search(
+        r"The embedding beats the best single layer at 5 and 10 training images per class \(by .*\) and falls behind it "
+        r"at 1 \(by .* points\)\.",
+        text,
+    )
+
+
+@pytest.mark.parametrize(
+    ("right", "said"), [((0.5, 0.5), "exactly as much as"), ((0.3, 0.5), "below"), ((0.5, 0.3), "above")]
+)
+def test_the_sentence_of_a_split(tmp_path, right, said):
+    whole = entry("embedding", CLASSES) | {"mean_per_class_accuracy": right[0]}
+    layer = entry("conv1", CLASSES) | {"mean_per_class_accuracy": right[1]}
+    paths = [save(tmp_path / "e.json", document([whole])), save(tmp_path / "l.json", layers_document([layer]))]
+    report(paths, tmp_path / "p.html")
+    assert said in re.search(r'<p class="said">(.*?)</p>', (tmp_path / "p.html").read_text())[1]
+
+
+def test_an_experiment_on_a_page(browser, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report([experiment(tmp_path)], tmp_path / "p.html")
+    browser.open(tmp_path / "p.html")
+    assert (browser.log(), browser.requests()) == ([], [])
+    loaded = "return [...document.querySelectorAll('.shots img')].map(i => i.naturalWidth)"
+    assert browser.run(loaded) == [128, 128]
+    text = browser.run("return document.body.innerText")
+    assert "the disk <b>is</b> full" in text and "fne evaluate 'a b'" in text and "test/a/3.png" in text

@@ -253,8 +253,8 @@ def test_sentences(tmp_path):
         text,
     )
     assert re.search(
-        r"The embedding beats the best single layer at 5 and 10 training images per class \(by .*\) and falls behind it "
-        r"at 1 \(by .* points\)\.",
+        r"The embedding beats the best single layer at 5 and 10 training images per class \(by .*\) and falls behind "
+        r"it at 1 \(by .* points\)\.",
         text,
     )
 

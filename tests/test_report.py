@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
 import importlib.util
 import io
@@ -12,6 +13,8 @@ import subprocess
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from report_files import (
     HOSTILE,
@@ -408,6 +411,50 @@ def test_a_thumbnail_is_in_the_page(tmp_path, monkeypatch):
     report([experiment(tmp_path)], tmp_path / "p.html")
     images = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', (tmp_path / "p.html").read_text())
     assert [Image.open(io.BytesIO(base64.b64decode(image))).size for image in images] == [(128, 128)] * 2
+
+
+def _places(value, path=()):
+    yield path
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from _places(child, (*path, key))
+
+
+JUNK = st.sampled_from(
+    [None, True, -1, 0, 0.5, 1e300, 1 << 70, "", "x\ud800", [], {}, [[None]], {"": None}, "cv", "r.json"]
+)
+
+
+def _spoil(data, path):
+    """Replace up to three values of a JSON file."""
+    content = json.loads(path.read_text())
+    for _ in range(data.draw(st.integers(1, 3))):
+        chosen = data.draw(st.sampled_from([place for place in _places(content) if place and len(place) < 5]))
+        place = content
+        for key in chosen[:-1]:
+            place = place[key]
+        place[chosen[-1]] = data.draw(JUNK)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.slow
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), name=st.sampled_from(["embedding.json", "layers.json", "curve.json", "embedding.json.run.json"]))
+def test_no_junk_is_a_traceback(tmp_path, data, name):
+    paths = [*pair(tmp_path, CLASSES), *curve(tmp_path, CLASSES)]
+    _spoil(data, tmp_path / name)
+    with contextlib.suppress(FneError):
+        report(paths, tmp_path / "p.html", overwrite=True)
+
+
+@pytest.mark.slow
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), name=st.sampled_from(["results.json", "things/net.avg/fne.split.csv.run.json"]))
+def test_no_junk_in_an_experiment_is_a_traceback(tmp_path, data, name):
+    out = experiment(tmp_path)
+    _spoil(data, out / name)
+    with contextlib.suppress(FneError):
+        report([out], tmp_path / "p.html", overwrite=True)
 
 
 def test_errors_are_ours(fne, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import tarfile
 
 import numpy as np
@@ -11,7 +12,7 @@ from conftest import write_image
 from PIL import Image
 
 from fne_cli.errors import BadInput
-from fne_cli.images.thumbnails import find, thumbnails
+from fne_cli.images.thumbnails import encoded, find, thumbnails
 
 SIDE = 8
 
@@ -72,3 +73,20 @@ def test_what_has_changed_or_is_no_image_is_not_shown(folder):
 def test_no_such_place(tmp_path):
     with pytest.raises(BadInput, match="no such file"):
         find(str(tmp_path / "nowhere"), ["a.png"])
+
+
+def test_paths_of_a_manifest_may_start_elsewhere(folder, tmp_path):
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("path\na b/1é.png\n")
+    places = find(str(manifest), ["a b/1é.png"], root=str(folder))
+    ((found, wrong),) = thumbnails(places, SIDE, "squash", [""])
+    assert wrong == ""
+    np.testing.assert_array_equal(found, pixels(folder / "a b/1é.png"))
+
+
+def test_a_picture_is_encoded_as_jpeg():
+    smooth = np.stack([np.tile(np.arange(0, 240, 5, np.uint8), (48, 1))] * 3, axis=-1)
+    image = Image.open(io.BytesIO(encoded(smooth)))
+    assert (image.format, image.size, image.info.get("exif")) == ("JPEG", (48, 48), None)
+    assert np.abs(np.asarray(image).astype(int) - smooth).max() < 8
+    assert encoded(smooth) == encoded(smooth)

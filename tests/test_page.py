@@ -164,6 +164,8 @@ def test_text_has_the_contrast_of_aa_in_light_and_dark(browser, page, dark):
             const e = document.querySelector(name); return [name, getComputedStyle(e).color, behind(e)]; })"""
     found = browser.run(script)
     assert (_luminance(found[0][2]) < 0.1) == dark
+    script = "return [...document.querySelectorAll('figure:not(.matrix) svg text')].map(t => getComputedStyle(t).fill)"
+    found += [["a chart", ink, found[0][2]] for ink in set(browser.run(script))]
     for name, ink, paper in found:
         light, low = sorted((_luminance(ink), _luminance(paper)), reverse=True)
         assert (light + 0.05) / (low + 0.05) >= 4.5, name

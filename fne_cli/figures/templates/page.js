@@ -69,7 +69,7 @@
         encoding: { y: { field: "t", type: "ordinal" }, x: { value: 0 }, x2: { value: size * domain.length } } });
       if (size >= 24) {
         spec.layer.push({ mark: { type: "text", fontSize: 11, tooltip: null },
-          encoding: { text: { field: "n" }, color: { condition: { test: "datum.share > 0.35", value: "var(--page)" }, value: "var(--ink)" } } });
+          encoding: { text: { field: "n" }, color: { condition: { test: "datum.t == datum.p && datum.share > 0.8", value: "#fff" }, value: "var(--on-cell)" } } });
       }
       await draw(place, spec);
       place.dataset.step = size;

@@ -131,6 +131,7 @@ def test_several_splits_have_their_mean_and_deviation(done_folder: Path) -> None
         assert float(whole[f"{key}_std"]) == pytest.approx(statistics.stdev(parts))
 
 
+@pytest.mark.slow
 def test_the_commands_it_names_make_the_same_files(fne: Run, done_folder: Path) -> None:
     folder = done_folder
     results = json.loads((folder / "out" / "results.json").read_text())

@@ -99,6 +99,17 @@ def test_every_crop_is_a_training_row_and_an_image_one_test_row(fne, task, tmp_p
     assert np.sum(many["confusion"]) == 60
 
 
+def test_images_without_a_label_are_left_out_and_counted(fne, tmp_path):
+    rows, labels, splits = noisy()
+    unlabelled = labels.copy()
+    unlabelled[[5, 8, 9]] = -1
+    done = fne("evaluate", write(tmp_path / "c.h5", {"x": codes_of(rows)}, unlabelled, splits), tmp_path / "r.json")
+    images = json.loads((tmp_path / "r.json").read_text())["images"]
+    assert images["without_label"] == 3
+    assert images["training"] + images["test"] == len(rows) - 3
+    assert "3 good images of the splits have no label and are left out" in done.err
+
+
 def test_bad_images_are_left_out(fne, task, tmp_path):
     codes, labels, splits = task
     rows = codes.copy()

@@ -11,7 +11,8 @@ import pytest
 from real_files import write_all
 
 from fne_cli.errors import BadInput, DifferentOutput
-from fne_cli.store.existing import check_place, file_head, up_to_date
+from fne_cli.store.existing import check_place, file_head, is_recorded, up_to_date
+from fne_cli.store.output import Output
 from fne_cli.store.reader import open_file
 from fne_cli.store.schema import fingerprint
 
@@ -123,3 +124,30 @@ def test_places_that_do_not_exist(tmp_path):
     check_place(tmp_path / "no" / "out.h5", (tmp_path / "missing.h5",), overwrite=False)
     with pytest.raises(BadInput, match="should be a file to write"):
         check_place(Path("."), (), overwrite=False)
+
+
+@pytest.mark.parametrize("moment", ["record", "rename"])
+def test_killed_while_it_gets_its_name_a_table_is_made_again_or_known(tmp_path, monkeypatch, moment):
+    class Killed(BaseException):
+        pass
+
+    def die(*_):
+        raise Killed
+
+    path = tmp_path / "table.csv"
+    with monkeypatch.context() as patched:
+        if moment == "rename":
+            rename = os.replace
+            patched.setattr(os, "replace", lambda a, b: die() if Path(b) == path else rename(a, b))
+        else:
+            patched.setattr("fne_cli.store.output.write_json", die)
+        with pytest.raises(Killed), Output(path) as output:
+            output.partial.write_text("a,b\n")
+            output.accept_noted({"fingerprint": "one"})
+    assert not is_recorded(path, "one", (), False, "this")
+    with Output(path) as output:
+        output.partial.write_text("a,b\n")
+        output.accept_noted({"fingerprint": "one"})
+    assert is_recorded(path, "one", (), False, "this")
+    with pytest.raises(DifferentOutput):
+        is_recorded(path, "other", (), False, "this")

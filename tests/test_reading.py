@@ -74,6 +74,14 @@ def test_a_mistake_is_named_as_it_stands_there(fne, tmp_path, text, said):
     assert str(tmp_path / "e.toml") in done.err
 
 
+def test_a_protocol_and_a_split_of_another_cannot_have_one_name(fne, tmp_path):
+    protocols = "[protocols.a]\nsplit = [{test = '20%'}, {test = '30%'}]\n[protocols.a-2]\n"
+    (tmp_path / "e.toml").write_text(PLAIN + protocols)
+    done = fne("run", tmp_path / "e.toml", "--dry-run")
+    assert done.code == 1
+    assert "Found: a-2, which is one of the splits of a, too." in done.err
+
+
 @pytest.mark.parametrize("text", ["x", "=3", "a..b=3", "networks.n.model.x=3"])
 def test_a_set_that_sets_nothing_is_refused(fne, tmp_path, text):
     (tmp_path / "e.toml").write_text(PLAIN)

@@ -52,12 +52,33 @@ single_layers = false
 Run = Callable[..., Result]
 
 
+def prepare(folder: Path) -> None:
+    for number in range(18):
+        write_image(folder / "noise" / "abc"[number % 3] / f"{number:02d}.png", number, (32, 32))
+    (folder / "noise.toml").write_text(CONFIG)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: 18 images of three classes, and the experiment."""
-    for number in range(18):
-        write_image(tmp_path / "noise" / "abc"[number % 3] / f"{number:02d}.png", number, (32, 32))
-    (tmp_path / "noise.toml").write_text(CONFIG)
+    prepare(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with the experiment done, to be copied."""
+    folder = tmp_path_factory.mktemp("finished")
+    prepare(folder)
+    subprocess.run([sys.executable, "-m", "fne_cli", "run", "noise.toml", "-q"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def done_folder(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the finished experiment, times and all; the current folder."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -77,7 +98,8 @@ def table(folder: Path) -> dict[tuple[str, ...], dict[str, str]]:
                 for row in csv.DictReader(file)}  # fmt: skip
 
 
-def test_everything_is_compared_with_everything(fne: Run, folder: Path) -> None:
+def test_everything_is_compared_with_everything(fne: Run, done_folder: Path) -> None:
+    folder = done_folder
     done = fne("run", "noise.toml")
     assert done.code == 0, done.err
     results = json.loads((folder / "out" / "results.json").read_text())
@@ -98,9 +120,8 @@ def test_everything_is_compared_with_everything(fne: Run, folder: Path) -> None:
     assert "block1_conv1" in done.out or "fc2" in done.out
 
 
-def test_several_splits_have_their_mean_and_deviation(fne: Run, folder: Path) -> None:
-    fne("run", "noise.toml", "-q")
-    found = table(folder)
+def test_several_splits_have_their_mean_and_deviation(done_folder: Path) -> None:
+    found = table(done_folder)
     key = "mean_per_class_accuracy"
     for embedding in ("fne", "data", "z"):
         parts = [float(found[embedding, f"random-{number}", "embedding", ""][key]) for number in (1, 2)]
@@ -110,8 +131,9 @@ def test_several_splits_have_their_mean_and_deviation(fne: Run, folder: Path) ->
         assert float(whole[f"{key}_std"]) == pytest.approx(statistics.stdev(parts))
 
 
-def test_the_commands_it_names_make_the_same_files(fne: Run, folder: Path) -> None:
-    assert fne("run", "noise.toml", "-q").code == 0
+@pytest.mark.slow
+def test_the_commands_it_names_make_the_same_files(fne: Run, done_folder: Path) -> None:
+    folder = done_folder
     results = json.loads((folder / "out" / "results.json").read_text())
     before = contents(folder / "out")
     folders = {path.parent for path in (folder / "out").rglob("*")}
@@ -126,8 +148,8 @@ def test_the_commands_it_names_make_the_same_files(fne: Run, folder: Path) -> No
     assert after == {name: content for name, content in before.items() if not name.startswith("results.")}
 
 
-def test_the_second_time_nothing_is_made_or_loaded(fne: Run, folder: Path) -> None:
-    assert fne("run", "noise.toml", "-q").code == 0
+def test_the_second_time_nothing_is_made_or_loaded(fne: Run, done_folder: Path) -> None:
+    folder = done_folder
     before = {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*")}
     program = (
         "import sys; from fne_cli.cli.main import main\n"
@@ -143,8 +165,8 @@ def test_the_second_time_nothing_is_made_or_loaded(fne: Run, folder: Path) -> No
     assert {one["state"] for one in plan} == {"up to date"}
 
 
-def test_only_what_changed_is_made_again(fne: Run, folder: Path) -> None:
-    assert fne("run", "noise.toml", "-q").code == 0
+def test_only_what_changed_is_made_again(fne: Run, done_folder: Path) -> None:
+    folder = done_folder
     (folder / "out" / "noise" / "mini.avg" / "z.split.json").unlink()
     os.utime(folder / "noise" / "a" / "00.png", ns=(1, 1))
     plan = json.loads(fne("run", "noise.toml", "--dry-run", "--json").out)["plan"]
@@ -204,6 +226,7 @@ def test_killed_in_the_middle_it_ends_with_the_same_bytes(folder: Path) -> None:
     assert found == expected
 
 
+@pytest.mark.slow
 def test_interrupted_it_keeps_what_is_done(folder: Path) -> None:
     command = [sys.executable, "-m", "fne_cli", "run", "noise.toml"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)

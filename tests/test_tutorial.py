@@ -23,6 +23,10 @@ def test_every_command_of_the_tutorial_works(tmp_path):
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     said = {}
     assert len(commands("tutorial.md")) > 15
+    written = re.findall(r"^```toml\n# (\S+)\n(.*?)^```", (DOCS / "tutorial.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert written
+    for name, text in written:
+        (tmp_path / name).write_text(text)
     for line in commands("tutorial.md"):
         done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
@@ -44,7 +48,7 @@ def test_links_lead_somewhere(page):
 
 def test_options_in_the_pages_exist():
     known = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", (DOCS / "cli.md").read_text(encoding="utf-8")))
-    for page in ("tutorial.md", "faq.md", "evaluation.md"):
+    for page in ("tutorial.md", "faq.md", "evaluation.md", "experiments.md"):
         for line in re.findall(r"fne \w+[^`\n]*", (DOCS / page).read_text(encoding="utf-8")):
             for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", line):
                 assert option in known, f"{page}: {option}"

@@ -57,11 +57,24 @@ def plan(experiment: Experiment) -> Plan:
             for pooling, way in experiment.named["poolings"].items():
                 folder = dataset.folder / f"{network}.{pooling}"
                 features = _Features(experiment, folder, dataset, experiment.given("extract", dataset.table, own, way))
-                for cell in features.cells(name, network, pooling):
-                    for job in (*features.made_for(cell), cell.job):
+                for cell, needed in features.cells(name, network, pooling):
+                    for job in needed:
                         jobs.setdefault(job.output, job)
                     cells.append(cell)
+    _check_names(cells)
     return Plan(list(jobs.values()), cells)
+
+
+def _check_names(cells: list[Cell]) -> None:
+    """Raises BadInput if two protocols would write the same files: one of them is a split of another."""
+    known: dict[Path, Cell] = {}
+    for cell in cells:
+        other = known.setdefault(cell.job.output, cell)
+        if other is not cell:
+            raise BadInput(
+                f"Every protocol should have a name of its own. Found: {cell.protocol}, which is one of the splits of "
+                f"{other.group if other.group != other.protocol else cell.group}, too. Rename one of them."
+            )
 
 
 @dataclass(frozen=True)
@@ -137,6 +150,7 @@ class _Features:
 
     def __init__(self, experiment: Experiment, folder: Path, dataset: _Dataset, options: dict[str, Any]) -> None:
         self.experiment, self.folder, self.dataset = experiment, folder, dataset
+        self.embeddings = experiment.named["embeddings"]
         self.activations = folder / "activations.h5"
         self.moments = folder / "moments.h5"
         self.behavior = folder / "behavior.h5"
@@ -152,81 +166,59 @@ class _Features:
             images=images, root=dataset.root,
         )  # fmt: skip
 
-    def cells(self, dataset: str, network: str, pooling: str) -> Iterator[Cell]:
-        """A cell for each embedding and each protocol, and the single layers behind them."""
+    def cells(self, dataset: str, network: str, pooling: str) -> Iterator[tuple[Cell, list[Job]]]:
+        """A cell for each embedding and each protocol, and the single layers behind them; with the jobs it needs."""
         for protocol in self.dataset.protocols:
-            for name, table in self.experiment.named["embeddings"].items():
-                yield Cell(
-                    dataset, network, pooling, name, protocol.name, protocol.group,
-                    self.dataset.images, self.dataset.root, self.activations, self._measure(name, table, protocol),
-                )  # fmt: skip
+            cells = [(name, self._measured(name, table, protocol)) for name, table in self.embeddings.items()]
             if protocol.table.get("single_layers", Value(True, "")).value:
-                yield Cell(
-                    dataset, network, pooling, LAYERS, protocol.name, protocol.group,
-                    self.dataset.images, self.dataset.root, self.activations, self._layers(protocol),
+                cells.append((LAYERS, [self._evaluation(LAYERS, protocol, {})]))
+            for name, jobs in cells:
+                yield (
+                    Cell(
+                        dataset, network, pooling, name, protocol.name, protocol.group,
+                        self.dataset.images, self.dataset.root, self.activations, jobs[-1],
+                    ),
+                    [self.extraction, *jobs],
                 )  # fmt: skip
 
-    def made_for(self, cell: Cell) -> Iterator[Job]:
-        """The jobs whose files a cell needs, in order."""
-        yield self.extraction
-        activations = (self.activations,)
-        needs = cell.job.inputs
-        codes = next((path for path in needs if path.name.startswith("codes-")), None)
-        data = self.behavior in needs
-        if codes is not None:
-            table = self.experiment.named["embeddings"][cell.embedding]
-            cuts = table.get("thresholds", Value(None, "")).value
-            data = data or cuts == DATA
-            options = self._given("normalize")
-            yield Job("normalize", (str(self.activations), str(self.moments)), options, activations, (self.moments,))
-        if data:
-            options = self._given("analyze")
-            yield Job("analyze", (str(self.activations), str(self.behavior)), options, activations, (self.behavior,))
-        if codes is not None:
-            options = self._given("discretize") | self._thresholds(table)
-            inputs = (self.activations, self.moments, *((self.behavior,) if data else ()))
-            words = (str(self.activations), str(self.moments), str(codes))
-            yield Job("discretize", words, options, inputs, (codes,))
-
-    def _measure(self, name: str, table: Table, protocol: _Protocol) -> Job:
-        kind = table.get("embedding", Value(None, "")).value or "fne"
-        options = self._given("evaluate", protocol.table)
+    def _measured(self, name: str, table: Table, protocol: _Protocol) -> list[Job]:
+        """The evaluation of an embedding, last, and what it needs but the activations."""
+        kind = table.get("embedding", Value("fne", "")).value
+        cuts = table.get("thresholds", Value(None, "")).value
         chosen = {"layers": table["layers"].value} if "layers" in table else {}
+        if kind != "fne":
+            return [self._evaluation(name, protocol, {"embedding": kind, **chosen})]
+        thresholds = {} if cuts is None else {"thresholds": self.behavior if cuts == DATA else cuts}
+        needs = [self._step("analyze", (self.activations,), self.behavior)] if cuts == DATA else []
+        if not protocol.trains_once or protocol.manifest is not None:
+            options = {"embedding": kind, **thresholds, **chosen}
+            return [*needs, self._evaluation(name, protocol, options)]
+        # the moments of the training images are those of the only training there is
+        codes = self.folder / f"codes-{name}.h5"
+        inputs = (self.activations, self.moments)
+        needs.append(self._step("normalize", (self.activations,), self.moments))
+        needs.append(self._step("discretize", inputs, codes, **thresholds))
+        return [*needs, self._evaluation(name, protocol, chosen, codes)]
+
+    def _step(self, command: str, inputs: tuple[Path, ...], output: Path, **options: Any) -> Job:
+        words = tuple(str(path) for path in (*inputs, output))
+        return Job(command, words, self.experiment.given(command) | options, inputs + _files(options), (output,))
+
+    def _evaluation(self, name: str, protocol: _Protocol, own: dict[str, Any], features: Path | None = None) -> Job:
+        features = features or self.activations
         results = self.folder / f"{name}.{protocol.name}.json"
+        table = {key: entry for key, entry in protocol.table.items() if key != "split"}
+        options = self.experiment.given("evaluate", table) | own
+        if protocol.manifest is not None:
+            options["split"] = protocol.manifest
+        inputs = (features, *_files(options))
         outputs = [results]
-        if protocol.trains_once:
+        if protocol.trains_once and name != LAYERS:
             outputs.append(results.with_suffix(".csv"))
             options["predictions"] = outputs[1]
-        if kind == "fne" and protocol.trains_once and protocol.manifest is None:
-            # the moments of the training images are those of the only training there is
-            features = self.folder / f"codes-{name}.h5"
-            return self._job(features, results, options | chosen, (features,), outputs, None)
-        options |= {"embedding": kind, **chosen}
-        inputs = [self.activations]
-        if kind == "fne":
-            options |= self._thresholds(table)
-            inputs += [self.behavior] if options.get("thresholds") == self.behavior else []
-        return self._job(self.activations, results, options, tuple(inputs), outputs, protocol.manifest)
-
-    def _layers(self, protocol: _Protocol) -> Job:
-        results = self.folder / f"{LAYERS}.{protocol.name}.json"
-        options = self._given("evaluate", protocol.table)
-        return self._job(self.activations, results, options, (self.activations,), [results], protocol.manifest)
-
-    @staticmethod
-    def _job(
-        features: Path, results: Path, options: dict[str, Any], inputs: tuple[Path, ...], outputs: list[Path],
-        manifest: Path | None,
-    ) -> Job:  # fmt: skip
-        if manifest is not None:
-            options["split"] = manifest
-            inputs += (manifest,)
         return Job("evaluate", (str(features), str(results)), options, inputs, tuple(outputs))
 
-    def _given(self, command: str, *tables: Table) -> dict[str, Any]:
-        own = [{key: entry for key, entry in table.items() if key != "split"} for table in tables]
-        return self.experiment.given(command, *own)
 
-    def _thresholds(self, table: Table) -> dict[str, Any]:
-        cuts = table.get("thresholds", Value(None, "")).value
-        return {} if cuts is None else {"thresholds": self.behavior if cuts == DATA else cuts}
+def _files(options: dict[str, Any]) -> tuple[Path, ...]:
+    """Those of the options that are files."""
+    return tuple(value for value in options.values() if isinstance(value, Path))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fne_cli.errors import BadInput
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.existing import check_place, is_recorded, remember
+from fne_cli.store.existing import check_place, is_recorded
 from fne_cli.store.matrix import Matrix, Rows
 from fne_cli.store.output import Output
 from fne_cli.store.reader import open_file
@@ -75,8 +75,7 @@ def export(
             WRITERS[kind](matrix, _told(matrix, step, advance), target.partial, table.partial if table else None)
             if table is not None:
                 table.accept()
-            target.accept()
-        remember(output, digest)
+            target.accept_noted({"fingerprint": digest})
         return done
 
 

@@ -17,7 +17,7 @@ from fne_cli.numerics.embedding import Embedding
 from fne_cli.numerics.svm import LinearModel
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.alike import without_shard
-from fne_cli.store.existing import is_recorded, remember
+from fne_cli.store.existing import is_recorded
 from fne_cli.store.gather import gathered
 from fne_cli.store.model import load_model
 from fne_cli.store.output import Output
@@ -92,8 +92,7 @@ def predict(
             with Output(output) as target:
                 with open(target.partial, "w", newline="", encoding="utf-8") as file:
                     write_predictions(file, classes, parts())
-                target.accept()
-            remember(output, digest)
+                target.accept_noted({"fingerprint": digest})
         right = None if head["several_labels"] else counts["right"]
         return Prediction(output, len(numbers), counts["labelled"], right)
 

@@ -18,7 +18,7 @@ from fne_cli.images.voc import read_voc
 from fne_cli.numerics.protocols import strata
 from fne_cli.numerics.selection import stratified_folds
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.existing import is_recorded, remember
+from fne_cli.store.existing import is_recorded
 from fne_cli.store.output import Output
 
 VOC_SETS = {"train": ("train",), "val": ("val",), "test": ("test",)}
@@ -74,8 +74,7 @@ def split(
         if not done[-1]:
             with Output(path) as output:
                 write_manifest(output.partial, listing, splits)
-                output.accept()
-            remember(path, digest)
+                output.accept_noted({"fingerprint": digest})
     counts = dict(sorted(Counter(ways[0]).items()))
     if "" in counts:
         progress.note(f"{counts['']:,} of {len(listing):,} images are in no list and get no split")

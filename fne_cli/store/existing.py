@@ -8,7 +8,7 @@ from typing import Any
 
 from fne_cli.errors import BadInput, DifferentOutput, FneError, WrongFile
 from fne_cli.store.claims import parse_json
-from fne_cli.store.output import Output, read_record, record_path, write_json
+from fne_cli.store.output import Output, read_record
 from fne_cli.store.reader import open_file
 from fne_cli.store.record import file_state
 from fne_cli.store.schema import differences, fingerprint
@@ -54,7 +54,7 @@ def check_place(path: Path, unlike: Sequence[Path], overwrite: bool) -> None:
 def is_recorded(path: Path, digest: str, unlike: Sequence[Path], overwrite: bool, what: str) -> bool:
     """Whether an output that does not say itself what it is, a table for other tools, is the one with this digest.
 
-    `remember` noted it beside the file. Raises as `check_place`, and DifferentOutput if it is not `what`.
+    `Output.accept_noted` noted it beside the file. Raises as `check_place`, and DifferentOutput if it is not `what`.
     """
     check_place(path, unlike, overwrite)
     if not path.exists() or overwrite:
@@ -65,11 +65,6 @@ def is_recorded(path: Path, digest: str, unlike: Sequence[Path], overwrite: bool
     raise DifferentOutput(
         f"{path} exists and is not {what}.\nWrite to another output, or give --overwrite to replace it."
     )
-
-
-def remember(path: Path, digest: str, **more: Any) -> None:
-    """Note the digest of a finished output in its run record, with what else there is to say."""
-    write_json(record_path(path), {"fingerprint": digest, "output": file_state(path), **more})
 
 
 def _same(path: Path, other: Path) -> bool:

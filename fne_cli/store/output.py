@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from fne_cli.errors import BadInput, Busy, DamagedFile, DoesNotFit, FneError
 from fne_cli.store.claims import parse_json
+from fne_cli.store.record import file_state
 
 
 class Output:
@@ -142,6 +143,16 @@ class Output:
         if record is not None:
             write_json(record_path(self.path), record)
         self.journal.unlink(missing_ok=True)
+
+    def accept_noted(self, record: Mapping[str, Any]) -> None:
+        """As `accept`, of a file that does not say itself what it is: OUTPUT.run.json says it before OUTPUT is there.
+
+        A process killed between the two leaves no file without its record, which nobody would know again.
+        """
+        sync(self.partial)
+        write_json(record_path(self.path), {**record, "output": file_state(self.partial)})
+        os.replace(self.partial, self.path)
+        sync(self.path.parent)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
         if self._lock is None:

@@ -17,7 +17,7 @@ from fne_cli.numerics.protocols import Trial
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.measure import Detail
 from fne_cli.steps.evaluate.task import Task
-from fne_cli.store.existing import is_recorded, remember
+from fne_cli.store.existing import is_recorded
 from fne_cli.store.model import save_model
 from fne_cli.store.output import Output, record_path
 from fne_cli.store.predictions import Predicted, label_names, write_predictions
@@ -127,5 +127,4 @@ class Outputs:
             if path == self.results:
                 output.accept({"fingerprint": self.fingerprint, "runs": [run]})
             else:
-                output.accept()
-                remember(path, self._beside()[path], runs=[run])
+                output.accept_noted({"fingerprint": self._beside()[path], "runs": [run]})

@@ -100,6 +100,10 @@ class Task:
             raise
         task = cls(source.path, images.classes, int(source.settings["crops"]), images.label, trials, {})
         task.description.update(task._check(images, progress))
+        without = int((images.good & ~usable & np.isin(splits, ("train", "test", *VALIDATION))).sum())
+        if without:
+            progress.note(f"{without:,} good images of the splits have no label and are left out")
+            task.description["without_label"] = without
         return task
 
     def _names(self, chosen: np.ndarray) -> list[str]:

@@ -13,7 +13,6 @@ from activations import table
 from activations import write as write_activations
 from conftest import write_image
 
-from fne_cli.store.existing import remember
 from fne_cli.store.output import record_path
 from fne_cli.store.predictions import Predicted, write_predictions
 
@@ -129,7 +128,8 @@ def predictions(path: Path, results: Path, lines: Sequence[tuple[str, str, str, 
     part = Predicted(columns[0], columns[1], columns[2], np.array(columns[3], float), ("embedding",))
     with open(path, "w", newline="", encoding="utf-8") as file:
         write_predictions(file, content["results"][0]["classes"], [part], ("embedding",))
-    remember(path, hashlib.sha256(f"predictions {content['fingerprint']}".encode()).hexdigest())
+    digest = hashlib.sha256(f"predictions {content['fingerprint']}".encode()).hexdigest()
+    record_path(path).write_text(json.dumps({"fingerprint": digest}))
     return path
 
 

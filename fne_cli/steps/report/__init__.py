@@ -21,7 +21,7 @@ from fne_cli.steps.report.drawing import draw, is_drawn
 from fne_cli.steps.report.sources import Sources, gather
 from fne_cli.steps.report.tables import image_tables
 from fne_cli.steps.report.wrong import Sought, matched, most_wrong
-from fne_cli.store.existing import is_recorded, remember
+from fne_cli.store.existing import is_recorded
 from fne_cli.store.output import Output
 from fne_cli.version import __version__
 
@@ -79,8 +79,7 @@ def report(
 
         with Output(page) as output:
             output.partial.write_bytes(render(content, bad))
-            output.accept()
-        remember(page, digest)
+            output.accept_noted({"fingerprint": digest})
     return Reported(page, figures)
 
 

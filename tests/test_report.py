@@ -129,6 +129,13 @@ def test_a_learning_curve_has_a_verdict_at_every_size(tmp_path):
     assert dict(group.facts)["training images per class"] == "1, 5, 10"
 
 
+def test_a_curve_beside_all_training_images_is_not_shown_class_by_class(tmp_path):
+    split, learning = groups(*pair(tmp_path, CLASSES), *curve(tmp_path, CLASSES))
+    assert (len(split.views), len(learning.views), learning.confusion) == (2, 0, None)
+    (alone,) = groups(*curve(tmp_path, CLASSES))
+    assert len(alone.views) == 2 and alone.confusion is not None
+
+
 def test_several_splits_are_one_row(tmp_path):
     paths = [save(tmp_path / f"{n}.json", document([entry("embedding", CLASSES, n / 10, seed=n)])) for n in (5, 7, 9)]
     entries = [read_results(path).entries[0] for path in paths]
@@ -400,7 +407,7 @@ def test_figures_have_the_same_bytes(tmp_path):
     for name in ("one", "two"):
         report(paths, tmp_path / f"{name}.html", figures=tmp_path / name)
     drawn = {path.name for path in (tmp_path / "one").glob("*.[ps][nv]g")}
-    assert {"net.avg.learning_curve.svg", "net.avg.2.by_class.png"} < drawn
+    assert {"net.avg.learning_curve.svg", "net.avg.2.by_layer.png"} < drawn
     for path in (tmp_path / "one").glob("*.[ps][nv]g"):
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()

@@ -25,10 +25,24 @@ _EMBEDDING = "embedding"
 
 def grouped(evaluated: Sequence[Evaluated]) -> list[tuple[Group, list[Evaluated]]]:
     """What can be compared with each other, in the order of first appearance, and what each was made of."""
-    together: dict[str, list[Evaluated]] = {}
+    alike: dict[str, list[Evaluated]] = {}
     for each in evaluated:
-        together.setdefault(_key(each), []).append(each)
-    return [(_group(members), members) for members in together.values()]
+        alike.setdefault(_key(each), []).append(each)
+    return _briefly([(_group(members), members) for members in alike.values()])
+
+
+def _briefly(found: list[tuple[Group, list[Evaluated]]]) -> list[tuple[Group, list[Evaluated]]]:
+    """The groups; a learning curve is not shown class by class too, where its network is with all training images."""
+
+    def home(group: Group) -> tuple[str, str, str]:
+        return group.dataset, group.network, group.pooling
+
+    whole = {home(group) for group, _ in found if list(group.sizes) == [None]}
+    shorter = []
+    for group, members in found:
+        again = list(group.sizes) != [None] and home(group) in whole
+        shorter.append((replace(group, views=[], confusion=None) if again else group, members))
+    return shorter
 
 
 def _key(each: Evaluated) -> str:

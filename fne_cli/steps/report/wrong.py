@@ -69,11 +69,12 @@ def most_wrong(
     group: Group, members: Sequence[Evaluated], predictions: Mapping[str, Path], tables: Tables, sought: Sought
 ) -> tuple[list[Wrong], str, list[str]]:
     """The images of a group, what said so of them, and what there is to note."""
-    row = group.views[0].row if group.views else None
+    row = group.views[0].row if group.views else group.rows[0]
     having = [each for each in members if str(each.results.path) in predictions]
-    if row is None or not having:
-        experiments = any(each.cell for each in members)  # they keep predictions where a classifier is trained once
-        return [], "", [] if experiments else [f"Images that are wrong are not shown: no predictions. {_PREDICTIONS}"]
+    if not having:
+        # an experiment keeps those that it can; a group without views is not looked at closely
+        silent = any(each.cell for each in members) or not group.views
+        return [], "", [] if silent else [f"Images that are wrong are not shown: no predictions. {_PREDICTIONS}"]
     each = next((one for one in having if _is_of(one, row)), having[0])
     names = {entry.name for entry in each.results.entries}
     name = row.name if row.name in names else each.results.entries[0].name

@@ -148,6 +148,28 @@ def test_several_splits_are_one_row(tmp_path):
     assert [one.test for one in found.each_class] == [60, 60, 60]
 
 
+def test_the_splits_of_a_protocol_are_one_group(tmp_path):
+    out = experiment(tmp_path)
+    content = json.loads((out / "results.json").read_text())
+    cells = []
+    for number, right in ((1, 0.5), (2, 0.9)):
+        found = document(
+            [entry("embedding", CLASSES, right, seed=number)],
+            sources=[{"kind": "split", "fingerprint": str(number)}], images={"training": 30 + number, "test": 200},
+        )  # fmt: skip
+        path = save(out / f"{number}.json", found)
+        names = {"embedding": "fne", "protocol": f"official-{number}", "results": path.name, "predictions": None}
+        cells.append(content["cells"][0] | names)
+    content |= {"cells": cells, "results": [{"protocol": "official", "splits": 2}]}
+    (out / "results.json").write_text(json.dumps(content))
+    (group,) = groups(out)
+    ((row,), (size,)) = group.rows, group.sizes
+    values = [json.loads((out / f"{n}.json").read_text())["results"][0]["accuracy"] for n in (1, 2)]
+    assert (row.name, group.protocol) == ("fne", "official, several splits")
+    assert row.points[size].figures["accuracy"] == pytest.approx(np.mean(values))
+    assert row.points[size].spreads["accuracy"] == pytest.approx(np.std(values, ddof=1))
+
+
 def test_confused_classes_stand_side_by_side(tmp_path):
     classes = [f"c{number}" for number in range(8)]
     confusion = np.diag([20] * 8)

@@ -53,7 +53,7 @@
         const share = n / Math.max(1, view.totals[t]);
         const right = t === p ? "right" : `classified as ${chart.names[p]}`;
         const percent = (100 * share).toFixed(1);
-        return { t, p, n, share, shade: 0.22 + 0.78 * Math.sqrt(share),
+        return { t, p, n, share, shade: 0.28 + 0.72 * Math.sqrt(share),
                  tip: `${chart.names[t]}: ${n} of ${view.totals[t]} (${percent} %) ${right}` };
       });
       const spec = structuredClone(chart.spec);

@@ -264,6 +264,14 @@ def test_an_experiment_whose_images_are_elsewhere_says_so(tmp_path, shown, monke
     assert all(wrong.image for wrong in shown["page"].groups[0].wrong)
 
 
+def test_of_several_datasets_one_may_have_moved(tmp_path, shown, monkeypatch):
+    out = experiment(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    photos(tmp_path / "others", ["elsewhere.png"])
+    report([out], tmp_path / "p.html", images=str(tmp_path / "others"))
+    assert all(wrong.image for wrong in shown["page"].groups[0].wrong)
+
+
 def test_an_experiment_shows_no_image_that_it_does_not_know(tmp_path, shown, monkeypatch):
     out = experiment(tmp_path)
     photos(tmp_path / "photos", ["test/a/1.png", "test/a/0.png", "test/a/2.png"])  # other bytes: a stranger's pictures
@@ -334,7 +342,7 @@ def test_files_that_belong_to_no_results(tmp_path):
 def test_images_that_are_not_those_of_the_results(tmp_path):
     whole, _ = pair(tmp_path, CLASSES)
     said = predictions(tmp_path / "p.csv", whole, [("x.png", "a", "b", [0, 1, 2])])
-    with pytest.raises(BadInput, match=r"Found: x.png missing"):
+    with pytest.raises(BadInput, match=r"Found: x.png missing in"):
         report([whole], tmp_path / "p.html", predictions=[said], images=str(tmp_path))
 
 

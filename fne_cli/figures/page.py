@@ -20,9 +20,6 @@ from fne_cli.figures.names import plain, shown
 from fne_cli.version import __version__
 
 _VEGA_LITE = "6.4"
-_LICENSE = """/* Vega, Vega-Lite, Vega-Embed: Copyright (c) 2013-2024 University of Washington Interactive Data Lab and
-contributors, BSD 3-Clause. D3: Copyright 2010-2023 Mike Bostock, ISC. In full: https://github.com/vega */
-"""
 _CLOSE = 1e-9
 
 
@@ -32,7 +29,7 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
     views = [_View(group) for group in page.groups]
     charts = {f"{number}-{name}": spec for number, view in enumerate(views, 1) for name, spec in view.charts.items()}
     style, script = _packaged("page.css"), _packaged("page.js")
-    library = _LICENSE + _library() if charts else "const vegaEmbed = null;"
+    library = _library() if charts else "const vegaEmbed = null;"
     policy = (
         f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src {_hash(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
@@ -202,7 +199,7 @@ def _library() -> str:
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_VEGA_LITE)
     if "</script" in bundle.lower() or "<!--" in bundle:
         raise RuntimeError("the chart library would end the script element that holds it")
-    return f"(() => {{{bundle}\n}})();"
+    return f"/*\n{_packaged('licenses.txt')}*/\n(() => {{{bundle}\n}})();"
 
 
 def _packaged(name: str) -> str:

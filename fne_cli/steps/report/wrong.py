@@ -145,30 +145,33 @@ def _pictures(
     each: Evaluated, paths: Sequence[str], digests: Mapping[str, str], sought: Sought
 ) -> tuple[list[tuple[bytes | None, str]], list[str]]:
     """For each image a JPEG file, or None and why there is none; and what there is to note."""
-    images = sought.images or (each.cell.images if each.cell else None)
-    root = sought.root if sought.images else each.cell.root if each.cell else None
-    nothing: list[tuple[bytes | None, str]] = [(None, "not shown")] * len(paths)
-    if not paths:
-        return [], []
-    if images is None:
-        return nothing, ["Images are named but not shown. --images says where they are."]
-    if images == "-":
-        return nothing, ["Images are named but not shown: their paths came from standard input. --images names a list."]
-    try:
-        places = find(images, paths, root)
-    except BadInput as error:
-        if sought.images:
-            raise
-        return nothing, [f"Images are named but not shown. {error} --images says where they are."]
     resize: Literal["squash", "crop"] = "crop" if extraction(each.results).get("resize") == "crop" else "squash"
     known = [digests.get(path, "") for path in paths]
-    if not sought.images:
-        # An experiment from elsewhere names any folder of ours; only images that it knows the bytes of are shown.
-        known = [digest or "unknown" for digest in known]
-    shown = thumbnails(places, SIDE, resize, known)
-    if all(pixels is None for pixels, _ in shown):
-        if sought.images:
-            raise BadInput(f"--images {images} should have the images of the results. Found: {paths[0]} {shown[0][1]}.")
-        where = f"{paths[0]} {shown[0][1]}"
-        return nothing, [f"Images are named but not shown: {where} in {images}. --images says where they are."]
-    return [(None if pixels is None else encoded(pixels), why) for pixels, why in shown], []
+    tried = ""
+    if sought.images and paths:
+        shown = thumbnails(find(sought.images, paths, sought.root), SIDE, resize, known)
+        if any(pixels is not None for pixels, _ in shown):
+            return _encoded(shown), []
+        tried = f"{paths[0]} {shown[0][1]} in {sought.images}"
+        if each.cell is None:
+            raise BadInput(f"--images {sought.images} should have the images of the results. Found: {tried}.")
+    if paths and each.cell and each.cell.images:
+        try:
+            if each.cell.images == "-":
+                raise BadInput("Their paths came from standard input.")
+            places = find(each.cell.images, paths, each.cell.root)
+        except BadInput as error:
+            tried = tried or str(error)
+        else:
+            # An experiment from elsewhere names any folder of ours; only images that it knows the bytes of are shown.
+            shown = thumbnails(places, SIDE, resize, [digest or "unknown" for digest in known])
+            if any(pixels is not None for pixels, _ in shown):
+                return _encoded(shown), []
+            tried = tried or f"{paths[0]} {shown[0][1]} in {each.cell.images}"
+    why = f": {tried.rstrip('.')}" if tried else ""
+    notes = [f"Images are named but not shown{why}. --images says where they are."]
+    return [(None, "not shown")] * len(paths), notes if paths else []
+
+
+def _encoded(shown: Sequence[tuple[np.ndarray | None, str]]) -> list[tuple[bytes | None, str]]:
+    return [(None if pixels is None else encoded(pixels), why) for pixels, why in shown]

@@ -194,6 +194,17 @@ def test_of_a_thousand_classes_the_most_confused_are_shown(tmp_path):
     assert {7, 250} <= set(group.confusion.chosen) and group.confusion.pairs[0][:2] == (7, 250)
 
 
+def test_many_classes_and_layers_have_figures(tmp_path):
+    from fne_cli.figures import results as figures
+
+    classes = [f"c{number}" for number in range(130)]
+    (group,) = groups(*pair(tmp_path, classes, [f"layer{number}" for number in range(70)]))
+    for draw in (figures.by_class, figures.by_layer):
+        draw(tmp_path / "f.png", tmp_path / "f.svg", group)
+        width, height = Image.open(tmp_path / "f.png").size
+        assert 1000 < height < 2000 and width == 1400
+
+
 def test_the_most_confidently_wrong_images(tmp_path, shown):
     whole, layers = pair(tmp_path, CLASSES)
     names = [f"test/{number}.png" for number in range(4)]

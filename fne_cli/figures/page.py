@@ -26,7 +26,7 @@ _CLOSE = 1e-9
 def render(page: Page, bad_counted: int = 0) -> bytes:
     """The page as UTF-8. bad_counted: how many bad images the results count, where they are not listed."""
     environment = _environment()
-    views = [_View(group) for group in page.groups]
+    views = [_View(group, page.groups) for group in page.groups]
     charts = {f"{number}-{name}": spec for number, view in enumerate(views, 1) for name, spec in view.charts.items()}
     style, script = _packaged("page.css"), _packaged("page.js")
     library = _library() if charts else "const vegaEmbed = null;"
@@ -61,7 +61,7 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
 class _View:
     """A group, and what the template asks of it."""
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, groups: Sequence[Group]) -> None:
         for field in dataclasses.fields(group):
             setattr(self, field.name, getattr(group, field.name))
         last, rows = group.sizes[-1], [row for row in group.rows if group.sizes[-1] in row.points]
@@ -70,6 +70,7 @@ class _View:
         self.rows: Sequence[Row] = group.rows
         self.figure = group.figure
         self.charts: Mapping[str, Any] = specifications(group)
+        self.alike = sum(_called(one) == _called(group) for one in groups) > 1
         self.wholes = sum(row.whole for row in group.rows)
         self.trials = max((point.trials for row in group.rows for point in row.points.values()), default=1)
         self.figures = [name for name in TITLES if any(name in point.figures for point in points)]
@@ -80,6 +81,10 @@ class _View:
         known = [place for place, value in enumerate(values) if value is not None]
         self.hardest = sorted(known, key=lambda place: (values[place], place))
         self.hardest += [place for place, value in enumerate(values) if value is None]
+
+
+def _called(group: Group) -> tuple[str, ...]:
+    return group.dataset, group.network, group.pooling, group.protocol
 
 
 def _statements(view: _View) -> list[Markup]:

@@ -18,7 +18,8 @@ _DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1)))
 _BEST = "#D55E00"
 _RIGHT = LinearSegmentedColormap.from_list("right", ["#FFFFFF", "#0072B2"])
 _WRONG = LinearSegmentedColormap.from_list("wrong", ["#FFFFFF", "#D55E00"])
-_ONE_COLUMN = 40
+_ONE_COLUMN, _MOST = 40, 120
+_LONG_NETWORK = 60
 
 
 def _point(row: Row, size: Size, figure: str) -> Point | None:
@@ -42,7 +43,8 @@ def by_layer(png: Path, svg: Path, group: Group) -> None:
     layers = _known(group, False, size)
     names = list(dict.fromkeys(row.name for row, _, _ in layers))
     best = {verdict.best.name for verdict in group.verdicts if verdict.size == size}
-    with sheet(png, svg, 0.9 + 0.15 * len(names)) as figure:
+    close = len(names) > _LONG_NETWORK
+    with sheet(png, svg, 0.9 + (0.09 if close else 0.15) * len(names)) as figure:
         axes = figure.subplots()
         for row, value, spread in layers:
             colour = _BEST if row.name in best else "#777777"
@@ -54,7 +56,7 @@ def by_layer(png: Path, svg: Path, group: Group) -> None:
             axes.axvline(value, color=_WHOLES[kind], linestyle=_DASHES[kind], label=text, zorder=1)
         axes.set_yticks(range(len(names)), [label(name) for name in names])
         axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.tick_params("y", length=0)
+        axes.tick_params("y", length=0, labelsize=5 if close else 7)
         axes.grid(axis="x", color="#E4E4E4", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.set_xlabel(TITLES[group.figure])
@@ -135,15 +137,23 @@ def confusion(png: Path, svg: Path, group: Group) -> None:
 
 
 def by_class(png: Path, svg: Path, group: Group) -> None:
-    """Every class, the hardest first: the embedding beside the best single layer."""
+    """Every class, the hardest first: the embedding beside the best single layer.
+
+    Of more than 120 classes, the 60 hardest and the 60 easiest.
+    """
     views = [group.views[0], *group.views[-1:]] if len(group.views) > 1 else list(group.views)
     first = [np.nan if value is None else value for value in views[0].values]
     order = np.argsort(first, kind="stable")
     order = order[~np.isnan(np.array(first)[order])]
+    titles = ["", ""]
+    if len(order) > _MOST:
+        titles = [f"the {_MOST // 2} {end} of {len(order):,} classes" for end in ("hardest", "easiest")]
+        order = order[np.r_[: _MOST // 2, -_MOST // 2 : 0]]
     columns = np.array_split(order, 2 if len(order) > _ONE_COLUMN else 1)
     tallest = max(1, *(len(column) for column in columns))
     with sheet(png, svg, 0.9 + 0.125 * tallest) as figure:
-        for axes, column in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
+        drawn = figure.subplots(1, len(columns), squeeze=False)[0]
+        for axes, column, title in zip(drawn, columns, titles, strict=False):
             places = np.arange(len(column))
             for view, (colour, marker) in zip(views, (("#0072B2", "o"), (_BEST, "D")), strict=False):
                 values = [np.nan if view.values[number] is None else view.values[number] for number in column]
@@ -153,6 +163,7 @@ def by_class(png: Path, svg: Path, group: Group) -> None:
             axes.tick_params("y", length=0)
             axes.set_ylim(tallest - 0.4, -0.6)
             axes.set_xlim(-0.02, 1.02)
+            axes.set_title(title)
             axes.grid(color="#E4E4E4", linewidth=0.5)
             axes.set_axisbelow(True)
             axes.set_xlabel("average precision" if group.figure == "mean_average_precision" else "accuracy")

@@ -128,14 +128,17 @@ def _by_row(members: Sequence[Evaluated]) -> dict[tuple[str, str, bool, Size], E
 def _entries(results: Results) -> list[tuple[Entry, bool]]:
     """Each entry, and whether it is an embedding of all layers rather than one layer alone."""
     parts = results.settings.get("parts")
-    kinds = {source.get("kind") for source in results.sources if isinstance(source, dict)}
-    alone = parts == "each layer" or (parts is None and "codes" not in kinds)
+    alone = parts == "each layer" or (parts is None and not _of_codes(results))
     return [(entry, not alone and entry.name == _EMBEDDING) for entry in results.entries]
 
 
+def _of_codes(results: Results) -> bool:
+    """Whether a codes file is among what they were made from."""
+    return any(isinstance(source, dict) and source.get("kind") == "codes" for source in results.sources)
+
+
 def _made(results: Results) -> str:
-    kinds = {source.get("kind") for source in results.sources if isinstance(source, dict)}
-    kind = results.settings.get("embedding", "codes" if "codes" in kinds else "l2")
+    kind = results.settings.get("embedding", "codes" if _of_codes(results) else "l2")
     return _MADE.get(str(kind), str(kind))
 
 

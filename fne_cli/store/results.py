@@ -77,6 +77,11 @@ class Results:
     made_from: Mapping[str, Any]
     entries: Sequence[Entry]
 
+    @property
+    def of_codes(self) -> bool:
+        """Whether a codes file is among what they were made from."""
+        return any(isinstance(source, dict) and source.get("kind") == "codes" for source in self.sources)
+
 
 @dataclass(frozen=True)
 class Cell:

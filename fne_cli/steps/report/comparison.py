@@ -128,17 +128,12 @@ def _by_row(members: Sequence[Evaluated]) -> dict[tuple[str, str, bool, Size], E
 def _entries(results: Results) -> list[tuple[Entry, bool]]:
     """Each entry, and whether it is an embedding of all layers rather than one layer alone."""
     parts = results.settings.get("parts")
-    alone = parts == "each layer" or (parts is None and not _of_codes(results))
+    alone = parts == "each layer" or (parts is None and not results.of_codes)
     return [(entry, not alone and entry.name == _EMBEDDING) for entry in results.entries]
 
 
-def _of_codes(results: Results) -> bool:
-    """Whether a codes file is among what they were made from."""
-    return any(isinstance(source, dict) and source.get("kind") == "codes" for source in results.sources)
-
-
 def _made(results: Results) -> str:
-    kind = results.settings.get("embedding", "codes" if _of_codes(results) else "l2")
+    kind = results.settings.get("embedding", "codes" if results.of_codes else "l2")
     return _MADE.get(str(kind), str(kind))
 
 

@@ -65,10 +65,9 @@ def _fits(each: Evaluated, source: Reader) -> bool:
     own = {"kind": source.kind, "fingerprint": source.fingerprint}
     if own in each.results.sources:
         return True
-    kinds = {one.get("kind") for one in each.results.sources if isinstance(one, dict)}
     made = extraction(each.results)
     classes = source.images.classes
-    return "codes" in kinds and made == source.settings and list(classes) == list(each.results.entries[0].classes)
+    return each.results.of_codes and made == source.settings and list(classes) == list(each.results.entries[0].classes)
 
 
 def _read(tables: Tables, path: Path, source: Reader, members: Sequence[Evaluated]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import statistics
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 from fne_cli.errors import DamagedFile
 from fne_cli.experiments.config import Experiment, Value
+from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.plan import LAYERS, Cell, Plan
 from fne_cli.store.claims import parse_json
 from fne_cli.store.output import Output
@@ -42,6 +45,28 @@ def document(experiment: Experiment, plan: Plan, failed: Mapping[Path, str]) -> 
         "results": [*rows, *_over_splits(plan, rows)],
         "commands": [job.line(experiment.options) for job in plan.jobs],
     }
+
+
+def table_job(experiment: Experiment, plan: Plan) -> Job:
+    """What results.json and results.csv are made from, for a stamp: reading every result again takes its time."""
+    said = {"config": _config(experiment), "software": software(), "name": experiment.name}
+    lines = [job.line(experiment.options) for job in plan.jobs]
+    digest = hashlib.sha256(json.dumps([said, lines]).encode()).hexdigest()
+    outputs = (experiment.output / "results.json", experiment.output / "results.csv")
+    return Job("table", (digest,), {}, tuple(dict.fromkeys(cell.job.output for cell in plan.cells)), outputs)
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """results.json as `write_table` left it. Raises DamagedFile."""
+    try:
+        table = parse_json(path.read_bytes())
+        if isinstance(table, dict) and isinstance(table["results"], list):
+            return table
+    except (OSError, ValueError, KeyError):
+        pass
+    raise DamagedFile(
+        f"{path} should be the table of this experiment. Found: something else. Remove it, and run again."
+    )
 
 
 def write_table(results: Output, table: dict[str, Any]) -> None:

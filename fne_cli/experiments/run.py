@@ -13,7 +13,7 @@ from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.forecast import Forecast
 from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.plan import Plan, plan
-from fne_cli.experiments.results import document, write_table
+from fne_cli.experiments.results import document, read_table, table_job, write_table
 from fne_cli.experiments.stamps import Sources, Stamps
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.estimate import human
@@ -99,8 +99,14 @@ def run(experiment: Experiment, *, overwrite: bool = False, progress: Progress =
             if job.command in ("sample", "split"):
                 sources.forget()
             stamps.put(job, time.monotonic() - began)
-        table = document(experiment, wanted, {path: failure.message for path, failure in failures.items()})
-        write_table(results, table)
+        summed = table_job(experiment, wanted)
+        if failures or not stamps.fresh(summed):
+            table = document(experiment, wanted, {path: failure.message for path, failure in failures.items()})
+            write_table(results, table)
+            if not failures:
+                stamps.put(summed, None)
+        else:
+            table = read_table(results.path)
     unique = list({id(failure): failure for failure in failures.values()}.values())
     return Done(table, folder, made, len(wanted.jobs), unique)
 

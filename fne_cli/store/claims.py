@@ -58,13 +58,13 @@ def parse_json(text: str | bytes) -> Any:
         value = json.loads(text, parse_constant=refuse, parse_float=number)
     except RecursionError:
         raise ValueError("JSON that is nested too deeply") from None
-    level = [value]
+    level = [value] if isinstance(value, dict | list) else []
     for _ in range(_DEPTH):
         level = [
             child
             for parent in level
-            if isinstance(parent, dict | list)
             for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
         ]
         if not level:
             return value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from typing import Any, Self
 
 from fne_cli.errors import BadInput, Busy, DamagedFile, DoesNotFit, FneError
 from fne_cli.store.claims import parse_json
+from fne_cli.store.pretty import pretty
 from fne_cli.store.record import file_state
 
 
@@ -94,7 +94,7 @@ class Output:
 
     def write_json(self, document: Mapping[str, Any]) -> None:
         """Make OUTPUT.partial a JSON file."""
-        self.partial.write_bytes(_encoded(document, allow_nan=False))
+        self.partial.write_bytes(pretty(document, allow_nan=False))
 
     def note(self, state: Mapping[str, Any]) -> None:
         """Replace the journal, OUTPUT.partial.json, atomically; it is on the disk when this returns."""
@@ -207,17 +207,11 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write `value` as JSON so that a reader sees the old file or the new one, never a part; durable on return."""
     scratch = path.with_name(path.name + ".new")
     with open(scratch, "wb") as file:
-        file.write(_encoded(value))
+        file.write(pretty(value))
         file.flush()
         os.fsync(file.fileno())
     os.replace(scratch, path)
     sync(path.parent)
-
-
-def _encoded(value: Mapping[str, Any], allow_nan: bool = True) -> bytes:
-    # Half characters, which a file's name may have, become the escapes that JSON has for them.
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=allow_nan)
-    return (text + "\n").encode("utf-8", "backslashreplace")
 
 
 def sync(path: Path) -> None:

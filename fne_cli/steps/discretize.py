@@ -103,20 +103,19 @@ def discretize(
                 table=files.table(),
                 checksum=fletcher32,
             ) as writer,
-            progress.track(files.rows * len(specs), "rows") as advance,
         ):
             copy_images(files, writer)
             if parts is None:
-                for name, batch in _encoded(stream, table, (low, high), packed):
-                    below += batch.below
-                    above += batch.above
-                    writer.append(name, batch.rows)
-                    advance(len(batch.rows))
+                with progress.track(files.rows * len(specs), "rows") as advance:
+                    for name, batch in _encoded(stream, table, (low, high), packed):
+                        below += batch.below
+                        above += batch.above
+                        writer.append(name, batch.rows)
+                        advance(len(batch.rows))
             else:
                 own = {"moments": os.path.abspath(moments), "cuts": [low, high], "packed": packed}
-                tasks = tasks_of(stream, stream.tasks(), own)
-                function = "fne_cli.steps.discretize:encode_span"
-                for found, runs in arriving(parts, function, tasks, list(specs.values()), advance):
+                tasks, sizes = tasks_of(stream, stream.tasks(), own)
+                for found, runs in arriving(parts, "codes", tasks, sizes, list(specs.values())):
                     below += found["below"]
                     above += found["above"]
                     for name, rows in runs:
@@ -140,7 +139,7 @@ def _encoded(
 
 
 @kept
-def encode_span(settings: Mapping[str, Any], place: Place) -> Result:
+def encode_span(settings: Mapping[str, Any], place: Place, progress: Progress) -> Result:
     """A worker's task: the codes of a span of the stream's rows, and how many of them are -1 and 1."""
     moments, below, above = Path(settings["moments"]), 0, 0
 
@@ -154,7 +153,7 @@ def encode_span(settings: Mapping[str, Any], place: Place) -> Result:
         check_same(moments, statistics.fingerprint, settings["inputs"])
         table = _checked(files, statistics)
         stream = Stream(files, settings["batch_size"], fletcher32)
-        left = leave(place, rows())
+        left = leave(place, rows(), progress)
     return {**left, "below": below, "above": above}
 
 

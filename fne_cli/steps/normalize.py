@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,13 +118,12 @@ def _write_moments(
             software=software("numba"),
             fingerprint=digest,
         ) as writer,
-        progress.track(files.rows * len(files.layers), "rows") as advance,
     ):
         totals = _nothing(files)
         if parts is None:
-            _add_up(totals, stream, chosen, advance)
+            _add_up(totals, stream, chosen, progress)
         else:
-            for layer, sums in _added_up(parts, stream, name, advance):
+            for layer, sums in _added_up(parts, stream, name):
                 totals[layer].merge(sums)
         for layer, total in totals.items():
             table[layer] = total.moments()
@@ -144,42 +143,36 @@ def _add_up(
     totals: Mapping[str, Sums],
     stream: Stream,
     chosen: np.ndarray,
-    advance: Callable[[int], None],
+    progress: Progress,
     span: Sequence[int | None] = EVERYTHING,
 ) -> None:
-    """Add the chosen rows of all parts of the stream, or a span of them. Raises DamagedFile for one not finite."""
-    for layer, part, sums in stream.fold(chosen, Sums, Sums.add, span):
-        if not sums.finite:
-            refuse_infinite(stream.files, layer, part, chosen)
-        totals[layer].merge(sums)
-        advance(part.stop - part.start)
+    """Add the chosen rows of all parts of the stream, or of a span. Raises DamagedFile for one that is not finite."""
+    with progress.track(stream.files.rows * len(totals), "rows") as advance:
+        for layer, part, sums in stream.fold(chosen, Sums, Sums.add, span):
+            if not sums.finite:
+                refuse_infinite(stream.files, layer, part, chosen)
+            totals[layer].merge(sums)
+            advance(part.stop - part.start)
 
 
-def _added_up(parts: Parts, stream: Stream, rows: str, advance: Callable[[int], None]) -> Iterator[tuple[str, Sums]]:
+def _added_up(parts: Parts, stream: Stream, rows: str) -> Iterator[tuple[str, Sums]]:
     """What the rows of each layer add up to in each of the workers' spans, in order."""
-    tasks = tasks_of(stream, stream.parts(), {"rows": rows})
-    function = "fne_cli.steps.normalize:add_up_span"
-    for found, place in parts.results(function, tasks, "sums", lambda found: advance(found["rows"])):
+    tasks, sizes = tasks_of(stream, stream.parts(), {"rows": rows})
+    for found, place in parts.results("moments", tasks, "sums", sizes):
         for number, (layer, count) in enumerate(found["counts"]):
             yield layer, Sums.of_state(count, place.load(f"sums-{number}"))
 
 
 @kept
-def add_up_span(settings: Mapping[str, Any], place: Place) -> Result:
+def add_up_span(settings: Mapping[str, Any], place: Place, progress: Progress) -> Result:
     """A worker's task: add up the chosen rows of a span of the stream's parts."""
-    seen = 0
-
-    def advance(rows: int) -> None:
-        nonlocal seen
-        seen += rows
-
     with reopened(settings) as files:
         totals = _nothing(files)
         _, chosen = files.chosen(settings["rows"])
-        _add_up(totals, Stream(files, settings["batch_size"], fletcher32), chosen, advance, settings["span"])
+        _add_up(totals, Stream(files, settings["batch_size"], fletcher32), chosen, progress, settings["span"])
     found = [(layer, sums) for layer, sums in totals.items() if sums.count]
     place.save(**{f"sums-{number}": sums.state for number, (_, sums) in enumerate(found)})
-    return {"rows": seen, "counts": [(layer, sums.count) for layer, sums in found]}
+    return {"counts": [(layer, sums.count) for layer, sums in found]}
 
 
 def _write_scores(
@@ -214,16 +207,16 @@ def _write_scores(
             table=files.table(),
             checksum=fletcher32,
         ) as writer,
-        progress.track(files.rows * len(specs), "rows") as advance,
     ):
         copy_images(files, writer)
         if parts is None:
-            for name, rows in _scores(stream, table):
-                writer.append(name, rows)
-                advance(len(rows))
+            with progress.track(files.rows * len(specs), "rows") as advance:
+                for name, rows in _scores(stream, table):
+                    writer.append(name, rows)
+                    advance(len(rows))
         else:
-            tasks = tasks_of(stream, stream.tasks(), {"moments": os.path.abspath(moments)})
-            for _, runs in arriving(parts, "fne_cli.steps.normalize:scores_of_span", tasks, specs, advance):
+            tasks, sizes = tasks_of(stream, stream.tasks(), {"moments": os.path.abspath(moments)})
+            for _, runs in arriving(parts, "scores", tasks, sizes, specs):
                 for name, rows in runs:
                     writer.append(name, rows)
         writer.close()
@@ -238,10 +231,10 @@ def _scores(
 
 
 @kept
-def scores_of_span(settings: Mapping[str, Any], place: Place) -> Result:
+def scores_of_span(settings: Mapping[str, Any], place: Place, progress: Progress) -> Result:
     """A worker's task: the z-scores of a span of the stream's rows."""
     moments = Path(settings["moments"])
     with reopened(settings) as files, open_file(moments, "moments") as statistics:
         check_same(moments, statistics.fingerprint, settings["inputs"])
         stream = Stream(files, settings["batch_size"], fletcher32)
-        return leave(place, _scores(stream, statistics.moments(), settings["span"]))
+        return leave(place, _scores(stream, statistics.moments(), settings["span"]), progress)

@@ -22,7 +22,8 @@ from typing import Any, BinaryIO, Protocol, Self
 
 import numpy as np
 
-from fne_cli.errors import BadInput, DamagedFile
+from fne_cli.errors import BadInput, DamagedFile, Stopped
+from fne_cli.progress import SILENT, Progress
 from fne_cli.store.claims import parse_json
 from fne_cli.store.schema import canonical_json
 from fne_cli.store.several import Several
@@ -36,10 +37,12 @@ _PATIENCE = 90.0  # seconds until what one machine wrote can be seen on another:
 
 
 class Engine(Protocol):
-    """Runs functions, named "module:function", on plain settings, wherever it likes, until each has ended once."""
+    """Runs functions that it knows by name, on plain settings, wherever it likes, until each has ended once."""
 
-    def run(self, function: str, tasks: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Any]]:
-        """Yield the number of each task and its result, in the order they end in."""
+    def run(
+        self, function: str, tasks: Sequence[Any], *, unit: str = "parts", sizes: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield the number of each task and its result, in the order they end in. sizes: in `unit`s, for people."""
 
 
 Cluster = Callable[[], AbstractContextManager[Engine]]
@@ -96,23 +99,44 @@ class Place:
         return found if isinstance(found, dict) else None
 
 
-def kept(work: Callable[[Any, Place], Result]) -> Callable[[Mapping[str, Any]], Result]:
-    """Make a task of work(settings, place): on a worker, look whether the files are there, and keep the result."""
+def kept(work: Callable[[Any, Place, Progress], Result]) -> Callable[[Mapping[str, Any], Progress], Result]:
+    """Make a task of work(settings, place, progress): look whether the worker sees the files, and keep the result."""
 
     @functools.wraps(work)
-    def run(task: Mapping[str, Any]) -> Result:
+    def run(task: Mapping[str, Any], progress: Progress = SILENT) -> Result:
         place = Place(Path(task["folder"]), task["name"])
         for path in (*task["inputs"], task["folder"]):
             if not os.path.exists(path):
                 raise BadInput(f"Worker {platform.node()} should see {path}. Found: no such file there.\n{_SHARED}")
         found = place.result()
         if found is None:
-            found = work(task["settings"], place)
+            with progress.deferred() as asked:
+                found = work(task["settings"], place, _Interruptible(progress, asked))
             with place.writing("json") as file:
                 file.write(json.dumps(found).encode())
         return found
 
     return run
+
+
+class _Interruptible(Progress):
+    """The progress of a task that ends when it gets on and nobody wants it any more."""
+
+    def __init__(self, progress: Progress, asked: Callable[[], int | None]) -> None:
+        self._progress, self._asked = progress, asked
+        self.note, self.detail = progress.note, progress.detail  # type: ignore[method-assign]  # passed on as they are
+
+    @contextmanager
+    def track(self, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
+        """As it does, and raises Stopped."""
+        with self._progress.track(total, unit, done) as advance:
+
+            def interruptible(count: int) -> None:
+                advance(count)
+                if (code := self._asked()) is not None:
+                    raise Stopped("Stopped.", code)
+
+            yield interruptible
 
 
 def check_same(path: Path, found: str, inputs: Mapping[str, str]) -> None:
@@ -173,21 +197,21 @@ class Parts:
         function: str,
         tasks: Sequence[Mapping[str, Any]],
         label: str,
-        ended: Callable[[Result], None] = lambda result: None,
+        sizes: Sequence[int] | None = None,
+        unit: str = "rows",
     ) -> Iterator[tuple[Result, Place]]:
-        """What the tasks find, in their order, with the place of their files; `ended` is called when one has ended.
+        """What the tasks find, in their order, with the place of their files.
 
-        function: "module:name" of a `kept` one. label: tells these tasks from others of the same output.
+        function: the name of a `kept` one. label: tells these tasks from others of the same output. sizes: how many
+        `unit`s each has, for the progress.
         """
         places = [self.place(f"{label}-{number:05d}") for number in range(len(tasks))]
         found = {number: result for number, place in enumerate(places) if (result := place.result()) is not None}
-        for result in found.values():
-            ended(result)
         open_ = [number for number in range(len(tasks)) if number not in found]
+        asked = [self._task(places[number], tasks[number]) for number in open_]
         following = 0
-        for number, result in self._run(function, [self._task(places[number], tasks[number]) for number in open_]):
+        for number, result in self._run(function, asked, unit, sizes and [sizes[number] for number in open_]):
             found[open_[number]] = result
-            ended(result)
             while following in found:
                 yield found.pop(following), places[following]
                 following += 1
@@ -202,11 +226,13 @@ class Parts:
             "settings": {**settings, "inputs": self.inputs},
         }
 
-    def _run(self, function: str, tasks: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Result]]:
+    def _run(
+        self, function: str, tasks: Sequence[Mapping[str, Any]], unit: str, sizes: Sequence[int] | None
+    ) -> Iterator[tuple[int, Result]]:
         if tasks:
             if self._engine is None:
                 self._engine = self._stack.enter_context(self._cluster())
-            yield from self._engine.run(function, tasks)
+            yield from self._engine.run(function, tasks, unit=unit, sizes=sizes)
 
     def __enter__(self) -> Self:
         try:

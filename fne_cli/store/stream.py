@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -45,18 +45,18 @@ class Stream:
         """What `transform` goes through."""
         return ((layer, task) for layer in self._layers for task in self.files.tasks(layer))
 
-    def spans(self, jobs: Iterable[tuple[str, Part | Task]]) -> list[tuple[int, int]]:
-        """Cut `parts` or `tasks` into ranges of some SPAN_BYTES of stored rows, (first, last + 1) by number."""
-        edges, held, number = [0], 0, 0
+    def spans(self, jobs: Iterable[tuple[str, Part | Task]]) -> list[tuple[int, int, int]]:
+        """Cut `parts` or `tasks` where they have some SPAN_BYTES of stored rows: first, last + 1, and rows of each."""
+        found = []
+        first = rows = held = number = 0
         for number, (layer, job) in enumerate(jobs, 1):
-            reader = self._layers[layer][0]
-            held += (job.stop - job.start) * reader.features * reader.dtype.itemsize
+            reader, count = self._layers[layer][0], job.stop - job.start
+            rows += count
+            held += count * reader.features * reader.dtype.itemsize
             if held >= SPAN_BYTES:
-                edges.append(number)
-                held = 0
-        if edges[-1] < number:
-            edges.append(number)
-        return list(pairwise(edges))
+                found.append((first, number, rows))
+                first, rows, held = number, 0, 0
+        return [*found, (first, number, rows)] if first < number else found
 
     def _ready(self, jobs: Iterable[tuple[str, Sequence[Part], Job]]) -> Iterator[Job]:
         """Jobs with what reads them: looking up where all chunks of a layer stand takes as long as reading some."""

@@ -115,10 +115,10 @@ def discretize(
             else:
                 own = {"moments": os.path.abspath(moments), "cuts": [low, high], "packed": packed}
                 tasks, sizes = tasks_of(stream, stream.tasks(), own)
-                for found, runs in arriving(parts, "codes", tasks, sizes, list(specs.values())):
+                for found, batches in arriving(parts, "codes", tasks, sizes, list(specs.values())):
                     below += found["below"]
                     above += found["above"]
-                    for name, rows in runs:
+                    for name, rows in batches:
                         writer.append(name, rows)
             writer.close()
             output.accept()

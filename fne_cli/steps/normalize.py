@@ -216,8 +216,8 @@ def _write_scores(
                     advance(len(rows))
         else:
             tasks, sizes = tasks_of(stream, stream.tasks(), {"moments": os.path.abspath(moments)})
-            for _, runs in arriving(parts, "scores", tasks, sizes, specs):
-                for name, rows in runs:
+            for _, batches in arriving(parts, "scores", tasks, sizes, specs):
+                for name, rows in batches:
                     writer.append(name, rows)
         writer.close()
         output.accept()

@@ -16,6 +16,8 @@ from fne_cli.store.schema import Layer
 from fne_cli.store.several import Part, Task
 from fne_cli.store.stream import Stream
 
+_BLOCK_BYTES = 1 << 25  # read at once
+
 
 def tasks_of(
     stream: Stream, jobs: Iterable[tuple[str, Part | Task]], settings: Mapping[str, Any]
@@ -44,19 +46,21 @@ def leave(place: Place, batches: Iterable[tuple[str, np.ndarray]], progress: Pro
 
 def arriving(
     parts: Parts, function: str, tasks: Sequence[Mapping[str, Any]], sizes: Sequence[int], specs: Sequence[Layer]
-) -> Iterator[tuple[Result, list[tuple[str, np.ndarray]]]]:
-    """For each task, in order, its result and what it left: (layer, rows) as `specs` says, memory-mapped."""
+) -> Iterator[tuple[Result, Iterator[tuple[str, np.ndarray]]]]:
+    """For each task, in order, its result and what it left: (layer, rows) as `specs` says, some rows at a time."""
     layers = {spec.name: spec for spec in specs}
     for found, place in parts.results(function, tasks, "rows", sizes):
-        runs = enumerate(found["runs"])
-        yield found, [(name, _mapped(place, number, count, layers[name])) for number, (name, count) in runs]
+        yield found, _rows(place, [(layers[name], count) for name, count in found["runs"]])
 
 
-def _mapped(place: Place, number: int, rows: int, layer: Layer) -> np.ndarray:
-    path, shape = visible(place.path(f"rows-{number}")), (rows, *layer.row_shape)
-    if not np.prod(shape):
-        return np.empty(shape, layer.dtype)
-    try:
-        return np.memmap(path, layer.dtype, "r", shape=shape)
-    except (OSError, ValueError) as error:
-        raise DamagedFile(f"{path} should have {rows:,} rows. Found: {error}.\nRemove {place.folder}.") from error
+def _rows(place: Place, runs: Sequence[tuple[Layer, int]]) -> Iterator[tuple[str, np.ndarray]]:
+    for number, (layer, count) in enumerate(runs):
+        path, left = visible(place.path(f"rows-{number}")), count
+        step = max(1, _BLOCK_BYTES // max(1, layer.row_bytes))
+        with open(path, "rb") as file:
+            while left:
+                values = np.fromfile(file, layer.dtype, min(step, left) * layer.features)
+                if len(values) < min(step, left) * layer.features:
+                    raise DamagedFile(f"{path} should have {count:,} rows. Found: fewer.\nRemove {place.folder}.")
+                yield layer.name, values.reshape(-1, *layer.row_shape)
+                left -= min(step, left)

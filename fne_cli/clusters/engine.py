@@ -30,7 +30,7 @@ from fne_cli.progress import SILENT, Progress
 
 _LOOK_SECONDS = 2.0  # how often the list of workers is read
 _REMIND_SECONDS = 60.0
-_STOP_SECONDS = 60.0
+_STOP_SECONDS, _BEGUN_SECONDS = 60.0, 0.5
 
 
 class Engine:
@@ -200,23 +200,27 @@ class _Run:
 
     def stop(self) -> None:
         """Take back what is out, and give those who have begun the time to commit what they have."""
-        for index in self._running:
-            if (future := self._tasks[index].future) is not None:
-                future.cancel()
+        out = [future for index in self._running if (future := self._tasks[index].future) is not None]
+        for future in out:
+            future.cancel()
         self._running.clear()
         self._waiting.clear()
-        deadline = time.monotonic() + _STOP_SECONDS
-        while time.monotonic() < deadline and any(task.at in self.engine.slots for task in self._tasks if task.at):
+        now = time.monotonic()
+        begun = now + (_BEGUN_SECONDS if out else 0)  # those who have just begun: their word is on its way
+        while time.monotonic() < begun or (time.monotonic() < now + _STOP_SECONDS and self._somebody_works()):
             try:
-                index, event = self._inbox.get(timeout=0.5)
+                index, event = self._inbox.get(timeout=0.1)
             except Empty:
-                try:
-                    self.engine.look()
-                except FneError:
-                    return
                 continue
             if event is not None:
                 self._hear(index, event)
+
+    def _somebody_works(self) -> bool:
+        try:
+            slots = self.engine.look()
+        except FneError:
+            return False
+        return any(task.at in slots for task in self._tasks if task.at)
 
     def _top_up(self) -> None:
         """Have as many tasks out as the workers can do: one that waits at a busy worker would wait there in vain."""

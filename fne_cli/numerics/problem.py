@@ -13,6 +13,7 @@ from fne_cli.numerics.gram import gram as gram_of
 from fne_cli.numerics.liblinear import fit_liblinear, objective_and_gap
 from fne_cli.numerics.packed import Rows, spans
 from fne_cli.numerics.selection import HeldOut, held_out
+from fne_cli.numerics.spread import Elsewhere
 from fne_cli.numerics.words import is_ternary
 
 BLOCK = 2048  # rows whose decision values are computed at a time
@@ -39,6 +40,7 @@ class Problem:
     """rows (n, features) and their labels, as in `svm.solve`, of which subsets are trained on.
 
     The Gram matrix of the rows `shared`, ascending numbers, is computed once, if two of them fit into half of `memory`.
+    elsewhere: solves blocks of classes, with the same results.
     """
 
     def __init__(
@@ -51,8 +53,9 @@ class Problem:
         memory: int = svm.MEMORY,
         seed: int = 0,
         shared: np.ndarray | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        self.rows, self.labels = rows, labels
+        self.rows, self.labels, self.elsewhere = rows, labels, elsewhere
         self.solver, self.tolerance, self.memory, self.seed = solver, tolerance, memory, seed
         self._gram: np.ndarray | None = None
         self._shared = np.empty(0, np.int64) if shared is None else shared
@@ -76,7 +79,7 @@ class Problem:
         if self.solver == "certified" and self._gram is None and self._path(len(train), self.memory) == "direct":
             return self._fit(svm.solve(  # the rows stay where they are, which may be a file
                 self.rows, self.labels, cost, self.tolerance, memory=self.memory, path="direct", subset=train,
-                seed=self.seed,
+                seed=self.seed, elsewhere=self.elsewhere,
             ))  # fmt: skip
         rows, labels = self.rows[train], self.labels[train]
         if self.solver == "liblinear":
@@ -84,8 +87,10 @@ class Problem:
             objective, gap = objective_and_gap(model, rows, labels, cost)
             return Fit(model, objective, gap, converged, "liblinear", None)
         products = None if self._gram is None else self._products(train)
-        solution = svm.solve(rows, labels, cost, self.tolerance, memory=self.memory, gram=products, seed=self.seed)
-        return self._fit(solution)
+        return self._fit(svm.solve(
+            rows, labels, cost, self.tolerance, memory=self.memory, gram=products, seed=self.seed,
+            elsewhere=self.elsewhere,
+        ))  # fmt: skip
 
     def _fit(self, solution: svm.Solution) -> Fit:
         return Fit(
@@ -110,6 +115,7 @@ class Problem:
                 places,
                 max(self.tolerance, CHOOSING),
                 seed=self.seed,
+                elsewhere=self.elsewhere,
             )
         found = []
         for cost in costs:

@@ -14,7 +14,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,12 +83,21 @@ class Place:
 
     def load(self, name: str) -> np.ndarray:
         """An array that `save` wrote, memory-mapped. Raises DamagedFile."""
-        path = visible(self.path(f"{name}.npy"))
+        return self.beside(self.path(f"{name}.npy").name)
+
+    def beside(self, file: str) -> np.ndarray:
+        """The same, of any task."""
+        path = visible(self.folder / file)
         try:
             array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise DamagedFile(f"{path} should be an array. Found: {error}.\nRemove {self.folder}.") from error
         return array
+
+    def discard(self, files: Iterable[str]) -> None:
+        """Remove files of this task that nobody needs any more."""
+        for what in files:
+            self.path(what).unlink(missing_ok=True)
 
     def result(self) -> Result | None:
         """What the task found, None if it is not finished."""

@@ -12,18 +12,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from fne_cli.errors import BadInput, DoesNotFit
+from fne_cli.errors import BadInput
 from fne_cli.numerics import ternary
 from fne_cli.numerics.assessment import Aggregate
 from fne_cli.numerics.embedding import Kind
 from fne_cli.numerics.memory import free_memory
 from fne_cli.numerics.problem import Solver
-from fne_cli.numerics.svm import Estimate, estimate
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.fits import Fits, Wanted
 from fne_cli.steps.evaluate.outputs import Outputs
-from fne_cli.steps.evaluate.task import Protocol, Task
+from fne_cli.steps.evaluate.task import Protocol
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.parts import Cluster, Parts
 from fne_cli.store.reader import Reader, open_file
@@ -114,7 +112,7 @@ def evaluate(
         fits = Fits(source, wanted, progress)
         task, names = fits.task, [name for name, _ in fits.embeddings]
         _warn_of_moments(source, protocol, cuts, progress)
-        _announce(fits.embeddings, task, len(costs), budget, solver, progress)
+        _announce(fits, progress)
         versions = software("scikit-learn", "scipy", "numba")
         began, run = time.monotonic(), new_run(versions)
         table: list[dict[str, Any]] = []
@@ -123,7 +121,7 @@ def evaluate(
             outputs,
             _parts(results, [outputs.fingerprint, memory, outputs.detailed], source, protocol, cluster) as parts,
         ):
-            measured = fits.here(progress) if parts is None else fits.elsewhere(parts, outputs.detailed)
+            measured = fits.here(progress) if parts is None else fits.elsewhere(parts, outputs.detailed, progress)
             for place, of_embedding in groupby(measured, key=lambda fit: fit.embedding):
                 name, found = names[place], []
                 for fit in of_embedding:
@@ -226,31 +224,16 @@ def _warn_of_moments(source: Reader, protocol: Protocol, cuts: Thresholds, progr
         )
 
 
-def _announce(
-    embeddings: Sequence[tuple[str, Features]], task: Task, costs: int, budget: int, solver: str, progress: Progress
-) -> None:
-    """Say what the largest embedding will take. Raises DoesNotFit if that is more than the budget."""
-    name, largest = max(embeddings, key=lambda pair: pair[1].count)
-    rows = max(len(trial.train) for trial in task.trials) * task.crops
-    classes = len(task.classes)
-    packed = largest.kind in (None, "fne")
-    if solver == "liblinear":
-        needed, path, seconds = 3 * 8 * rows * largest.count, "liblinear", ""
-        if needed > budget:
-            raise DoesNotFit(
-                f"scikit-learn's LinearSVC makes about three float64 copies of {rows:,} rows of {largest.count:,} "
-                f"features: {needed / 2**30:.1f} GiB of {budget / 2**30:.1f} GiB. Leave --solver out."
-            )
-    else:
-        wanted: Estimate = estimate(rows, largest.count, classes, budget, 2 if packed else 8)
-        fits = len(task.trials) * max(1, costs)
-        needed, path = wanted.bytes, wanted.path
-        seconds = f", about {_span(fits * wanted.seconds())} for {fits} fits" if fits > 1 else ""
-        seconds = seconds or f", about {_span(wanted.seconds())}"
-    held = min(largest.bytes_of(len(task.images)), budget // 4)
+def _announce(fits: Fits, progress: Progress) -> None:
+    """Say what the largest embedding will take. Raises DoesNotFit if that is more than the memory."""
+    (name, largest), wanted, memory = fits.largest, fits.estimate(), fits.wanted.memory
+    path, seconds = ("liblinear", "") if wanted is None else (wanted.path, f", about {_span(wanted.seconds())}")
+    count = len(fits.task.trials) * len(fits.wanted.costs)
+    if wanted is not None and count > 1:
+        seconds = f", about {_span(count * wanted.seconds())} for {count} fits"
     progress.note(
-        f"{name}: {rows:,} training rows, {largest.count:,} features, {classes:,} classes; {path}, about "
-        f"{(needed + held) / 2**30:.2f} of {budget / 2**30:.1f} GiB{seconds}"
+        f"{name}: {fits.rows:,} training rows, {largest.count:,} features, {len(fits.task.classes):,} classes; {path}, "
+        f"about {fits.bytes / 2**30:.2f} of {memory / 2**30:.1f} GiB{seconds}"
     )
 
 

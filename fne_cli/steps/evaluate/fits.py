@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,18 +15,25 @@ from typing import Any
 
 import numpy as np
 
+from fne_cli.errors import DoesNotFit
 from fne_cli.numerics.assessment import Judged
+from fne_cli.numerics.dual import GROUP
 from fne_cli.numerics.embedding import Embedding, Kind
+from fne_cli.numerics.memory import free_memory
 from fne_cli.numerics.protocols import Trial
-from fne_cli.numerics.svm import LinearModel
+from fne_cli.numerics.spread import EACH
+from fne_cli.numerics.svm import Estimate, LinearModel, estimate
 from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.evaluate.blocks import Blocks
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.measure import Detail, Measurement, Outcome
-from fne_cli.steps.evaluate.task import Protocol, Task
+from fne_cli.steps.evaluate.task import FOLDS, Protocol, Task
 from fne_cli.store.parts import Parts, Place, Result, check_same, kept
 from fne_cli.store.reader import LayerReader, Reader, open_file
 
 EMBEDDING = "embedding"
+BLOCK_SECONDS, MANY = 600.0, 64
+"""A fit of so many seconds (reckoned on two cores) is shared by all workers, unless there are so many to give out."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +82,47 @@ class Fits:
         self.task = Task.of(source, wanted.protocol, wanted.seed, progress)
         self.measurement = Measurement(self.task, wanted.costs, wanted.aggregate, wanted.seed)
         self.kind: Kind | None = None if source.kind == "codes" else wanted.embedding or "l2"
-        shared = {name: getattr(wanted, name) for name in ("solver", "tolerance", "memory", "seed")}
+        self._options = {name: getattr(wanted, name) for name in ("solver", "tolerance", "memory", "seed")}
         low, high = wanted.cuts
         self.embeddings = [
-            (name, Features(source, layers, self.kind, (low, high), self.task, shared))
+            (name, Features(source, layers, self.kind, (low, high), self.task, self._options))
             for name, layers in _embeddings(source, wanted)
         ]
+        self.largest = max(self.embeddings, key=lambda pair: pair[1].count)
+        self.rows = max(len(trial.train) for trial in self.task.trials) * self.task.crops
 
     def __len__(self) -> int:
         return len(self.embeddings) * len(self.task.trials)
+
+    def estimate(self) -> Estimate | None:
+        """What one fit of the largest embedding takes at most; None for scikit-learn's solver. Raises DoesNotFit."""
+        features, memory = self.largest[1].count, self.wanted.memory
+        if self.wanted.solver == "liblinear":
+            needed = 3 * 8 * self.rows * features
+            if needed > memory:
+                raise DoesNotFit(
+                    f"scikit-learn's LinearSVC makes about three float64 copies of {self.rows:,} rows of {features:,} "
+                    f"features: {needed / 2**30:.1f} GiB of {memory / 2**30:.1f} GiB. Leave --solver out."
+                )
+            return None
+        itemsize = 2 if self.kind in (None, "fne") else 8
+        return estimate(self.rows, features, len(self.task.classes), memory, itemsize)
+
+    @property
+    def bytes(self) -> int:
+        """What a process takes for a fit, the rows included."""
+        wanted = self.estimate()
+        held = min(self.largest[1].bytes_of(len(self.task.images)), self.wanted.memory // 4)
+        return held + (3 * 8 * self.rows * self.largest[1].count if wanted is None else wanted.bytes)
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether workers had better share each fit, by blocks of classes, than do a fit each."""
+        wanted = self.estimate()
+        if wanted is None or wanted.path == "newton" or len(self) >= MANY or len(self.task.classes) <= EACH * GROUP:
+            return False
+        repeated = 1 if len(self.wanted.costs) == 1 else 1 + FOLDS * len(self.wanted.costs)
+        return repeated * wanted.seconds() > BLOCK_SECONDS
 
     def fit(self, number: int) -> Fit:
         """One of them. The rows that the trials of an embedding share stay until another one's turn comes."""
@@ -98,8 +140,13 @@ class Fits:
                 yield self.fit(number)
                 advance(1)
 
-    def elsewhere(self, parts: Parts, details: bool) -> Iterator[Fit]:
-        """All of them, in order, from workers; with details if they are wanted."""
+    def elsewhere(self, parts: Parts, details: bool, progress: Progress) -> Iterator[Fit]:
+        """All of them, in order, by workers; with details if they are wanted."""
+        if self.in_blocks:
+            progress.note("every fit is shared by the workers, in blocks of classes")
+            self._options["elsewhere"] = Blocks(parts, self.wanted.memory)
+            yield from map(self.fit, range(len(self)))
+            return
         shared = {"features": os.path.abspath(self.source.path), "wanted": self.wanted.plain(), "details": details}
         tasks = [{**shared, "fit": number} for number in range(len(self))]
         for number, (found, place) in enumerate(parts.results("fit", tasks, "fit", [1] * len(tasks), "fits")):
@@ -122,8 +169,9 @@ class Fits:
 @kept
 def fit_one(settings: Mapping[str, Any], place: Place, progress: Progress) -> Result:
     """A worker's task: one embedding in one trial."""
-    fits = _opened(json.dumps({name: settings[name] for name in ("features", "wanted", "inputs")}))
-    found = fits.fit(settings["fit"])
+    with _forgetting.put_off():
+        fits = _opened(json.dumps({name: settings[name] for name in ("features", "wanted", "inputs")}))
+        found = fits.fit(settings["fit"])
     if settings["details"] and found.detail is not None:
         judged, model, embedding = found.detail.judged, found.detail.model, found.detail.embedding
         place.save(decisions=judged.decisions, predicted=judged.predicted)
@@ -140,7 +188,34 @@ def _opened(text: str) -> Fits:
     path, wanted = Path(settings["features"]), Wanted.of_plain(settings["wanted"])
     source = open_file(path, "codes", "activations")
     check_same(path, source.fingerprint, settings["inputs"])
-    return Fits(source, wanted, SILENT)
+    fits, free = Fits(source, wanted, SILENT), free_memory()
+    if fits.bytes > free:
+        raise DoesNotFit(
+            f"Worker {platform.node()} should have {fits.bytes / 2**30:.1f} GiB of memory for a fit. Found: "
+            f"{free / 2**30:.1f} GiB.\nGive less with --memory, of which every worker takes as much, or fewer workers."
+        )
+    return fits
+
+
+class _Forgetting:
+    """What a worker has of its last task goes when no other follows: workers outlive commands."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._timer = seconds, threading.Timer(0, _opened.cache_clear)
+
+    @contextmanager
+    def put_off(self) -> Iterator[None]:
+        """Not while this is open, and count from then."""
+        self._timer.cancel()
+        try:
+            yield
+        finally:
+            self._timer = threading.Timer(self._seconds, _opened.cache_clear)
+            self._timer.daemon = True
+            self._timer.start()
+
+
+_forgetting = _Forgetting(120.0)
 
 
 def _embeddings(source: Reader, wanted: Wanted) -> Iterator[tuple[str, list[LayerReader]]]:

@@ -27,6 +27,12 @@ FUNCTIONS = {
     "outline": "fne_cli.steps.extract.sharded:outline",
     "extract": "fne_cli.steps.extract.sharded:extract_shard",
     "extract-whole": "fne_cli.steps.extract.sharded:extract_whole",
+    "moments": "fne_cli.steps.normalize:add_up_span",
+    "scores": "fne_cli.steps.normalize:scores_of_span",
+    "codes": "fne_cli.steps.discretize:encode_span",
+    "behavior": "fne_cli.steps.analyze:compute_block",
+    "fit": "fne_cli.steps.evaluate.fits:fit_one",
+    "block": "fne_cli.steps.evaluate.blocks:solve_block",
 }
 _REPORT_SECONDS = 1.0
 _BUSY_SECONDS = 180.0  # a lock of a client that died lives on an NFS server for its lease, 90 s

@@ -176,7 +176,7 @@ def attributes(section: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_setting_is_on_the_page_and_the_reverse(made, kind):
-    """The settings of activations are those that networks/recipe.py and steps/extract.py make."""
+    """The settings of activations are those that networks/recipe.py and steps/extract make."""
     page = {row["key"] for row in of_kind(table("key"), kind)}
     with h5py.File(made[kind]) as file:
         found = json.loads(file.attrs["settings"])

@@ -24,7 +24,7 @@ from distributed import Client, Future, KilledWorker
 from fne_cli import errors
 from fne_cli.clusters import versions, worker
 from fne_cli.clusters.spec import Spec
-from fne_cli.clusters.start import RESOURCE, Lost, client_of, resources_of
+from fne_cli.clusters.start import RESOURCE, Lost, client_of, resources_of, threads_of
 from fne_cli.errors import BadInput, FneError, Stopped
 from fne_cli.progress import SILENT, Progress
 
@@ -59,6 +59,11 @@ class Engine:
     def workers(self) -> int:
         """How many tasks are worked on at a time when everybody has come."""
         return max(self._spec.most, sum(self.slots.values()))
+
+    @property
+    def threads(self) -> int | None:
+        """Threads that a worker may use for itself; None for all of its machine's."""
+        return threads_of(self._spec) if self._spec.kind == "local" else None
 
     def run(
         self,

@@ -56,7 +56,7 @@ def _local(spec: Spec) -> SpecCluster:
     Dask's nannies restart a worker that dies. They have no say over its memory: what a worker holds is bounded by its
     batch size, Dask cannot spill it, and a worker paused or killed for its memory would look like a lost one.
     """
-    threads = spec.threads or max(1, len(os.sched_getaffinity(0)) // spec.workers)
+    threads = threads_of(spec)
     names = ("OMP", "OPENBLAS", "MKL", "NUMBA", "TF_INTRAOP", "TF_INTEROP")
     share = {
         (f"TF_NUM_{name[3:]}_THREADS" if name[:3] == "TF_" else f"{name}_NUM_THREADS"): str(threads) for name in names
@@ -81,6 +81,11 @@ def _local(spec: Spec) -> SpecCluster:
     }
     options = {"host": "127.0.0.1", "port": 0, "dashboard": True, "dashboard_address": "127.0.0.1:0"}
     return SpecCluster(workers=workers, scheduler={"cls": Scheduler, "options": options}, name="fne")
+
+
+def threads_of(spec: Spec) -> int:
+    """A local worker's share of the cores."""
+    return spec.threads or max(1, len(os.sched_getaffinity(0)) // spec.workers)
 
 
 def resources_of(workers: dict[str, Any]) -> dict[str, int]:

@@ -26,7 +26,6 @@ from fne_cli.progress import Progress
 FUNCTIONS = {
     "outline": "fne_cli.steps.extract.sharded:outline",
     "extract": "fne_cli.steps.extract.sharded:extract_shard",
-    "extract-whole": "fne_cli.steps.extract.sharded:extract_whole",
     "moments": "fne_cli.steps.normalize:add_up_span",
     "scores": "fne_cli.steps.normalize:scores_of_span",
     "codes": "fne_cli.steps.discretize:encode_span",

@@ -82,13 +82,13 @@ def extract(progress: Console, cluster: str | None, shard_rows: int | None, **va
     from fne_cli.steps.extract import Recipe, extract
 
     recipe = Recipe(**{field.name: values.pop(field.name) for field in dataclasses.fields(Recipe)})
-    if cluster and not values["dry_run"]:
-        if values.pop("shard"):
-            raise click.UsageError("Give --shard or --cluster, which makes shards of its own.")
-        start = options.workers(cluster, progress)
+    start = options.workers(cluster, progress)
+    if start is not None and values["shard"]:
+        raise click.UsageError("Give --shard or --cluster, which makes shards of its own.")
+    if start is not None and not values["dry_run"]:
         from fne_cli.clusters.extract import extract as extract_on
 
-        rest = {name: value for name, value in values.items() if name != "dry_run"}
+        rest = {name: value for name, value in values.items() if name not in ("dry_run", "shard")}
         done = extract_on(start, recipe=recipe, shard_rows=shard_rows, progress=progress, **rest)
     else:
         done = extract(recipe=recipe, progress=progress, **values)

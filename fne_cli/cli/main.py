@@ -18,7 +18,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Pipeline": ("extract", "normalize", "discretize", "evaluate", "predict"),
     "Analysis": ("analyze", "features", "plot"),
     "Files": ("info", "verify", "merge", "export"),
-    "Setup": ("layers", "sample", "split", "completion"),
+    "Setup": ("layers", "sample", "split", "cluster", "completion"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 

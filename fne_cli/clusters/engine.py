@@ -61,6 +61,16 @@ class Engine:
         return max(self._spec.most, sum(self.slots.values()))
 
     @property
+    def address(self) -> str:
+        """Where the scheduler listens."""
+        return str(self._client.scheduler.address)
+
+    def keep(self) -> None:
+        """Have all workers there, whether or not there is work. Raises Lost."""
+        self.scale(self._spec.most)
+        self.look()
+
+    @property
     def threads(self) -> int | None:
         """Threads that a worker may use for itself; None for all of its machine's."""
         return threads_of(self._spec) if self._spec.kind == "local" else None

@@ -24,8 +24,8 @@ from fne_cli.progress import Progress
 
 # Name -> module:function; each is called as function(settings, progress) and returns what JSON can say.
 FUNCTIONS = {
-    "outline": "fne_cli.steps.extract.sharded:outline",
-    "extract": "fne_cli.steps.extract.sharded:extract_shard",
+    "outline": "fne_cli.steps.extract.tasks:outline",
+    "extract": "fne_cli.steps.extract.tasks:extract_shard",
     "moments": "fne_cli.steps.normalize:add_up_span",
     "scores": "fne_cli.steps.normalize:scores_of_span",
     "codes": "fne_cli.steps.discretize:encode_span",

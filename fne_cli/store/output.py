@@ -134,7 +134,7 @@ class Output:
         self.note(state)
 
     def take(self, content: Path, state: Mapping[str, Any]) -> None:
-        """Make a finished file on the same disk OUTPUT.partial, without a copy, with the journal that says what it is."""
+        """Make a finished file beside it OUTPUT.partial, without a copy, with the journal that says what it is."""
         self.clear()
         lock = os.open(content, os.O_RDWR | os.O_CLOEXEC)
         try:

@@ -19,19 +19,14 @@ import numpy as np
 from fne_cli.errors import BadInput, DifferentOutput, DoesNotFit, FneError
 from fne_cli.images import source
 from fne_cli.images.geometry import MAX_PIXELS
-from fne_cli.images.listing import Listing
-from fne_cli.images.slices import read_slice, write_slice
-from fne_cli.networks.backend import forget
-from fne_cli.networks.recipe import Prepared, Recipe
+from fne_cli.images.slices import write_slice
+from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.extract import SOFTWARE, Extraction, Job, extract_job
-from fne_cli.steps.extract.job import part_of, table_of
+from fne_cli.steps.extract.job import Extraction, Job, part_of, table_of
 from fne_cli.store.claims import parse_json
 from fne_cli.store.estimate import estimate
 from fne_cli.store.output import Output, read_record, write_json
-from fne_cli.store.record import plain
 from fne_cli.store.schema import Layer, differences
-from fne_cli.store.software import software
 
 SHARDS_PER_WORKER = 8
 LEAST, LARGEST = 4096, 65536  # images of a shard
@@ -268,9 +263,9 @@ class Sharded:
         there = sum(entry.stat().st_blocks * 512 for entry in os.scandir(self.folder)) if self.folder.exists() else 0
         if 2 * wanted.file_bytes > wanted.free_bytes + there:
             raise DoesNotFit(
-                f"{self.job.path} would take {wanted.file_bytes:,} bytes, and its shards as many until they are merged. "
-                f"Free on its disk: {wanted.free_bytes:,}.\nUse another disk, fewer --layers, or --dtype float16 "
-                "(half the size)."
+                f"{self.job.path} would take {wanted.file_bytes:,} bytes, and as many for its shards until they are "
+                f"merged. Free on its disk: {wanted.free_bytes:,}.\nUse another disk, fewer --layers, or --dtype "
+                "float16 (half the size)."
             )
         self.progress.note(f"{self.job.path}: {len(self.listing):,} images in {self.count:,} shards, {wanted}")
 
@@ -278,54 +273,6 @@ class Sharded:
         """Remove the folder of the shards, if it is one."""
         if (self.folder / "plan.json").exists() or (self.folder / "whole.json").exists():
             shutil.rmtree(self.folder)
-
-
-class _Warm:
-    """The network that the last task of this process used; the next one mostly wants the same."""
-
-    recipe: Recipe | None = None
-    state: Any = None
-    prepared: Prepared | None = None
-
-    @classmethod
-    def of(cls, recipe: Recipe) -> Prepared:
-        """As Prepared.of."""
-        files = [(os.stat(name).st_mtime_ns, os.stat(name).st_size) for name in _files(recipe)]
-        if cls.prepared is None or (cls.recipe, cls.state) != (recipe, files):
-            cls.prepared = None
-            forget()
-            cls.prepared = Prepared.of(recipe)
-            cls.recipe, cls.state = recipe, files
-        return cls.prepared
-
-
-def outline(settings: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """What the network makes: settings and layers as the file will have them, and the software's versions."""
-    progress.detail("building the network")
-    prepared = _Warm.of(_recipe(settings["recipe"]))
-    made = {"settings": prepared.settings(), "layers": prepared.columns(), "software": software(*SOFTWARE)}
-    described: dict[str, Any] = plain(made)
-    return described
-
-
-def extract_shard(settings: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Extract the images of one list to one file, going on with what is there."""
-    listing: Listing = read_slice(Path(settings["listing"]))
-    recipe, part, inputs = _recipe(settings["recipe"]), settings.get("part"), settings.get("inputs")
-    job = Job(listing, Path(settings["output"]), recipe, part, settings["max_bad"], inputs)
-    done = extract_job(job, _Warm.of, progress=progress, **settings["options"])
-    bad = [] if part else done.bad
-    return {"images": done.images, "bad": bad, "up_to_date": done.up_to_date, "seconds": done.seconds}
-
-
-def _recipe(options: dict[str, Any]) -> Recipe:
-    size = options["image_size"]
-    lists = {name: tuple(options[name]) for name in ("layers", "pool")}
-    return Recipe(**options | lists | {"image_size": tuple(size) if size else None})
-
-
-def _files(recipe: Recipe) -> list[str]:
-    return [name for name in (recipe.model, recipe.weights or "") if os.path.isfile(name)]
 
 
 def _absolute(recipe: Recipe) -> Recipe:

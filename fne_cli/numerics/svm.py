@@ -39,10 +39,15 @@ class LinearModel:
     def decisions(self, rows: Rows) -> np.ndarray:
         """(rows, classes) float64: signed distances, not normalised."""
         from fne_cli.numerics.packed import dense, spans
+        from fne_cli.numerics.threads import workers
 
         out = np.empty((len(rows), len(self.weights)))
-        for span in spans(len(rows), 512):
+
+        def fill(span: slice) -> None:
             out[span] = dense(rows[span], slice(0, rows.shape[1]), np.float64) @ self.weights.T
+
+        with workers() as pool:
+            list(pool.map(fill, spans(len(rows), 512)))
         return out + self.intercepts
 
 

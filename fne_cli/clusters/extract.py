@@ -44,7 +44,7 @@ def extract(
     with sharded.output:
         with start() as engine:
             sharded.workers = workers or engine.threads
-            ((_, outline),) = engine.run("outline", [sharded.outline_task()])
+            ((_, outline),) = engine.run("outline", [sharded.outline_task()], unit="")
             done = sharded.is_there(outline)
             if done is not None:
                 return done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from fne_cli.images.geometry import MAX_PIXELS
 from fne_cli.networks.extractor import device_name
 from fne_cli.networks.recipe import Prepared, Recipe
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.extract.job import Extraction, Job, part_of, table_of
+from fne_cli.steps.extract.job import SHARDS, Extraction, Job, part_of, table_of
 from fne_cli.steps.extract.work import Work
 from fne_cli.store.estimate import check_fits, estimate
 from fne_cli.store.output import read_record
@@ -48,6 +49,11 @@ def extract(
     of fne_cli.errors; TooManyBad leaves the complete file as OUTPUT.partial, to be accepted with a larger `max_bad`.
     """
     listing = source.list_images(images, root)
+    folder = activations.with_name(activations.name + SHARDS)
+    if os.path.exists(folder):
+        progress.note(
+            f"{folder} has what a run with --cluster began. Only the same command with --cluster goes on with it."
+        )
     part = None
     if shard is not None:
         part = part_of(listing, *shard)
@@ -67,6 +73,7 @@ def extract(
 def extract_job(
     job: Job,
     prepare: Callable[[Recipe], Prepared] = Prepared.of,
+    announce: Callable[[str], None] | None = None,
     *,
     workers: int | None = None,
     max_pixels: int = MAX_PIXELS,
@@ -76,7 +83,8 @@ def extract_job(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Extraction:
-    """As `extract`, for images that have been listed; `prepare` makes the network."""
+    """As `extract`, for images that have been listed; `prepare` makes the network, `announce` tells that it begins."""
+    announce = announce or progress.note
     output, listing, recipe = job.output, job.listing, job.recipe
     job.check_place(overwrite)
     if not (overwrite or retry_bad or recheck or dry_run):
@@ -104,9 +112,9 @@ def extract_job(
             output.begin_with(job.path, complete | {"runs": read_record(job.path).get("runs", [])})
         versions = software(*SOFTWARE)
         with Growing.start(output, layers, table, settings, job.inputs, versions, overwrite) as growing:
-            progress.note(f"{job.path}: {len(table):,} images, {wanted}")
+            announce(f"{job.path}: {len(table):,} images, {wanted}")
             if growing.committed:
-                progress.note(f"going on after {growing.committed:,} of {len(table):,} images")
+                announce(f"going on after {growing.committed:,} of {len(table):,} images")
                 known, repeated = growing.inputs["state"], set(growing.bad_images())
                 job.check_contents(output.partial, growing.sha256(), known, repeated, retry_bad, progress)
             run = new_run(versions, device_name())

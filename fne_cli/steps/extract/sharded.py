@@ -22,7 +22,7 @@ from fne_cli.images.geometry import MAX_PIXELS
 from fne_cli.images.slices import write_slice
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.extract.job import Extraction, Job, part_of, table_of
+from fne_cli.steps.extract.job import SHARDS, Extraction, Job, part_of, table_of
 from fne_cli.store.claims import parse_json
 from fne_cli.store.estimate import estimate
 from fne_cli.store.output import Output, read_record, write_json
@@ -72,7 +72,7 @@ class Sharded:
         self.listing = source.list_images(images, root)
         self.job = Job(self.listing, activations, recipe, None, max_bad)
         self.job.check_place(overwrite)
-        self.folder = activations.with_name(activations.name + ".shards")
+        self.folder = activations.with_name(activations.name + SHARDS)
         self.options = {"max_pixels": max_pixels, "retry_bad": retry_bad, "recheck": recheck}
         self.workers, self.progress = workers, progress
         self.overwrite = overwrite

@@ -50,7 +50,7 @@ def extract_shard(settings: dict[str, Any], progress: Progress) -> dict[str, Any
     listing: Listing = read_slice(Path(settings["listing"]))
     recipe, part, inputs = _recipe(settings["recipe"]), settings.get("part"), settings.get("inputs")
     job = Job(listing, Path(settings["output"]), recipe, part, settings["max_bad"], inputs)
-    done = extract_job(job, _Warm.of, progress=progress, **settings["options"])
+    done = extract_job(job, _Warm.of, progress.detail, progress=progress, **settings["options"])
     bad = [] if part else done.bad
     return {"images": done.images, "bad": bad, "up_to_date": done.up_to_date, "seconds": done.seconds}
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from engines import Here
 
-from fne_cli.errors import BadInput, DamagedFile, Stopped
-from fne_cli.store.parts import Parts, Place, kept
+from fne_cli.errors import BadInput, DamagedFile, DoesNotFit, Stopped
+from fne_cli.store.parts import Parts
+from fne_cli.store.place import Place, kept
 
 
 @kept
@@ -68,6 +69,37 @@ def test_workers_are_not_started_for_nothing(tmp_path):
     with pytest.raises(Stopped):
         squares(tmp_path / "o", stop_after(10))
     assert squares(tmp_path / "o", lambda: pytest.fail("started")) == [(n * n, n) for n in range(10)]
+
+
+def test_whoever_fails_to_use_a_result_stops_the_tasks_before_the_workers(tmp_path):
+    told = []
+
+    class Engine(Here):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            told.append("workers")
+
+        def run(self, *tasks, **more):
+            try:
+                yield from super().run(*tasks, **more)
+            finally:
+                told.append("tasks")
+
+    with pytest.raises(ZeroDivisionError), Parts(tmp_path / "o", "x", {}, Engine) as parts:
+        for _ in parts.results("square", [{"value": value} for value in range(10)], "square"):
+            raise ZeroDivisionError
+    assert told == ["tasks", "workers"]
+
+
+def test_a_full_disk_of_a_worker_is_said_so(tmp_path, monkeypatch):
+    def full(place, **arrays):
+        raise OSError(28, "No space left on device", str(place.folder))
+
+    monkeypatch.setattr(Place, "save", full)
+    with pytest.raises(DoesNotFit, match=r"disk of .*o\.parts is full, worker"):
+        squares(tmp_path / "o", Here())
 
 
 def test_files_of_others_in_the_folder_stay(tmp_path):

@@ -20,7 +20,8 @@ from fne_cli.store.alike import without_shard
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.output import Output
 from fne_cli.store.packed import PACKING
-from fne_cli.store.parts import Cluster, Parts, Place, Result, check_same, kept, reopened
+from fne_cli.store.parts import Cluster, Parts
+from fne_cli.store.place import Place, Result, check_same, kept, reopened
 from fne_cli.store.reader import Reader, open_file
 from fne_cli.store.schema import Layer, differences, fingerprint
 from fne_cli.store.several import Several

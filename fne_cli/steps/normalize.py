@@ -18,7 +18,8 @@ from fne_cli.progress import SILENT, Progress
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.finite import refuse_infinite
 from fne_cli.store.output import Output
-from fne_cli.store.parts import Cluster, Parts, Place, Result, check_same, kept, reopened
+from fne_cli.store.parts import Cluster, Parts
+from fne_cli.store.place import Place, Result, check_same, kept, reopened
 from fne_cli.store.reader import open_file
 from fne_cli.store.schema import Layer, fingerprint
 from fne_cli.store.several import Several

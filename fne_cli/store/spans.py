@@ -11,7 +11,8 @@ import numpy as np
 
 from fne_cli.errors import DamagedFile
 from fne_cli.progress import Progress
-from fne_cli.store.parts import Parts, Place, Result, visible
+from fne_cli.store.parts import Parts
+from fne_cli.store.place import Place, Result, visible
 from fne_cli.store.schema import Layer
 from fne_cli.store.several import Part, Task
 from fne_cli.store.stream import Stream

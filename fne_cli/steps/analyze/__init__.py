@@ -19,7 +19,8 @@ from fne_cli.steps.analyze.work import Work
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.gather import room
 from fne_cli.store.output import Output
-from fne_cli.store.parts import Cluster, Parts, Place, Result, kept, reopened
+from fne_cli.store.parts import Cluster, Parts
+from fne_cli.store.place import Place, Result, kept, reopened
 from fne_cli.store.reader import open_file
 from fne_cli.store.schema import NO_LABEL, SETS, fingerprint
 from fne_cli.store.several import Several

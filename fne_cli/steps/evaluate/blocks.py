@@ -9,7 +9,8 @@ import numpy as np
 
 from fne_cli.numerics.spread import WORKS, Arrays, Job
 from fne_cli.progress import Progress
-from fne_cli.store.parts import Parts, Place, Result, kept
+from fne_cli.store.parts import Parts
+from fne_cli.store.place import Place, Result, kept
 
 
 class Blocks:

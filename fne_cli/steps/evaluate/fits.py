@@ -28,7 +28,8 @@ from fne_cli.steps.evaluate.blocks import Blocks
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.measure import Detail, Measurement, Outcome
 from fne_cli.steps.evaluate.task import FOLDS, Protocol, Task
-from fne_cli.store.parts import Parts, Place, Result, check_same, kept
+from fne_cli.store.parts import Parts
+from fne_cli.store.place import Place, Result, check_same, kept
 from fne_cli.store.reader import LayerReader, Reader, open_file
 
 EMBEDDING = "embedding"

@@ -2,9 +2,9 @@
 
     python scripts/torture_cluster.py [--kills 20] [--crops 10] [--workers 2] [--seed 0]
 
-The 1,797 digits through `mini`, in shards that commit ten times a second. After each kill Dask starts the worker again,
-and some worker goes on with the partial file. If the command gives up (several workers in a row died of one shard before
-they had committed anything), it is run again, as a person would. Prints one JSON object.
+The 1,797 digits through `mini`, in shards that commit ten times a second. After each kill Dask starts the worker
+again, and some worker goes on with the partial file. If the command gives up (several workers in a row died of one
+shard before they had committed anything), it is run again, as a person would. Prints one JSON object.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from fne_cli.progress import Progress
 
 RESOURCE = "fne"  # each worker has one of it and each task needs one: one task at a time
 PRELOAD = "fne_cli.clusters.worker"
-_CONNECT_SECONDS = 30
 
 
 class Lost(FneError):
@@ -29,8 +28,6 @@ def client_of(spec: Spec, progress: Progress) -> Iterator[tuple[Client, Any]]:
     """A client, and the cluster behind it if it is ours to scale and to close. Raises Lost, BadInput."""
     with ExitStack() as stack:
         stack.enter_context(_logs_told(progress))
-        # A worker that stops sending heartbeats while HDF5 or a file system holds it up is slow, not dead.
-        stack.enter_context(dask.config.set({"distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS}s"}))
         cluster: Any = None
         if spec.kind == "local":
             cluster = stack.enter_context(_local(spec))

@@ -65,7 +65,7 @@ def torture(folder: Path, kills: int, crops: int, workers: int, seed: int) -> di
     hits, after_commit, files, again, differing = 0, 0, 0, 0, 0
     while hits < kills:
         output = folder / f"killed{files}.h5"
-        code = None
+        code, last = None, 0
         while code != 0:
             with open(folder / "log", "ab") as log:
                 words = command(images, output, crops, "--cluster", f"local:{workers}")
@@ -74,11 +74,12 @@ def torture(folder: Path, kills: int, crops: int, workers: int, seed: int) -> di
                 time.sleep(moments.uniform(0.2, 3))
                 victims = workers_of(client)
                 safe = committed(output)
-                # Before the first commit there would be nothing to lose; now and then, all the same.
-                if hits < kills and victims and (safe or moments.random() < 0.1):
+                further = safe > last
+                # A worker takes seconds to start; most kills wait for work that they can undo.
+                if hits < kills and victims and (further or moments.random() < 0.1):
                     moments.choice(victims).send_signal(signal.SIGKILL)
-                    hits += 1
-                    after_commit += bool(safe)
+                    hits, last = hits + 1, safe
+                    after_commit += further
             code = client.wait()
             again += code != 0
             if code not in (0, 1):

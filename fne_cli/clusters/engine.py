@@ -86,9 +86,9 @@ class Engine:
     ) -> Iterator[tuple[int, Any]]:
         """Yield (number of the task, its result) as they come, in any order.
 
-        sizes: how many `unit`s each task has, 1 by default; `done`: how many of them an earlier run did; without a unit
-        nobody is told how far the tasks are. Raises what a
-        task raised, Lost without a scheduler, Stopped after a signal; the workers have stopped or will soon.
+        sizes: how many `unit`s each task has, 1 by default; done: how many of them an earlier run did. Without a unit
+        nobody is told how far the tasks are. Raises what a task raised, Lost without a scheduler, Stopped after a
+        signal; the workers have then stopped, or will soon.
         """
         sizes = sizes or [1] * len(tasks)
         progress = self._progress if unit else SILENT

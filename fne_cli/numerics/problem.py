@@ -40,7 +40,8 @@ class Problem:
     """rows (n, features) and their labels, as in `svm.solve`, of which subsets are trained on.
 
     The Gram matrix of the rows `shared`, ascending numbers, is computed once, if two of them fit into half of `memory`.
-    elsewhere: solves blocks of classes, with the same results.
+    elsewhere: solves blocks of classes, with the same results. reckoned: threads that the choice of the path reckons
+    with, by default as many as there are processors.
     """
 
     def __init__(
@@ -54,8 +55,9 @@ class Problem:
         seed: int = 0,
         shared: np.ndarray | None = None,
         elsewhere: Elsewhere | None = None,
+        reckoned: int | None = None,
     ) -> None:
-        self.rows, self.labels, self.elsewhere = rows, labels, elsewhere
+        self.rows, self.labels, self.elsewhere, self.reckoned = rows, labels, elsewhere, reckoned
         self.solver, self.tolerance, self.memory, self.seed = solver, tolerance, memory, seed
         self._gram: np.ndarray | None = None
         self._shared = np.empty(0, np.int64) if shared is None else shared
@@ -79,7 +81,7 @@ class Problem:
         if self.solver == "certified" and self._gram is None and self._path(len(train), self.memory) == "direct":
             return self._fit(svm.solve(  # the rows stay where they are, which may be a file
                 self.rows, self.labels, cost, self.tolerance, memory=self.memory, path="direct", subset=train,
-                seed=self.seed, elsewhere=self.elsewhere,
+                seed=self.seed, elsewhere=self.elsewhere, reckoned=self.reckoned,
             ))  # fmt: skip
         rows, labels = self.rows[train], self.labels[train]
         if self.solver == "liblinear":
@@ -89,7 +91,7 @@ class Problem:
         products = None if self._gram is None else self._products(train)
         return self._fit(svm.solve(
             rows, labels, cost, self.tolerance, memory=self.memory, gram=products, seed=self.seed,
-            elsewhere=self.elsewhere,
+            elsewhere=self.elsewhere, reckoned=self.reckoned,
         ))  # fmt: skip
 
     def _fit(self, solution: svm.Solution) -> Fit:
@@ -134,7 +136,8 @@ class Problem:
     def _path(self, rows: int, memory: int = 1 << 62) -> svm.Path:
         """The path for so many rows; without `memory` the cheapest."""
         classes = self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1
-        return svm.estimate(rows, self.rows.shape[1], classes, memory, 2 if self._counted else 8).path
+        itemsize = 2 if self._counted else 8
+        return svm.estimate(rows, self.rows.shape[1], classes, memory, itemsize, threads=self.reckoned).path
 
     def _fits(self, rows: int, splits: int) -> bool:
         classes = self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1

@@ -95,23 +95,31 @@ class Solution:
 
 
 def estimate(
-    rows: int, features: int, classes: int, memory: int = MEMORY, itemsize: int = 2, path: str = "auto"
+    rows: int,
+    features: int,
+    classes: int,
+    memory: int = MEMORY,
+    itemsize: int = 2,
+    path: str = "auto",
+    threads: int | None = None,
 ) -> Estimate:
     """What `solve` will do with (rows, features) rows: itemsize 2 for codes, 8 for others.
+
+    threads: by default as many as there are processors; the memory that Newton's method needs depends on them.
 
     Newton's method is taken for many rows of few features, the Gram path for few rows or rows <= 2 * features, where
     its passes are the cheaper ones; each only if it fits into `memory` bytes. Raises DoesNotFit with the numbers if the
     chosen path needs more than `memory`.
     """
     from fne_cli.numerics import dual, gram, streaming
-    from fne_cli.numerics.threads import processors
+    from fne_cli.processors import processors
 
     state = 8 * classes * (3 * rows + 2 * features)
     gram_bytes = itemsize * rows * (rows + gram.COLUMNS) + state + 4 * 32 * rows * 8
     direct_bytes = (
         state + 12 * classes * features + 2 * 8 * streaming.BLOCK * features + 2048 * features * max(1, itemsize // 2)
     )
-    newton_bytes = 8 * rows * (1 + processors()) * (features + 1) + 3 * 8 * classes * rows
+    newton_bytes = 8 * rows * (1 + (threads or processors())) * (features + 1) + 3 * 8 * classes * rows
     if path == "auto":
         if features <= FEW_FEATURES and rows > 2 * features and newton_bytes <= memory:
             path = "newton"
@@ -147,6 +155,7 @@ def solve(
     max_passes: int = 1000,
     threads: int | None = None,
     elsewhere: Elsewhere | None = None,
+    reckoned: int | None = None,
 ) -> Solution:
     """Fit one hyperplane per class to rows (n, features), int8, PackedCodes or floats, and labels.
 
@@ -155,7 +164,7 @@ def solve(
     is the Gram matrix of the rows if it exists already, `subset` the indices (or mask) of the rows to train on; the
     others get no alpha. Deterministic for a seed, whatever the number of threads, wherever blocks of the problems are
     solved (`elsewhere`; not by Newton's method). Raises BadInput for fewer than two classes or values that are not
-    finite, DoesNotFit as `estimate`.
+    finite, DoesNotFit as `estimate`, which takes `reckoned` threads for granted where others decided on the path.
     """
     from fne_cli.numerics.packed import spans
     from fne_cli.numerics.words import is_ternary
@@ -174,7 +183,7 @@ def solve(
         signs = signs[1:]
     if gram is None:
         itemsize = 2 if is_ternary(rows) else 8
-        taken = estimate(len(labels), rows.shape[1], len(signs), memory, itemsize, path).path
+        taken = estimate(len(labels), rows.shape[1], len(signs), memory, itemsize, path, reckoned).path
     else:
         taken = "gram"
     found = _Task(rows, signs, cost, tolerance, gram, seed, max_passes, threads, elsewhere).solved(taken)

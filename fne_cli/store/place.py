@@ -94,7 +94,7 @@ def kept(work: Callable[[Any, Place, Progress], Result]) -> Callable[[Mapping[st
     def run(task: Mapping[str, Any], progress: Progress = SILENT) -> Result:
         place = Place(Path(task["folder"]), task["name"])
         for path in (*task["inputs"], task["folder"]):
-            if not os.path.exists(path):
+            if not visible(Path(path), patience=1.0).exists():
                 raise BadInput(f"Worker {platform.node()} should see {path}. Found: no such file there.\n{_SHARED}")
         found = place.result()
         if found is None:
@@ -163,10 +163,11 @@ def reopened(settings: Mapping[str, Any]) -> Several:
     return files
 
 
-def visible(path: Path) -> Path:
+def visible(path: Path, patience: float = _PATIENCE) -> Path:
     """Wait for a file that another machine says is there."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + patience
     while not path.exists() and time.monotonic() < deadline:
-        os.listdir(path.parent)  # has NFS look again
+        with contextlib.suppress(OSError):
+            os.listdir(path.parent)  # has NFS look again
         time.sleep(0.2)
     return path

@@ -18,6 +18,7 @@ from fne_cli.numerics.assessment import Aggregate
 from fne_cli.numerics.embedding import Kind
 from fne_cli.numerics.memory import free_memory
 from fne_cli.numerics.problem import Solver
+from fne_cli.processors import processors
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.evaluate.fits import Fits, Wanted
 from fne_cli.steps.evaluate.outputs import Outputs
@@ -108,7 +109,7 @@ def evaluate(
             return Evaluation(json.loads(results.read_text(encoding="utf-8")), results, up_to_date=True)
         budget = memory if memory is not None else free_memory() // 2
         wanted = Wanted(list(chosen), embedding, each_layer, (cuts.low, cuts.high), protocol, costs, aggregate, solver,
-                        tolerance, budget, seed)  # fmt: skip
+                        tolerance, budget, seed, processors())  # fmt: skip
         fits = Fits(source, wanted, progress)
         task, names = fits.task, [name for name, _ in fits.embeddings]
         _warn_of_moments(source, protocol, cuts, progress)

@@ -39,7 +39,10 @@ BLOCK_SECONDS, MANY = 600.0, 64
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to fit, plainly. layers: names. cuts: low and high of ternary codes. memory: bytes of each process."""
+    """What to fit, plainly. layers: names. cuts: low and high of ternary codes. memory: bytes of each process.
+
+    reckoned: the processors of the command, by which all processes choose the solver's path.
+    """
 
     layers: Sequence[str]
     embedding: Kind | None
@@ -52,6 +55,7 @@ class Wanted:
     tolerance: float
     memory: int
     seed: int
+    reckoned: int
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it; paths are absolute."""
@@ -83,7 +87,7 @@ class Fits:
         self.task = Task.of(source, wanted.protocol, wanted.seed, progress)
         self.measurement = Measurement(self.task, wanted.costs, wanted.aggregate, wanted.seed)
         self.kind: Kind | None = None if source.kind == "codes" else wanted.embedding or "l2"
-        self._options = {name: getattr(wanted, name) for name in ("solver", "tolerance", "memory", "seed")}
+        self._options = {name: getattr(wanted, name) for name in ("solver", "tolerance", "memory", "seed", "reckoned")}
         low, high = wanted.cuts
         self.embeddings = [
             (name, Features(source, layers, self.kind, (low, high), self.task, self._options))
@@ -107,7 +111,7 @@ class Fits:
                 )
             return None
         itemsize = 2 if self.kind in (None, "fne") else 8
-        return estimate(self.rows, features, len(self.task.classes), memory, itemsize)
+        return estimate(self.rows, features, len(self.task.classes), memory, itemsize, threads=self.wanted.reckoned)
 
     @property
     def bytes(self) -> int:

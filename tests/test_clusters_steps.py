@@ -174,6 +174,27 @@ def test_blocks_of_classes(many_classes, engine, tmp_path, path, few_rows, monke
     assert ({entry["path"] for entry in found}, {*watched.functions}) == ({path}, {"block"})
 
 
+def test_workers_choose_the_path_as_the_command_does_whatever_their_processors(tmp_path, monkeypatch):
+    from evaluation_files import codes_of, noisy
+    from evaluation_files import write as write_features
+
+    rows, labels, splits = noisy(features=20)
+    source = write_features(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, splits)
+    engine = Here()
+
+    def elsewhere():
+        monkeypatch.setattr("fne_cli.processors.processors", lambda: 10_000)  # Newton's method needs memory for each
+        return nullcontext(engine)
+
+    evaluate(source, tmp_path / "1.json", memory=1_000_000)
+    evaluate(source, tmp_path / "2.json", memory=1_000_000, cluster=elsewhere)
+    same(tmp_path / "1.json", tmp_path / "2.json")
+    assert json.loads((tmp_path / "1.json").read_text())["results"][0]["path"] == "newton"
+    monkeypatch.setattr("fne_cli.steps.evaluate.processors", lambda: 10_000)
+    evaluate(source, tmp_path / "3.json", memory=1_000_000)
+    assert json.loads((tmp_path / "3.json").read_text())["results"][0]["path"] == "gram", "the premise of this test"
+
+
 def test_a_worker_that_is_killed_is_missed_by_nobody(files, engine, tmp_path):
     killed = []
 

@@ -281,10 +281,13 @@ def test_evaluate_says_that_a_cluster_needs_a_place_for_parts(files, fne):
 
 
 def test_the_command_starts_workers_of_its_own(files, fne, tmp_path):
-    normalize(files.whole, tmp_path / "1.h5")
-    result = fne("normalize", *files.shards, tmp_path / "2.h5", "--cluster", "local:1")
+    normalize(files.whole, tmp_path / "1.h5", standardized=tmp_path / "z1.h5")
+    command = ("normalize", *files.shards, tmp_path / "2.h5", "--standardized", tmp_path / "z2.h5")
+    result = fne(*command, "--cluster", "local:1")
     assert result.code == 0, result.err
+    assert result.err.count("dashboard") == 1, "both outputs should be made by the same workers"
     same(tmp_path / "1.h5", tmp_path / "2.h5")
+    same(tmp_path / "z1.h5", tmp_path / "z2.h5")
     again = fne("normalize", *files.shards, tmp_path / "2.h5", "--cluster", "local:1")
     assert "up to date" in again.err
     assert "dashboard" not in again.err, "nothing to do, so nobody should be started"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib.util
 import math
 import os
 import re
 import tomllib
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +247,8 @@ def cluster(function: Callable[..., Any]) -> Callable[..., Any]:
 def workers(spec: str | None, console: Console) -> Callable[[], Any] | None:
     """What a step calls when it has work for the cluster that --cluster names; None without one.
 
-    Raises BadInput for a specification that will not do, or without Dask.
+    The workers come with the first call and stay until the command ends, for all that it does. Raises BadInput for a
+    specification that will not do, or without Dask.
     """
     if spec is None:
         return None
@@ -255,9 +258,12 @@ def workers(spec: str | None, console: Console) -> Callable[[], Any] | None:
     if importlib.util.find_spec("distributed") is None:
         raise BadInput("--cluster needs Dask. Found: none. pip install 'fne-cli[dask]'")
 
-    def start() -> Any:
+    context = click.get_current_context()
+
+    @functools.cache
+    def engine() -> Any:
         from fne_cli.clusters.engine import Engine
 
-        return Engine.open(wanted, console)
+        return context.with_resource(Engine.open(wanted, console))
 
-    return start
+    return lambda: nullcontext(engine())

@@ -2,8 +2,8 @@
 
     python scripts/bench_cluster.py [--images 4000] [--model mini] [--workers 2] [--rounds 5] [--shards 8]
 
-Both write the same file. Plain: N processes at once, each with its share of the cores, one shard each, then `fne merge`.
-Dask: one command, `--shards` shards, merge included.
+Both write the same file. Plain: N processes at once, each with its share of the cores, one shard each, then `fne
+merge`. Dask: one command, `--shards` shards, merge included.
 
 whole    seconds from the first process's start to the merged file: starting, importing and building are in it, and
          weigh the less the longer the job is
@@ -107,9 +107,7 @@ def main() -> None:
         ratio = statistics.median(each[better][what] / each[other][what] for each in rounds)
         figures[what] = {**middle, "throughput_of_plain": ratio}
         unit = "s" if what == "whole" else "images/s"
-        print(
-            f"{what}: plain {middle['plain']:.2f} {unit}, Dask {middle['dask']:.2f} {unit}: {ratio:.3f} of its throughput"
-        )
+        print(f"{what}: plain {middle['plain']:.2f} {unit}, Dask {middle['dask']:.2f}: {ratio:.3f} of its throughput")
     print(json.dumps(figures, indent=2))
 
 

@@ -8,7 +8,8 @@ merge`. Dask: one command, `--shards` shards, merge included.
 whole    seconds from the first process's start to the merged file: starting, importing and building are in it, and
          weigh the less the longer the job is
 steady   images per second while images go through: from the run records, N x images / sum of the runs' seconds, so that
-         neither start nor merge is in it, but all that Dask does meanwhile is
+         neither start nor merge is in it, but all that Dask does meanwhile is (and, on both sides, compiling the
+         network once in each process: give it images enough)
 
 Medians of the rounds, and of the ratios within a round. Prints a table and a JSON object.
 """

@@ -76,7 +76,7 @@ def torture(folder: Path, kills: int, crops: int, workers: int, seed: int) -> di
                 safe = committed(output)
                 further = safe > last
                 # A worker takes seconds to start; most kills wait for work that they can undo.
-                if hits < kills and victims and (further or moments.random() < 0.1):
+                if hits < kills and victims and (further or moments.random() < 0.03):
                     moments.choice(victims).send_signal(signal.SIGKILL)
                     hits, last = hits + 1, safe
                     after_commit += further

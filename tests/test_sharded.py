@@ -171,3 +171,27 @@ def test_a_disk_for_the_whole_but_not_for_its_shards_too(photos, recipe, tmp_pat
     with pytest.raises(DoesNotFit, match="and as many for its shards"):
         Here(Sharded(str(photos), tmp_path / "a.h5", recipe)).run()
     assert not (tmp_path / "a.h5.shards").exists()
+
+
+def test_the_next_shard_finds_the_network_compiled_and_another_recipe_its_own(photos, recipe, tmp_path, monkeypatch):
+    from fne_cli.networks import recipe as recipes
+
+    built = []
+    real = recipes.Extractor
+    monkeypatch.setattr(recipes, "Extractor", lambda *options: built.append(1) or real(*options))
+    monkeypatch.setattr(tasks._Warm, "prepared", None)
+    Here(Sharded(str(photos), tmp_path / "a.h5", recipe)).run(shard_rows=9)
+    assert len(built) == 1
+    Here(Sharded(str(photos), tmp_path / "b.h5", Recipe(**recipe.as_dict() | {"layers": ("dense",)}))).run()
+    assert len(built) == 2
+
+
+def test_unnamed_layers_have_the_names_of_a_new_process(tmp_path, monkeypatch):
+    """MobileNetV3 leaves some layers to Keras to name, by counting."""
+    monkeypatch.setattr(tasks._Warm, "prepared", None)
+    names = []
+    for image_size in ((32, 32), (64, 64), (32, 32)):
+        made = Recipe(model="mobilenetv3small", weights="random", image_size=image_size)
+        described = tasks.outline({"recipe": json.loads(json.dumps(made.as_dict()))}, SILENT)
+        names.append([layer[0] for layer in described["layers"]])
+    assert names[0] == names[1] == names[2]

@@ -141,3 +141,25 @@ def test_killed_workers_come_back(engine, heard):
     os.kill(before[0], signal.SIGKILL)
     answers = dict(engine.run("double", [{"value": value} for value in range(10)]))
     assert len(answers) == 10
+
+
+def test_a_worker_that_dask_gives_up_is_opened_again(engine, heard):
+    """Dask closes the nanny of a worker that is not back in time; and it does not open another by itself."""
+    import dask.config
+    import psutil
+
+    def children():
+        return {child.pid for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())}
+
+    before = children()
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "50ms"}):
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while engine.slots and time.monotonic() < deadline:
+            engine.look()
+        while len(engine.look()) < 2:
+            assert time.monotonic() < deadline, "nobody came"
+            time.sleep(0.2)
+    assert not before & children()
+    assert len(dict(engine.run("double", [{"value": value} for value in range(4)]))) == 4

@@ -16,15 +16,16 @@ from real_files import SOFTWARE, add, images, layers, rows_of, settings, write_a
 
 from fne_cli import __version__
 from fne_cli.errors import BadInput
-from fne_cli.images.bad import Allowed, Status
+from fne_cli.images.bad import Status
 from fne_cli.images.listing import Listing
 from fne_cli.networks.recipe import Recipe
-from fne_cli.steps import extract as extract_step
 from fne_cli.steps.analyze import analyze
 from fne_cli.steps.discretize import discretize
+from fne_cli.steps.extract import work as extract_work
+from fne_cli.steps.extract.job import Job
 from fne_cli.steps.normalize import normalize
 from fne_cli.store import schema
-from fne_cli.store.output import Output, read_record
+from fne_cli.store.output import read_record
 from fne_cli.store.record import new_run
 from fne_cli.store.resume import Growing
 
@@ -176,7 +177,7 @@ def attributes(section: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_setting_is_on_the_page_and_the_reverse(made, kind):
-    """The settings of activations are those that networks/recipe.py and steps/extract.py make."""
+    """The settings of activations are those that networks/recipe.py and steps/extract make."""
     page = {row["key"] for row in of_kind(table("key"), kind)}
     with h5py.File(made[kind]) as file:
         found = json.loads(file.attrs["settings"])
@@ -277,9 +278,10 @@ LISTING = Listing(ids=["a/1.png"], files=["a/1.png"], splits=[""], labels=[("a",
 def test_the_journal_and_the_record(tmp_path):
     """Of an extraction that is retried, and accepted by the step itself."""
     journal, record = ({row[header]: row for row in table(header)} for header in HEADERS)
-    inputs = extract_step._inputs(Recipe(model="mini"), LISTING, None)
+    job = Job(LISTING, tmp_path / "a.h5", Recipe(model="mini"), None, "100%")
+    inputs = job.inputs
     everything, seen = images(4), set()
-    with Output(tmp_path / "a.h5", keep=True) as output:
+    with job.output as output:
         specs, values = layers((3,)), rows_of(layers((3,)), 4, [2])
         with Growing.start(output, specs, everything, settings(), inputs, SOFTWARE) as growing:
             seen |= set(output.read_journal())
@@ -290,7 +292,7 @@ def test_the_journal_and_the_record(tmp_path):
             growing.finish(inputs)
         seen |= set(output.read_journal())
         assert names_in(tmp_path) == {"a.h5.partial", "a.h5.partial.json"}
-        extract_step._accept(output, Allowed.parse("100%"))
+        job.accept()
     assert seen == set(journal)
     assert names_in(tmp_path) == {"a.h5", "a.h5.run.json"}
     written = read_record(tmp_path / "a.h5")
@@ -310,7 +312,7 @@ def names_in(folder: Path) -> set[str]:
 
 def test_what_extract_adds_to_a_run():
     """These three need a network; the words are looked for in the step."""
-    source = Path(extract_step.__file__).read_text(encoding="utf-8")
+    source = Path(extract_work.__file__).read_text(encoding="utf-8")
     more = {row["key of a run"] for row in table("key of a run") if "(extract)" in row["content"]}
     assert more == set(re.findall(r'"(batch_rows\w*|stopped_by_signal)"', source))
 

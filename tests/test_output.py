@@ -385,3 +385,18 @@ def test_a_command_line_that_is_not_utf8_can_be_recorded(tmp_path):
 def test_results_without_a_number_are_refused(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"), Output(tmp_path / "out") as output:
         output.write_json({"accuracy": float("nan")})
+
+
+def test_a_finished_file_is_taken_without_a_copy_and_with_the_lock(tmp_path):
+    made = tmp_path / "made"
+    made.write_bytes(b"whole")
+    number = made.stat().st_ino
+    with Output(tmp_path / "a.h5", keep=True) as output:
+        output.take(made, {"images": 1, "committed": 1, "inputs": {}, "runs": []})
+        with pytest.raises(Busy), Output(tmp_path / "a.h5", keep=True):
+            pass
+        assert output.resumable
+        output.accept()
+    assert (tmp_path / "a.h5").read_bytes() == b"whole"
+    assert (tmp_path / "a.h5").stat().st_ino == number
+    assert os.listdir(tmp_path) == ["a.h5"]

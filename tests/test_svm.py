@@ -121,3 +121,16 @@ def test_folds_are_stratified():
     counts = np.array([np.bincount(folds[labels == label], minlength=5) for label in range(3)])
     assert (np.ptp(counts, axis=1) <= 1).all()
     assert np.ptp(np.bincount(folds)) <= 1
+
+
+def test_decision_values_do_not_depend_on_the_threads_of_the_matrix_product():
+    from threadpoolctl import threadpool_limits
+
+    values = np.random.default_rng(0)
+    rows, model = values.normal(size=(700, 3000)), LinearModel(np.arange(9), values.normal(size=(9, 3000)), np.zeros(9))
+    found = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads):
+            found.append(model.decisions(rows))
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])

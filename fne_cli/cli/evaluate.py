@@ -64,6 +64,7 @@ from fne_cli.cli.console import Console, table
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of folds, draws and solver.")
 @click.option("--predictions", type=options.FILE, help="CSV to write: truth, prediction, decision values.")
 @click.option("--model", type=options.FILE, help=".npz to write: the classifier, for fne predict.")
+@options.cluster
 @options.as_json
 @options.overwrite
 def evaluate(progress: Console, as_json: bool, **values: Any) -> None:
@@ -80,6 +81,7 @@ def evaluate(progress: Console, as_json: bool, **values: Any) -> None:
     from fne_cli.steps.evaluate import Protocol, evaluate
 
     protocol = Protocol(**{name: values.pop(name) for name in ("split", "cv", "rows", "per_class", "draws")})
+    values["cluster"] = options.workers(values["cluster"], progress)
     done = evaluate(protocol=protocol, progress=progress, **values)
     if done.up_to_date:
         progress.note(f"{done.path} is up to date")

@@ -19,7 +19,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Analysis": ("analyze", "features", "plot"),
     "Experiments": ("run", "report", "config"),
     "Files": ("info", "verify", "merge", "export"),
-    "Setup": ("layers", "sample", "split", "completion"),
+    "Setup": ("layers", "sample", "split", "cluster", "completion"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 

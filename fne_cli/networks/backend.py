@@ -38,6 +38,11 @@ def load_keras() -> Any:
     return keras
 
 
+def forget() -> None:
+    """Have Keras count the names of unnamed layers from the beginning, as in a new process."""
+    load_keras().utils.clear_session()
+
+
 def _import_quietly() -> None:
     sys.stderr.flush()
     with tempfile.TemporaryFile() as log:

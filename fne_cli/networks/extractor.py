@@ -41,7 +41,7 @@ class Extractor:
             network.model.inputs, [pool(tap.tensor) for tap, pool in zip(taps, poolings, strict=True)]
         )
         self._xla = xla
-        self._note = note
+        self.note = note
         self._padded = rows
         self._call: Callable[[np.ndarray], Any] | None = None
         self._ready()
@@ -77,7 +77,7 @@ class Extractor:
                 f"{self._network.height} x {self._network.width}. Use fewer --layers or a smaller network."
             ) from error
         self.used = -(-self.used // 2)
-        self._note(
+        self.note(
             f"Out of memory: going on with {self.used} rows at once instead of {self.rows}. "
             "The last bits of the activations may differ from those of a full batch."
         )
@@ -106,7 +106,7 @@ class Extractor:
 
         steady = steady_rows(self._model, rows, product)
         if steady is None:
-            self._note(
+            self.note(
                 f"The matrix products of this machine treat some of {rows} rows differently: the last bits of dense "
                 "layers may depend on an image's neighbours, and merged shards may differ in them from a whole run."
             )

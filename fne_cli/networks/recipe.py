@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from fne_cli.networks import pooling, taps
@@ -55,6 +55,7 @@ class Prepared:
     network: Network
     taps: list[taps.Tap]
     poolings: list[pooling.Pooling]
+    _compiled: list[Extractor] = field(default_factory=list, compare=False, repr=False)
 
     @classmethod
     def of(cls, recipe: Recipe) -> Prepared:
@@ -100,5 +101,9 @@ class Prepared:
         ]
 
     def extractor(self, note: Callable[[str], None]) -> Extractor:
-        """The compiled function; `note` is told if it has to shrink its batch."""
-        return Extractor(self.network, self.taps, self.poolings, self.recipe.batch_rows, self.recipe.xla, note)
+        """The function, compiled once; `note` is told if it has to shrink its batch."""
+        if not self._compiled:
+            rows, xla = self.recipe.batch_rows, self.recipe.xla
+            self._compiled.append(Extractor(self.network, self.taps, self.poolings, rows, xla, note))
+        self._compiled[0].note = note
+        return self._compiled[0]

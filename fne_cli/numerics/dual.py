@@ -15,6 +15,7 @@ the bookkeeping. Problems that have converged leave.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -83,11 +84,33 @@ def solve_dual(
         with workers(threads) as own:
             return solve_dual(gram, signs, cost, tolerance, start=start, seed=seed, max_passes=max_passes, pool=own)
     costs = np.broadcast_to(np.asarray(cost, np.float64), len(signs))
-    groups = np.array_split(np.arange(len(signs)), -(-len(signs) // GROUP))
+    return solve_groups(
+        gram, signs, costs, tolerance, groups_of(len(signs)), pool, start=start, seed=seed, max_passes=max_passes
+    )
+
+
+def groups_of(problems: int) -> list[np.ndarray]:
+    """The numbers of the problems that share matrix products: about GROUP each."""
+    return np.array_split(np.arange(problems), -(-problems // GROUP))
+
+
+def solve_groups(
+    gram: np.ndarray,
+    signs: np.ndarray,
+    costs: np.ndarray,
+    tolerance: float,
+    groups: Sequence[np.ndarray],
+    pool: Executor,
+    *,
+    start: Dual | None = None,
+    seed: int = 0,
+    max_passes: int = 1000,
+) -> Dual:
+    """As `solve_dual`, of problems in groups that follow one another; each is solved on one thread."""
     stop = threading.Event()
 
     def run(group: np.ndarray) -> Dual:
-        problems = _Problems(gram, signs[group], costs[group], start and _part(start, group))
+        problems = _Problems(gram, signs[group], costs[group], start and part_of(start, group))
         return problems.solve(tolerance, max_passes, seed, stop)
 
     try:
@@ -95,7 +118,7 @@ def solve_dual(
     except BaseException:
         stop.set()
         raise
-    return Dual(*(np.concatenate(fields) for fields in zip(*(_fields(part) for part in parts), strict=True)))
+    return Dual(*(np.concatenate(fields) for fields in zip(*(fields_of(part) for part in parts), strict=True)))
 
 
 class _Problems:
@@ -258,9 +281,11 @@ def sweep(
         products += change
 
 
-def _fields(dual: Dual) -> tuple[np.ndarray, ...]:
+def fields_of(dual: Dual) -> tuple[np.ndarray, ...]:
+    """In the order of the class."""
     return dual.alpha, dual.objective, dual.dual, dual.passes, dual.products
 
 
-def _part(dual: Dual, group: np.ndarray) -> Dual:
-    return Dual(*(field[group] for field in _fields(dual)))
+def part_of(dual: Dual, group: np.ndarray) -> Dual:
+    """Of some of the problems."""
+    return Dual(*(field[group] for field in fields_of(dual)))

@@ -6,8 +6,9 @@ import warnings
 
 import numpy as np
 
-from fne_cli.numerics.packed import Rows, dense
+from fne_cli.numerics.packed import Rows, dense, spans
 from fne_cli.numerics.svm import LinearModel, signs_of, solve
+from fne_cli.numerics.threads import workers
 
 BLOCK = 1024  # rows that are float64 at a time
 
@@ -55,9 +56,9 @@ def objective_and_gap(model: LinearModel, rows: Rows, labels: np.ndarray, cost: 
     dual_point = 2 * cost * slack
     signed = sign * dual_point
     gathered = np.zeros(model.weights.shape)
-    for start in range(0, len(signed), BLOCK):
-        part = slice(start, start + BLOCK)
-        gathered += signed[part].T @ dense(rows[part], slice(0, rows.shape[1]), np.float64)
+    with workers(1):
+        for part in spans(len(signed), BLOCK):
+            gathered += signed[part].T @ dense(rows[part], slice(0, rows.shape[1]), np.float64)
     dual_norm = (gathered**2).sum(axis=1) + signed.sum(axis=0) ** 2
     curvature = dual_norm + (dual_point**2).sum(axis=0) / (2 * cost)
     linear = dual_point.sum(axis=0)

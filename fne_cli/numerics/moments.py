@@ -22,6 +22,18 @@ class Sums:
         self.count = 0
         self._state = sums.empty(features)
 
+    @classmethod
+    def of_state(cls, count: int, state: np.ndarray) -> Self:
+        """What `state` has become of `count` rows, elsewhere."""
+        own = cls(0)
+        own.count, own._state = count, np.array(state)
+        return own
+
+    @property
+    def state(self) -> np.ndarray:
+        """All but the count, (7, features) float64."""
+        return self._state
+
     def add(self, rows: np.ndarray, chosen: np.ndarray | None = None) -> None:
         """Add rows, (rows, features); with `chosen`, only those with these numbers. Holds no interpreter lock."""
         if chosen is None:

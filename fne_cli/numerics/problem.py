@@ -13,6 +13,7 @@ from fne_cli.numerics.gram import gram as gram_of
 from fne_cli.numerics.liblinear import fit_liblinear, objective_and_gap
 from fne_cli.numerics.packed import Rows, spans
 from fne_cli.numerics.selection import HeldOut, held_out
+from fne_cli.numerics.spread import Elsewhere
 from fne_cli.numerics.words import is_ternary
 
 BLOCK = 2048  # rows whose decision values are computed at a time
@@ -39,6 +40,8 @@ class Problem:
     """rows (n, features) and their labels, as in `svm.solve`, of which subsets are trained on.
 
     The Gram matrix of the rows `shared`, ascending numbers, is computed once, if two of them fit into half of `memory`.
+    elsewhere: solves blocks of classes, with the same results. reckoned: threads that the choice of the path reckons
+    with, by default as many as there are processors.
     """
 
     def __init__(
@@ -51,8 +54,10 @@ class Problem:
         memory: int = svm.MEMORY,
         seed: int = 0,
         shared: np.ndarray | None = None,
+        elsewhere: Elsewhere | None = None,
+        reckoned: int | None = None,
     ) -> None:
-        self.rows, self.labels = rows, labels
+        self.rows, self.labels, self.elsewhere, self.reckoned = rows, labels, elsewhere, reckoned
         self.solver, self.tolerance, self.memory, self.seed = solver, tolerance, memory, seed
         self._gram: np.ndarray | None = None
         self._shared = np.empty(0, np.int64) if shared is None else shared
@@ -76,7 +81,7 @@ class Problem:
         if self.solver == "certified" and self._gram is None and self._path(len(train), self.memory) == "direct":
             return self._fit(svm.solve(  # the rows stay where they are, which may be a file
                 self.rows, self.labels, cost, self.tolerance, memory=self.memory, path="direct", subset=train,
-                seed=self.seed,
+                seed=self.seed, elsewhere=self.elsewhere, reckoned=self.reckoned,
             ))  # fmt: skip
         rows, labels = self.rows[train], self.labels[train]
         if self.solver == "liblinear":
@@ -84,8 +89,10 @@ class Problem:
             objective, gap = objective_and_gap(model, rows, labels, cost)
             return Fit(model, objective, gap, converged, "liblinear", None)
         products = None if self._gram is None else self._products(train)
-        solution = svm.solve(rows, labels, cost, self.tolerance, memory=self.memory, gram=products, seed=self.seed)
-        return self._fit(solution)
+        return self._fit(svm.solve(
+            rows, labels, cost, self.tolerance, memory=self.memory, gram=products, seed=self.seed,
+            elsewhere=self.elsewhere, reckoned=self.reckoned,
+        ))  # fmt: skip
 
     def _fit(self, solution: svm.Solution) -> Fit:
         return Fit(
@@ -110,6 +117,7 @@ class Problem:
                 places,
                 max(self.tolerance, CHOOSING),
                 seed=self.seed,
+                elsewhere=self.elsewhere,
             )
         found = []
         for cost in costs:
@@ -128,7 +136,8 @@ class Problem:
     def _path(self, rows: int, memory: int = 1 << 62) -> svm.Path:
         """The path for so many rows; without `memory` the cheapest."""
         classes = self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1
-        return svm.estimate(rows, self.rows.shape[1], classes, memory, 2 if self._counted else 8).path
+        itemsize = 2 if self._counted else 8
+        return svm.estimate(rows, self.rows.shape[1], classes, memory, itemsize, threads=self.reckoned).path
 
     def _fits(self, rows: int, splits: int) -> bool:
         classes = self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1

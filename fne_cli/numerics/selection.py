@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fne_cli.numerics.dual import Dual, solve_dual
+from fne_cli.numerics.spread import Elsewhere, solve_dual_elsewhere
 from fne_cli.numerics.svm import signs_of
 
 
@@ -42,11 +43,13 @@ def held_out(
     *,
     seed: int = 0,
     threads: int | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> list[list[HeldOut]]:
     """For each cost, for each (training rows, held-out rows), what the classifier says of the held-out rows.
 
     labels as in `svm.solve`. The decision values fall out of the solution: they are its products with the Gram matrix.
-    Costs are solved in rising order, each from the solution of the one before, all splits at once.
+    Costs are solved in rising order, each from the solution of the one before, all splits at once; blocks of the
+    problems `elsewhere` if it is given, with the same result.
     """
     problems = [signs_of(labels, train) for train, _ in splits]
     signs = np.concatenate([signs for _, signs in problems])
@@ -54,7 +57,10 @@ def held_out(
     found: dict[int, list[HeldOut]] = {}
     start: Dual | None = None
     for place in np.argsort(costs, kind="stable").tolist():
-        start = solve_dual(gram, signs, costs[place], tolerance, start=start, seed=seed, threads=threads)
+        if elsewhere is None:
+            start = solve_dual(gram, signs, costs[place], tolerance, start=start, seed=seed, threads=threads)
+        else:
+            start = solve_dual_elsewhere(elsewhere, gram, signs, costs[place], tolerance, start=start, seed=seed)
         found[place] = [
             HeldOut(classes, products[:, held].T, float(gap.max()))
             for (classes, _), products, gap, (_, held) in zip(

@@ -7,10 +7,11 @@ one block of rows as floating point; the rows themselves may lie packed in a fil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -61,41 +62,68 @@ def solve_streamed(
     """
     costs = np.broadcast_to(np.asarray(cost, np.float64), len(signs))
     with workers(threads) as pool:
-        state = _Stream(blocks, signs, features, costs, pool, np.random.default_rng(seed))
-        # a pass sees the margins go by before it corrects them: its gap is an estimate, about twice the true one
-        target = np.full(len(signs), 1.5 * tolerance)
-        passes = np.zeros(len(signs), np.int64)
-        # with blocks in a fixed order it can be far too small, so certificates, two passes each, keep a distance
-        done, due, live = 0, 0, np.arange(len(signs))
-        while True:
-            state.open(live)
-            while len(live) and done < max_passes:
-                primal, dual = state.visit()
-                done += 1
-                passes[live] = done
-                open_ = (relative_gap(primal, dual) > target[live]) | (done < due)
-                if not open_.all():
-                    state.keep(open_)
-                    live, dual = live[open_], dual[open_]
-                state.push(dual)
-            primal, dual = state.certify()
-            live = np.flatnonzero(relative_gap(primal, dual) > tolerance)
-            if not len(live) or done >= max_passes:
-                break
-            target[live] /= 2
-            due = done + 1 + done // 4
-        return Hyperplanes(
-            alpha=state.alpha,
-            objective=primal,
-            dual=dual,
-            passes=passes,
-            weights=state.weights[:, :-1].copy(),
-            intercepts=state.weights[:, -1].copy(),
-        )
+        state = Stream(blocks, signs, features, costs, pool, np.random.default_rng(seed))
+        return solve_in_rounds(state, tolerance, max_passes)
 
 
-class _Stream:
-    """weights (problems, features + 1) float64 and alpha (problems, rows); of the open problems also working copies."""
+class Rounds(Protocol):
+    """Problems on their way: alpha (problems, rows) and weights (problems, features + 1), float64."""
+
+    alpha: np.ndarray
+    weights: np.ndarray
+
+    def descend(self, live: np.ndarray, target: np.ndarray, clock: Clock) -> tuple[np.ndarray, int]:
+        """Go on with the problems `live` until all are done: the passes that each has seen, and the last pass.
+
+        target: (problems,), the gap that will do for each.
+        """
+
+    def certify(self) -> tuple[np.ndarray, np.ndarray]:
+        """The primal and the dual objective of all problems in float64, at the weights that alpha gives."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Passes that were made, that must be made at least, and that may be made at most."""
+
+    done: int
+    due: int
+    most: int
+
+
+def solve_in_rounds(state: Rounds, tolerance: float, max_passes: int) -> Hyperplanes:
+    """Descend and certify, until every certificate is good enough."""
+    problems = len(state.alpha)
+    # a pass sees the margins go by before it corrects them: its gap is an estimate, about twice the true one
+    target = np.full(problems, 1.5 * tolerance)
+    passes = np.zeros(problems, np.int64)
+    # with blocks in a fixed order it can be far too small, so certificates, two passes each, keep a distance
+    done, due, live = 0, 0, np.arange(problems)
+    while True:
+        passes[live], done = state.descend(live, target, Clock(done, due, max_passes))
+        primal, dual = state.certify()
+        live = np.flatnonzero(relative_gap(primal, dual) > tolerance)
+        if not len(live) or done >= max_passes:
+            break
+        target[live] /= 2
+        due = done + 1 + done // 4
+    return Hyperplanes(
+        alpha=state.alpha,
+        objective=primal,
+        dual=dual,
+        passes=passes,
+        weights=state.weights[:, :-1].copy(),
+        intercepts=state.weights[:, -1].copy(),
+    )
+
+
+def groups_of(problems: np.ndarray) -> list[np.ndarray]:
+    """The problems that share matrix products: about GROUP each."""
+    return [part for part in np.array_split(problems, -(-len(problems) // GROUP)) if len(part)]
+
+
+class Stream:
+    """The rounds in this process; of the open problems there are also working copies."""
 
     def __init__(
         self,
@@ -113,13 +141,26 @@ class _Stream:
         self.dtype = next(exact_type(rows) for _, rows in blocks(np.random.default_rng(0)))
         self.groups: list[_Group] = []
 
-    def open(self, live: np.ndarray) -> None:
-        """Work on these problems, from the weights of the last certificate."""
-        self.groups = [
-            _Group(part, self.alpha[part], self.weights[part].astype(self.dtype))
-            for part in np.array_split(live, -(-len(live) // GROUP))
-            if len(part)
-        ]
+    def descend(self, live: np.ndarray, target: np.ndarray, clock: Clock) -> tuple[np.ndarray, int]:
+        """As Rounds has it."""
+        return self.descend_groups(groups_of(live), target, clock)
+
+    def descend_groups(self, groups: Sequence[np.ndarray], target: np.ndarray, clock: Clock) -> tuple[np.ndarray, int]:
+        """The same for problems in groups, from the weights of the last certificate."""
+        self.groups = [_Group(part, self.alpha[part], self.weights[part].astype(self.dtype)) for part in groups]
+        live = np.concatenate(groups)
+        passes, done = np.zeros(len(self.signs), np.int64), clock.done
+        everyone = live
+        while len(live) and done < clock.most:
+            primal, dual = self.visit()
+            done += 1
+            passes[live] = done
+            open_ = (relative_gap(primal, dual) > target[live]) | (done < clock.due)
+            if not open_.all():
+                self.keep(open_)
+                live, dual = live[open_], dual[open_]
+            self.push(dual)
+        return passes[everyone], done
 
     def keep(self, open_: np.ndarray) -> None:
         """Go on with some of the open problems; alpha of the others is stored."""
@@ -159,7 +200,7 @@ class _Stream:
         self._all(update, self.groups)
 
     def certify(self) -> tuple[np.ndarray, np.ndarray]:
-        """The primal and the dual objective of all problems in float64, at the weights that alpha gives."""
+        """As Rounds has it."""
         self.groups = []
         self.weights[:] = 0.0
         squares = np.zeros(len(self.signs))

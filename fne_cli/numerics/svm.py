@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from fne_cli.numerics.certified import Hyperplanes
 
 if TYPE_CHECKING:
     from fne_cli.numerics.packed import Rows
+    from fne_cli.numerics.spread import Elsewhere
 
 Path = Literal["gram", "direct", "newton"]
 
@@ -37,10 +39,15 @@ class LinearModel:
     def decisions(self, rows: Rows) -> np.ndarray:
         """(rows, classes) float64: signed distances, not normalised."""
         from fne_cli.numerics.packed import dense, spans
+        from fne_cli.numerics.threads import workers
 
         out = np.empty((len(rows), len(self.weights)))
-        for span in spans(len(rows), 512):
+
+        def fill(span: slice) -> None:
             out[span] = dense(rows[span], slice(0, rows.shape[1]), np.float64) @ self.weights.T
+
+        with workers() as pool:
+            list(pool.map(fill, spans(len(rows), 512)))
         return out + self.intercepts
 
 
@@ -88,23 +95,31 @@ class Solution:
 
 
 def estimate(
-    rows: int, features: int, classes: int, memory: int = MEMORY, itemsize: int = 2, path: str = "auto"
+    rows: int,
+    features: int,
+    classes: int,
+    memory: int = MEMORY,
+    itemsize: int = 2,
+    path: str = "auto",
+    threads: int | None = None,
 ) -> Estimate:
     """What `solve` will do with (rows, features) rows: itemsize 2 for codes, 8 for others.
+
+    threads: by default as many as there are processors; the memory that Newton's method needs depends on them.
 
     Newton's method is taken for many rows of few features, the Gram path for few rows or rows <= 2 * features, where
     its passes are the cheaper ones; each only if it fits into `memory` bytes. Raises DoesNotFit with the numbers if the
     chosen path needs more than `memory`.
     """
     from fne_cli.numerics import dual, gram, streaming
-    from fne_cli.numerics.threads import processors
+    from fne_cli.processors import processors
 
     state = 8 * classes * (3 * rows + 2 * features)
     gram_bytes = itemsize * rows * (rows + gram.COLUMNS) + state + 4 * 32 * rows * 8
     direct_bytes = (
         state + 12 * classes * features + 2 * 8 * streaming.BLOCK * features + 2048 * features * max(1, itemsize // 2)
     )
-    newton_bytes = 8 * rows * (1 + processors()) * (features + 1) + 3 * 8 * classes * rows
+    newton_bytes = 8 * rows * (1 + (threads or processors())) * (features + 1) + 3 * 8 * classes * rows
     if path == "auto":
         if features <= FEW_FEATURES and rows > 2 * features and newton_bytes <= memory:
             path = "newton"
@@ -139,14 +154,17 @@ def solve(
     seed: int = 0,
     max_passes: int = 1000,
     threads: int | None = None,
+    elsewhere: Elsewhere | None = None,
+    reckoned: int | None = None,
 ) -> Solution:
     """Fit one hyperplane per class to rows (n, features), int8, PackedCodes or floats, and labels.
 
     labels: (n,), one class per row, or (n, classes) int8 with 1 present, 0 absent, -1 a row that does not count for
     this class. Stops when the relative duality gap of every class, computed in float64, is at most `tolerance`. `gram`
     is the Gram matrix of the rows if it exists already, `subset` the indices (or mask) of the rows to train on; the
-    others get no alpha. Deterministic for a seed, whatever the number of threads. Raises BadInput for fewer than two
-    classes or values that are not finite, DoesNotFit as `estimate`.
+    others get no alpha. Deterministic for a seed, whatever the number of threads, wherever blocks of the problems are
+    solved (`elsewhere`; not by Newton's method). Raises BadInput for fewer than two classes or values that are not
+    finite, DoesNotFit as `estimate`, which takes `reckoned` threads for granted where others decided on the path.
     """
     from fne_cli.numerics.packed import spans
     from fne_cli.numerics.words import is_ternary
@@ -165,10 +183,10 @@ def solve(
         signs = signs[1:]
     if gram is None:
         itemsize = 2 if is_ternary(rows) else 8
-        taken = estimate(len(labels), rows.shape[1], len(signs), memory, itemsize, path).path
+        taken = estimate(len(labels), rows.shape[1], len(signs), memory, itemsize, path, reckoned).path
     else:
         taken = "gram"
-    found = _Task(rows, signs, cost, tolerance, gram, seed, max_passes, threads).solved(taken)
+    found = _Task(rows, signs, cost, tolerance, gram, seed, max_passes, threads, elsewhere).solved(taken)
     weights, intercepts, alpha = found.weights, found.intercepts, found.alpha
     objective, gap, passes = found.objective, found.gap, found.passes
     if mirrored:
@@ -218,6 +236,7 @@ class _Task:
     seed: int
     max_passes: int
     threads: int | None
+    elsewhere: Elsewhere | None
 
     def solved(self, path: Path) -> Hyperplanes:
         """The hyperplanes by a path."""
@@ -227,6 +246,7 @@ class _Task:
         from fne_cli.numerics.dual import solve_dual
         from fne_cli.numerics.gram import gram as gram_of
         from fne_cli.numerics.gram import weights_of
+        from fne_cli.numerics.spread import solve_dual_elsewhere
         from fne_cli.numerics.threads import workers
         from fne_cli.numerics.words import is_ternary
 
@@ -235,9 +255,10 @@ class _Task:
             if gram is None:
                 small = is_ternary(rows) and rows.shape[1] < np.iinfo(np.int16).max
                 gram = gram_of(rows, np.int16 if small else None, pool=pool)
-            dual = solve_dual(
-                gram, signs, self.cost, self.tolerance, seed=self.seed, max_passes=self.max_passes, pool=pool
-            )
+            solver = partial(solve_dual, pool=pool)
+            if self.elsewhere is not None:
+                solver = partial(solve_dual_elsewhere, self.elsewhere)
+            dual = solver(gram, signs, self.cost, self.tolerance, seed=self.seed, max_passes=self.max_passes)
             del gram
             weights, intercepts = weights_of(rows, dual.alpha * signs, pool)
         return Hyperplanes(dual.alpha, dual.objective, dual.dual, dual.passes, weights, intercepts)
@@ -250,8 +271,14 @@ class _Task:
             return solve_primal(self.rows, self.signs, self.cost, self.tolerance, pool, self.max_passes)
 
     def _directly(self) -> Hyperplanes:
+        from fne_cli.numerics.spread import solve_streamed_elsewhere
         from fne_cli.numerics.streaming import shuffled, solve_streamed
 
+        if self.elsewhere is not None:
+            return solve_streamed_elsewhere(
+                self.elsewhere, self.rows, self.signs, self.cost, self.tolerance,
+                seed=self.seed, max_passes=self.max_passes,
+            )  # fmt: skip
         return solve_streamed(
             shuffled(self.rows, np.flatnonzero(self.signs.any(axis=0))),
             self.signs,

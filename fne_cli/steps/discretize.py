@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,11 +20,14 @@ from fne_cli.store.alike import without_shard
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.output import Output
 from fne_cli.store.packed import PACKING
+from fne_cli.store.parts import Cluster, Parts
+from fne_cli.store.place import Place, Result, check_same, kept, reopened
 from fne_cli.store.reader import Reader, open_file
 from fne_cli.store.schema import Layer, differences, fingerprint
 from fne_cli.store.several import Several
 from fne_cli.store.software import software
-from fne_cli.store.stream import Stream, copy_images
+from fne_cli.store.spans import arriving, leave, tasks_of
+from fne_cli.store.stream import EVERYTHING, Stream, copy_images
 from fne_cli.store.thresholds import read_thresholds
 from fne_cli.store.writer import Writer
 
@@ -48,13 +52,15 @@ def discretize(
     packed: bool = False,
     batch_size: int = 32768,
     overwrite: bool = False,
+    cluster: Cluster | None = None,
     progress: Progress = SILENT,
 ) -> Discretized:
     """Write the ternary codes of all images: z < low is -1, z > high is 1, else 0; rows of bad images are 0.
 
     thresholds: low and high, or the behavior file that has them.
     packed: two bit planes of a bit per code instead of a byte. Several files give one file, its rows in the order that
-    Several says. Memory holds `batch_size` rows, or one chunk. Raises WrongFile if the moments are of another network.
+    Several says. Memory holds `batch_size` rows, or one chunk. With a `cluster`, its workers encode and this process
+    writes. Raises WrongFile if the moments are of another network.
     """
     paths = (activations,) if isinstance(activations, Path) else tuple(activations)
     with Several(paths) as files, open_file(moments, "moments") as statistics:
@@ -82,8 +88,10 @@ def discretize(
         }
         below = above = 0
         stream = Stream(files, batch_size, fletcher32)
+        digest = fingerprint("codes", settings, sources)
         with (
             Output(codes) as output,
+            Parts.of(codes, digest, {**files.fingerprints, moments: statistics.fingerprint}, cluster) as parts,
             Writer.create(
                 output.partial,
                 "codes",
@@ -92,24 +100,62 @@ def discretize(
                 settings=settings,
                 sources=sources,
                 software=software("numba"),
-                fingerprint=fingerprint("codes", settings, sources),
+                fingerprint=digest,
                 table=files.table(),
                 checksum=fletcher32,
             ) as writer,
-            progress.track(files.rows * len(specs), "rows") as advance,
         ):
             copy_images(files, writer)
-            for name, batch in stream.transform(
-                _encoders(table, low, high), np.int8, 0, partial(_finish, packed=packed)
-            ):
-                below += batch.below
-                above += batch.above
-                writer.append(name, batch.rows)
-                advance(len(batch.rows))
+            if parts is None:
+                with progress.track(files.rows * len(specs), "rows") as advance:
+                    for name, batch in _encoded(stream, table, (low, high), packed):
+                        below += batch.below
+                        above += batch.above
+                        writer.append(name, batch.rows)
+                        advance(len(batch.rows))
+            else:
+                own = {"moments": os.path.abspath(moments), "cuts": [low, high], "packed": packed}
+                tasks, sizes = tasks_of(stream, stream.tasks(), own)
+                for found, batches in arriving(parts, "codes", tasks, sizes, list(specs.values())):
+                    below += found["below"]
+                    above += found["above"]
+                    for name, rows in batches:
+                        writer.append(name, rows)
             writer.close()
             output.accept()
         total = int(files.good.sum()) * files.crops * features
     return Discretized(codes, files.rows, features, (below, total - below - above, above))
+
+
+def _encoded(
+    stream: Stream,
+    table: Mapping[str, Mapping[str, np.ndarray]],
+    cuts: Sequence[float],
+    packed: bool,
+    span: Sequence[int | None] = EVERYTHING,
+) -> Iterator[tuple[str, _Batch]]:
+    """The codes of all rows of the stream, or of a span of its tasks, by layer; cuts: low and high."""
+    low, high = cuts
+    return stream.transform(_encoders(table, low, high), np.int8, 0, partial(_finish, packed=packed), span)
+
+
+@kept
+def encode_span(settings: Mapping[str, Any], place: Place, progress: Progress) -> Result:
+    """A worker's task: the codes of a span of the stream's rows, and how many of them are -1 and 1."""
+    moments, below, above = Path(settings["moments"]), 0, 0
+
+    def rows() -> Iterator[tuple[str, np.ndarray]]:
+        nonlocal below, above
+        for name, batch in _encoded(stream, table, settings["cuts"], settings["packed"], settings["span"]):
+            below, above = below + batch.below, above + batch.above
+            yield name, batch.rows
+
+    with reopened(settings) as files, open_file(moments, "moments") as statistics:
+        check_same(moments, statistics.fingerprint, settings["inputs"])
+        table = _checked(files, statistics)
+        stream = Stream(files, settings["batch_size"], fletcher32)
+        left = leave(place, rows(), progress)
+    return {**left, "below": below, "above": above}
 
 
 @dataclass(frozen=True)
@@ -131,7 +177,7 @@ def _finish(codes: np.ndarray, packed: bool) -> _Batch:
 
 
 def _encoders(
-    table: dict[str, dict[str, np.ndarray]], low: float, high: float
+    table: Mapping[str, Mapping[str, np.ndarray]], low: float, high: float
 ) -> dict[str, Callable[[np.ndarray, np.ndarray], None]]:
     """What turns the rows of each layer into codes."""
     mean, std = (np.concatenate([part[name] for part in table.values()]) for name in ("mean", "std"))

@@ -19,6 +19,8 @@ from fne_cli.store.reader import Reader, open_file
 from fne_cli.store.schema import Images, Layer, differences, fingerprint
 from fne_cli.store.writer import Writer
 
+_MEMORY = 256 * 2**20  # bytes of rows in memory at once (twice, while they are put in order)
+
 
 @dataclass(frozen=True)
 class Merged:
@@ -79,7 +81,7 @@ def merge(
             writer.seek(0, 0)
             writer.append_images(images.status, images.message, images.sha256)
             for spec in specs:
-                for rows in _rows(readers, spec.name, len(images), crops, max(1, batch_size // crops)):
+                for rows in _rows(readers, spec.name, len(images), crops, batch_size // crops):
                     writer.append(spec.name, rows.reshape(-1, *spec.row_shape))
                     advance(len(rows))
             writer.commit()
@@ -158,8 +160,10 @@ def _interleaved(readers: Sequence[Reader]) -> Images:
 
 
 def _rows(readers: Sequence[Reader], layer: str, images: int, crops: int, block: int) -> Any:
-    """The rows of a layer in the order of the whole, `block` images of every shard at a time."""
+    """The rows of a layer in the order of the whole, up to `block` images of every shard at a time."""
     count = len(readers)
+    row_bytes = readers[0].layers[layer].features * readers[0].layers[layer].dtype.itemsize
+    block = max(1, min(block, _MEMORY // (count * crops * row_bytes)))
     for start in range(0, images, block * count):
         stop = min(start + block * count, images)
         parts = []

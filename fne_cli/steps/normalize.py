@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from fne_cli.progress import SILENT, Progress
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.finite import refuse_infinite
 from fne_cli.store.output import Output
+from fne_cli.store.parts import Cluster, Parts
+from fne_cli.store.place import Place, Result, check_same, kept, reopened
 from fne_cli.store.reader import open_file
 from fne_cli.store.schema import Layer, fingerprint
 from fne_cli.store.several import Several
 from fne_cli.store.software import software
-from fne_cli.store.stream import Stream, copy_images
+from fne_cli.store.spans import arriving, leave, tasks_of
+from fne_cli.store.stream import EVERYTHING, Stream, copy_images
 from fne_cli.store.writer import Writer
 
 
@@ -49,12 +53,13 @@ def normalize(
     standardized: Path | None = None,
     batch_size: int = 32768,
     overwrite: bool = False,
+    cluster: Cluster | None = None,
     progress: Progress = SILENT,
 ) -> Normalized:
     """Write count, mean, std, minimum, maximum and zeros of each feature over the chosen rows of one or more files.
 
     rows: "train" (default if there are splits), "all", or any split. standardized: a file for the z-scores of all rows,
-    float32. Memory holds `batch_size` rows, or one chunk.
+    float32. Memory holds `batch_size` rows, or one chunk. With a `cluster`, its workers read the rows.
     """
     paths = (activations,) if isinstance(activations, Path) else tuple(activations)
     if standardized is not None and standardized.resolve() == moments.resolve():
@@ -78,23 +83,32 @@ def normalize(
         stream = Stream(files, batch_size, fletcher32)
         result = Normalized(moments, name, count, up_to_date=True)
         if not done:
-            table = _write_moments(stream, chosen, moments, settings, sources, progress)
+            table = _write_moments(stream, (name, chosen), moments, settings, sources, cluster, progress)
             constant = {layer: np.flatnonzero(part.constant).tolist() for layer, part in table.items()}
             features = sum(len(part.mean) for part in table.values())
             result = Normalized(moments, name, count, features, {k: v for k, v in constant.items() if v})
         if standardized is not None and wanted:
-            _write_scores(stream, moments, standardized, scores_settings, scores_sources, progress)
+            _write_scores(stream, moments, standardized, scores_settings, scores_sources, cluster, progress)
             result = Normalized(**{**vars(result), "standardized": True})
         return result
 
 
 def _write_moments(
-    stream: Stream, chosen: np.ndarray, path: Path, settings: dict[str, Any], sources: Any, progress: Progress
+    stream: Stream,
+    rows: tuple[str, np.ndarray],
+    path: Path,
+    settings: dict[str, Any],
+    sources: Any,
+    cluster: Cluster | None,
+    progress: Progress,
 ) -> dict[str, Moments]:
-    files = stream.files
+    """rows: the name of the choice, and (n,) bool."""
+    files, (name, chosen) = stream.files, rows
+    digest = fingerprint("moments", settings, sources)
     table = {}
     with (
         Output(path) as output,
+        Parts.of(path, digest, files.fingerprints, cluster) as parts,
         Writer.create(
             output.partial,
             "moments",
@@ -103,38 +117,85 @@ def _write_moments(
             settings=settings,
             sources=sources,
             software=software("numba"),
-            fingerprint=fingerprint("moments", settings, sources),
+            fingerprint=digest,
         ) as writer,
-        progress.track(files.rows * len(files.layers), "rows") as advance,
     ):
-        totals = {name: Sums(readers[0].features) for name, readers in files.layers.items()}
-        for name, part, sums in stream.fold(chosen, Sums, Sums.add):
-            if not sums.finite:
-                refuse_infinite(files, name, part, chosen)
-            totals[name].merge(sums)
-            advance(part.stop - part.start)
-        for name, total in totals.items():
-            table[name] = total.moments()
-            for dataset, values in table[name].datasets().items():
-                writer.put(name, dataset, values)
-            writer.describe(name, rows=total.count)
+        totals = _nothing(files)
+        if parts is None:
+            _add_up(totals, stream, chosen, progress)
+        else:
+            for layer, sums in _added_up(parts, stream, name):
+                totals[layer].merge(sums)
+        for layer, total in totals.items():
+            table[layer] = total.moments()
+            for dataset, values in table[layer].datasets().items():
+                writer.put(layer, dataset, values)
+            writer.describe(layer, rows=total.count)
         writer.close()
         output.accept()
     return table
 
 
+def _nothing(files: Several) -> dict[str, Sums]:
+    return {layer: Sums(readers[0].features) for layer, readers in files.layers.items()}
+
+
+def _add_up(
+    totals: Mapping[str, Sums],
+    stream: Stream,
+    chosen: np.ndarray,
+    progress: Progress,
+    span: Sequence[int | None] = EVERYTHING,
+) -> None:
+    """Add the chosen rows of all parts of the stream, or of a span. Raises DamagedFile for one that is not finite."""
+    with progress.track(stream.files.rows * len(totals), "rows") as advance:
+        for layer, part, sums in stream.fold(chosen, Sums, Sums.add, span):
+            if not sums.finite:
+                refuse_infinite(stream.files, layer, part, chosen)
+            totals[layer].merge(sums)
+            advance(part.stop - part.start)
+
+
+def _added_up(parts: Parts, stream: Stream, rows: str) -> Iterator[tuple[str, Sums]]:
+    """What the rows of each layer add up to in each of the workers' spans, in order."""
+    tasks, sizes = tasks_of(stream, stream.parts(), {"rows": rows})
+    for found, place in parts.results("moments", tasks, "sums", sizes):
+        for number, (layer, count) in enumerate(found["counts"]):
+            yield layer, Sums.of_state(count, place.load(f"sums-{number}"))
+
+
+@kept
+def add_up_span(settings: Mapping[str, Any], place: Place, progress: Progress) -> Result:
+    """A worker's task: add up the chosen rows of a span of the stream's parts."""
+    with reopened(settings) as files:
+        totals = _nothing(files)
+        _, chosen = files.chosen(settings["rows"])
+        _add_up(totals, Stream(files, settings["batch_size"], fletcher32), chosen, progress, settings["span"])
+    found = [(layer, sums) for layer, sums in totals.items() if sums.count]
+    place.save(**{f"sums-{number}": sums.state for number, (_, sums) in enumerate(found)})
+    return {"counts": [(layer, sums.count) for layer, sums in found]}
+
+
 def _write_scores(
-    stream: Stream, moments: Path, path: Path, settings: dict[str, Any], sources: Any, progress: Progress
+    stream: Stream,
+    moments: Path,
+    path: Path,
+    settings: dict[str, Any],
+    sources: Any,
+    cluster: Cluster | None,
+    progress: Progress,
 ) -> None:
     files = stream.files
     with open_file(moments, "moments") as statistics:
-        table = statistics.moments()
+        table, inputs = statistics.moments(), {**files.fingerprints, moments: statistics.fingerprint}
     specs = [
         Layer(name, (readers[0].features,), np.dtype(np.float32), readers[0].attrs)
         for name, readers in files.layers.items()
     ]
+    digest = fingerprint("standardized", settings, sources)
     with (
         Output(path) as output,
+        Parts.of(path, digest, inputs, cluster) as parts,
         Writer.create(
             output.partial,
             "standardized",
@@ -143,16 +204,38 @@ def _write_scores(
             settings=settings,
             sources=sources,
             software=software("numba"),
-            fingerprint=fingerprint("standardized", settings, sources),
+            fingerprint=digest,
             table=files.table(),
             checksum=fletcher32,
         ) as writer,
-        progress.track(files.rows * len(specs), "rows") as advance,
     ):
         copy_images(files, writer)
-        scores = {name: ternary.Scores(part["mean"], part["std"]).write for name, part in table.items()}
-        for name, rows in stream.transform(scores, np.float32, np.nan, lambda rows: rows):
-            writer.append(name, rows)
-            advance(len(rows))
+        if parts is None:
+            with progress.track(files.rows * len(specs), "rows") as advance:
+                for name, rows in _scores(stream, table):
+                    writer.append(name, rows)
+                    advance(len(rows))
+        else:
+            tasks, sizes = tasks_of(stream, stream.tasks(), {"moments": os.path.abspath(moments)})
+            for _, batches in arriving(parts, "scores", tasks, sizes, specs):
+                for name, rows in batches:
+                    writer.append(name, rows)
         writer.close()
         output.accept()
+
+
+def _scores(
+    stream: Stream, table: Mapping[str, Mapping[str, np.ndarray]], span: Sequence[int | None] = EVERYTHING
+) -> Iterator[tuple[str, np.ndarray]]:
+    scores = {name: ternary.Scores(part["mean"], part["std"]).write for name, part in table.items()}
+    return stream.transform(scores, np.float32, np.nan, lambda rows: rows, span)
+
+
+@kept
+def scores_of_span(settings: Mapping[str, Any], place: Place, progress: Progress) -> Result:
+    """A worker's task: the z-scores of a span of the stream's rows."""
+    moments = Path(settings["moments"])
+    with reopened(settings) as files, open_file(moments, "moments") as statistics:
+        check_same(moments, statistics.fingerprint, settings["inputs"])
+        stream = Stream(files, settings["batch_size"], fletcher32)
+        return leave(place, _scores(stream, statistics.moments(), settings["span"]), progress)

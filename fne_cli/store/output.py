@@ -134,6 +134,22 @@ class Output:
         sync(self.partial)
         self.note(state)
 
+    def take(self, content: Path, state: Mapping[str, Any]) -> None:
+        """Make a finished file beside it OUTPUT.partial, without a copy, with the journal that says what it is."""
+        self.clear()
+        lock = os.open(content, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.replace(content, self.partial)
+        except BaseException:
+            os.close(lock)
+            raise
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = lock
+        sync(self.path.parent)
+        self.note(state)
+
     def accept(self, record: Mapping[str, Any] | None = None) -> None:
         """Sync OUTPUT.partial, rename it to OUTPUT, and write OUTPUT.run.json if there is a record."""
         sync(self.partial)

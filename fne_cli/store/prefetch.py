@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
+
+from fne_cli.processors import processors
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -17,7 +18,7 @@ MAX_THREADS = 16
 
 def threads(batch_rows: int, rows_each: int) -> int:
     """How many threads may hold `rows_each` rows each when `batch_rows` may be in memory: one at least, a core each."""
-    return max(1, min(len(os.sched_getaffinity(0)), MAX_THREADS, batch_rows // max(1, rows_each)))
+    return max(1, min(processors(), MAX_THREADS, batch_rows // max(1, rows_each)))
 
 
 def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:

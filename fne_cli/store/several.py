@@ -105,6 +105,11 @@ class Several:
         whole = fingerprint_of_blocks("activations", self.settings, [], self.blocks(), self.classes)
         return [{"kind": "activations", "fingerprint": whole}]
 
+    @property
+    def fingerprints(self) -> dict[Path, str]:
+        """Of each file."""
+        return {file.path: file.fingerprint for file in self.files}
+
     def chosen(self, rows: str | None) -> tuple[str, np.ndarray]:
         """As Images.chosen: the name of the choice and (n,) bool."""
         names: dict[str, int] = {}

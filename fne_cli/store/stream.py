@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,6 +15,10 @@ from fne_cli.store.writer import Writer
 
 Partial = TypeVar("Partial")
 Result = TypeVar("Result")
+Job = TypeVar("Job")
+
+EVERYTHING = (0, None)
+SPAN_BYTES = 1 << 30  # of stored rows that one worker of a cluster reads as one task
 
 
 class Stream:
@@ -25,21 +30,50 @@ class Stream:
     def __init__(
         self, files: Several, batch_rows: int, checksum: Checksum, layers: Sequence[str] | None = None
     ) -> None:
-        self.files = files
+        self.files, self.batch_rows = files, batch_rows
         self._layers = {name: files.layers[name] for name in (files.layers if layers is None else layers)}
-        self._readers = {
-            name: [DirectLayer(reader, checksum) for reader in readers] for name, readers in self._layers.items()
-        }
+        self._checksum = checksum
+        self._readers: dict[tuple[str, int], DirectLayer] = {}
         chunk_rows = max(reader.chunk_rows for readers in self._layers.values() for reader in readers)
         self._workers = threads(batch_rows, chunk_rows)
+
+    def parts(self) -> Iterator[tuple[str, Part]]:
+        """What `fold` goes through."""
+        return ((layer, part) for layer in self._layers for part in self.files.chunks_of_files(layer))
+
+    def tasks(self) -> Iterator[tuple[str, Task]]:
+        """What `transform` goes through."""
+        return ((layer, task) for layer in self._layers for task in self.files.tasks(layer))
+
+    def spans(self, jobs: Iterable[tuple[str, Part | Task]]) -> list[tuple[int, int, int]]:
+        """Cut `parts` or `tasks` where they have some SPAN_BYTES of stored rows: first, last + 1, and rows of each."""
+        found = []
+        first = rows = held = number = 0
+        for number, (layer, job) in enumerate(jobs, 1):
+            reader, count = self._layers[layer][0], job.stop - job.start
+            rows += count
+            held += count * reader.features * reader.dtype.itemsize
+            if held >= SPAN_BYTES:
+                found.append((first, number, rows))
+                first, rows, held = number, 0, 0
+        return [*found, (first, number, rows)] if first < number else found
+
+    def _ready(self, jobs: Iterable[tuple[str, Sequence[Part], Job]]) -> Iterator[Job]:
+        """Jobs with what reads them: looking up where all chunks of a layer stand takes as long as reading some."""
+        for layer, parts, job in jobs:
+            for part in parts:
+                if (layer, part.file) not in self._readers:
+                    self._readers[layer, part.file] = DirectLayer(self._layers[layer][part.file], self._checksum)
+            yield job
 
     def fold(
         self,
         chosen: np.ndarray,
         new: Callable[[int], Partial],
         add: Callable[[Partial, np.ndarray, np.ndarray], None],
+        span: Sequence[int | None] = EVERYTHING,
     ) -> Iterator[tuple[str, Part, Partial]]:
-        """Yield (layer, part, what `add` makes of it), in order.
+        """Yield (layer, part, what `add` makes of it), in order; of a `span` of the parts only.
 
         new(features) begins a part. add(partial, rows, numbers) is called in threads with a chunk and the numbers of
         its rows that belong to `chosen` images, (n,) bool. A chunk without any is not read.
@@ -49,15 +83,15 @@ class Stream:
 
         def work(task: tuple[str, Part]) -> tuple[str, Part, Partial]:
             layer, part = task
-            reader, partial = self._readers[layer][part.file], new(files.layers[layer][0].features)
+            reader, partial = self._readers[layer, part.file], new(files.layers[layer][0].features)
             for start, stop in reader.spans(part.start, part.stop):
                 numbers = np.flatnonzero(_of_rows(masks[part.file], start, stop, files.crops))
                 if len(numbers):
                     add(partial, reader.read(start, stop), numbers)
             return layer, part, partial
 
-        tasks = ((layer, part) for layer in self._layers for part in files.chunks_of_files(layer))
-        yield from in_order(work, tasks, self._workers)
+        jobs = self._ready((layer, (part,), (layer, part)) for layer, part in islice(self.parts(), *span))
+        yield from in_order(work, jobs, self._workers)
 
     def transform(
         self,
@@ -65,10 +99,12 @@ class Stream:
         dtype: Any,
         blank: float,
         finish: Callable[[np.ndarray], Result],
+        span: Sequence[int | None] = EVERYTHING,
     ) -> Iterator[tuple[str, Result]]:
         """Yield (layer, finish(out)) for all rows of all layers in row order, out being (rows, features) of `dtype`.
 
-        encode[layer](rows, out) fills `out`; rows of bad images become `blank`. Both are called in threads.
+        encode[layer](rows, out) fills `out`; rows of bad images become `blank`. Both are called in threads. With a
+        `span`, of these tasks only.
         """
         files, crops = self.files, self.files.crops
 
@@ -79,7 +115,7 @@ class Stream:
             for part in task.parts:
                 whole = len(task.parts) == 1
                 own = out if whole else np.empty((part.stop - part.start, features), dtype)
-                reader = self._readers[layer][part.file]
+                reader = self._readers[layer, part.file]
                 for start, stop in reader.spans(part.start, part.stop):
                     encode[layer](reader.read(start, stop), own[start - part.start : stop - part.start])
                 if not whole:
@@ -90,7 +126,7 @@ class Stream:
                 out[bad] = blank
             return layer, finish(out)
 
-        jobs = ((layer, task) for layer in self._layers for task in files.tasks(layer))
+        jobs = self._ready((layer, task.parts, (layer, task)) for layer, task in islice(self.tasks(), *span))
         yield from in_order(work, jobs, self._workers)
 
 

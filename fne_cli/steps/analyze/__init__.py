@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from fne_cli.steps.analyze.work import Work
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.gather import room
 from fne_cli.store.output import Output
+from fne_cli.store.parts import Cluster, Parts
+from fne_cli.store.place import Place, Result, kept, reopened
 from fne_cli.store.reader import open_file
 from fne_cli.store.schema import NO_LABEL, SETS, fingerprint
 from fne_cli.store.several import Several
@@ -69,13 +72,15 @@ def analyze(
     fdr: bool = False,
     memory: int = 256 << 20,
     overwrite: bool = False,
+    cluster: Cluster | None = None,
     progress: Progress = SILENT,
 ) -> Analyzed:
     """Write s, mean z and label of every feature and class over the chosen images of one or more files.
 
     rows: "train" (default if there are splits), "all", or any split. With `fdr`, `alpha` is the false discovery rate
     (Benjamini-Hochberg) instead of the share of random pairs that would be labelled. Tables that would take more than
-    about `memory` bytes together lie in temporary files; the result does not depend on it.
+    about `memory` bytes together lie in temporary files; the result does not depend on it. With a `cluster`, each of
+    its workers takes some features at a time.
     """
     paths = (activations,) if isinstance(activations, Path) else tuple(activations)
     with Several(paths) as files:
@@ -103,7 +108,7 @@ def analyze(
             if idle := [files.classes[number] for number in np.flatnonzero(~groups.tested)]:
                 progress.note(f"classes without images, or without others to compare with: {', '.join(idle[:5])}"
                               + (f" and {len(idle) - 5} more" if len(idle) > 5 else ""))  # fmt: skip
-            _write(Work(files, chosen, images, groups, memory), output, settings, sources, progress)
+            _write(Work(files, chosen, images, groups, memory), output, settings, sources, cluster, progress)
     return _summary(output, done)
 
 
@@ -122,12 +127,47 @@ def _labelled(files: Several, name: str, chosen: np.ndarray) -> tuple[Groups, np
     return groups, images
 
 
-def _write(work: Work, path: Path, settings: dict[str, Any], sources: Any, progress: Progress) -> None:
+def _random_classes(groups: Groups, images: int, settings: Mapping[str, Any]) -> RandomClasses:
+    """Of the sizes of the classes that are compared."""
+    return RandomClasses.of(groups.inside[groups.tested], images, settings["random_classes"], settings["seed"])
+
+
+def _computed(work: Work, random: RandomClasses, parts: Parts, settings: Mapping[str, Any]) -> np.ndarray:
+    """As Work.compute, by workers."""
+    strengths, blocks = work.strengths(random), list(work.blocks())
+    shared = {name: settings[name] for name in ("rows", "random_classes", "seed")}
+    shared |= {"paths": [os.path.abspath(path) for path in work.files.paths], "memory": work.memory}
+    tasks = [{**shared, "layer": layer, "columns": [own.start, own.stop]} for layer, own, _ in blocks]
+    sizes = [own.stop - own.start for _, own, _ in blocks]
+    found = parts.results("behavior", tasks, "block", sizes, "features")
+    for (_, place), (_, _, span) in zip(found, blocks, strict=True):
+        work.s[span], work.z[span], strengths[:, span] = (place.load(name) for name in ("s", "z", "strengths"))
+    return strengths
+
+
+@kept
+def compute_block(settings: Mapping[str, Any], place: Place, progress: Progress) -> Result:
+    """A worker's task: the tables of some features of a layer."""
+    with reopened(settings) as files:
+        files.layers = {settings["layer"]: files.layers[settings["layer"]]}
+        name, chosen = files.chosen(settings["rows"])
+        groups, images = _labelled(files, name, chosen)
+        work = Work(files, chosen, images, groups, settings["memory"], slice(*settings["columns"]))
+        strengths = work.compute(_random_classes(groups, len(images), settings), progress)
+        place.save(s=work.s, z=work.z, strengths=strengths)
+    return {}
+
+
+def _write(
+    work: Work, path: Path, settings: dict[str, Any], sources: Any, cluster: Cluster | None, progress: Progress
+) -> None:
     files, counts = work.files, work.groups.inside
     tested = np.where(work.groups.tested, counts, 0)
-    random = RandomClasses.of(tested[tested > 0], len(work.images), settings["random_classes"], settings["seed"])
+    random = _random_classes(work.groups, len(work.images), settings)
+    digest = fingerprint("behavior", settings, sources)
     with (
         Output(path) as output,
+        Parts.of(path, digest, files.fingerprints, cluster) as parts,
         Writer.create(
             output.partial,
             "behavior",
@@ -136,10 +176,11 @@ def _write(work: Work, path: Path, settings: dict[str, Any], sources: Any, progr
             settings=settings,
             sources=sources,
             software=software("numba"),
-            fingerprint=fingerprint("behavior", settings, sources),
+            fingerprint=digest,
         ) as writer,
     ):
-        noise = Noise.of(random.sizes, work.compute(random, progress))
+        strengths = work.compute(random, progress) if parts is None else _computed(work, random, parts, settings)
+        noise = Noise.of(random.sizes, strengths)
         if settings["fdr"]:
             blocks = (work.s[span] for span in work.spans.values())
             place = noise.place_of_discoveries(blocks, tested, settings["alpha"])

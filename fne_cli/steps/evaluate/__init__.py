@@ -5,33 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from fne_cli.errors import BadInput, DoesNotFit
+from fne_cli.errors import BadInput
 from fne_cli.numerics import ternary
 from fne_cli.numerics.assessment import Aggregate
 from fne_cli.numerics.embedding import Kind
 from fne_cli.numerics.memory import free_memory
 from fne_cli.numerics.problem import Solver
-from fne_cli.numerics.svm import Estimate, estimate
+from fne_cli.processors import processors
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.measure import Measurement, Outcome
+from fne_cli.steps.evaluate.fits import Fits, Wanted
 from fne_cli.steps.evaluate.outputs import Outputs
-from fne_cli.steps.evaluate.task import Protocol, Task
+from fne_cli.steps.evaluate.task import Protocol
 from fne_cli.store.existing import up_to_date
-from fne_cli.store.reader import LayerReader, Reader, open_file
+from fne_cli.store.parts import Cluster, Parts
+from fne_cli.store.reader import Reader, open_file
 from fne_cli.store.record import new_run, time_run
 from fne_cli.store.schema import fingerprint
 from fne_cli.store.software import software
 from fne_cli.store.thresholds import Thresholds, read_thresholds
 
 __all__ = ["Evaluation", "Protocol", "evaluate"]
-
-EMBEDDING = "embedding"
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,20 @@ def evaluate(
     predictions: Path | None = None,
     model: Path | None = None,
     overwrite: bool = False,
+    cluster: Cluster | None = None,
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Train on the training images, measure on the test images, by `protocol`; the numbers are fractions.
 
     The options are those of `fne evaluate`; docs/cli.md describes them. A codes file is one embedding. An activations
     file becomes one (`embedding`), its moments computed from the training images of each trial; without `embedding`
-    it is the single-layer baseline: each layer alone, every row scaled to length 1. `memory` is in bytes. Raises the
-    errors of fne_cli.errors: DoesNotFit before anything is computed.
+    it is the single-layer baseline: each layer alone, every row scaled to length 1. `memory` is in bytes. With a
+    `cluster` every fit is a worker's, `memory` of each of them, and RESULTS must be given. Raises the errors of
+    fne_cli.errors: DoesNotFit before anything is computed.
     """
     costs = sorted(set(cost))
+    if cluster is not None and results is None:
+        raise BadInput("--cluster keeps what is finished beside the file RESULTS. Found: none. Give it, too.")
     with open_file(features, "codes", "activations") as source:
         chosen = source.select(layers) if layers else source.layers
         changed = thresholds != (ternary.LOW, ternary.HIGH)
@@ -103,32 +107,34 @@ def evaluate(
             and others
         ):
             return Evaluation(json.loads(results.read_text(encoding="utf-8")), results, up_to_date=True)
-        task = Task.of(source, protocol, seed, progress)
-        _warn_of_moments(source, protocol, cuts, progress)
         budget = memory if memory is not None else free_memory() // 2
-        shared = {"solver": solver, "tolerance": tolerance, "memory": budget, "seed": seed}
-        embeddings = [
-            (name, Features(source, parts, kind, (cuts.low, cuts.high), task, shared))
-            for name, parts in _embeddings(source, list(chosen.values()), embedding, each_layer)
-        ]
-        _announce(embeddings, task, len(costs), budget, solver, progress)
+        wanted = Wanted(list(chosen), embedding, each_layer, (cuts.low, cuts.high), protocol, costs, aggregate, solver,
+                        tolerance, budget, seed, processors())  # fmt: skip
+        fits = Fits(source, wanted, progress)
+        task, names = fits.task, [name for name, _ in fits.embeddings]
+        _warn_of_moments(source, protocol, cuts, progress)
+        _announce(fits, progress)
         versions = software("scikit-learn", "scipy", "numba")
         began, run = time.monotonic(), new_run(versions)
-        measurement = Measurement(task, costs, aggregate, seed, progress)
         table: list[dict[str, Any]] = []
         run["results"] = []
-        with outputs, progress.track(len(embeddings) * len(task.trials), "fits") as advance:
-            for name, part in embeddings:
-                found: list[Outcome] = []
-                for trial in task.trials:
-                    outcome, detail = measurement.outcome(part, trial)
-                    outputs.keep(name, trial, detail)
+        with (
+            outputs,
+            _parts(results, [outputs.fingerprint, memory, outputs.detailed], source, protocol, cluster) as parts,
+        ):
+            measured = fits.here(progress) if parts is None else fits.elsewhere(parts, outputs.detailed, progress)
+            for place, of_embedding in groupby(measured, key=lambda fit: fit.embedding):
+                name, found = names[place], []
+                for fit in of_embedding:
+                    outcome = fit.outcome
+                    outputs.keep(name, outcome.trial, fit.detail)
                     took = {"seconds": round(outcome.seconds, 3)}
-                    run["results"].append({"name": name, **dict(trial.group), **dict(trial.of), **took})
+                    run["results"].append({"name": name, **dict(outcome.trial.group), **dict(outcome.trial.of), **took})
+                    if not outcome.figures["converged"]:
+                        gap = outcome.figures["duality_gap"]
+                        progress.note(f"the SVM stopped before it converged; its relative duality gap is {gap:.1e}")
                     found.append(outcome)
-                    advance(1)
-                part.release()
-                table += measurement.results(name, found)
+                table += fits.measurement.results(name, found)
                 progress.detail(
                     f"{name}: {found[-1].figures['path']}, {sum(outcome.seconds for outcome in found):.1f} s"
                 )
@@ -145,7 +151,7 @@ def evaluate(
                 "results": table,
             }
             outputs.write_predictions(task, source.images.path)
-            outputs.write_model(source, task, embeddings[0][1], table[0]["C"], aggregate)
+            outputs.write_model(source, task, fits.embeddings[0][1], table[0]["C"], aggregate)
             time_run(run, time.monotonic() - began)
             outputs.finish(document, run)
     return Evaluation(document, results)
@@ -184,15 +190,14 @@ def _parts_named(source: Reader, embedding: Kind | None, each_layer: bool) -> st
     return "embedding and each layer" if each_layer else "embedding"
 
 
-def _embeddings(
-    source: Reader, layers: list[LayerReader], embedding: Kind | None, each_layer: bool
-) -> Iterator[tuple[str, list[LayerReader]]]:
-    alone = source.kind == "activations" and embedding is None
-    if not alone:
-        yield EMBEDDING, layers
-    if alone or each_layer:
-        for layer in layers:
-            yield layer.name, [layer]
+def _parts(
+    results: Path | None, made_of: list[Any], source: Reader, protocol: Protocol, cluster: Cluster | None
+) -> AbstractContextManager[Parts | None, None]:
+    if cluster is None:
+        return nullcontext()
+    assert results is not None
+    splits = {protocol.split: _split_source(protocol)[0]["fingerprint"]} if protocol.split is not None else {}
+    return Parts(results, made_of, {source.path: source.fingerprint, **splits}, cluster)
 
 
 def _split_source(protocol: Protocol) -> list[dict[str, str]]:
@@ -220,31 +225,16 @@ def _warn_of_moments(source: Reader, protocol: Protocol, cuts: Thresholds, progr
         )
 
 
-def _announce(
-    embeddings: Sequence[tuple[str, Features]], task: Task, costs: int, budget: int, solver: str, progress: Progress
-) -> None:
-    """Say what the largest embedding will take. Raises DoesNotFit if that is more than the budget."""
-    name, largest = max(embeddings, key=lambda pair: pair[1].count)
-    rows = max(len(trial.train) for trial in task.trials) * task.crops
-    classes = len(task.classes)
-    packed = largest.kind in (None, "fne")
-    if solver == "liblinear":
-        needed, path, seconds = 3 * 8 * rows * largest.count, "liblinear", ""
-        if needed > budget:
-            raise DoesNotFit(
-                f"scikit-learn's LinearSVC makes about three float64 copies of {rows:,} rows of {largest.count:,} "
-                f"features: {needed / 2**30:.1f} GiB of {budget / 2**30:.1f} GiB. Leave --solver out."
-            )
-    else:
-        wanted: Estimate = estimate(rows, largest.count, classes, budget, 2 if packed else 8)
-        fits = len(task.trials) * max(1, costs)
-        needed, path = wanted.bytes, wanted.path
-        seconds = f", about {_span(fits * wanted.seconds())} for {fits} fits" if fits > 1 else ""
-        seconds = seconds or f", about {_span(wanted.seconds())}"
-    held = min(largest.bytes_of(len(task.images)), budget // 4)
+def _announce(fits: Fits, progress: Progress) -> None:
+    """Say what the largest embedding will take. Raises DoesNotFit if that is more than the memory."""
+    (name, largest), wanted, memory = fits.largest, fits.estimate(), fits.wanted.memory
+    path, seconds = ("liblinear", "") if wanted is None else (wanted.path, f", about {_span(wanted.seconds())}")
+    count = len(fits.task.trials) * len(fits.wanted.costs)
+    if wanted is not None and count > 1:
+        seconds = f", about {_span(count * wanted.seconds())} for {count} fits"
     progress.note(
-        f"{name}: {rows:,} training rows, {largest.count:,} features, {classes:,} classes; {path}, about "
-        f"{(needed + held) / 2**30:.2f} of {budget / 2**30:.1f} GiB{seconds}"
+        f"{name}: {fits.rows:,} training rows, {largest.count:,} features, {len(fits.task.classes):,} classes; {path}, "
+        f"about {fits.bytes / 2**30:.2f} of {memory / 2**30:.1f} GiB{seconds}"
     )
 
 

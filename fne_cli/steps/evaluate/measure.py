@@ -16,7 +16,6 @@ from fne_cli.numerics.assessment import Aggregate, Judged, judge
 from fne_cli.numerics.embedding import Embedding
 from fne_cli.numerics.protocols import Trial, folds
 from fne_cli.numerics.svm import LinearModel
-from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.task import FOLDS, Task
 
@@ -42,8 +41,8 @@ class Detail:
 class Measurement:
     """Measures embeddings on a task; C is one of `costs`, chosen without looking at test images if there are more."""
 
-    def __init__(self, task: Task, costs: Sequence[float], aggregate: Aggregate, seed: int, progress: Progress) -> None:
-        self.task, self.costs, self.aggregate, self.seed, self.progress = task, costs, aggregate, seed, progress
+    def __init__(self, task: Task, costs: Sequence[float], aggregate: Aggregate, seed: int) -> None:
+        self.task, self.costs, self.aggregate, self.seed = task, costs, aggregate, seed
 
     def outcome(self, features: Features, trial: Trial) -> tuple[Outcome, Detail]:
         """Train on the trial's training images and measure its test images."""
@@ -54,8 +53,6 @@ class Measurement:
         if len(self.costs) > 1:
             cost, chosen = self._chosen(features, trial)
         fit = problem.fit(self._rows(images, trial.train), cost)
-        if not fit.converged:
-            self.progress.note(f"the SVM stopped before it converged; its relative duality gap is {fit.gap:.1e}")
         decisions = problem.decisions(fit.model, self._rows(images, trial.test))
         judged = self._judge(fit.model.classes, decisions)
         truth, trained = task.labels[trial.test], task.trained(trial.train)

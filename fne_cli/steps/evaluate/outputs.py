@@ -66,9 +66,14 @@ class Outputs:
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
 
-    def keep(self, name: str, trial: Trial, detail: Detail) -> None:
+    @property
+    def detailed(self) -> bool:
+        """Whether they say more of a trial than its figures."""
+        return self.predictions is not None or self.model is not None
+
+    def keep(self, name: str, trial: Trial, detail: Detail | None) -> None:
         """Remember what will be written of a trial of the embedding `name`."""
-        if self.predictions is not None or self.model is not None:
+        if self.detailed and detail is not None:
             self._details.append((name, trial, detail))
 
     def write_predictions(self, task: Task, paths: Sequence[str]) -> None:

@@ -1,0 +1,39 @@
+"""fne cluster."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from fne_cli.cli import options
+from fne_cli.cli.console import Console
+
+
+@click.command(cls=options.Command)
+@click.argument("spec")
+@click.option("--dry-run", is_flag=True, help="Print the job script of a worker, and stop.")
+def cluster(progress: Console, spec: str, dry_run: bool) -> None:
+    """Start the workers of SPEC and keep them for several commands, until a signal.
+
+    SPEC is what --cluster takes. The other commands then find the workers by --cluster tcp://HOST:PORT, the address
+    that is printed. docs/clusters.md says what may stand in a cluster.toml.
+
+    \b
+    Example: fne cluster cluster.toml --dry-run
+    """
+    from fne_cli.clusters.spec import Spec
+
+    start = options.workers(spec, progress)
+    if dry_run:
+        from fne_cli.clusters.jobs import job_script
+
+        click.echo(job_script(Spec.parse(spec)), nl=False)
+        return
+    assert start is not None  # there is a SPEC
+    with start() as engine:
+        click.echo(engine.address)
+        with progress.deferred() as asked:
+            while asked() is None:
+                engine.keep()
+                time.sleep(1)

@@ -1,0 +1,173 @@
+"""One call of `Engine.run`: which tasks are out, what is heard of them, which have to be done again."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from distributed import Future, KilledWorker
+
+from fne_cli import errors
+from fne_cli.clusters import versions
+from fne_cli.errors import BadInput, FneError, Stopped
+from fne_cli.progress import Progress
+
+if TYPE_CHECKING:
+    from fne_cli.clusters.engine import Engine
+
+_LOOK_SECONDS = 2.0  # how often the list of workers is read
+_STOP_SECONDS, _BEGUN_SECONDS = 60.0, 0.5
+
+
+@dataclass
+class _Task:
+    """What the client knows of one task."""
+
+    done: int
+    done_at_loss: int = -1
+    future: Future | None = None
+    at: str | None = None  # the worker that has begun it and has not ended it
+
+
+@dataclass
+class Run:
+    """One call of `Engine.run`."""
+
+    engine: Engine
+    progress: Progress
+    function: str
+    settings: Sequence[Any]
+    sizes: Sequence[int]
+    done: list[int]
+    advance: Callable[[int], None]
+    topic: str = field(default_factory=lambda: f"fne-{uuid.uuid4()}")
+
+    def __post_init__(self) -> None:
+        self._tasks = [_Task(done) for done in self.done]
+        self._waiting = deque(range(len(self.settings)))
+        self._running: set[int] = set()
+        self._inbox: SimpleQueue[tuple[int, dict[str, Any] | None]] = SimpleQueue()
+        self._expected = json.dumps(versions.versions())
+        self.engine.subscribe(self.topic, lambda event: self._inbox.put((event[1]["index"], event[1])))
+
+    def results(self, asked: Callable[[], int | None]) -> Iterator[tuple[int, Any]]:
+        """As Engine.run."""
+        look = 0.0
+        while self._waiting or self._running:
+            if time.monotonic() > look:
+                self.engine.look()
+                look = time.monotonic() + _LOOK_SECONDS
+            self._top_up()
+            if (code := asked()) is not None:
+                self.stop()
+                raise Stopped("Stopped. Run the same command again to go on.", code)
+            try:
+                index, event = self._inbox.get(timeout=0.2)
+            except Empty:
+                continue
+            if event is not None:
+                self._hear(index, event)
+            elif (answer := self._answer(index)) is not None:
+                yield index, answer[0]
+
+    def stop(self) -> None:
+        """Take back what is out, and give those who have begun the time to commit what they have."""
+        out = [future for index in self._running if (future := self._tasks[index].future) is not None]
+        for future in out:
+            future.cancel()
+        self._running.clear()
+        self._waiting.clear()
+        now = time.monotonic()
+        begun = now + (_BEGUN_SECONDS if out else 0)  # those who have just begun: their word is on its way
+        while time.monotonic() < begun or (time.monotonic() < now + _STOP_SECONDS and self._somebody_works()):
+            try:
+                index, event = self._inbox.get(timeout=0.1)
+            except Empty:
+                continue
+            if event is not None:
+                self._hear(index, event)
+
+    def _somebody_works(self) -> bool:
+        try:
+            slots = self.engine.look()
+        except FneError:
+            return False
+        return any(task.at in slots for task in self._tasks if task.at)
+
+    def _top_up(self) -> None:
+        """Have as many tasks out as the workers can do: one that waits at a busy worker would wait there in vain."""
+        while self._waiting and len(self._running) < max(1, sum(self.engine.slots.values())):
+            index = self._waiting.popleft()
+            settings = json.dumps(self.settings[index])
+            future = self.engine.submit(self.function, settings, self._expected, self.topic, index)
+            self._tasks[index].future = future
+            self._running.add(index)
+            future.add_done_callback(lambda _, number=index: self._inbox.put((number, None)))
+        self.engine.scale(len(self._waiting) + len(self._running))
+
+    def _hear(self, index: int, event: dict[str, Any]) -> None:
+        task = self._tasks[index]
+        task.at = None if event.get("ended") else event["worker"]
+        if "note" in event:
+            self.progress.note(f"{event['worker']}: {event['note']}")
+        if "detail" in event:
+            self.progress.detail(f"{event['worker']}: {event['detail']}")
+        self._count(task, min(event.get("done", 0), self.sizes[index]))
+
+    def _count(self, task: _Task, done: int) -> None:
+        if done > task.done:
+            self.advance(done - task.done)
+            task.done = done
+
+    def _answer(self, index: int) -> tuple[Any] | None:
+        """The result of a task that has ended; None if it has to be done again. Raises what it raised."""
+        task = self._tasks[index]
+        if index not in self._running or task.future is None:
+            return None
+        if task.future.status == "cancelled":
+            raise self.engine.lost()
+        try:
+            answer = json.loads(task.future.result(timeout=5))
+        except TimeoutError:  # the worker died between doing it and telling it: it is being done again
+            self._inbox.put((index, None))
+            return None
+        except KilledWorker as error:
+            self._check_hopeful(index, error)
+            self._running.remove(index)
+            self._waiting.appendleft(index)
+            return None
+        self._running.remove(index)
+        task.future, task.at = None, None  # which lets Dask forget it
+        if "result" in answer:
+            self._count(task, self.sizes[index])
+            return (answer["result"],)
+        if answer["error"] == "Stopped":  # its worker had to go
+            self._waiting.appendleft(index)
+            return None
+        raise _error(answer)
+
+    def _check_hopeful(self, index: int, error: KilledWorker) -> None:
+        """Raises BadInput if no worker that died of a task got further than those before."""
+        task = self._tasks[index]
+        if task.done <= task.done_at_loss or task.done <= self.done[index]:
+            raise BadInput(
+                f"Part {index + 1} of {len(self.settings)} should end on some worker. Found: the last "
+                f"{error.allowed_failures + 1} that tried died of it, and none got further than the one before.\n"
+                "Out of memory? Use a smaller --batch-size. The workers' own logs say more."
+            ) from error
+        task.done_at_loss = task.done
+        self.progress.note(f"part {index + 1} lost several workers, but gets further: going on")
+
+
+def _error(answer: dict[str, Any]) -> Exception:
+    """What a task raised, made again from its name; a bug comes with its traceback."""
+    kind = getattr(errors, answer["error"], None) if answer["error"] else None
+    if isinstance(kind, type) and issubclass(kind, FneError):
+        return kind(answer["message"])
+    return RuntimeError(f"a bug on a worker:\n{answer['message']}")

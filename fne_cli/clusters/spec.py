@@ -1,0 +1,71 @@
+"""What the word SPEC on the command line may be: local:4, tcp://host:8786, slurm, slurm:8, or a cluster.toml."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from fne_cli.errors import BadInput
+
+Kind = Literal["local", "tcp", "slurm"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Where the workers are, and how many: at least `workers`, at most `most` (where we start them).
+
+    threads: of a local worker, 0 for its share of the cores. jobs: how a batch system starts one (see jobs.py).
+    """
+
+    kind: Kind
+    workers: int = 1
+    most: int = 1
+    address: str = ""
+    threads: int = 0
+    jobs: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Spec:
+        """From the command line. Raises BadInput."""
+        if match := re.fullmatch(r"(local|slurm)(?::(\d{1,6}))?", text):
+            count = int(match[2]) if match[2] else None
+            if count == 0:
+                raise BadInput(f"--cluster {text} should have at least one worker.")
+            if match[1] == "local":
+                return local(count)
+            return cls("slurm", count or 1, count or 1)
+        if re.fullmatch(r"(tcp|tls)://[^\s/]+:\d+", text):
+            return cls("tcp", address=text)
+        if text.endswith(".toml"):
+            from fne_cli.clusters.jobs import read_spec
+
+            return read_spec(Path(text))
+        raise BadInput(
+            "--cluster should be local:N (N processes here), tcp://HOST:PORT (a running Dask scheduler), slurm:N "
+            f"(N jobs) or a cluster.toml. Found: {text!r}."
+        )
+
+
+def local(workers: int | None = None, threads: int = 0) -> Spec:
+    """Worker processes on this machine: one for each GPU, else one for every four cores."""
+    gpus = visible_gpus()
+    count = workers or len(gpus) or max(1, len(os.sched_getaffinity(0)) // 4)
+    if gpus and count > len(gpus):
+        raise BadInput(
+            f"--cluster local:{count} should have at most one worker for each GPU. Found: {len(gpus)} GPUs.\n"
+            f"Give local:{len(gpus)}, or set CUDA_VISIBLE_DEVICES= to compute on the processor."
+        )
+    return Spec("local", count, count, threads=threads)
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name.strip() for name in chosen.split(",") if name.strip() and name.strip() != "-1"]
+    found = [re.fullmatch(r"nvidia(\d+)", name) for name in os.listdir("/dev")]
+    return sorted((match[1] for match in found if match), key=int)

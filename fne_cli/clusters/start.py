@@ -1,0 +1,128 @@
+"""Bringing a Dask cluster up, or finding one, and taking down again what was brought up."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import dask.config
+from distributed import Client, Nanny, Scheduler, SpecCluster
+
+from fne_cli.clusters.spec import Spec, visible_gpus
+from fne_cli.errors import BadInput, FneError
+from fne_cli.progress import Progress
+
+RESOURCE = "fne"  # each worker has one of it and each task needs one: one task at a time
+PRELOAD = "fne_cli.clusters.worker"
+
+
+class Lost(FneError):
+    """The scheduler cannot be reached, or no longer."""
+
+
+@contextmanager
+def client_of(spec: Spec, progress: Progress) -> Iterator[tuple[Client, Any]]:
+    """A client, and the cluster behind it if it is ours to scale and to close. Raises Lost, BadInput."""
+    with ExitStack() as stack:
+        stack.enter_context(_logs_told(progress))
+        cluster: Any = None
+        if spec.kind == "local":
+            cluster = stack.enter_context(_local(spec))
+        elif spec.kind == "slurm":
+            from fne_cli.clusters.jobs import slurm_cluster
+
+            cluster = stack.enter_context(slurm_cluster(spec))
+        address = cluster.scheduler_address if cluster is not None else spec.address
+        try:
+            client = stack.enter_context(Client(address, set_as_default=False, name="fne"))
+        except (OSError, ValueError) as error:
+            raise Lost(
+                f"{address} should be a Dask scheduler. Found: {_brief(error)}.\n"
+                "Start one (dask scheduler), or give --cluster local:N."
+            ) from error
+        progress.note(f"Dask's dashboard: {client.dashboard_link}{_without_bokeh()}")
+        yield client, cluster
+
+
+def _local(spec: Spec) -> SpecCluster:
+    """Worker processes on this machine, each with its share of the cores and a GPU of its own, if there are any.
+
+    Dask's nannies restart a worker that dies. They have no say over its memory: what a worker holds is bounded by its
+    batch size, Dask cannot spill it, and a worker paused or killed for its memory would look like a lost one.
+    """
+    threads = threads_of(spec)
+    names = ("OMP", "OPENBLAS", "MKL", "NUMBA", "TF_INTRAOP", "TF_INTEROP")
+    share = {
+        (f"TF_NUM_{name[3:]}_THREADS" if name[:3] == "TF_" else f"{name}_NUM_THREADS"): str(threads) for name in names
+    }
+    preload = [*dask.config.get("distributed.worker.preload", []), PRELOAD]
+    gpus = visible_gpus()
+    workers = {
+        number: {
+            "cls": Nanny,
+            "options": {
+                "host": "127.0.0.1",
+                "nthreads": 1,
+                "memory_limit": 0,
+                "resources": {RESOURCE: 1},
+                "dashboard": False,
+                "preload": preload,
+                "silence_logs": logging.CRITICAL,
+                "env": share | ({"CUDA_VISIBLE_DEVICES": gpus[number]} if gpus else {}),
+            },
+        }
+        for number in range(spec.workers)
+    }
+    options = {"host": "127.0.0.1", "port": 0, "dashboard": True, "dashboard_address": "127.0.0.1:0"}
+    return SpecCluster(workers=workers, scheduler={"cls": Scheduler, "options": options}, name="fne")
+
+
+def threads_of(spec: Spec) -> int:
+    """A local worker's share of the cores."""
+    return spec.threads or max(1, len(os.sched_getaffinity(0)) // spec.workers)
+
+
+def resources_of(workers: dict[str, Any]) -> dict[str, int]:
+    """How many tasks each worker may do at a time. Raises BadInput for a worker that does not say so."""
+    slots = {address: int(info["resources"].get(RESOURCE, 0)) for address, info in workers.items()}
+    for address, count in slots.items():
+        if not count:
+            raise BadInput(
+                f"The worker {address} should have the resource {RESOURCE}, so that it gets one task at a time. Found: "
+                f"none.\nStart workers with: dask worker SCHEDULER --nthreads 1 --resources {RESOURCE}=1 "
+                f"--memory-limit 0 --preload {PRELOAD}"
+            )
+    return slots
+
+
+def _without_bokeh() -> str:
+    from importlib.util import find_spec
+
+    return "" if find_spec("bokeh") else " (its pages need bokeh: pip install bokeh)"
+
+
+def _brief(error: Exception) -> str:
+    return str(error).split("\n", 1)[0] or type(error).__name__
+
+
+@contextmanager
+def _logs_told(progress: Progress) -> Iterator[None]:
+    """Have Dask's log messages shown to whoever asked for more, not to everybody."""
+
+    class Teller(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno >= logging.WARNING:
+                progress.detail(f"Dask: {record.getMessage()}")
+
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio", "dask_jobqueue")]
+    before = [(logger.handlers[:], logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.handlers, logger.propagate = [Teller()], False
+    try:
+        yield
+    finally:
+        for logger, (handlers, propagate) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagate

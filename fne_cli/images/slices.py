@@ -1,0 +1,46 @@
+"""A part of a listing as a file, so that whoever reads its images need not list all of them again."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from fne_cli.errors import DamagedFile
+from fne_cli.images.listing import Listing
+
+
+def write_slice(listing: Listing, path: Path) -> None:
+    """Write a listing as JSON, with absolute paths: its reader may stand in another folder."""
+    document = {
+        "ids": list(listing.ids),
+        "files": [os.path.abspath(file) for file in listing.files],
+        "splits": list(listing.splits),
+        "labels": list(listing.labels),
+        "ignored": list(listing.ignored),
+        "boxes": None if listing.boxes is None else listing.boxes.tolist(),
+        "spans": None if listing.spans is None else listing.spans.tolist(),
+        "several": listing.several,
+        "classes": list(listing.classes),
+    }
+    # In ASCII, so that names with half characters come back as they were.
+    path.write_text(json.dumps(document), encoding="ascii")
+
+
+def read_slice(path: Path) -> Listing:
+    """The listing that `write_slice` wrote. Raises DamagedFile."""
+    try:
+        document = json.loads(path.read_text(encoding="ascii"))
+        rows = {name: [tuple(names) for names in document[name]] for name in ("labels", "ignored")}
+        arrays = {
+            name: None if document[name] is None else np.array(document[name], dtype)
+            for name, dtype in (("boxes", np.float64), ("spans", np.int64))
+        }
+        return Listing(**document | rows | arrays)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DamagedFile(
+            f"{path} should be the list of a shard's images. Found: {error}.\n"
+            "Is it on a file system that all workers see? --overwrite begins again."
+        ) from error

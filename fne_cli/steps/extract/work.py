@@ -1,0 +1,107 @@
+"""The loop over batches: decode ahead, compute, write behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fne_cli.errors import Stopped
+from fne_cli.images import pipeline
+from fne_cli.images.bad import Status
+from fne_cli.images.geometry import Geometry
+from fne_cli.images.listing import Listing
+from fne_cli.networks.recipe import Prepared
+from fne_cli.progress import Progress
+from fne_cli.store.background import Background
+from fne_cli.store.resume import Growing
+from fne_cli.store.schema import Layer
+
+
+class Work:
+    """The batches of one file."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        listing: Listing,
+        layers: Sequence[Layer],
+        max_pixels: int,
+        workers: int | None,
+        growing: Growing,
+        run: dict[str, Any],
+        progress: Progress,
+        asked: Callable[[], int | None],
+    ) -> None:
+        recipe, network = prepared.recipe, prepared.network
+        self.geometry = Geometry(
+            network.height, network.width, recipe.resize, recipe.crops, recipe.box_context, max_pixels
+        )
+        self.per_batch = recipe.images_per_batch
+        self.call = prepared.extractor(progress.note)
+        self.listing, self.layers, self.workers = listing, layers, workers
+        self.growing, self.run, self.progress, self.asked = growing, run, progress, asked
+
+    def finish(self, retry_bad: bool) -> None:
+        """Compute what is missing, and then (or if an earlier run had begun to) the bad images again."""
+        self._compute(range(self.growing.committed, len(self.listing)), self._add)
+        if retry_bad or self.growing.retry:
+            self.growing.mark_retry(self.growing.retry or self.growing.bad_images())
+            self._compute(self.growing.retry, self._replace)
+        self.run |= {"batch_rows": self.call.rows, "batch_rows_used": self.call.used}
+
+    def _compute(self, numbers: Sequence[int], write: Callable[[pipeline.ImageBatch, list[Any]], None]) -> None:
+        if not len(numbers):
+            return
+        total = max(len(numbers), len(self.listing) if isinstance(numbers, range) else 0)
+        batches = pipeline.image_batches(self.listing, self.geometry, self.per_batch, numbers, self.workers)
+        with (
+            self.progress.track(total, "images", done=total - len(numbers)) as advance,
+            Background() as background,
+        ):
+            for batch in batches:
+                background.put(partial(write, batch, self.call(batch.pixels)))
+                self.run["images"] += len(batch.numbers)
+                advance(len(batch.numbers))
+                if (code := self.asked()) is not None:
+                    background.drain()
+                    self._stop(code)
+            background.drain()
+
+    def _stop(self, code: int) -> None:
+        self.run["stopped_by_signal"] = True
+        self.growing.commit()
+        safe, total = self.growing.committed, len(self.listing)
+        raise Stopped(f"Stopped with {safe:,} of {total:,} images safe. Run the same command again to go on.", code)
+
+    def _add(self, batch: pipeline.ImageBatch, outputs: list[Any]) -> None:
+        rows, status, message = self._finished(batch, outputs)
+        self.growing.add(rows, status, message, batch.sha256)
+
+    def _replace(self, batch: pipeline.ImageBatch, outputs: list[Any]) -> None:
+        rows, status, message = self._finished(batch, outputs)
+        self.growing.replace(batch.numbers, rows, status, message, batch.sha256)
+
+    def _finished(
+        self, batch: pipeline.ImageBatch, outputs: list[Any]
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, list[str]]:
+        """The rows of the images in storage type, NaN for bad ones; an image the network fails on is bad too."""
+        status, message = batch.status.copy(), list(batch.message)
+        crops = self.geometry.crops
+        kept = (batch.slots[:, None] * crops + np.arange(crops)).ravel()
+        rows = {}
+        for layer, values in zip(self.layers, outputs, strict=True):
+            exact = np.asarray(values)[kept]
+            limit = np.finfo(layer.dtype).max
+            beyond = ~(np.abs(exact) <= limit).reshape(len(status), -1).all(axis=1)
+            for place in np.flatnonzero(beyond & (status == Status.GOOD)):
+                status[place] = Status.NOT_FINITE
+                message[place] = f"layer {layer.name} has values that are not finite in {layer.dtype}"
+            with np.errstate(over="ignore"):  # what is beyond has just been marked bad
+                rows[layer.name] = exact.astype(layer.dtype)
+        bad = np.repeat(status != Status.GOOD, crops)
+        for values in rows.values():
+            values[bad] = np.nan
+        return rows, status, message

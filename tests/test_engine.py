@@ -1,0 +1,165 @@
+"""The engine: tasks on a local cluster of two processes, whatever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from fne_cli.clusters import versions
+from fne_cli.clusters.engine import Engine
+from fne_cli.errors import BadInput, DifferentOutput, Stopped
+from fne_cli.progress import Progress
+
+
+class Heard(Progress):
+    """Remembers what it was told; `code` is what a signal would ask for."""
+
+    def __init__(self):
+        self.notes, self.counts, self.code = [], [], None
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def track(self, total, unit, done=0):
+        from contextlib import nullcontext
+
+        self.total = (total, unit, done)
+        return nullcontext(self.counts.append)
+
+    def deferred(self):
+        from contextlib import nullcontext
+
+        return nullcontext(lambda: self.code)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    with pytest.MonkeyPatch.context() as patch:
+        import dask.config
+
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        with dask.config.set({"distributed.worker.preload": ["cluster_functions"]}):
+            with Engine.open("local:2", Heard()) as opened:
+                yield opened
+
+
+@pytest.fixture
+def heard(engine, monkeypatch):
+    heard = Heard()
+    monkeypatch.setattr(engine, "_progress", heard)
+    return heard
+
+
+def test_each_task_is_answered_once_and_both_workers_do_some(engine, heard):
+    answers = dict(engine.run("double", [{"value": value} for value in range(20)]))
+    assert {index: answer["twice"] for index, answer in answers.items()} == {n: 2 * n for n in range(20)}
+    assert len({answer["worker"] for answer in answers.values()}) == 2
+    assert (heard.total, sum(heard.counts)) == ((20, "parts", 0), 20)
+
+
+def test_what_a_task_raises_arrives_with_its_class_and_message(engine, heard):
+    with pytest.raises(DifferentOutput, match=r"^here exists$"):
+        list(engine.run("refuse", [{"value": "here"}]))
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        list(engine.run("bug", [{"value": 0}]))
+    assert [answer for _, answer in engine.run("bug", [{"value": 2}])] == [0.5]
+
+
+def test_a_task_that_its_workers_die_of_is_an_error_that_says_so(engine, heard, tmp_path):
+    settings = {"log": str(tmp_path / "log"), "deaths": 99, "step": 0}
+    with pytest.raises(
+        BadInput, match=r"Part 1 of 1 should end on some worker. Found: the last 4 that tried died of it"
+    ):
+        list(engine.run("die", [settings], sizes=[100]))
+    assert len((tmp_path / "log").read_text().split()) == 4
+
+
+@pytest.mark.slow
+def test_a_task_that_gets_further_may_lose_many_workers(engine, heard, tmp_path):
+    settings = {"log": str(tmp_path / "log"), "deaths": 6, "step": 1}
+    assert list(engine.run("die", [settings], sizes=[100])) == [(0, 7)]
+    assert "part 1 lost several workers, but gets further: going on" in heard.notes
+    assert sum(heard.counts) == 100
+
+
+def test_a_signal_stops_tasks_that_have_begun(engine, heard, tmp_path):
+    def ask():
+        while not log.exists():
+            time.sleep(0.05)
+        heard.code = 130
+
+    log = tmp_path / "log"
+    thread = threading.Thread(target=ask)
+    thread.start()
+    with pytest.raises(Stopped) as stopped:
+        list(engine.run("until_stopped", [{"log": str(log)}]))
+    thread.join()
+    assert stopped.value.exit_code == 130
+    assert log.read_text() == "stopped"
+
+
+def test_an_abandoned_run_stops_its_tasks(engine, heard, tmp_path):
+    def begun():
+        while not log.exists():
+            time.sleep(0.05)
+        return log.read_text()
+
+    log = tmp_path / "log"
+    for _ in engine.run("double_or_wait", [{"value": 1}, {"log": str(log)}]):
+        assert begun() == "begun"
+        break
+    assert log.read_text() == "stopped"
+
+
+def test_workers_with_other_versions_are_refused_with_every_difference():
+    ours = {"fne": "1", "numpy": "2.0", "keras": "3.1"}
+    versions.check(ours, dict(ours), "tcp://a")
+    with pytest.raises(BadInput) as wrong:
+        versions.check(ours, {"fne": "1", "numpy": "1.9", "torch": "2"}, "tcp://a")
+    assert str(wrong.value).splitlines()[1:4] == [
+        "  numpy: 1.9 there, 2.0 here",
+        "  keras: none there, 3.1 here",
+        "  torch: 2 there, none here",
+    ]
+
+
+def test_a_worker_that_comes_later_is_checked_too(engine, heard, monkeypatch):
+    monkeypatch.setattr(versions, "versions", lambda: {"fne": "0.0.1"})
+    with pytest.raises(BadInput, match=r"fne: \S+ there, 0.0.1 here"):
+        list(engine.run("double", [{"value": 1}]))
+
+
+def test_killed_workers_come_back(engine, heard):
+    import psutil
+
+    before = [child.pid for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+    os.kill(before[0], signal.SIGKILL)
+    answers = dict(engine.run("double", [{"value": value} for value in range(10)]))
+    assert len(answers) == 10
+
+
+def test_a_worker_that_dask_gives_up_is_opened_again(engine, heard):
+    """Dask closes the nanny of a worker that is not back in time; and it does not open another by itself."""
+    import dask.config
+    import psutil
+
+    def children():
+        return {child.pid for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())}
+
+    before = children()
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "50ms"}):
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while engine.slots and time.monotonic() < deadline:
+            engine.look()
+        while len(engine.look()) < 2:
+            assert time.monotonic() < deadline, "nobody came"
+            time.sleep(0.2)
+    assert not before & children()
+    assert len(dict(engine.run("double", [{"value": value} for value in range(4)]))) == 4

@@ -1,0 +1,197 @@
+"""An extraction cut into shards: how many, what a plan of another run means, what is left behind. No cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fne_cli.errors import BadInput, DifferentOutput, DoesNotFit, TooManyBad
+from fne_cli.images import source
+from fne_cli.images.slices import read_slice, write_slice
+from fne_cli.networks.recipe import Recipe
+from fne_cli.progress import SILENT
+from fne_cli.steps.extract import extract, tasks
+from fne_cli.steps.extract.sharded import Sharded, shard_count
+from fne_cli.steps.merge import merge
+
+
+@pytest.mark.parametrize(
+    ("images", "workers", "count"),
+    [(1797, 2, 2), (1, 4, 1), (100_000, 2, 16), (1_281_167, 40, 313), (1_281_167, 2, 20), (100_000_000, 40, 500)],
+)
+def test_how_many_shards(images, workers, count):
+    assert shard_count(images, workers) == count
+
+
+@given(st.integers(1, 10**9), st.integers(1, 400))
+def test_never_more_shards_than_images_or_open_files_never_fewer_than_workers(images, workers):
+    count = shard_count(images, workers)
+    assert min(images, workers) <= count <= min(images, 500)
+
+
+def test_a_given_size_of_shards():
+    assert shard_count(100, 8, 7) == 15
+    with pytest.raises(BadInput, match=r"at most 500 shards. Found: 1,000"):
+        shard_count(1000, 1, 1)
+
+
+def test_a_slice_comes_back_as_it_was(tmp_path, photos, monkeypatch):
+    manifest = tmp_path / "m.jsonl"
+    rows = [
+        {"path": f"photos/{n}\udcff.png", "labels": ["a", "b"][: n % 3], "ignore": ["c"] if n % 2 else []}
+        for n in range(5)
+    ]
+    rows[2] |= {"x0": 0.1, "y0": 0, "x1": 1 / 3, "y1": 7}
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "photos" / os.fsdecode(b"0\xff.png")).touch()
+    whole = source.list_images(str(manifest))
+    part = whole.shard(0, 2)
+    write_slice(part, tmp_path / "slice.json")
+    monkeypatch.chdir("/")
+    again = read_slice(tmp_path / "slice.json")
+    for name in ("ids", "files", "splits", "labels", "ignored", "classes", "several"):
+        assert getattr(again, name) == getattr(part, name), name
+    np.testing.assert_array_equal(again.boxes, part.boxes)
+    assert again.spans is None
+
+
+@pytest.fixture
+def recipe(network):
+    return Recipe(model=str(network), preprocess="tf", batch_size=4)
+
+
+class Here:
+    """Does in this process what workers would do."""
+
+    def __init__(self, sharded: Sharded) -> None:
+        self.sharded = sharded
+
+    def outline(self):
+        return tasks.outline(json.loads(json.dumps(self.sharded.outline_task())), SILENT)
+
+    def run(self, shard_rows=9, only=None):
+        with self.sharded.output:
+            todo = self.sharded.begin(self.outline(), 2, shard_rows)
+            for number, task in enumerate(todo):
+                if only is None or number in only:
+                    tasks.extract_shard(json.loads(json.dumps(task)), SILENT)
+            if only is not None:
+                return None
+            merge(self.sharded.shards, self.sharded.merged, overwrite=True)
+            return self.sharded.finish(1.0)
+
+
+def test_the_whole_has_the_bytes_of_one_process_and_is_up_to_date_for_it(photos, recipe, tmp_path):
+    extract(str(photos), tmp_path / "one.h5", recipe)
+    output = tmp_path / "a.h5"
+    done = Here(Sharded(str(photos), output, recipe)).run()
+    assert (done.images, done.bad) == (26, [])
+    assert output.read_bytes() == (tmp_path / "one.h5").read_bytes()
+    assert sorted(path.name for path in tmp_path.glob("a.h5*")) == ["a.h5", "a.h5.run.json"]
+    assert extract(str(photos), output, recipe).up_to_date
+    assert Sharded(str(photos), output, recipe).already_done().up_to_date
+    record = json.loads((tmp_path / "a.h5.run.json").read_text())
+    assert sum(run["images"] for run in record["runs"]) == 26
+
+
+def test_shards_that_have_begun_are_used_whatever_size_is_asked_for_now(photos, recipe, tmp_path):
+    output = tmp_path / "a.h5"
+    Here(Sharded(str(photos), output, recipe)).run(shard_rows=9, only=[1])
+    again = Sharded(str(photos), output, recipe)
+    with again.output:
+        again.begin(Here(again).outline(), 7, 2)
+    assert (again.count, again.done(), again.sizes()) == (3, [0, 9, 0], [9, 9, 8])
+    for other, name in ((Recipe(**recipe.as_dict() | {"resize": "crop"}), "resize"), (recipe, "images are other")):
+        if other is recipe:
+            (photos / "train" / "b" / "05.png").unlink()
+        with pytest.raises(DifferentOutput, match=name):
+            Here(Sharded(str(photos), output, other)).run()
+    assert Here(Sharded(str(photos), output, recipe, overwrite=True)).run().images == 25
+
+
+def test_too_many_bad_wait_and_are_accepted_by_either_command(photos, recipe, tmp_path):
+    (photos / "train" / "b" / "05.png").write_bytes(b"")
+    (photos / "train" / "b" / "13.png").write_bytes(b"no")
+    extract(str(photos), tmp_path / "one.h5", recipe, max_bad="2")
+    for name, accept in (
+        ("a.h5", lambda path: extract(str(photos), path, recipe, max_bad="2")),
+        ("b.h5", lambda path: Sharded(str(photos), path, recipe, max_bad="10%").already_done()),
+    ):
+        output = tmp_path / name
+        with pytest.raises(TooManyBad, match=r"2 of 26 images are bad:\n  train/b/05.png: 0 bytes"):
+            Here(Sharded(str(photos), output, recipe, max_bad="1")).run()
+        assert sorted(path.name for path in tmp_path.glob(f"{name}*")) == [f"{name}.partial", f"{name}.partial.json"]
+        assert len(accept(output).bad) == 2
+        assert output.read_bytes() == (tmp_path / "one.h5").read_bytes()
+
+
+def test_retry_bad_is_one_task_when_all_images_are_there(photos, recipe, tmp_path):
+    output, image = tmp_path / "a.h5", photos / "train" / "b" / "05.png"
+    content = image.read_bytes()
+    image.write_bytes(b"")
+    with pytest.raises(TooManyBad):
+        Here(Sharded(str(photos), output, recipe)).run()
+    image.write_bytes(content)
+    again = Sharded(str(photos), output, recipe, retry_bad=True)
+    assert again.already_done() is None
+    assert again.as_one
+    done = again.whole_done(tasks.extract_shard(json.loads(json.dumps(again.whole_task())), SILENT))
+    assert done.bad == []
+    extract(str(photos), tmp_path / "one.h5", recipe)
+    assert output.read_bytes() == (tmp_path / "one.h5").read_bytes()
+    assert not again.folder.exists()
+    assert Sharded(str(photos), output, recipe).already_done().up_to_date
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(photos, recipe, tmp_path):
+    (tmp_path / "a.h5.shards").mkdir()
+    (tmp_path / "a.h5.shards" / "thesis.tex").write_text("mine")
+    with pytest.raises(BadInput, match=r"thesis.tex"):
+        Here(Sharded(str(photos), tmp_path / "a.h5", recipe, overwrite=True)).run()
+    assert (tmp_path / "a.h5.shards" / "thesis.tex").read_text() == "mine"
+
+
+def test_unfinished_work_of_one_process_is_not_thrown_away(photos, recipe, tmp_path):
+    (tmp_path / "a.h5.partial").write_bytes(b"x")
+    journal = {"images": 26, "committed": 4, "inputs": {}, "runs": []}
+    (tmp_path / "a.h5.partial.json").write_text(json.dumps(journal))
+    with pytest.raises(DifferentOutput, match="unfinished work of a run without --cluster"):
+        Here(Sharded(str(photos), tmp_path / "a.h5", recipe)).run()
+
+
+def test_a_disk_for_the_whole_but_not_for_its_shards_too(photos, recipe, tmp_path, monkeypatch):
+    import shutil
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 15_000))
+    with pytest.raises(DoesNotFit, match="and as many for its shards"):
+        Here(Sharded(str(photos), tmp_path / "a.h5", recipe)).run()
+    assert not (tmp_path / "a.h5.shards").exists()
+
+
+def test_the_next_shard_finds_the_network_compiled_and_another_recipe_its_own(photos, recipe, tmp_path, monkeypatch):
+    from fne_cli.networks import recipe as recipes
+
+    built = []
+    real = recipes.Extractor
+    monkeypatch.setattr(recipes, "Extractor", lambda *options: built.append(1) or real(*options))
+    monkeypatch.setattr(tasks._Warm, "prepared", None)
+    Here(Sharded(str(photos), tmp_path / "a.h5", recipe)).run(shard_rows=9)
+    assert len(built) == 1
+    Here(Sharded(str(photos), tmp_path / "b.h5", Recipe(**recipe.as_dict() | {"layers": ("dense",)}))).run()
+    assert len(built) == 2
+
+
+def test_unnamed_layers_have_the_names_of_a_new_process(tmp_path, monkeypatch):
+    """MobileNetV3 leaves some layers to Keras to name, by counting."""
+    monkeypatch.setattr(tasks._Warm, "prepared", None)
+    names = []
+    for image_size in ((32, 32), (64, 64), (32, 32)):
+        made = Recipe(model="mobilenetv3small", weights="random", image_size=image_size)
+        described = tasks.outline({"recipe": json.loads(json.dumps(made.as_dict()))}, SILENT)
+        names.append([layer[0] for layer in described["layers"]])
+    assert names[0] == names[1] == names[2]

@@ -1,0 +1,132 @@
+"""A real one-node Slurm: a job array and --cluster end with the bytes of one process, with jobs requeued on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
+FOUND = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+missing = [name for name in PROGRAMS if shutil.which(name, path=FOUND) is None]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(missing) or os.geteuid() != 0,
+        reason=f"needs root and a Slurm: apt-get install slurm-wlm munge (missing: {', '.join(missing) or 'root'})",
+    ),
+]
+OPTIONS = ["--model", "mini", "--crops", "5"]
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory) -> Iterator[dict[str, str]]:
+    """The environment in which sbatch finds the Slurm that was started, and `fne` is the command."""
+    folder = tmp_path_factory.mktemp("slurm")
+    programs = tmp_path_factory.mktemp("bin")
+    (programs / "fne").write_text(f'#!/bin/sh\nexec {sys.executable} -m fne_cli "$@"\n')
+    (programs / "fne").chmod(0o755)
+    try:
+        started = subprocess.run([SCRIPTS / "slurm_local.sh", "start", folder], capture_output=True, text=True)
+        assert started.returncode == 0, started.stderr
+        name, conf = started.stdout.split()[1].split("=")
+        path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
+        yield os.environ | {name: conf, "PATH": path}
+    finally:
+        subprocess.run([SCRIPTS / "slurm_local.sh", "stop", folder], capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, slurm) -> Path:
+    """A folder with the digits, and what one process makes of them."""
+    folder = tmp_path_factory.mktemp("place")
+    subprocess.run(["fne", "sample", "digits", "digits", "-q"], cwd=folder, env=slurm, check=True)
+    subprocess.run(["fne", "extract", "digits", "whole.h5", *OPTIONS, "-q"], cwd=folder, env=slurm, check=True)
+    return folder
+
+
+def told(slurm, *words: object) -> str:
+    done = subprocess.run([str(word) for word in words], env=slurm, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def wait_until(true: Callable[[], object], what: str, seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.2)
+
+
+def committed(path: Path) -> int:
+    try:
+        return json.loads(path.read_bytes())["committed"]
+    except OSError:
+        return 0
+
+
+def test_a_job_array_with_one_task_requeued_by_slurm_and_one_by_itself(slurm, place):
+    script = SCRIPTS / "extract_array.sh"
+    words = ["sbatch", "--parsable", "--array=1-2", f"--chdir={place}", script, "digits", "part", *OPTIONS]
+    job = told(slurm, *words).strip()
+    parts = [place / f"part-{number}-of-2.h5" for number in (1, 2)]
+    journals = [path.with_name(path.name + ".partial.json") for path in parts]
+    wait_until(lambda: all(map(committed, journals)) or any(path.exists() for path in parts), "commits of both tasks")
+    assert not any(path.exists() for path in parts), "the tasks were too quick to be requeued"
+    told(slurm, "scancel", "--signal=USR1", "--batch", f"{job}_1")  # as Slurm does when the time is nearly up
+    told(slurm, "scontrol", "requeue", f"{job}_2")  # as it does when a node is wanted for something else
+
+    def waits(task: int) -> bool:
+        return told(slurm, "squeue", "-h", "-o", "%t", "-j", f"{job}_{task}").strip() == "PD"
+
+    for task in (1, 2):
+        wait_until(lambda task=task: waits(task), "the requeued task")
+        assert committed(journals[task - 1]) > 0
+        told(slurm, "scontrol", "update", f"JobId={job}_{task}", "StartTime=now")  # Slurm lets it wait for two minutes
+    wait_until(lambda: all(path.exists() for path in parts), "the ends of both tasks")
+    told(slurm, "fne", "merge", *parts, place / "array.h5")
+    assert (place / "array.h5").read_bytes() == (place / "whole.h5").read_bytes()
+    for path in parts:
+        runs = json.loads(path.with_name(path.name + ".run.json").read_text())["runs"]
+        assert len(runs) == 2, "the task began anew"
+    logs = "".join(path.read_text() for path in place.glob("slurm-*.out"))
+    assert len(re.findall("of 89[89] images safe", logs)) == 2
+
+
+def test_workers_as_slurm_jobs_one_of_which_is_cancelled(slurm, place):
+    toml = 'kind = "slurm"\nworkers = 2\n[slurm]\ncores = 1\nmemory = "2GB"\nwalltime = "00:20:00"\n'
+    (place / "cluster.toml").write_text(toml + f'log_folder = "{place}/logs"\n')
+    words = ["fne", "extract", "digits", "jobs.h5", *OPTIONS, "--cluster", "cluster.toml"]
+    with (place / "client.log").open("w") as log:
+        client = subprocess.Popen(words, cwd=place, env=slurm, stderr=log)
+    try:
+        journals = place / "jobs.h5.shards"
+        wait_until(
+            lambda: client.poll() is not None or any(map(committed, journals.glob("*.partial.json"))),
+            "a worker's commit",
+        )
+        jobs = told(slurm, "squeue", "-h", "-o", "%i", "-n", "fne").split()
+        assert jobs, (place / "client.log").read_text()
+        told(slurm, "scancel", jobs[0])
+        assert client.wait(400) == 0, (place / "client.log").read_text()
+    finally:
+        client.kill()
+    assert (place / "jobs.h5").read_bytes() == (place / "whole.h5").read_bytes()
+    wait_until(lambda: not told(slurm, "squeue", "-h"), "the end of the workers' jobs", 60)
+
+
+def test_shards_under_make(slurm, place):
+    options = f"OPTIONS={' '.join(OPTIONS)}"
+    words = ["make", "-f", SCRIPTS / "shards.mk", "-j2", "IMAGES=digits", "OUTPUT=made", "SHARDS=2", options]
+    made = subprocess.run([str(word) for word in words], cwd=place, env=slurm, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    assert (place / "made.h5").read_bytes() == (place / "whole.h5").read_bytes()

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fne_cli.experiments.config import Options
 from fne_cli.progress import Progress
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Workers to share a job with: `start` brings them, as the steps take it; `extract` is fne extract by them."""
+
+    start: Callable[[], AbstractContextManager[Any]]
+    extract: Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -45,9 +55,10 @@ class Job:
         """The same for a shell."""
         return shlex.join(self.words(options))
 
-    def perform(self, overwrite: bool, progress: Progress) -> None:
+    def perform(self, overwrite: bool, progress: Progress, cluster: Cluster | None = None) -> None:
         """Make the outputs, or see that they are there. Raises the errors of fne_cli.errors."""
-        _STEPS[self.command](self.arguments, dict(self.options), overwrite=overwrite, progress=progress)
+        own: dict[str, Any] = {} if cluster is None or self.command in _ALONE else {"cluster": cluster}
+        _STEPS[self.command](self.arguments, dict(self.options), overwrite=overwrite, progress=progress, **own)
 
 
 def _words(flag: str, key: str, value: Any) -> list[str]:
@@ -78,46 +89,58 @@ def _split(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> 
     split(images, Path(manifest), **options, **more)
 
 
-def _extract(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
+def _extract(arguments: tuple[str, ...], options: dict[str, Any], cluster: Cluster | None = None, **more: Any) -> None:
     from fne_cli.steps.extract import Recipe, extract
 
     images, activations = arguments
     names = {entry.name for entry in dataclasses.fields(Recipe)}
     recipe = Recipe(**{key: options.pop(key) for key in list(options) if key in names})
-    extract(images, Path(activations), recipe, **options, **more)
+    if cluster is None:
+        extract(images, Path(activations), recipe, **options, **more)
+    else:
+        cluster.extract(cluster.start, images, Path(activations), recipe, **options, **more)
 
 
-def _normalize(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
+def _normalize(
+    arguments: tuple[str, ...], options: dict[str, Any], cluster: Cluster | None = None, **more: Any
+) -> None:
     from fne_cli.steps.normalize import normalize
 
     activations, moments = arguments
-    normalize(Path(activations), Path(moments), **options, **more)
+    normalize(Path(activations), Path(moments), cluster=_start(cluster), **options, **more)
 
 
-def _discretize(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
+def _discretize(
+    arguments: tuple[str, ...], options: dict[str, Any], cluster: Cluster | None = None, **more: Any
+) -> None:
     from fne_cli.steps.discretize import discretize
 
     activations, moments, codes = arguments
-    discretize(Path(activations), Path(moments), Path(codes), **options, **more)
+    discretize(Path(activations), Path(moments), Path(codes), cluster=_start(cluster), **options, **more)
 
 
-def _analyze(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
+def _analyze(arguments: tuple[str, ...], options: dict[str, Any], cluster: Cluster | None = None, **more: Any) -> None:
     from fne_cli.steps.analyze import analyze
 
     activations, behavior = arguments
-    analyze(Path(activations), Path(behavior), **options, **more)
+    analyze(Path(activations), Path(behavior), cluster=_start(cluster), **options, **more)
 
 
-def _evaluate(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
+def _evaluate(arguments: tuple[str, ...], options: dict[str, Any], cluster: Cluster | None = None, **more: Any) -> None:
     from fne_cli.steps.evaluate import Protocol, evaluate
 
     features, results = arguments
     names = {entry.name for entry in dataclasses.fields(Protocol)}
     protocol = Protocol(**{key: options.pop(key) for key in list(options) if key in names})
-    evaluate(Path(features), Path(results), protocol=protocol, **options, **more)
+    evaluate(Path(features), Path(results), protocol=protocol, cluster=_start(cluster), **options, **more)
 
 
-_STEPS = {
+def _start(cluster: Cluster | None) -> Callable[[], AbstractContextManager[Any]] | None:
+    return None if cluster is None else cluster.start
+
+
+_ALONE = ("sample", "split")  # seconds of work
+_STEPS: dict[str, Callable[..., None]] = {
     "sample": _sample,
     "split": _split,
     "extract": _extract,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from fne_cli.errors import BadInput, DifferentOutput, FneError, Stopped, TooManyBad
 from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.forecast import Forecast
-from fne_cli.experiments.jobs import Job
+from fne_cli.experiments.jobs import Cluster, Job
 from fne_cli.experiments.plan import Plan, plan
 from fne_cli.experiments.results import document, read_table, table_job, write_table
 from fne_cli.experiments.stamps import Sources, Stamps
@@ -65,11 +65,14 @@ class Outlook:
         return "" if self.bytes is None else human(self.bytes)
 
 
-def run(experiment: Experiment, *, overwrite: bool = False, progress: Progress = SILENT) -> Done:
+def run(
+    experiment: Experiment, *, overwrite: bool = False, cluster: Cluster | None = None, progress: Progress = SILENT
+) -> Done:
     """Make every file of the experiment that is missing or out of date, and results.json and results.csv last.
 
     What fails is said, what needs it is left out, everything else is done. With `overwrite`, files of other settings
-    are replaced; those that are up to date stay. Raises Stopped as it comes; BadInput for what no run could do.
+    are replaced; those that are up to date stay. With `cluster`, its workers share every job. Raises Stopped as it
+    comes; BadInput for what no run could do.
     """
     folder = experiment.output
     wanted = plan(experiment)
@@ -90,7 +93,7 @@ def run(experiment: Experiment, *, overwrite: bool = False, progress: Progress =
                 continue
             progress.note(f"[{number}/{len(wanted.jobs)}] {job.line(experiment.options)}")
             began = time.monotonic()
-            failure = _attempt(job, overwrite, progress)
+            failure = _attempt(job, overwrite, progress, cluster)
             if failure is not None:
                 progress.note(f"{job.output}: {failure.message}")
                 failures |= dict.fromkeys(job.outputs, failure)
@@ -111,16 +114,16 @@ def run(experiment: Experiment, *, overwrite: bool = False, progress: Progress =
     return Done(table, folder, made, len(wanted.jobs), unique)
 
 
-def _attempt(job: Job, overwrite: bool, progress: Progress) -> Failure | None:
+def _attempt(job: Job, overwrite: bool, progress: Progress, cluster: Cluster | None) -> Failure | None:
     """Do the job; None if it is done. Raises Stopped."""
     _folder(job.output.parent)
     try:
         try:
-            job.perform(overwrite=False, progress=progress)
+            job.perform(False, progress, cluster)
         except DifferentOutput:
             if not overwrite:
                 raise
-            job.perform(overwrite=True, progress=progress)
+            job.perform(True, progress, cluster)
     except Stopped:
         raise
     except TooManyBad as error:

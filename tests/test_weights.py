@@ -161,6 +161,24 @@ def test_one_bit_of_one_weight_changes_the_digest(layer: str) -> None:
     assert changed != before == digest(model)
 
 
+@pytest.mark.parametrize("disturbed", [1, 2, 3])
+def test_random_weights_follow_the_seed_though_others_draw_numbers(monkeypatch, disturbed) -> None:
+    import random
+
+    from fne_cli.networks import mini
+
+    expected = open_network("mini", "random", 1).weights_sha256()
+    build, calls = mini.build, []
+
+    def beside_another_thread():
+        calls.append(random.random() if len(calls) < disturbed else 0)
+        return build()
+
+    monkeypatch.setattr(mini, "build", beside_another_thread)
+    assert open_network("mini", "random", 1).weights_sha256() == expected
+    assert len(calls) >= 2
+
+
 def test_random_weights_follow_the_seed() -> None:
     first, again, other = (open_network("mini", "random", seed).weights_sha256() for seed in (1, 1, 2))
     assert first == again != other

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import random
 import re
 import sys
 import warnings
@@ -23,6 +24,8 @@ from fne_cli.networks.graph import Precision
 
 if TYPE_CHECKING:
     import keras
+
+_TRIES, _DRAWS = 20, 20_000  # the largest network of the catalogue draws some thousand seeds
 
 
 @dataclass(frozen=True)
@@ -111,10 +114,28 @@ def _constructor(name: str, size: tuple[int, int]) -> Callable[..., Any]:
 
 
 def _seeded(build: Callable[[], Any], seed: int) -> Any:
+    """The network with the weights that the seed gives, whatever other threads of this process do.
+
+    Keras takes the seeds of its initializers from Python's one generator for all; a Dask worker draws from it, too.
+    Nobody else drew if it ends where Keras's own draws bring it.
+    """
     import keras
 
-    keras.utils.set_random_seed(seed)
-    return build()
+    for _ in range(_TRIES):
+        keras.utils.set_random_seed(seed)
+        network = build()
+        if _only_keras_drew(seed, random.getstate()):
+            return network
+    raise BadInput("Random weights should be those of their seed. Found: other threads that draw numbers all the time.")
+
+
+def _only_keras_drew(seed: int, state: tuple[Any, ...]) -> bool:
+    expected = random.Random(seed)  # noqa: S311  # to be the same, not to be secret
+    for _ in range(_DRAWS):
+        if expected.getstate() == state:
+            return True
+        expected.randint(1, int(1e9))  # as keras.src.random.seed_generator.make_default_seed does
+    return False
 
 
 def _with_imagenet(name: str, build: Callable[[], Any]) -> Any:

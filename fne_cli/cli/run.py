@@ -178,19 +178,27 @@ def _percent(row: dict[str, Any] | None, figure: str | None) -> str:
     if row is None or figure is None:
         return "-"
     spread = row.get(f"{figure}_std")
-    return f"{100 * row[figure]:.2f} %" + ("" if spread is None else f" +- {100 * spread:.2f}")
+    return f"{100 * row[figure]:.2f} %" + ("" if spread is None else f" +- {100 * spread:.2f} %")
 
 
 def _tell(done: Done, progress: Console) -> None:
     """Say how it ended: on standard error, and the failures even with -q."""
-    name = done.folder / "results.csv"
-    state = (
-        f"{done.total} files or groups of files up to date" if not done.made else f"{done.made} of {done.total} made"
-    )
-    progress.note(f"{state}; every figure is in {name}")
+    blocked = sum(failure.because for failure in done.failures)
+    failed = len(done.failures) - blocked
+    counts = {"made": done.made, "up to date": done.up_to_date, "failed": failed, "not tried": blocked}
+    said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    figures = f"; every figure is in {done.folder / 'results.csv'}" if not failed else ""
+    progress.note(f"{sum(counts.values())} steps: {said}{figures}")
+    messages: dict[str, list[str]] = {}
     for failure in done.failures:
         if not failure.because:
-            click.echo(f"fne: {failure.job.output} failed: {plain(failure.message)}", err=True)
-    missing = sum(failure.because for failure in done.failures)
-    if missing:
-        click.echo(f"fne: {missing} more need what failed. The same command goes on from here.", err=True)
+            messages.setdefault(failure.message, []).append(str(failure.job.output))
+    for message, outputs in messages.items():
+        more = f" and {len(outputs) - 1} more" if len(outputs) > 1 else ""
+        click.echo(f"fne: {outputs[0]}{more} failed: {plain(message)}", err=True)
+    if blocked:
+        click.echo(f"fne: {blocked} more need what failed. The same command goes on from here.", err=True)
+    if done.kept:
+        click.echo(
+            f"fne: {done.folder}/results.json and .csv had more results than that, and stay as they were.", err=True
+        )

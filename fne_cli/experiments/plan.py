@@ -19,7 +19,8 @@ LAYERS = "layers"
 class Cell:
     """One cell of the table, which `job` fills: an embedding, or every single layer (embedding = "layers").
 
-    group: the protocol as it is called in the file, of which this may be one of several splits.
+    group: the protocol as it is called in the file, of which this may be one of several splits. needs: the jobs before
+    its own. given_splits: whether it measures the splits that the images themselves have.
     """
 
     dataset: str
@@ -32,6 +33,8 @@ class Cell:
     root: str | None
     activations: Path
     job: Job
+    needs: tuple[Job, ...]
+    given_splits: bool
 
     @property
     def name(self) -> str:
@@ -57,8 +60,8 @@ def plan(experiment: Experiment) -> Plan:
             for pooling, way in experiment.named["poolings"].items():
                 folder = dataset.folder / f"{network}.{pooling}"
                 features = _Features(experiment, folder, dataset, experiment.given("extract", dataset.table, own, way))
-                for cell, needed in features.cells(name, network, pooling):
-                    for job in needed:
+                for cell in features.cells(name, network, pooling):
+                    for job in (*cell.needs, cell.job):
                         jobs.setdefault(job.output, job)
                     cells.append(cell)
     _check_names(cells)
@@ -166,19 +169,17 @@ class _Features:
             images=images, root=dataset.root,
         )  # fmt: skip
 
-    def cells(self, dataset: str, network: str, pooling: str) -> Iterator[tuple[Cell, list[Job]]]:
-        """A cell for each embedding and each protocol, and the single layers behind them; with the jobs it needs."""
+    def cells(self, dataset: str, network: str, pooling: str) -> Iterator[Cell]:
+        """A cell for each embedding and each protocol, and the single layers behind them."""
         for protocol in self.dataset.protocols:
             cells = [(name, self._measured(name, table, protocol)) for name, table in self.embeddings.items()]
             if protocol.table.get("single_layers", Value(True, "")).value:
                 cells.append((LAYERS, [self._evaluation(LAYERS, protocol, {})]))
             for name, jobs in cells:
-                yield (
-                    Cell(
-                        dataset, network, pooling, name, protocol.name, protocol.group,
-                        self.dataset.images, self.dataset.root, self.activations, jobs[-1],
-                    ),
-                    [self.extraction, *jobs],
+                yield Cell(
+                    dataset, network, pooling, name, protocol.name, protocol.group,
+                    self.dataset.images, self.dataset.root, self.activations, jobs[-1], (self.extraction, *jobs[:-1]),
+                    given_splits=protocol.manifest is None and "cv" not in protocol.table,
                 )  # fmt: skip
 
     def _measured(self, name: str, table: Table, protocol: _Protocol) -> list[Job]:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import shlex
 import statistics
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,8 +44,22 @@ def document(experiment: Experiment, plan: Plan, failed: Mapping[Path, str]) -> 
         "software": software(),
         "cells": cells,
         "results": [*rows, *_over_splits(plan, rows)],
-        "commands": [job.line(experiment.options) for job in plan.jobs],
+        "commands": [_folders(plan), *(job.line(experiment.options) for job in plan.jobs)],
     }
+
+
+def _folders(plan: Plan) -> str:
+    """The command that makes the folders, which the others expect."""
+    return shlex.join(["mkdir", "-p", *dict.fromkeys(str(job.output.parent) for job in plan.jobs)])
+
+
+def has_more(path: Path, table: Mapping[str, Any]) -> bool:
+    """Whether the results.json that is there has more cells with results than this table."""
+    try:
+        there = read_table(path)["cells"]
+        return sum(cell["error"] is None for cell in there) > sum(cell["error"] is None for cell in table["cells"])
+    except (DamagedFile, KeyError, TypeError):
+        return False
 
 
 def table_job(experiment: Experiment, plan: Plan) -> Job:

@@ -13,7 +13,7 @@ from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.forecast import Forecast
 from fne_cli.experiments.jobs import Cluster, Job
 from fne_cli.experiments.plan import Plan, plan
-from fne_cli.experiments.results import document, read_table, table_job, write_table
+from fne_cli.experiments.results import document, has_more, read_table, table_job, write_table
 from fne_cli.experiments.stamps import Sources, Stamps
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.estimate import human
@@ -34,13 +34,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class Done:
-    """results.json as a dictionary, its folder, how many jobs were done now, and what failed."""
+    """The table as a dictionary, its folder, how many jobs were done now and were up to date, and what failed.
+
+    kept: results.json and results.csv have more results than this table, and stayed as they were.
+    """
 
     results: dict[str, Any]
     folder: Path
     made: int
-    total: int
+    up_to_date: int
     failures: list[Failure] = field(default_factory=list)
+    kept: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -80,38 +84,71 @@ def run(
     with Output(folder / "results.json") as results:
         sources = Sources()
         stamps = Stamps(folder / STAMPS, experiment.options, sources)
-        failures: dict[Path, Failure] = {}
-        made = 0
-        for number, job in enumerate(wanted.jobs, start=1):
-            cause = next((failures[path] for path in job.inputs if path in failures), None)
+        failed = _without_splits(wanted, sources)
+        jobs = _needed(wanted, failed)
+        counts = {"made": 0, "up to date": 0}
+        for number, job in enumerate(jobs, start=1):
+            cause = next((failed[path] for path in job.inputs if path in failed), None)
             if cause is not None:
                 message = f"needs {cause.job.output}, which could not be made."
-                failures |= {path: Failure(job, message, cause.exit_code, because=True) for path in job.outputs}
+                failed |= dict.fromkeys(job.outputs, Failure(job, message, cause.exit_code, because=True))
                 continue
             if stamps.fresh(job):
                 progress.detail(f"{job.output} is up to date")
+                counts["up to date"] += 1
                 continue
-            progress.note(f"[{number}/{len(wanted.jobs)}] {job.line(experiment.options)}")
+            progress.note(f"[{number}/{len(jobs)}] {job.line(experiment.options)}")
             began = time.monotonic()
             failure = _attempt(job, overwrite, progress, cluster)
             if failure is not None:
                 progress.note(f"{job.output}: {failure.message}")
-                failures |= dict.fromkeys(job.outputs, failure)
+                failed |= dict.fromkeys(job.outputs, failure)
                 continue
-            made += 1
+            counts["made"] += 1
             if job.command in ("sample", "split"):
                 sources.forget()
             stamps.put(job, time.monotonic() - began)
         summed = table_job(experiment, wanted)
-        if failures or not stamps.fresh(summed):
-            table = document(experiment, wanted, {path: failure.message for path, failure in failures.items()})
-            write_table(results, table)
-            if not failures:
+        kept = False
+        if failed or not stamps.fresh(summed):
+            table = document(experiment, wanted, {path: failure.message for path, failure in failed.items()})
+            kept = has_more(results.path, table)
+            if not kept:
+                write_table(results, table)
+            if not failed:
                 stamps.put(summed, None)
         else:
             table = read_table(results.path)
-    unique = list({id(failure): failure for failure in failures.values()}.values())
-    return Done(table, folder, made, len(wanted.jobs), unique)
+    failures = list({id(failure): failure for failure in failed.values()}.values())
+    return Done(table, folder, counts["made"], counts["up to date"], failures, kept)
+
+
+def _without_splits(wanted: Plan, sources: Sources) -> dict[Path, Failure]:
+    """The cells that cannot be measured, found before hours of extraction: they need splits that the images lack."""
+    failed: dict[Path, Failure] = {}
+    for cell in wanted.cells:
+        listing = sources.listing(cell.images, cell.root) if cell.given_splits else None
+        if listing is None or {"train", "test"} <= set(listing.splits):
+            continue
+        found = ", ".join(sorted(set(listing.splits) - {""})) or "none"
+        message = (
+            f"[datasets.{cell.dataset}] should have images of the splits train and test for [protocols.{cell.group}]. "
+            f"Found: splits {found}.\nGive the dataset split = {{ per_class = 30 }}, or the protocol cv = 5 or a split."
+        )
+        failed |= dict.fromkeys(cell.job.outputs, Failure(cell.job, message))
+    return failed
+
+
+def _needed(wanted: Plan, failed: dict[Path, Failure]) -> list[Job]:
+    """The jobs of all cells that can be measured, and those that make what they read, in order."""
+    needed: set[Path] = set()
+    jobs = [job for cell in wanted.cells if cell.job.output not in failed for job in (*cell.needs, cell.job)]
+    for job in jobs:
+        needed.update((job.output, *job.inputs))
+    for job in reversed(wanted.jobs):
+        if job.output in needed:
+            needed.update((*job.inputs, *((Path(job.images),) if job.images else ())))
+    return [job for job in wanted.jobs if job.output in needed]
 
 
 def _attempt(job: Job, overwrite: bool, progress: Progress, cluster: Cluster | None) -> Failure | None:
@@ -127,7 +164,11 @@ def _attempt(job: Job, overwrite: bool, progress: Progress, cluster: Cluster | N
     except Stopped:
         raise
     except TooManyBad as error:
-        return Failure(job, f"{error}\nIn an experiment: max_bad, of the dataset or in [extract].", error.exit_code)
+        said = str(error).rsplit("\n", 1)[0]  # the last line is about options of fne extract
+        remedy = (
+            "Accept them: max_bad, of the dataset or in [extract]. Or mend them, and add --retry-bad to the command"
+        )
+        return Failure(job, f"{said}\n{remedy} above, once.", error.exit_code)
     except FneError as error:
         return Failure(job, str(error), error.exit_code)
     except MemoryError:

@@ -25,8 +25,6 @@ from fne_cli.networks.graph import Precision
 if TYPE_CHECKING:
     import keras
 
-_TRIES, _DRAWS = 20, 20_000  # the largest network of the catalogue draws some thousand seeds
-
 
 @dataclass(frozen=True)
 class Network:
@@ -116,26 +114,19 @@ def _constructor(name: str, size: tuple[int, int]) -> Callable[..., Any]:
 def _seeded(build: Callable[[], Any], seed: int) -> Any:
     """The network with the weights that the seed gives, whatever other threads of this process do.
 
-    Keras takes the seeds of its initializers from Python's one generator for all; a Dask worker draws from it, too.
-    Nobody else drew if it ends where Keras's own draws bring it.
+    Keras takes the seeds of its initializers from the one generator that Python has for everybody; threads of a Dask
+    worker draw from it, too. While the network is built, Keras gets one of its own with the same numbers.
     """
     import keras
+    from keras.src.random import seed_generator
 
-    for _ in range(_TRIES):
-        keras.utils.set_random_seed(seed)
-        network = build()
-        if _only_keras_drew(seed, random.getstate()):
-            return network
-    raise BadInput("Random weights should be those of their seed. Found: other threads that draw numbers all the time.")
-
-
-def _only_keras_drew(seed: int, state: tuple[Any, ...]) -> bool:
-    expected = random.Random(seed)  # noqa: S311  # to be the same, not to be secret
-    for _ in range(_DRAWS):
-        if expected.getstate() == state:
-            return True
-        expected.randint(1, int(1e9))  # as keras.src.random.seed_generator.make_default_seed does
-    return False
+    keras.utils.set_random_seed(seed)
+    shared = seed_generator.python_random
+    seed_generator.python_random = random.Random(seed)  # noqa: S311  # to be the same, not to be secret
+    try:
+        return build()
+    finally:
+        seed_generator.python_random = shared
 
 
 def _with_imagenet(name: str, build: Callable[[], Any]) -> Any:

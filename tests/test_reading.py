@@ -63,6 +63,7 @@ def test_what_is_shown_can_be_read_again(fne, tmp_path):
         (PLAIN + "[extract]\nmodel = 'mini'\n", "[extract] has the unknown key 'model'"),
         (PLAIN + "[evaluate]\ncost = [0]\n", "[evaluate] cost: should be numbers above 0"),
         ("datasets = 3\n", "should have datasets as a table"),
+        ("[datasets]\nimages = 'x'\n", "should have tables [datasets.NAME]. Found: images = 'x' in [datasets]"),
         ("[datasets\n", "should be TOML"),
     ],
 )
@@ -80,6 +81,15 @@ def test_a_protocol_and_a_split_of_another_cannot_have_one_name(fne, tmp_path):
     done = fne("run", tmp_path / "e.toml", "--dry-run")
     assert done.code == 1
     assert "Found: a-2, which is one of the splits of a, too." in done.err
+
+
+def test_a_mistake_of_set_is_not_blamed_on_the_file(fne, tmp_path):
+    (tmp_path / "e.toml").write_text(PLAIN)
+    done = fne("run", tmp_path / "e.toml", "--dry-run", "--set", "experiment.outputt=x")
+    assert (
+        done.err
+        == "fne: --set experiment.outputt, [experiment] has the unknown key 'outputt'. Did you mean 'output'?\n"
+    )
 
 
 @pytest.mark.parametrize("text", ["x", "=3", "a..b=3", "networks.n.model.x=3"])

@@ -136,11 +136,10 @@ def test_the_commands_it_names_make_the_same_files(fne: Run, done_folder: Path) 
     folder = done_folder
     results = json.loads((folder / "out" / "results.json").read_text())
     before = contents(folder / "out")
-    folders = {path.parent for path in (folder / "out").rglob("*")}
     shutil.rmtree(folder / "out")
-    for path in folders:
-        path.mkdir(parents=True, exist_ok=True)
-    for line in results["commands"]:
+    first, *rest = results["commands"]
+    subprocess.run(first, shell=True, check=True)
+    for line in rest:
         words = shlex.split(line)
         assert words[0] == "fne"
         assert fne(*words[1:], "-q").code == 0, line
@@ -243,6 +242,64 @@ def test_interrupted_it_keeps_what_is_done(folder: Path) -> None:
     assert "activations.h5 is up to date" in done.stderr
 
 
+def test_a_worse_run_leaves_the_table_of_a_better_one(fne: Run, done_folder: Path) -> None:
+    before = contents(done_folder / "out")
+    done = fne("run", "noise.toml", "-q", "--set", "networks.mini.layers=fc2")
+    assert done.code == 4
+    assert "stay as they were" in done.err
+    assert contents(done_folder / "out") == before
+
+
+def test_the_end_counts_steps_and_names_each_failure_once(fne: Run, folder: Path) -> None:
+    done = fne("run", "noise.toml", "--set", "networks.mini.model=lost.keras")
+    assert done.code == 1
+    lines = done.err.splitlines()
+    steps = next(line for line in lines if " steps: " in line)
+    plan = json.loads(fne("run", "noise.toml", "--dry-run", "--json").out)["plan"]
+    made, failed, untried = (int(part.split()[0]) for part in steps.split(": ")[1].split(", "))
+    assert (made, failed) == (3, 1)
+    assert made + failed + untried == len(plan) == int(steps.split()[0])
+    assert sum("failed: " in line for line in lines) == 1
+
+
+def test_missing_splits_are_found_before_the_extraction(fne: Run, folder: Path) -> None:
+    chosen = ("--set", "datasets.noise={images='noise'}", "--set", "protocols={split={}}")
+    planned = fne("run", "noise.toml", "--dry-run", *chosen)
+    done = fne("run", "noise.toml", *chosen)
+    for said in (planned, done):
+        assert said.code == 1
+        assert "split = { per_class = 30 }" in said.err
+    assert not (folder / "out" / "noise").exists()
+    assert fne("run", "noise.toml", *chosen, "--set", "protocols.split.cv=2", "-q").code == 0
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ("datasets.noise.images=nose", "nose should be a folder"),
+        ("networks.mini.model=vgg61", "Did you mean vgg"),
+        ("networks.mini.layers=nolayer*", "nolayer*"),
+    ],
+)
+def test_the_plan_says_what_is_impossible(fne: Run, folder: Path, chosen: str, said: str) -> None:
+    done = fne("run", "noise.toml", "--dry-run", "--set", chosen)
+    assert done.code == 1
+    assert said in done.err
+
+
+def test_the_plan_says_what_was_made_otherwise(fne: Run, done_folder: Path) -> None:
+    done = fne("run", "noise.toml", "--dry-run", "--json", "--set", "networks.mini.layers=fc2")
+    plan = {Path(one["output"]).name: one for one in json.loads(done.out)["plan"]}
+    assert plan["activations.h5"]["state"] == "changed"
+    assert plan["activations.h5"]["bytes"] == 18 * 1024 * 4
+
+
+def test_the_plan_knows_the_digits_before_they_are_written(fne: Run, folder: Path) -> None:
+    done = fne("run", "noise.toml", "--dry-run", "--json", "--set", "datasets={digits={sample='digits'}}")
+    plan = {Path(one["output"]).name: one for one in json.loads(done.out)["plan"]}
+    assert plan["codes-fne.h5"]["bytes"] == 1797 * (16 + 1024)
+
+
 def test_a_second_run_of_the_same_experiment_is_refused(fne: Run, folder: Path) -> None:
     from fne_cli.store.output import Output
 
@@ -253,7 +310,7 @@ def test_a_second_run_of_the_same_experiment_is_refused(fne: Run, folder: Path) 
 
 
 def test_the_plan_knows_bytes_and_time(fne: Run, folder: Path) -> None:
-    done = fne("run", "noise.toml", "--dry-run", "--json", "--set", "datasets.noise={images='noise'}")
+    done = fne("run", "noise.toml", "--dry-run", "--json", "--set", "datasets.noise.split={per_class=4}")
     plan = {Path(one["output"]).name: one for one in json.loads(done.out)["plan"]}
     assert plan["activations.h5"]["bytes"] == 18 * (16 + 1024) * 4
     assert plan["activations.h5"]["seconds"] > 0
@@ -261,7 +318,7 @@ def test_the_plan_knows_bytes_and_time(fne: Run, folder: Path) -> None:
     assert plan["layers.curve.json"]["seconds"] > 0
     assert not (folder / "out").exists()
     lines = fne("run", "noise.toml", "--dry-run").out.splitlines()
-    assert lines[-1].startswith("0 up to date, ")
+    assert lines[-1].startswith("25 to do: ")
 
 
 def test_several_labels_and_an_archive_of_images(fne: Run, folder: Path) -> None:

@@ -109,7 +109,7 @@ def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[s
     chosen = "choice_of_C" in results[0]
     header = ("", *(title for _, title in groups), "features", "training rows", "test rows")
     header += tuple(title for _, title in figures)
-    header += (("95 % interval",) if interval else ()) + (("C", "when chosen") if chosen else ())
+    header += (("95 % interval",) if interval else ()) + (("C", "in choosing C") if chosen else ())
     rows = []
     for result in results:
         row = (result["name"], *(f"{result[key]:,}" for key, _ in groups))

@@ -138,14 +138,24 @@ def _print_outlook(found: list[Outlook], as_json: bool) -> None:
             str(one.job.output),
             one.size,
             "" if one.seconds is None else f"about {duration(one.seconds)}",
-            one.detail,
+            "" if one.state == "impossible" else one.detail,
         )
         for one in found
     ]
     click.echo(table(("", "output", "size", "time", ""), lines))
     total = Total.of(found)
     took = f": {total.size}, about {duration(total.seconds)}; reading and writing is not counted"
-    click.echo(f"{total.up_to_date} up to date, {total.to_do} to do{took if total.seconds else ''}")
+    counts = ", ".join(f"{count} {state}" for state, count in total.counts.items())
+    click.echo(f"{counts}{took if total.seconds else ''}")
+    if "changed" in total.counts:
+        click.echo(
+            "fne: what was made by another command line is refused if that matters; --overwrite replaces it.", err=True
+        )
+    for one in found:
+        if one.state == "impossible" and one.detail:
+            click.echo(f"fne: {one.job.output} is impossible: {plain(one.detail)}", err=True)
+    if "impossible" in total.counts:
+        sys.exit(1)
 
 
 def _summary(results: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.stamps import Sources, Stamps
 from fne_cli.progress import Progress
+from fne_cli.steps.sample import COUNTS
 from fne_cli.store.output import Output
 from fne_cli.store.reader import open_file
 
@@ -41,6 +42,15 @@ class _Activations:
     row_seconds: float | None
 
 
+@dataclass(frozen=True)
+class _Counts:
+    """Training images, all images, and classes."""
+
+    training: int
+    images: int
+    classes: int
+
+
 class Forecast:
     """Measures the networks that are needed, once each. Times of earlier runs win over estimates."""
 
@@ -49,7 +59,7 @@ class Forecast:
         self._speeds: dict[Recipe, Any] = {}
         self._activations: dict[Path, _Activations | str] = {}
         self._extractions: dict[Path, Job] = {}
-        self._splits: dict[Path, Job] = {}
+        self._made: dict[Path, Job] = {}
 
     def of(self, job: Job) -> Expected:
         """What the job will take."""
@@ -76,7 +86,7 @@ class Forecast:
         return f"{journal['committed']:,} of {journal['images']:,} images safe"
 
     def _extraction(self, job: Job) -> Expected:
-        found = self._of_extraction(job)
+        found = self._of_file(job.output)
         if isinstance(found, str):
             return Expected(found)
         itemsize = 2 if job.options.get("dtype") == "float16" else 4
@@ -108,36 +118,21 @@ class Forecast:
             return Expected(found)
         split = job.options.get("split")
         extraction = self._extractions[activations]
-        known = self._training(str(split or extraction.images), extraction.root)
-        if known is None:
+        counts = self._counts(str(split or extraction.images), extraction.root)
+        if counts is None:
             return Expected()
-        training, images, classes = known
         budget = job.options.get("memory") or free_memory() // 2
         alone = job.arguments[0] == str(activations) and "embedding" not in job.options
         widths = list(found.features.values()) if alone else [sum(found.features.values())]
-        crops = max(1, found.rows // max(1, images))
+        crops, classes = max(1, found.rows // max(1, counts.images)), counts.classes
         seconds = 0.0
         try:
-            for rows in self._trainings(job, training, classes):
+            for rows in self._trainings(job, counts.training, classes):
                 for width in widths:
                     seconds += estimate(rows * crops, width, classes, budget, 8 if alone else 2).seconds()
         except FneError as error:
             return Expected(str(error).splitlines()[0])
         return Expected("", None, self._known(job, seconds))
-
-    def _training(self, images: str, root: str | None) -> tuple[int, int, int] | None:
-        """Training images, all images and classes of a listing; of a split that is still to be made, as it will be."""
-        listing = self._sources.listing(images, root)
-        if listing is not None:
-            return sum(name == "train" for name in listing.splits) or len(listing), len(listing), len(listing.classes)
-        job = self._splits.get(Path(images))
-        whole = None if job is None else self._sources.listing(str(job.images), job.root)
-        if job is None or whole is None:
-            return None
-        count, classes = len(whole), len(whole.classes)
-        if "per_class" in job.options:
-            return min(count, job.options["per_class"] * classes), count, classes
-        return round(count * (1 - job.options.get("test", 0.0) - job.options.get("val", 0.0))), count, classes
 
     def _trainings(self, job: Job, training: int, classes: int) -> Iterable[int]:
         """The training images of every fit."""
@@ -161,26 +156,30 @@ class Forecast:
         found = self._activations[activations]
         return "" if isinstance(found, str) else found  # the extraction says why
 
-    def looked_at(self, jobs: Iterable[Job]) -> None:
-        """Learn what the extractions among the jobs give, from their files where they are there."""
+    def looked_at(self, jobs: Sequence[Job]) -> dict[Path, str]:
+        """Learn what the extractions among the jobs give; by their outputs, why some are impossible."""
+        self._made = {path: job for job in jobs if job.command in ("sample", "split") for path in job.outputs}
+        impossible: dict[Path, str] = {}
         for job in jobs:
-            if job.command == "split":
-                self._splits[job.output] = job
+            if job.images is not None and self._counts(job.images, job.root) is None:
+                impossible[job.output] = self._sources.problem(job.images, job.root)
             if job.command == "extract":
                 self._extractions[job.output] = job
-                self._activations[job.output] = self._of_extraction(job)
+                found = impossible.get(job.output) or self._of_extraction(job)
+                self._activations[job.output] = found
+                if isinstance(found, str):
+                    impossible[job.output] = found
+        return impossible
 
     def _of_extraction(self, job: Job) -> _Activations | str:
-        if job.output in self._activations:
-            return self._activations[job.output]
-        if os.path.isfile(job.output):
+        if os.path.isfile(job.output) and not self._stamps.otherwise(job):
             try:
                 with open_file(job.output, "activations") as file:
                     widths = {name: layer.features for name, layer in file.layers.items()}
                     rows = len(file.images) * int(file.settings.get("crops", 1))
                     return _Activations(widths, rows, None)
             except (FneError, TypeError, ValueError):
-                return "the file that is there is not what fne extract writes"
+                return f"{job.output} is there, and not what fne extract writes"
         return self._measured(job)
 
     def _measured(self, job: Job) -> _Activations | str:
@@ -189,16 +188,33 @@ class Forecast:
 
         names = {entry.name for entry in dataclasses.fields(Recipe)}
         recipe = Recipe(**{key: value for key, value in job.options.items() if key in names})
-        listing = self._sources.listing(str(job.images), job.root)
         if recipe not in self._speeds:
             self._progress.note(f"timing {recipe.model}")
             try:
                 self._speeds[recipe] = measure(recipe)
             except FneError as error:
-                self._speeds[recipe] = str(error).splitlines()[0]
+                self._speeds[recipe] = str(error)
         speed = self._speeds[recipe]
-        if isinstance(speed, str):
-            return speed
-        if listing is None:
-            return "the images are not there yet"
-        return _Activations(speed.features, len(listing) * recipe.crops, speed.row_seconds)
+        counts = self._counts(str(job.images), job.root)
+        if isinstance(speed, str) or counts is None:
+            return str(speed)
+        return _Activations(speed.features, counts.images * recipe.crops, speed.row_seconds)
+
+    def _counts(self, images: str, root: str | None) -> _Counts | None:
+        """Of a listing; of images or a split that are still to be made, as they will be; None if there are none."""
+        listing = self._sources.listing(images, root)
+        if listing is not None:
+            training = sum(name == "train" for name in listing.splits) or len(listing)
+            return _Counts(training, len(listing), len(listing.classes))
+        job = self._made.get(Path(images))
+        if job is None:
+            return None
+        if job.command == "sample":
+            return _Counts(*COUNTS[job.arguments[0]])
+        whole = self._counts(str(job.images), job.root)
+        if whole is None:
+            return None
+        if "per_class" in job.options:
+            return _Counts(min(whole.images, job.options["per_class"] * whole.classes), whole.images, whole.classes)
+        rest = 1 - (job.options.get("test") or 0.0) - (job.options.get("val") or 0.0)
+        return _Counts(round(whole.images * rest), whole.images, whole.classes)

@@ -68,7 +68,7 @@ class _Checked:
         known = ["experiment", *NAMED, *COMMANDS]
         for name, table in tables.items():
             if name not in known:
-                raise self._wrong("", f"has the unknown table {name!r}. {nearest(name, known)}")
+                raise self._wrong("", f"has the unknown table {name!r}. {nearest(name, known)}", name)
             if not isinstance(table, dict):
                 raise self._wrong("", f"should have {name} as a table, [{name}]. Found: {table!r}")
         own = self._table("experiment", (), tables.get("experiment", {}), "", ())
@@ -95,7 +95,7 @@ class _Checked:
             if not _NAME.fullmatch(name):
                 raise self._wrong(where, "should have a name of at most 60 letters, digits, _ and -, as it names files")
             if not isinstance(table, dict):
-                raise self._wrong("", f"should have {where} as a table, [{where}]. Found: {where} = {table!r}")
+                raise self._wrong("", f"should have tables [{kind}.NAME]. Found: {name} = {table!r} in [{kind}]", where)
             found[name] = self._table(kind, (kind, name), table, command, keys)
             self._complete(kind, where, name, found)
         return found
@@ -128,11 +128,11 @@ class _Checked:
         for spelled, raw in table.items():
             key = _SPELLED.get(spelled, spelled.replace("-", "_"))
             if key not in known:
-                raise self._wrong(where, f"has the unknown key {spelled!r}. {nearest(key, known)}")
+                raise self._wrong(where, f"has the unknown key {spelled!r}. {nearest(key, known)}", spelled)
             try:
                 value = self._own(key, raw, where) if key in own else self._read(command, kind, key, raw)
             except ValueError as error:
-                raise self._wrong(where, f"{spelled}: {error}") from error
+                raise self._wrong(where, f"{spelled}: {error}", spelled) from error
             place = (*(keys or (kind,)), spelled)
             origin = next((text for at, text in self._origins.items() if _same(at, place)), str(self._path))
             found[key] = Value(value, origin)
@@ -187,8 +187,12 @@ class _Checked:
             raise ValueError("should have one split at least, found none")
         return tuple(found)
 
-    def _wrong(self, where: str, text: str) -> BadInput:
-        at = f"{self._path}, [{where}]" if where else str(self._path)
+    def _wrong(self, where: str, text: str, key: str = "") -> BadInput:
+        """The error for what stands at `where` (and `key`) of the file, or of what --set put there."""
+        place = tuple(part for part in (*where.split("."), *key.split(".")) if part)
+        given = next((".".join(at) for at in self._origins if place and _same(at, place)), None)
+        origin = str(self._path) if given is None else f"--set {given}"
+        at = f"{origin}, [{where}]" if where else origin
         return BadInput(f"{at} {text}." if not text.endswith((".", "?")) else f"{at} {text}")
 
 

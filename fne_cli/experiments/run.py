@@ -6,7 +6,7 @@ import time
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fne_cli.errors import BadInput, DifferentOutput, FneError, Stopped, TooManyBad
 from fne_cli.experiments.config import Experiment
@@ -20,6 +20,7 @@ from fne_cli.store.estimate import human
 from fne_cli.store.output import Output
 
 STAMPS = "stamps.json"
+State = Literal["up to date", "to do", "unfinished", "changed", "impossible"]
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What would become of a job: up to date, to do, or unfinished; and what it would take."""
+    """What would become of a job, and what it would take.
+
+    unfinished: an interrupted extraction. changed: there, but made by another command line; it is refused without
+    --overwrite, unless that makes no difference. impossible: it would fail, `detail` says why.
+    """
 
     job: Job
-    state: Literal["up to date", "to do", "unfinished"]
+    state: State
     detail: str = ""
     bytes: int | None = None
     seconds: float | None = None
@@ -188,19 +193,18 @@ def _folder(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Total:
-    """What a whole plan takes, as far as it is known: jobs that are up to date and to do, bytes as text, seconds."""
+    """What a whole plan takes, as far as it is known: how many jobs in each state, bytes as text, seconds."""
 
-    up_to_date: int
-    to_do: int
+    counts: dict[str, int]
     size: str
     seconds: float
 
     @classmethod
     def of(cls, found: list[Outlook]) -> Total:
         """The sum over what is to do."""
-        todo = [one for one in found if one.state != "up to date"]
-        size, seconds = sum(one.bytes or 0 for one in todo), sum(one.seconds or 0 for one in todo)
-        return cls(len(found) - len(todo), len(todo), human(size), seconds)
+        counts = {state: sum(one.state == state for one in found) for state in get_args(State)}
+        size, seconds = (sum(getattr(one, key) or 0 for one in found) for key in ("bytes", "seconds"))
+        return cls({state: count for state, count in counts.items() if count}, human(size), seconds)
 
 
 def outlook(experiment: Experiment, progress: Progress = SILENT) -> list[Outlook]:
@@ -209,9 +213,12 @@ def outlook(experiment: Experiment, progress: Progress = SILENT) -> list[Outlook
     sources = Sources()
     stamps = Stamps(experiment.output / STAMPS, experiment.options, sources)
     forecast = Forecast(experiment, sources, stamps, progress)
+    impossible: dict[Path, str] = {}
+    for path, failure in _without_splits(wanted, sources).items():
+        impossible[path] = failure.message
     fresh = [stamps.fresh(job) for job in wanted.jobs]
     if not all(fresh):
-        forecast.looked_at(wanted.jobs)
+        impossible |= forecast.looked_at(wanted.jobs)
     found: list[Outlook] = []
     waiting: set[Path] = set()
     for job, is_fresh in zip(wanted.jobs, fresh, strict=True):
@@ -219,15 +226,15 @@ def outlook(experiment: Experiment, progress: Progress = SILENT) -> list[Outlook
             found.append(Outlook(job, "up to date"))
             continue
         waiting.update(job.outputs)
-        expected = forecast.of(job)
-        unfinished = forecast.unfinished(job)
-        found.append(
-            Outlook(
-                job,
-                "unfinished" if unfinished else "to do",
-                unfinished or expected.detail,
-                expected.bytes,
-                expected.seconds,
-            )
-        )
+        if job.output in impossible:
+            found.append(Outlook(job, "impossible", impossible[job.output]))
+            continue
+        if any(path in impossible for path in job.inputs):
+            impossible |= dict.fromkeys(job.outputs, "")
+            found.append(Outlook(job, "impossible"))
+            continue
+        expected, unfinished = forecast.of(job), forecast.unfinished(job)
+        changed = not unfinished and job.output.exists() and stamps.otherwise(job)
+        state: State = "unfinished" if unfinished else "changed" if changed else "to do"
+        found.append(Outlook(job, state, unfinished or expected.detail, expected.bytes, expected.seconds))
     return found

@@ -29,6 +29,14 @@ class Sources:
         self.listing = cache(self._listing)
         self.digest = cache(self._digest)
 
+    def problem(self, images: str, root: str | None) -> str:
+        """Why there is no listing."""
+        try:
+            list_images(images, root)
+        except (FneError, OSError) as error:
+            return str(error)
+        return ""
+
     def forget(self) -> None:
         """Look again: a job has written images or a manifest."""
         self.listing.cache_clear()
@@ -67,10 +75,16 @@ class Stamps:
         state = self._state(job)
         return state is not None and stamp.get("state") == state
 
-    def seconds(self, job: Job) -> float | None:
-        """How long it took the last time, None if that is not known."""
+    def otherwise(self, job: Job) -> bool:
+        """Whether the output was made by another command line, as far as it is known."""
         stamp = self._stamp(job)
-        seconds = stamp.get("seconds") if isinstance(stamp, Mapping) else None
+        state = stamp.get("state") if isinstance(stamp, Mapping) else None
+        return isinstance(state, Mapping) and state.get("words") != job.words(self._options)
+
+    def seconds(self, job: Job) -> float | None:
+        """How long the same command line took the last time, None if that is not known."""
+        stamp = self._stamp(job)
+        seconds = stamp.get("seconds") if isinstance(stamp, Mapping) and not self.otherwise(job) else None
         return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None
 
     def put(self, job: Job, seconds: float | None) -> None:

@@ -11,6 +11,9 @@ from fne_cli.errors import BadInput, DifferentOutput
 from fne_cli.images.folders import write_folder
 from fne_cli.progress import SILENT, Progress
 
+COUNTS = {"digits": (898, 1797, 10)}
+"""Training images, all images and classes of each dataset."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -33,7 +36,7 @@ def sample(dataset: Literal["digits"], folder: Path, *, overwrite: bool = False,
     if dataset != "digits":
         raise BadInput(f"DATASET should be digits. Found: {dataset!r}.")
     pixels, labels = digits()
-    half = len(labels) // 2
+    half = COUNTS["digits"][0]
     paths = [f"{'train' if number < half else 'test'}/{label}/{number:04d}.png" for number, label in enumerate(labels)]
     if folder.exists():
         found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())

@@ -151,9 +151,9 @@ def _print_outlook(found: list[Outlook], as_json: bool) -> None:
         click.echo(
             "fne: what was made by another command line is refused if that matters; --overwrite replaces it.", err=True
         )
-    for one in found:
-        if one.state == "impossible" and one.detail:
-            click.echo(f"fne: {one.job.output} is impossible: {plain(one.detail)}", err=True)
+    reasons = {one.detail: one.job.output for one in reversed(found) if one.state == "impossible" and one.detail}
+    for detail, output in reversed(reasons.items()):
+        click.echo(f"fne: {output} is impossible: {plain(detail)}", err=True)
     if "impossible" in total.counts:
         sys.exit(1)
 

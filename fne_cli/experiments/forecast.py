@@ -161,11 +161,13 @@ class Forecast:
         self._made = {path: job for job in jobs if job.command in ("sample", "split") for path in job.outputs}
         impossible: dict[Path, str] = {}
         for job in jobs:
-            if job.images is not None and self._counts(job.images, job.root) is None:
+            if any(path in impossible for path in job.inputs):
+                impossible[job.output] = ""  # the other one says why
+            elif job.images is not None and self._counts(job.images, job.root) is None:
                 impossible[job.output] = self._sources.problem(job.images, job.root)
             if job.command == "extract":
                 self._extractions[job.output] = job
-                found = impossible.get(job.output) or self._of_extraction(job)
+                found = impossible[job.output] if job.output in impossible else self._of_extraction(job)
                 self._activations[job.output] = found
                 if isinstance(found, str):
                     impossible[job.output] = found

@@ -319,6 +319,7 @@ def test_a_signal_ends_with_its_code_and_says_how_to_go_on(network, many, tmp_pa
     assert not (tmp_path / "a.h5").exists()
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_after_sigterm_to_the_same_bytes(extract, network, many, tmp_path):
     command, process = started(network, many, tmp_path / "a.h5")
     process.send_signal(signal.SIGTERM)

@@ -18,6 +18,7 @@ def torture(*options: str) -> dict:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_sigkill_two_writers_and_a_full_disk():
     found = torture("--only", "kill,writers,disk", "--kills", "4", "--images", "300")
     assert found["kill"]["differing"] == 0

@@ -376,19 +376,66 @@ def test_the_command_makes_a_page_once(fne, tmp_path):
 def test_other_pages_and_figures_are_not_replaced_unasked(fne, tmp_path, shown):
     whole, layers = pair(tmp_path, CLASSES)
     page = tmp_path / "page.html"
-    page.write_text("mine")
-    assert fne("report", whole, page).code == 4
-    assert page.read_text() == "mine"
-    report([whole], page, overwrite=True)
-    with pytest.raises(DifferentOutput):
-        report([whole, layers], page)
-    with pytest.raises(BadInput, match="is an input of this command"):
-        report([whole], whole)
+    report([whole], page)
+    assert fne("report", whole, layers, page).code == 4
+    assert page.read_bytes() == b"a page"
+    report([whole, layers], page, overwrite=True)
+    with pytest.raises(DifferentOutput, match="give --overwrite"):
+        report([whole], page)
     folder = tmp_path / "figures"
     folder.mkdir()
     (folder / "net.avg.by_class.svg").write_text("mine")
     with pytest.raises(DifferentOutput, match=re.escape("net.avg.by_class.svg")):
-        report([whole], page, figures=folder)
+        report([whole, layers], page, figures=folder)
+
+
+@pytest.mark.parametrize("content", ["mine", "{}", "<!DOCTYPE html>\n<title>mine</title>"])
+def test_what_is_no_page_of_ours_is_never_replaced(fne, tmp_path, content):
+    whole, _ = pair(tmp_path, CLASSES)
+    page = tmp_path / "page.html"
+    page.write_text(content)
+    for more in ([], ["--overwrite"]):
+        result = fne("report", whole, page, *more)
+        assert (result.code, page.read_text()) == (4, content)
+        assert "not a page of fne report" in result.err and "--overwrite" not in result.err
+
+
+def test_a_page_of_ours_without_its_record_is_replaced_when_asked(tmp_path):
+    whole, layers = pair(tmp_path, CLASSES)
+    page = tmp_path / "page.html"
+    report([whole], page)
+    record_path(page).unlink()
+    with pytest.raises(DifferentOutput, match="give --overwrite"):
+        report([whole, layers], page)
+    assert not report([whole, layers], page, overwrite=True).up_to_date
+    assert "conv2" in page.read_text()
+
+
+def test_a_page_that_was_left_out_replaces_no_results(fne, tmp_path):
+    whole, layers = pair(tmp_path, CLASSES)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for last in (layers, tmp_path / "none.json", tmp_path):
+        result = fne("report", whole, last, "--overwrite")
+        assert result.code == 1
+        assert "PAGE, the last argument, should be a file to write that ends in .html" in result.err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    with pytest.raises(BadInput, match="is an input of this command"):
+        said = predictions(tmp_path / "p.htm", whole, [("x.png", "a", "b", [0, 1, 2])])
+        report([whole], said, predictions=[said])
+
+
+def test_a_single_argument_is_named_by_what_it_lacks(fne, tmp_path):
+    for name, missing in (("results", "PAGE"), ("r.json", "PAGE"), ("page.html", "RESULTS...")):
+        result = fne("report", tmp_path / name)
+        assert (result.code, f"Missing argument '{missing}'" in result.err) == (2, True)
+    assert "'PAGE'" in fne("report").err
+
+
+def test_a_folder_is_no_page(fne, tmp_path):
+    whole, _ = pair(tmp_path, CLASSES)
+    (tmp_path / "page.html").mkdir()
+    result = fne("report", whole, tmp_path / "page.html")
+    assert (result.code, "Found: a folder" in result.err, "--overwrite" in result.err) == (1, True, False)
 
 
 def test_a_page_that_cannot_be_rendered_leaves_nothing(tmp_path, monkeypatch):

@@ -19,9 +19,9 @@ from fne_cli.steps.report import records
 from fne_cli.steps.report.comparison import grouped
 from fne_cli.steps.report.drawing import draw, is_drawn
 from fne_cli.steps.report.sources import Sources, gather
+from fne_cli.steps.report.standing import check_name, is_standing
 from fne_cli.steps.report.tables import image_tables
 from fne_cli.steps.report.wrong import Sought, matched, most_wrong
-from fne_cli.store.existing import is_recorded
 from fne_cli.store.output import Output
 from fne_cli.version import __version__
 
@@ -56,6 +56,7 @@ def report(
     it says of itself. images, root: where the images are, as fne extract takes them. Those of an experiment are found
     by themselves. figures: a folder for the charts as PNG and SVG.
     """
+    check_name(page, results)
     _check_installed(figures is not None)
     if root is not None and images is None:
         raise BadInput("--root says where the paths of a manifest start. Give --images with it.")
@@ -67,8 +68,7 @@ def report(
     content, bad = _collected(sources, activations, sought, title, page)
     digest = hashlib.sha256(json.dumps([__version__, _plain(content), bad]).encode()).hexdigest()
     unlike = (*sources.paths, *predictions, *activations)
-    what = "the page of these results. Found: another one, or changed since"
-    there = is_recorded(page, digest, unlike, overwrite, what)
+    there = is_standing(page, digest, unlike, overwrite)
     drawn = figures is None or is_drawn(figures, content.groups, digest, overwrite)
     if there and drawn:
         return Reported(page, figures, up_to_date=True)

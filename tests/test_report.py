@@ -389,6 +389,25 @@ def test_other_pages_and_figures_are_not_replaced_unasked(fne, tmp_path, shown):
         report([whole, layers], page, figures=folder)
 
 
+def test_other_times_make_the_page_again_unasked(fne, tmp_path):
+    whole, layers = pair(tmp_path, CLASSES)
+    page, figures = tmp_path / "page.html", tmp_path / "figures"
+    report([whole, layers], page, figures=figures)
+    states = {path: path.stat().st_mtime_ns for path in figures.iterdir()}
+    record = json.loads(record_path(whole).read_text())
+    record["runs"][0] |= {"seconds": 77.25, "command": ["fne", "evaluate", "again"]}
+    record_path(whole).write_text(json.dumps(record))
+    result = fne("report", whole, layers, page, "--figures", figures)
+    assert (result.code, "up to date" in result.err) == (0, False)
+    assert "77.2" in page.read_text() and "fne evaluate again" in page.read_text()
+    assert states == {path: path.stat().st_mtime_ns for path in states}
+    assert "up to date" in fne("report", whole, layers, page, "--figures", figures).err
+    page.write_text(page.read_text() + "mine")
+    record["runs"][0]["seconds"] = 1.0
+    record_path(whole).write_text(json.dumps(record))
+    assert fne("report", whole, layers, page).code == 4
+
+
 @pytest.mark.parametrize("content", ["mine", "{}", "<!DOCTYPE html>\n<title>mine</title>"])
 def test_what_is_no_page_of_ours_is_never_replaced(fne, tmp_path, content):
     whole, _ = pair(tmp_path, CLASSES)

@@ -66,9 +66,9 @@ def report(
         raise BadInput(f"{results[0]} should have results to show. Found: none.{cells}")
     sought = Sought(predictions, images, root)
     content, bad = _collected(sources, activations, sought, title, page)
-    digest = hashlib.sha256(json.dumps([__version__, _plain(content), bad]).encode()).hexdigest()
+    digest, recorded = _digests(content, bad)
     unlike = (*sources.paths, *predictions, *activations)
-    there = is_standing(page, digest, unlike, overwrite)
+    there = is_standing(page, digest, recorded, unlike, overwrite)
     drawn = figures is None or is_drawn(figures, content.groups, digest, overwrite)
     if there and drawn:
         return Reported(page, figures, up_to_date=True)
@@ -79,7 +79,7 @@ def report(
 
         with Output(page) as output:
             output.partial.write_bytes(render(content, bad))
-            output.accept_noted({"fingerprint": digest})
+            output.accept_noted({"fingerprint": digest, "records": recorded})
     return Reported(page, figures)
 
 
@@ -118,6 +118,14 @@ def _collected(
         notes=tables.notes,
     )
     return content, max((count for count in counts if type(count) is int), default=0)
+
+
+def _digests(content: Page, bad: int) -> tuple[str, str]:
+    """Of what the results files and options say, and of what only the run records beside them do."""
+    told = replace(content, timings=(), commands=(), software=())
+    records = [content.timings, content.commands, content.software]
+    found = [json.dumps(value).encode() for value in ([__version__, _plain(told), bad], _plain(records))]
+    return hashlib.sha256(found[0]).hexdigest(), hashlib.sha256(found[1]).hexdigest()
 
 
 def _plain(value: Any) -> Any:

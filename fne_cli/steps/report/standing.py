@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fne_cli.errors import BadInput, DifferentOutput
-from fne_cli.store.existing import check_place, is_recorded
+from fne_cli.store.existing import check_place
 from fne_cli.store.output import read_record
 from fne_cli.store.record import file_state
 
@@ -27,26 +27,32 @@ def check_name(page: Path, results: Sequence[Path]) -> None:
         raise BadInput(f"{page} should be a file to write. Found: a folder.")
 
 
-def is_standing(page: Path, digest: str, unlike: Sequence[Path], overwrite: bool) -> bool:
-    """Whether PAGE is the one with this digest. Raises DifferentOutput for another one; with `overwrite` not for ours.
+def is_standing(page: Path, digest: str, records: str, unlike: Sequence[Path], overwrite: bool) -> bool:
+    """Whether PAGE is the one of these results and these run records, by the digests of both.
 
-    What is not a page of fne report is never replaced.
+    False for one of the same results and other records: it may be made again. Raises DifferentOutput for one of other
+    results unless `overwrite`, and always for what is not a page of fne report.
     """
     check_place(page, unlike, overwrite)
-    if page.exists() and not _is_ours(page):
+    if not page.exists():
+        return False
+    record = read_record(page)
+    intact = "fingerprint" in record and record.get("output") == file_state(page)
+    if not intact and not _begins_as_ours(page):
         raise DifferentOutput(
             f"{page} exists and is not a page of fne report, so it is not replaced.\n"
             "Write to another output, or remove it first."
         )
-    what = "the page of these results. Found: another one, or changed since"
-    return is_recorded(page, digest, unlike, overwrite, what)
+    if not overwrite and not (intact and record["fingerprint"] == digest):
+        raise DifferentOutput(
+            f"{page} exists and is not the page of these results. Found: another one, or changed since.\n"
+            "Write to another output, or give --overwrite to replace it."
+        )
+    return not overwrite and record.get("records") == records
 
 
-def _is_ours(page: Path) -> bool:
-    """Whether a file begins as our pages do, is the one that its run record knows, or is empty."""
-    record = read_record(page)
-    if "fingerprint" in record and record.get("output") == file_state(page):
-        return True
+def _begins_as_ours(page: Path) -> bool:
+    """Whether a file has the first lines of our pages, or is empty."""
     if not page.is_file():
         return False
     with open(page, "rb") as file:

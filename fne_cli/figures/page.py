@@ -21,6 +21,7 @@ from fne_cli.version import __version__
 
 _VEGA_LITE = "6.4"
 _CLOSE = 1e-9
+_LONG = 60  # rows beyond which a table scrolls in a box of its own
 
 
 def render(page: Page, bad_counted: int = 0) -> bytes:
@@ -47,6 +48,7 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
         lead=_lead(page),
         bad_counted=bad_counted,
         titles=TITLES,
+        long=_LONG,
         version=__version__,
         vega=_VEGA_LITE,
         policy=policy,
@@ -68,6 +70,9 @@ class _View:
         points = [row.points[last] for row in rows]
         self.verdicts: Sequence[Verdict] = group.verdicts
         self.rows: Sequence[Row] = group.rows
+        self.best = [verdict.best for verdict in group.verdicts if verdict.size == last]
+        # what the embeddings are measured by stands next to them, however many layers there are
+        self.table = sorted(group.rows, key=lambda row: (not row.whole, row not in self.best))
         self.figure = group.figure
         self.charts: Mapping[str, Any] = specifications(group)
         self.alike = sum(_called(one) == _called(group) for one in groups) > 1
@@ -76,7 +81,6 @@ class _View:
         self.figures = [name for name in TITLES if any(name in point.figures for point in points)]
         self.intervals = any(point.interval for point in points)
         self.costs = len({tuple(point.costs) for point in points}) > 1
-        self.best = [verdict.best for verdict in group.verdicts if verdict.size == last]
         values = group.views[0].values if group.views else []
         known = [place for place, value in enumerate(values) if value is not None]
         self.hardest = sorted(known, key=lambda place: (values[place], place))

@@ -290,6 +290,30 @@ def test_the_sentence_of_a_split(tmp_path, right, said):
     assert said in re.search(r'<p class="said">(.*?)</p>', (tmp_path / "p.html").read_text())[1]
 
 
+@pytest.mark.parametrize(
+    ("spread", "interval", "colour"),
+    [(None, None, "over"), (0.19, None, "over"), (0.21, None, "quiet"), (None, 0.09, "over"), (None, 0.11, "quiet")],
+)
+def test_a_difference_within_the_noise_has_no_colour(tmp_path, spread, interval, colour):
+    """Of 0.7 and 0.5."""
+    parts = []
+    for name, value in (("embedding", 0.7), ("other", 0.7), ("conv1", 0.5)):
+        part = entry(name, CLASSES) | {"mean_per_class_accuracy": value}
+        if spread:
+            part |= {"mean_per_class_accuracy_std": spread, "trials": 5}
+        if interval:
+            part |= {"mean_per_class_accuracy_95": [value - interval, value + interval]}
+        parts.append(part)
+    other = document([parts[1] | {"name": "embedding"}], settings={"embedding": "raw"})
+    paths = [save(tmp_path / "e.json", document(parts[:1])), save(tmp_path / "o.json", other),
+             save(tmp_path / "l.json", layers_document(parts[2:]))]  # fmt: skip
+    report(paths, tmp_path / "p.html")
+    text = (tmp_path / "p.html").read_text()
+    assert re.findall(r'<td data-sort="0\.1999+\d*" class="(\w+)">', text) == [colour] * 2
+    assert re.findall(r'<span class="(\w+)">20\.00', text) == [colour] * 2
+    assert ("Grey differences" in text) == (colour == "quiet")
+
+
 def test_an_experiment_on_a_page(browser, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     report([experiment(tmp_path)], tmp_path / "p.html")

@@ -9,6 +9,7 @@ import numpy as np
 
 # By size: training images per class of a learning curve, None of any other protocol.
 Size = int | None
+CLOSE = 1e-9  # below it figures are the same
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,18 @@ class Verdict:
     def difference(self) -> float:
         """How far the embedding is above the layer, in fractions."""
         return self.value - self.best_value
+
+    @property
+    def unclear(self) -> bool:
+        """Whether the difference is within the standard deviation, or the 95 % intervals overlap."""
+        return self.overlap or (self.spread is not None and abs(self.difference) < self.spread)
+
+    @property
+    def side(self) -> str:
+        """What the difference is shown as: "over", "under", or "quiet" if it is too small for either."""
+        if self.unclear or abs(self.difference) < CLOSE:
+            return "quiet"
+        return "over" if self.difference > 0 else "under"
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from fne_cli.figures.charts import TITLES, as_script, specifications
-from fne_cli.figures.contents import Group, Page, Row, Verdict
+from fne_cli.figures.contents import CLOSE, Group, Page, Row, Verdict
 from fne_cli.figures.names import plain, shown
 from fne_cli.version import __version__
 
 _VEGA_LITE = "6.4"
-_CLOSE = 1e-9
 _LONG = 60  # rows beyond which a table scrolls in a box of its own
 
 
@@ -43,6 +42,7 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
         curves=any(verdict.size for _, verdict in overview),
         embeddings=any(view.wholes > 1 for view in views),
         datasets=any(group.dataset for group in page.groups),
+        unclear=any(verdict.unclear for _, verdict in overview),
         measures={group.figure for group in page.groups},
         statements=[_statements(view) for view in views],
         lead=_lead(page),
@@ -123,10 +123,10 @@ def _single(view: _View, verdict: Verdict) -> Markup:
         _whole(view, verdict.row), _percent(verdict.value), TITLES[view.figure],
         f" with {verdict.size} training images per class" if verdict.size else "")  # fmt: skip
     rival = Markup("the best single layer, %s (%s&nbsp;%%)") % (name, _percent(verdict.best_value))
-    if abs(difference) < _CLOSE:
+    if abs(difference) < CLOSE:
         return reached + Markup("exactly as much as %s.") % rival
-    way, mark = ("above", "over") if difference > 0 else ("below", "under")
-    said = reached + Markup('<span class="%s">%s %s</span> %s.') % (mark, _points(difference), way, rival)
+    way = "above" if difference > 0 else "below"
+    said = reached + Markup('<span class="%s">%s %s</span> %s.') % (verdict.side, _points(difference), way, rival)
     if verdict.spread is not None and abs(difference) < verdict.spread:
         said += " The difference is smaller than the standard deviation over the trials."
     elif verdict.overlap:
@@ -136,12 +136,11 @@ def _single(view: _View, verdict: Verdict) -> Markup:
 
 def _curve(view: _View, verdicts: Sequence[Verdict]) -> Markup:
     """For several sizes of training sets: where it is above, and where not."""
-    above = [verdict for verdict in verdicts if verdict.difference > _CLOSE]
-    below = [verdict for verdict in verdicts if verdict.difference < -_CLOSE]
-    equal = [verdict for verdict in verdicts if abs(verdict.difference) <= _CLOSE]
+    above = [verdict for verdict in verdicts if verdict.difference > CLOSE]
+    below = [verdict for verdict in verdicts if verdict.difference < -CLOSE]
+    equal = [verdict for verdict in verdicts if abs(verdict.difference) <= CLOSE]
     parts: list[Markup] = []
-    for some, text, mark in ((above, "beats the best single layer", "over"), (below, "falls behind it", "under"),
-                             (equal, "equals it", "quiet")):  # fmt: skip
+    for some, text in ((above, "beats the best single layer"), (below, "falls behind it"), (equal, "equals it")):
         if some:
             by_how_much = [abs(verdict.difference) for verdict in some]
             least, most = (f"{100 * value:.2f}" for value in (min(by_how_much), max(by_how_much)))
@@ -151,6 +150,7 @@ def _curve(view: _View, verdicts: Sequence[Verdict]) -> Markup:
             sizes = _listed([str(verdict.size) for verdict in some])
             text = text if parts else text.replace(" it", " the best single layer")  # noqa: PLW2901  # comes first
             per = "" if parts else " training images per class"
+            mark = next((verdict.side for verdict in some if verdict.side != "quiet"), "quiet")
             parts.append(Markup('<span class="%s">%s</span> at %s%s%s') % (mark, text, sizes, per, by))
     who = _whole(view, verdicts[0].row)
     said = Markup("%s %s.") % (who, Markup(" and ").join(parts))

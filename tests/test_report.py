@@ -136,6 +136,23 @@ def test_a_curve_beside_all_training_images_is_not_shown_class_by_class(tmp_path
     assert len(alone.views) == 2 and alone.confusion is not None
 
 
+def test_values_that_differ_say_of_which_embedding_they_are(tmp_path):
+    out = experiment(tmp_path)
+    content = json.loads((out / "results.json").read_text())
+    cells = []
+    for name, low in (("fne", -0.25), ("fne-data", -0.5), ("fne-too", -0.25)):
+        found = document([entry("embedding", CLASSES, seed=len(cells))], settings={"thresholds": [low, 0.15]})
+        path = save(out / f"{name}.json", found)
+        cells.append(content["cells"][0] | {"embedding": name, "results": path.name, "predictions": None})
+    (out / "results.json").write_text(json.dumps(content | {"cells": cells}))
+    (group,) = groups(out)
+    facts = dict(group.facts)
+    assert facts["thresholds"] == "fne, fne-too: -0.25, 0.15; fne-data: -0.5, 0.15"
+    assert (facts["C"], facts["solver"]) == ("1", "certified")
+    (group,) = groups(out / "fne.json", out / "fne-data.json")
+    assert dict(group.facts)["thresholds"] == "fne.json: -0.25, 0.15; fne-data.json: -0.5, 0.15"
+
+
 def test_several_splits_are_one_row(tmp_path):
     paths = [save(tmp_path / f"{n}.json", document([entry("embedding", CLASSES, n / 10, seed=n)])) for n in (5, 7, 9)]
     entries = [read_results(path).entries[0] for path in paths]
@@ -166,6 +183,7 @@ def test_the_splits_of_a_protocol_are_one_group(tmp_path):
     ((row,), (size,)) = group.rows, group.sizes
     values = [json.loads((out / f"{n}.json").read_text())["results"][0]["accuracy"] for n in (1, 2)]
     assert (row.name, group.protocol) == ("fne", "official, several splits")
+    assert dict(group.facts)["training images"] == "official-1: 31; official-2: 32"
     assert row.points[size].figures["accuracy"] == pytest.approx(np.mean(values))
     assert row.points[size].spreads["accuracy"] == pytest.approx(np.std(values, ddof=1))
 

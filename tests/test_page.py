@@ -116,6 +116,36 @@ def test_a_long_table_says_that_it_scrolls_and_begins_with_what_counts(browser, 
     assert (f"{count + 1} rows; scroll" in said) == cut
 
 
+def test_an_embedding_has_one_name(browser, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report([experiment(tmp_path)], tmp_path / "p.html")
+    browser.open(tmp_path / "p.html")
+    rows = browser.run("return document.querySelector('tr.whole bdi').innerText")
+    choice = browser.run("return document.querySelector('select[name=view] option').innerText")
+    header = browser.run("return document.querySelectorAll('#group-1 table')[2].tHead.rows[0].cells[3].innerText")
+    texts = browser.run("return [...document.querySelectorAll('figure:not(.matrix) svg text')].map(t => t.textContent)")
+    assert (rows, choice, header) == ("fne", "fne", "fne")
+    assert any(text.startswith("fne ") for text in texts)
+    assert "The embedding fne reaches" in browser.run("return document.body.innerText")
+
+
+def test_no_two_headings_read_the_same(tmp_path):
+    whole, _ = pair(tmp_path, CLASSES)
+    others = [
+        document([entry("embedding", [*CLASSES, "one more"])]),
+        document([entry("embedding", CLASSES)], images={"training": 30, "test": 201, "bad": 0}),
+        document([entry("embedding", CLASSES)], sources=[{"kind": "split", "fingerprint": "1"}]),
+        document([entry("embedding", CLASSES)], settings={"protocol": {"cv": 5}}),
+    ]
+    paths = [save(tmp_path / f"{number}.json", content) for number, content in enumerate(others)]
+    report([whole, *paths], tmp_path / "p.html")
+    text = (tmp_path / "p.html").read_text()
+    links = [re.sub("<.*?>", "", link) for link in re.findall(r'<a href="#group-\d+">(.*?)</a>', text)]
+    assert links == [re.sub("<.*?>", "", title) for title in re.findall(r'<h2 id="group-\d+-title">(.*?)</h2>', text)]
+    assert len(set(links)) == 5
+    assert "net, avg, given split, classes 13" in links and "net, avg, 5-fold cross-validation" in links
+
+
 def test_the_matrix_has_views_orders_and_sizes(browser, page):
     browser.open(page)
     figure = browser.driver.find_element(By.CSS_SELECTOR, "figure.matrix")

@@ -36,6 +36,7 @@ from fne_cli.steps import report as module
 from fne_cli.steps.report import report
 from fne_cli.steps.report.classes import together
 from fne_cli.steps.report.comparison import grouped
+from fne_cli.steps.report.drawing import named
 from fne_cli.steps.report.records import quoted
 from fne_cli.steps.report.sources import gather
 from fne_cli.store.output import record_path
@@ -119,6 +120,7 @@ def test_the_same_file_twice_counts_once_and_others_of_the_same_name_are_told_ap
     other = save(tmp_path / "f.json", document([entry("embedding", CLASSES, 0.5)]))
     (group,) = groups(whole, whole, other)
     assert [row.made for row in group.rows] == ["ternary codes", "ternary codes, f.json"]
+    assert [row.title for row in group.rows] == ["embedding (ternary codes)", "embedding (ternary codes, f.json)"]
 
 
 def test_a_learning_curve_has_a_verdict_at_every_size(tmp_path):
@@ -526,13 +528,21 @@ def test_hostile_names_make_figures_and_pages_all_the_same(tmp_path):
     assert all(path.parent == tmp_path / "figures" for path in (tmp_path / "figures").iterdir())
 
 
+def test_figures_of_several_protocols_are_named_by_them(tmp_path):
+    split, learning = groups(*pair(tmp_path, CLASSES), *curve(tmp_path, CLASSES))
+    names = named([learning, split])
+    assert {"net.avg.learning_curve_5_draws.learning_curve", "net.avg.given_split.by_layer"} < set(names)
+    assert set(named([split])) == {"net.avg.by_layer", "net.avg.confusion", "net.avg.by_class"}
+    assert {"net.avg.given_split.1.by_layer", "net.avg.given_split.2.by_layer"} < set(named([split, split]))
+
+
 @pytest.mark.slow
 def test_figures_have_the_same_bytes(tmp_path):
     paths = [*pair(tmp_path, CLASSES), *curve(tmp_path, CLASSES)]
     for name in ("one", "two"):
         report(paths, tmp_path / f"{name}.html", figures=tmp_path / name)
     drawn = {path.name for path in (tmp_path / "one").glob("*.[ps][nv]g")}
-    assert {"net.avg.learning_curve.svg", "net.avg.2.by_layer.png"} < drawn
+    assert {"net.avg.learning_curve_5_draws.learning_curve.svg", "net.avg.given_split.by_layer.png"} < drawn
     for path in (tmp_path / "one").glob("*.[ps][nv]g"):
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()

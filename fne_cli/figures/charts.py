@@ -65,7 +65,7 @@ def _said(value: float, spread: float | None) -> str:
 
 def _tip(row: Row, numbers: dict[str, float]) -> str:
     spread = numbers["high"] - numbers["value"]
-    return f"{shown(row.name, 80)} ({shown(row.made, 60)}): {_said(numbers['value'], spread)}"
+    return f"{shown(row.title, 80)} ({shown(row.made, 60)}): {_said(numbers['value'], spread)}"
 
 
 def by_layer(group: Group) -> dict[str, Any] | None:
@@ -86,7 +86,7 @@ def by_layer(group: Group) -> dict[str, Any] | None:
                                "tip": _tip(row, numbers)})  # fmt: skip
     wholes = [(row, numbers) for row in group.rows if row.whole and (numbers := _measured(row, size, figure))]
     for number, (row, numbers) in enumerate(wholes):
-        text = f"{'embedding' if len(wholes) == 1 else shown(row.title, 40)} {numbers['value']:.2f} %"
+        text = f"{shown(row.title, 40)} {numbers['value']:.2f} %"
         lines.append(numbers | {"text": text, "number": number, "tip": _tip(row, numbers)})
     x = {"field": "value", "type": "quantitative", "scale": {"zero": False, "nice": True},
          "title": f"{TITLES[figure]}, %", "axis": {"tickCount": 6}}  # fmt: skip

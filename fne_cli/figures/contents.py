@@ -27,7 +27,7 @@ class Point:
 class Row:
     """An embedding (`whole`) or a single layer. made: what its features are. place: of a layer in the network.
 
-    name: of an embedding the one that an experiment gave it, or "embedding".
+    name: of an embedding the one that an experiment gave it, or "embedding". title: what it is called everywhere.
     """
 
     name: str
@@ -36,11 +36,7 @@ class Row:
     place: int
     features: int
     points: Mapping[Size, Point]
-
-    @property
-    def title(self) -> str:
-        """What tells it from the other rows, as a name from a file."""
-        return f"embedding ({self.made})" if self.whole and self.name == "embedding" else self.name
+    title: str
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,10 @@ def grouped(evaluated: Sequence[Evaluated]) -> list[tuple[Group, list[Evaluated]
     alike: dict[str, list[Evaluated]] = {}
     for each in evaluated:
         alike.setdefault(_key(each), []).append(each)
-    return _briefly([(_group(members), members) for members in alike.values()])
+    unnamed = {
+        _made(each.results) for each in evaluated for _, whole in _entries(each.results) if whole and not each.embedding
+    }
+    return _briefly([(_group(members, len(unnamed) > 1), members) for members in alike.values()])
 
 
 def _briefly(found: list[tuple[Group, list[Evaluated]]]) -> list[tuple[Group, list[Evaluated]]]:
@@ -78,16 +81,19 @@ def _protocol(results: Results) -> tuple[str, list[Any]]:
     return "split", []
 
 
-def _group(members: Sequence[Evaluated]) -> Group:
+def _group(members: Sequence[Evaluated], several: bool) -> Group:
+    """several: whether embeddings without a name are told apart by what they are made of."""
     first = members[0]
     made = extraction(first.results)
     entry = first.results.entries[0]
     order = _layer_order(members)
     entries = _by_row(members)
     rows: dict[tuple[str, str, bool], Row] = {}
+    several = several or len({how for name, how, whole, _ in entries if whole and name == _EMBEDDING}) > 1
     for (name, how, whole, size), found in entries.items():
         place = -1 if whole else order.get(name, len(order))
-        row = rows.setdefault((name, how, whole), Row(name, how, whole, place, found.features, {}))
+        title = f"{name} ({how})" if whole and name == _EMBEDDING and several else name
+        row = rows.setdefault((name, how, whole), Row(name, how, whole, place, found.features, {}, title))
         rows[name, how, whole] = replace(row, points={**row.points, size: _point(found)})
     table = sorted(rows.values(), key=lambda row: (not row.whole, row.place))
     sizes: list[Size] = sorted({size for row in table for size in row.points}, key=lambda size: size or 0)

@@ -23,6 +23,7 @@ def _of(each: Evaluated) -> list[tuple[str, Any]]:
     settings, images = results.settings, results.images
     curve = [entry.per_class for entry in results.entries if entry.per_class is not None]
     return [
+        ("protocol's name", each.splits or each.protocol),
         ("network", made.get("network")),
         ("weights", made.get("weights")),
         ("weights, SHA-256", made.get("weights_sha256")),
@@ -61,7 +62,8 @@ def _together(values: Sequence[tuple[Evaluated, str]]) -> str:
                 of[name(each)].append(text)
         if len(of) > 1 and all(len(own) == 1 for own in of.values()):
             owners = [", ".join(owner for owner, own in of.items() if text in own) for text in texts]
-            return "; ".join(f"{owner}: {text}" for owner, text in zip(owners, texts, strict=True))
+            said = zip(owners, texts, strict=True)
+            return "; ".join(text if owner == text else f"{owner}: {text}" for owner, text in said)
     return "; ".join(texts)
 
 

@@ -116,6 +116,27 @@ def test_a_long_table_says_that_it_scrolls_and_begins_with_what_counts(browser, 
     assert (f"{count + 1} rows; scroll" in said) == cut
 
 
+def test_a_phone_shows_the_figures_of_the_overview(browser, tmp_path, monkeypatch):
+    out = experiment(tmp_path)
+    content = json.loads((out / "results.json").read_text())
+    first = content["cells"][0]
+    content["cells"] += [first | {"embedding": "a-name-that-is-rather-long"}]
+    (out / "results.json").write_text(json.dumps(content))
+    monkeypatch.chdir(tmp_path)
+    report([out], tmp_path / "p.html")
+    browser.open(tmp_path / "p.html", width=390)
+    rows = "document.querySelector('#overview table').rows"
+    script = f"return [...{rows}].map(row => [row.cells[1], row.cells[3]].map(c => c.getBoundingClientRect().right))"
+    assert all(right <= 390 for row in browser.run(script) for right in row)
+    assert browser.run(f"return [...{rows}[0].cells].map(cell => cell.innerText.trim())") == [
+        "embedding", "it reaches, %", "best layer, %", "difference, points"]  # fmt: skip
+    said = browser.driver.find_element(By.CSS_SELECTOR, "#overview .caption + .caption").text
+    assert said == (
+        "In every row: dataset things; network net, avg; protocol given split; measure mean per-class accuracy; "
+        "best layer conv2."
+    )
+
+
 def test_an_embedding_has_one_name(browser, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     report([experiment(tmp_path)], tmp_path / "p.html")

@@ -18,6 +18,7 @@ from fne_cli.figures.charts import TITLES, as_script, specifications
 from fne_cli.figures.contents import CLOSE, Group, Page, Row, Verdict
 from fne_cli.figures.headings import LENGTH, headings
 from fne_cli.figures.names import plain, shown
+from fne_cli.figures.overview import overview
 from fne_cli.version import __version__
 
 _VEGA_LITE = "6.4"
@@ -35,16 +36,10 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
         f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src {_hash(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-    overview = [(view, verdict) for view in views for verdict in view.verdicts]
     html = environment.get_template("page.html").render(
         page=page,
         groups=views,
-        overview=overview if len(overview) > 1 else [],
-        curves=any(verdict.size for _, verdict in overview),
-        embeddings=any(view.wholes > 1 for view in views),
-        datasets=any(group.dataset for group in page.groups),
-        unclear=any(verdict.unclear for _, verdict in overview),
-        measures={group.figure for group in page.groups},
+        overview=overview(page.groups),
         statements=[_statements(view) for view in views],
         lead=_lead(page),
         bad_counted=bad_counted,

@@ -373,4 +373,5 @@ def test_an_experiment_on_a_page(browser, tmp_path, monkeypatch):
     loaded = "return [...document.querySelectorAll('.shots img')].map(i => i.naturalWidth)"
     assert browser.run(loaded) == [128, 128]
     text = browser.run("return document.body.innerText")
+    assert "Files of fne normalize, fne discretize and fne analyze have none" in text
     assert "the disk <b>is</b> full" in text and "fne evaluate 'a b'" in text and "test/a/3.png" in text

@@ -60,6 +60,8 @@ def test_a_page_says_nothing_and_asks_for_nothing(browser, page):
     assert browser.log() == []
     assert browser.requests() == []
     assert browser.run("return document.querySelectorAll('.chart svg').length") == 4
+    texts = "return [...document.querySelector('[data-chart=\"2-curve\"] svg').querySelectorAll('text')]"
+    assert "training images per class (logarithmic)" in browser.run(f"{texts}.map(text => text.textContent)")
 
 
 def test_the_policy_forbids_the_network(browser, page):

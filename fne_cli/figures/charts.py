@@ -146,7 +146,7 @@ def learning_curve(group: Group) -> dict[str, Any] | None:
                                          "tip": f"{size} per class, {_tip(row, numbers)}"})  # fmt: skip
     titles += ["other layers"] if others else []
     colours += [REST] if others else []
-    x = {"field": "size", "type": "quantitative", "title": "training images per class",
+    x = {"field": "size", "type": "quantitative", "title": "training images per class (logarithmic)",
          "scale": {"type": "log", "domain": [sizes[0], sizes[-1]], "nice": False, "padding": 8},
          "axis": {"values": sizes, "grid": False, "format": "d", "labelOverlap": True}}  # fmt: skip
     y = {"field": "value", "type": "quantitative", "scale": {"zero": False}, "title": f"{TITLES[figure]}, %",

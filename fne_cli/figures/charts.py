@@ -65,7 +65,7 @@ def _said(value: float, spread: float | None) -> str:
 
 def _tip(row: Row, numbers: dict[str, float]) -> str:
     spread = numbers["high"] - numbers["value"]
-    return f"{shown(row.title, 80)} ({shown(row.made, 60)}): {_said(numbers['value'], spread)}"
+    return f"{shown(row.name, 80)} ({shown(row.made, 60)}): {_said(numbers['value'], spread)}"
 
 
 def by_layer(group: Group) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def check_name(page: Path, results: Sequence[Path]) -> None:
         what = "the folder " if page.is_dir() else ""
         raise BadInput(
             f"PAGE, the last argument, should be a file to write that ends in .html or .htm. Found: {what}{page}.\n"
-            f"Is PAGE missing? fne report {' '.join(str(path) for path in [*results, page])} page.html"
+            f"Is PAGE missing? fne report {shlex.join(str(path) for path in [*results, page])} page.html"
         )
     if page.is_dir():
         raise BadInput(f"{page} should be a file to write. Found: a folder.")

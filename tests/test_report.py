@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import csv
 import importlib.util
 import io
@@ -575,7 +576,7 @@ def _spoil(data, path):
         place = content
         for key in chosen[:-1]:
             place = place[key]
-        place[chosen[-1]] = data.draw(JUNK)
+        place[chosen[-1]] = copy.deepcopy(data.draw(JUNK))  # its lists must not come to hold themselves
     path.write_text(json.dumps(content))
 
 

@@ -60,6 +60,8 @@ def test_a_page_says_nothing_and_asks_for_nothing(browser, page):
     assert browser.log() == []
     assert browser.requests() == []
     assert browser.run("return document.querySelectorAll('.chart svg').length") == 4
+    texts = "return [...document.querySelector('[data-chart=\"2-curve\"] svg').querySelectorAll('text')]"
+    assert "training images per class (logarithmic)" in browser.run(f"{texts}.map(text => text.textContent)")
 
 
 def test_the_policy_forbids_the_network(browser, page):
@@ -97,6 +99,74 @@ def test_the_first_key_skips_to_the_results_and_focus_is_seen(browser, page):
     assert focused.value_of_css_property("outline-style") == "solid"
     focused.send_keys(Keys.ENTER)
     assert browser.run("return document.activeElement.id") == "content"
+
+
+@pytest.mark.parametrize(("count", "cut"), [(24, False), (60, True)])
+def test_a_long_table_says_that_it_scrolls_and_begins_with_what_counts(browser, tmp_path, count, cut):
+    layers = [f"layer{number}" for number in range(count)]
+    paths = pair(tmp_path, CLASSES, layers)
+    found = json.loads(paths[1].read_text())["results"]
+    best = max(found, key=lambda part: part["mean_per_class_accuracy"])["name"]
+    report(paths, tmp_path / "p.html")
+    browser.open(tmp_path / "p.html")
+    table = browser.driver.find_element(By.CSS_SELECTOR, "#group-1 table")
+    names = [each.text for each in table.find_elements(By.CSS_SELECTOR, "tr.whole ~ tr th bdi")]
+    assert names == [best, *(name for name in layers if name != best)]
+    box = "const box = document.querySelector('#group-1 .scroll'); return box.scrollHeight > box.clientHeight"
+    assert browser.run(box) == cut
+    said = browser.driver.find_element(By.CSS_SELECTOR, "#group-1 .caption").text
+    assert (f"{count + 1} rows; scroll" in said) == cut
+
+
+def test_a_phone_shows_the_figures_of_the_overview(browser, tmp_path, monkeypatch):
+    out = experiment(tmp_path)
+    content = json.loads((out / "results.json").read_text())
+    first = content["cells"][0]
+    content["cells"] += [first | {"embedding": "a-name-that-is-rather-long"}]
+    (out / "results.json").write_text(json.dumps(content))
+    monkeypatch.chdir(tmp_path)
+    report([out], tmp_path / "p.html")
+    browser.open(tmp_path / "p.html", width=390)
+    rows = "document.querySelector('#overview table').rows"
+    script = f"return [...{rows}].map(row => [row.cells[1], row.cells[3]].map(c => c.getBoundingClientRect().right))"
+    assert all(right <= 390 for row in browser.run(script) for right in row)
+    assert browser.run(f"return [...{rows}[0].cells].map(cell => cell.innerText.trim())") == [
+        "embedding", "it reaches, %", "best layer, %", "difference, points"]  # fmt: skip
+    said = browser.driver.find_element(By.CSS_SELECTOR, "#overview .caption + .caption").text
+    assert said == (
+        "In every row: dataset things; network net, avg; protocol given split; measure mean per-class accuracy; "
+        "best layer conv2."
+    )
+
+
+def test_an_embedding_has_one_name(browser, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report([experiment(tmp_path)], tmp_path / "p.html")
+    browser.open(tmp_path / "p.html")
+    rows = browser.run("return document.querySelector('tr.whole bdi').innerText")
+    choice = browser.run("return document.querySelector('select[name=view] option').innerText")
+    header = browser.run("return document.querySelectorAll('#group-1 table')[2].tHead.rows[0].cells[3].innerText")
+    texts = browser.run("return [...document.querySelectorAll('figure:not(.matrix) svg text')].map(t => t.textContent)")
+    assert (rows, choice, header) == ("fne", "fne", "fne")
+    assert any(text.startswith("fne ") for text in texts)
+    assert "The embedding fne reaches" in browser.run("return document.body.innerText")
+
+
+def test_no_two_headings_read_the_same(tmp_path):
+    whole, _ = pair(tmp_path, CLASSES)
+    others = [
+        document([entry("embedding", [*CLASSES, "one more"])]),
+        document([entry("embedding", CLASSES)], images={"training": 30, "test": 201, "bad": 0}),
+        document([entry("embedding", CLASSES)], sources=[{"kind": "split", "fingerprint": "1"}]),
+        document([entry("embedding", CLASSES)], settings={"protocol": {"cv": 5}}),
+    ]
+    paths = [save(tmp_path / f"{number}.json", content) for number, content in enumerate(others)]
+    report([whole, *paths], tmp_path / "p.html")
+    text = (tmp_path / "p.html").read_text()
+    links = [re.sub("<.*?>", "", link) for link in re.findall(r'<a href="#group-\d+">(.*?)</a>', text)]
+    assert links == [re.sub("<.*?>", "", title) for title in re.findall(r'<h2 id="group-\d+-title">(.*?)</h2>', text)]
+    assert len(set(links)) == 5
+    assert "net, avg, given split, classes 13" in links and "net, avg, 5-fold cross-validation" in links
 
 
 def test_the_matrix_has_views_orders_and_sizes(browser, page):
@@ -273,6 +343,30 @@ def test_the_sentence_of_a_split(tmp_path, right, said):
     assert said in re.search(r'<p class="said">(.*?)</p>', (tmp_path / "p.html").read_text())[1]
 
 
+@pytest.mark.parametrize(
+    ("spread", "interval", "colour"),
+    [(None, None, "over"), (0.19, None, "over"), (0.21, None, "quiet"), (None, 0.09, "over"), (None, 0.11, "quiet")],
+)
+def test_a_difference_within_the_noise_has_no_colour(tmp_path, spread, interval, colour):
+    """Of 0.7 and 0.5."""
+    parts = []
+    for name, value in (("embedding", 0.7), ("other", 0.7), ("conv1", 0.5)):
+        part = entry(name, CLASSES) | {"mean_per_class_accuracy": value}
+        if spread:
+            part |= {"mean_per_class_accuracy_std": spread, "trials": 5}
+        if interval:
+            part |= {"mean_per_class_accuracy_95": [value - interval, value + interval]}
+        parts.append(part)
+    other = document([parts[1] | {"name": "embedding"}], settings={"embedding": "raw"})
+    paths = [save(tmp_path / "e.json", document(parts[:1])), save(tmp_path / "o.json", other),
+             save(tmp_path / "l.json", layers_document(parts[2:]))]  # fmt: skip
+    report(paths, tmp_path / "p.html")
+    text = (tmp_path / "p.html").read_text()
+    assert re.findall(r'<td data-sort="0\.1999+\d*" class="(\w+)">', text) == [colour] * 2
+    assert re.findall(r'<span class="(\w+)">20\.00', text) == [colour] * 2
+    assert ("Grey differences" in text) == (colour == "quiet")
+
+
 def test_an_experiment_on_a_page(browser, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     report([experiment(tmp_path)], tmp_path / "p.html")
@@ -281,4 +375,5 @@ def test_an_experiment_on_a_page(browser, tmp_path, monkeypatch):
     loaded = "return [...document.querySelectorAll('.shots img')].map(i => i.naturalWidth)"
     assert browser.run(loaded) == [128, 128]
     text = browser.run("return document.body.innerText")
+    assert "Files of fne normalize, fne discretize and fne analyze have none" in text
     assert "the disk <b>is</b> full" in text and "fne evaluate 'a b'" in text and "test/a/3.png" in text

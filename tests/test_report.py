@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import csv
 import importlib.util
 import io
@@ -36,6 +37,7 @@ from fne_cli.steps import report as module
 from fne_cli.steps.report import report
 from fne_cli.steps.report.classes import together
 from fne_cli.steps.report.comparison import grouped
+from fne_cli.steps.report.drawing import named
 from fne_cli.steps.report.records import quoted
 from fne_cli.steps.report.sources import gather
 from fne_cli.store.output import record_path
@@ -119,6 +121,7 @@ def test_the_same_file_twice_counts_once_and_others_of_the_same_name_are_told_ap
     other = save(tmp_path / "f.json", document([entry("embedding", CLASSES, 0.5)]))
     (group,) = groups(whole, whole, other)
     assert [row.made for row in group.rows] == ["ternary codes", "ternary codes, f.json"]
+    assert [row.title for row in group.rows] == ["embedding (ternary codes)", "embedding (ternary codes, f.json)"]
 
 
 def test_a_learning_curve_has_a_verdict_at_every_size(tmp_path):
@@ -134,6 +137,23 @@ def test_a_curve_beside_all_training_images_is_not_shown_class_by_class(tmp_path
     assert (len(split.views), len(learning.views), learning.confusion) == (2, 0, None)
     (alone,) = groups(*curve(tmp_path, CLASSES))
     assert len(alone.views) == 2 and alone.confusion is not None
+
+
+def test_values_that_differ_say_of_which_embedding_they_are(tmp_path):
+    out = experiment(tmp_path)
+    content = json.loads((out / "results.json").read_text())
+    cells = []
+    for name, low in (("fne", -0.25), ("fne-data", -0.5), ("fne-too", -0.25)):
+        found = document([entry("embedding", CLASSES, seed=len(cells))], settings={"thresholds": [low, 0.15]})
+        path = save(out / f"{name}.json", found)
+        cells.append(content["cells"][0] | {"embedding": name, "results": path.name, "predictions": None})
+    (out / "results.json").write_text(json.dumps(content | {"cells": cells}))
+    (group,) = groups(out)
+    facts = dict(group.facts)
+    assert facts["thresholds"] == "fne, fne-too: -0.25, 0.15; fne-data: -0.5, 0.15"
+    assert (facts["C"], facts["solver"]) == ("1", "certified")
+    (group,) = groups(out / "fne.json", out / "fne-data.json")
+    assert dict(group.facts)["thresholds"] == "fne.json: -0.25, 0.15; fne-data.json: -0.5, 0.15"
 
 
 def test_several_splits_are_one_row(tmp_path):
@@ -166,6 +186,7 @@ def test_the_splits_of_a_protocol_are_one_group(tmp_path):
     ((row,), (size,)) = group.rows, group.sizes
     values = [json.loads((out / f"{n}.json").read_text())["results"][0]["accuracy"] for n in (1, 2)]
     assert (row.name, group.protocol) == ("fne", "official, several splits")
+    assert dict(group.facts)["training images"] == "official-1: 31; official-2: 32"
     assert row.points[size].figures["accuracy"] == pytest.approx(np.mean(values))
     assert row.points[size].spreads["accuracy"] == pytest.approx(np.std(values, ddof=1))
 
@@ -376,19 +397,85 @@ def test_the_command_makes_a_page_once(fne, tmp_path):
 def test_other_pages_and_figures_are_not_replaced_unasked(fne, tmp_path, shown):
     whole, layers = pair(tmp_path, CLASSES)
     page = tmp_path / "page.html"
-    page.write_text("mine")
-    assert fne("report", whole, page).code == 4
-    assert page.read_text() == "mine"
-    report([whole], page, overwrite=True)
-    with pytest.raises(DifferentOutput):
-        report([whole, layers], page)
-    with pytest.raises(BadInput, match="is an input of this command"):
-        report([whole], whole)
+    report([whole], page)
+    assert fne("report", whole, layers, page).code == 4
+    assert page.read_bytes() == b"a page"
+    report([whole, layers], page, overwrite=True)
+    with pytest.raises(DifferentOutput, match="give --overwrite"):
+        report([whole], page)
     folder = tmp_path / "figures"
     folder.mkdir()
     (folder / "net.avg.by_class.svg").write_text("mine")
     with pytest.raises(DifferentOutput, match=re.escape("net.avg.by_class.svg")):
-        report([whole], page, figures=folder)
+        report([whole, layers], page, figures=folder)
+
+
+def test_other_times_make_the_page_again_unasked(fne, tmp_path):
+    whole, layers = pair(tmp_path, CLASSES)
+    page, figures = tmp_path / "page.html", tmp_path / "figures"
+    report([whole, layers], page, figures=figures)
+    states = {path: path.stat().st_mtime_ns for path in figures.iterdir()}
+    record = json.loads(record_path(whole).read_text())
+    record["runs"][0] |= {"seconds": 77.25, "command": ["fne", "evaluate", "again"]}
+    record_path(whole).write_text(json.dumps(record))
+    result = fne("report", whole, layers, page, "--figures", figures)
+    assert (result.code, "up to date" in result.err) == (0, False)
+    assert "77.2" in page.read_text() and "fne evaluate again" in page.read_text()
+    assert states == {path: path.stat().st_mtime_ns for path in states}
+    assert "up to date" in fne("report", whole, layers, page, "--figures", figures).err
+    page.write_text(page.read_text() + "mine")
+    record["runs"][0]["seconds"] = 1.0
+    record_path(whole).write_text(json.dumps(record))
+    assert fne("report", whole, layers, page).code == 4
+
+
+@pytest.mark.parametrize("content", ["mine", "{}", "<!DOCTYPE html>\n<title>mine</title>"])
+def test_what_is_no_page_of_ours_is_never_replaced(fne, tmp_path, content):
+    whole, _ = pair(tmp_path, CLASSES)
+    page = tmp_path / "page.html"
+    page.write_text(content)
+    for more in ([], ["--overwrite"]):
+        result = fne("report", whole, page, *more)
+        assert (result.code, page.read_text()) == (4, content)
+        assert "not a page of fne report" in result.err and "--overwrite" not in result.err
+
+
+def test_a_page_of_ours_without_its_record_is_replaced_when_asked(tmp_path):
+    whole, layers = pair(tmp_path, CLASSES)
+    page = tmp_path / "page.html"
+    report([whole], page)
+    record_path(page).unlink()
+    with pytest.raises(DifferentOutput, match="give --overwrite"):
+        report([whole, layers], page)
+    assert not report([whole, layers], page, overwrite=True).up_to_date
+    assert "conv2" in page.read_text()
+
+
+def test_a_page_that_was_left_out_replaces_no_results(fne, tmp_path):
+    whole, layers = pair(tmp_path, CLASSES)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for last in (layers, tmp_path / "none.json", tmp_path):
+        result = fne("report", whole, last, "--overwrite")
+        assert result.code == 1
+        assert "PAGE, the last argument, should be a file to write that ends in .html" in result.err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    with pytest.raises(BadInput, match="is an input of this command"):
+        said = predictions(tmp_path / "p.htm", whole, [("x.png", "a", "b", [0, 1, 2])])
+        report([whole], said, predictions=[said])
+
+
+def test_a_single_argument_is_named_by_what_it_lacks(fne, tmp_path):
+    for name, missing in (("results", "PAGE"), ("r.json", "PAGE"), ("page.html", "RESULTS...")):
+        result = fne("report", tmp_path / name)
+        assert (result.code, f"Missing argument '{missing}'" in result.err) == (2, True)
+    assert "'PAGE'" in fne("report").err
+
+
+def test_a_folder_is_no_page(fne, tmp_path):
+    whole, _ = pair(tmp_path, CLASSES)
+    (tmp_path / "page.html").mkdir()
+    result = fne("report", whole, tmp_path / "page.html")
+    assert (result.code, "Found: a folder" in result.err, "--overwrite" in result.err) == (1, True, False)
 
 
 def test_a_page_that_cannot_be_rendered_leaves_nothing(tmp_path, monkeypatch):
@@ -442,13 +529,21 @@ def test_hostile_names_make_figures_and_pages_all_the_same(tmp_path):
     assert all(path.parent == tmp_path / "figures" for path in (tmp_path / "figures").iterdir())
 
 
+def test_figures_of_several_protocols_are_named_by_them(tmp_path):
+    split, learning = groups(*pair(tmp_path, CLASSES), *curve(tmp_path, CLASSES))
+    names = named([learning, split])
+    assert {"net.avg.learning_curve_5_draws.learning_curve", "net.avg.given_split.by_layer"} < set(names)
+    assert set(named([split])) == {"net.avg.by_layer", "net.avg.confusion", "net.avg.by_class"}
+    assert {"net.avg.given_split.1.by_layer", "net.avg.given_split.2.by_layer"} < set(named([split, split]))
+
+
 @pytest.mark.slow
 def test_figures_have_the_same_bytes(tmp_path):
     paths = [*pair(tmp_path, CLASSES), *curve(tmp_path, CLASSES)]
     for name in ("one", "two"):
         report(paths, tmp_path / f"{name}.html", figures=tmp_path / name)
     drawn = {path.name for path in (tmp_path / "one").glob("*.[ps][nv]g")}
-    assert {"net.avg.learning_curve.svg", "net.avg.2.by_layer.png"} < drawn
+    assert {"net.avg.learning_curve_5_draws.learning_curve.svg", "net.avg.given_split.by_layer.png"} < drawn
     for path in (tmp_path / "one").glob("*.[ps][nv]g"):
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
@@ -481,7 +576,7 @@ def _spoil(data, path):
         place = content
         for key in chosen[:-1]:
             place = place[key]
-        place[chosen[-1]] = data.draw(JUNK)
+        place[chosen[-1]] = copy.deepcopy(data.draw(JUNK))  # its lists must not come to hold themselves
     path.write_text(json.dumps(content))
 
 

@@ -11,7 +11,7 @@ from fne_cli.cli.console import Console
 
 
 @click.command(cls=options.Command)
-@click.argument("results", type=options.FILE, nargs=-1, required=True)
+@click.argument("results", type=options.FILE, nargs=-1, metavar="RESULTS...")
 @click.argument("page", type=options.FILE)
 @click.option(
     "--predictions",
@@ -44,7 +44,12 @@ def report(progress: Console, **values: Any) -> None:
              fne report embedding.json page.html --predictions p.csv --activations photos.h5 --images photos/
     """
     from fne_cli.steps.report import report
+    from fne_cli.steps.report.standing import ENDINGS
 
+    if not values["results"]:  # click gives a single path to the last argument
+        page = values["page"]
+        missing = "RESULTS..." if page.suffix.lower() in ENDINGS else "PAGE"
+        raise click.UsageError(f"Missing argument {missing!r}. Found: only {page}. fne report RESULTS... page.html")
     done = report(progress=progress, **values)
     state = " is up to date" if done.up_to_date else ""
     progress.note(f"{done.page}{state}" + (f"; figures in {done.figures}" if done.figures else ""))

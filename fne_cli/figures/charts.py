@@ -86,7 +86,7 @@ def by_layer(group: Group) -> dict[str, Any] | None:
                                "tip": _tip(row, numbers)})  # fmt: skip
     wholes = [(row, numbers) for row in group.rows if row.whole and (numbers := _measured(row, size, figure))]
     for number, (row, numbers) in enumerate(wholes):
-        text = f"{'embedding' if len(wholes) == 1 else shown(row.title, 40)} {numbers['value']:.2f} %"
+        text = f"{shown(row.title, 40)} {numbers['value']:.2f} %"
         lines.append(numbers | {"text": text, "number": number, "tip": _tip(row, numbers)})
     x = {"field": "value", "type": "quantitative", "scale": {"zero": False, "nice": True},
          "title": f"{TITLES[figure]}, %", "axis": {"tickCount": 6}}  # fmt: skip
@@ -146,7 +146,7 @@ def learning_curve(group: Group) -> dict[str, Any] | None:
                                          "tip": f"{size} per class, {_tip(row, numbers)}"})  # fmt: skip
     titles += ["other layers"] if others else []
     colours += [REST] if others else []
-    x = {"field": "size", "type": "quantitative", "title": "training images per class",
+    x = {"field": "size", "type": "quantitative", "title": "training images per class (logarithmic)",
          "scale": {"type": "log", "domain": [sizes[0], sizes[-1]], "nice": False, "padding": 8},
          "axis": {"values": sizes, "grid": False, "format": "d", "labelOverlap": True}}  # fmt: skip
     y = {"field": "value", "type": "quantitative", "scale": {"zero": False}, "title": f"{TITLES[figure]}, %",

@@ -9,6 +9,7 @@ import numpy as np
 
 # By size: training images per class of a learning curve, None of any other protocol.
 Size = int | None
+CLOSE = 1e-9  # below it figures are the same
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Point:
 class Row:
     """An embedding (`whole`) or a single layer. made: what its features are. place: of a layer in the network.
 
-    name: of an embedding the one that an experiment gave it, or "embedding".
+    name: of an embedding the one that an experiment gave it, or "embedding". title: what it is called everywhere.
     """
 
     name: str
@@ -35,11 +36,7 @@ class Row:
     place: int
     features: int
     points: Mapping[Size, Point]
-
-    @property
-    def title(self) -> str:
-        """What tells it from the other rows, as a name from a file."""
-        return f"embedding ({self.made})" if self.whole and self.name == "embedding" else self.name
+    title: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,18 @@ class Verdict:
     def difference(self) -> float:
         """How far the embedding is above the layer, in fractions."""
         return self.value - self.best_value
+
+    @property
+    def unclear(self) -> bool:
+        """Whether the difference is within the standard deviation, or the 95 % intervals overlap."""
+        return self.overlap or (self.spread is not None and abs(self.difference) < self.spread)
+
+    @property
+    def side(self) -> str:
+        """What the difference is shown as: "over", "under", or "quiet" if it is too small for either."""
+        if self.unclear or abs(self.difference) < CLOSE:
+            return "quiet"
+        return "over" if self.difference > 0 else "under"
 
 
 @dataclass(frozen=True)

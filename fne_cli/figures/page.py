@@ -15,18 +15,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from fne_cli.figures.charts import TITLES, as_script, specifications
-from fne_cli.figures.contents import Group, Page, Row, Verdict
+from fne_cli.figures.contents import CLOSE, Group, Page, Row, Verdict
+from fne_cli.figures.headings import LENGTH, headings
 from fne_cli.figures.names import plain, shown
+from fne_cli.figures.overview import overview
 from fne_cli.version import __version__
 
 _VEGA_LITE = "6.4"
-_CLOSE = 1e-9
+_LONG = 60  # rows beyond which a table scrolls in a box of its own
 
 
 def render(page: Page, bad_counted: int = 0) -> bytes:
     """The page as UTF-8. bad_counted: how many bad images the results count, where they are not listed."""
     environment = _environment()
-    views = [_View(group, page.groups) for group in page.groups]
+    views = [_View(group, heading) for group, heading in zip(page.groups, headings(page.groups), strict=True)]
     charts = {f"{number}-{name}": spec for number, view in enumerate(views, 1) for name, spec in view.charts.items()}
     style, script = _packaged("page.css"), _packaged("page.js")
     library = _library() if charts else "const vegaEmbed = null;"
@@ -34,19 +36,16 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
         f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src {_hash(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-    overview = [(view, verdict) for view in views for verdict in view.verdicts]
     html = environment.get_template("page.html").render(
         page=page,
         groups=views,
-        overview=overview if len(overview) > 1 else [],
-        curves=any(verdict.size for _, verdict in overview),
-        embeddings=any(view.wholes > 1 for view in views),
-        datasets=any(group.dataset for group in page.groups),
-        measures={group.figure for group in page.groups},
+        overview=overview(page.groups),
         statements=[_statements(view) for view in views],
         lead=_lead(page),
         bad_counted=bad_counted,
         titles=TITLES,
+        long=_LONG,
+        length=LENGTH,
         version=__version__,
         vega=_VEGA_LITE,
         policy=policy,
@@ -61,30 +60,28 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
 class _View:
     """A group, and what the template asks of it."""
 
-    def __init__(self, group: Group, groups: Sequence[Group]) -> None:
+    def __init__(self, group: Group, heading: Sequence[str]) -> None:
         for field in dataclasses.fields(group):
             setattr(self, field.name, getattr(group, field.name))
+        self.heading = heading
         last, rows = group.sizes[-1], [row for row in group.rows if group.sizes[-1] in row.points]
         points = [row.points[last] for row in rows]
         self.verdicts: Sequence[Verdict] = group.verdicts
         self.rows: Sequence[Row] = group.rows
+        self.best = [verdict.best for verdict in group.verdicts if verdict.size == last]
+        # what the embeddings are measured by stands next to them, however many layers there are
+        self.table = sorted(group.rows, key=lambda row: (not row.whole, row not in self.best))
         self.figure = group.figure
         self.charts: Mapping[str, Any] = specifications(group)
-        self.alike = sum(_called(one) == _called(group) for one in groups) > 1
         self.wholes = sum(row.whole for row in group.rows)
         self.trials = max((point.trials for row in group.rows for point in row.points.values()), default=1)
         self.figures = [name for name in TITLES if any(name in point.figures for point in points)]
         self.intervals = any(point.interval for point in points)
         self.costs = len({tuple(point.costs) for point in points}) > 1
-        self.best = [verdict.best for verdict in group.verdicts if verdict.size == last]
         values = group.views[0].values if group.views else []
         known = [place for place, value in enumerate(values) if value is not None]
         self.hardest = sorted(known, key=lambda place: (values[place], place))
         self.hardest += [place for place, value in enumerate(values) if value is None]
-
-
-def _called(group: Group) -> tuple[str, ...]:
-    return group.dataset, group.network, group.pooling, group.protocol
 
 
 def _statements(view: _View) -> list[Markup]:
@@ -95,7 +92,7 @@ def _statements(view: _View) -> list[Markup]:
             return []
         row, value = best
         missing = "No single layer was" if row.whole else "No embedding was"
-        who = Markup("The embedding") if row.whole else Markup("The best single layer, %s,") % _name(row.name)
+        who = _whole(row) if row.whole else Markup("The best single layer, %s,") % _name(row.name)
         said = Markup("%s reaches <b>%s %%</b> %s. %s measured beside it.")
         return [said % (who, _percent(value), TITLES[view.figure], missing)]
     found = []
@@ -103,7 +100,7 @@ def _statements(view: _View) -> list[Markup]:
         verdicts = [verdict for verdict in view.verdicts if verdict.row is whole]
         if not verdicts:
             continue
-        found.append(_single(view, verdicts[0]) if len(verdicts) == 1 else _curve(view, verdicts))
+        found.append(_single(view, verdicts[0]) if len(verdicts) == 1 else _curve(verdicts))
     return found
 
 
@@ -116,13 +113,13 @@ def _best(view: _View) -> tuple[Row, float] | None:
 def _single(view: _View, verdict: Verdict) -> Markup:
     difference, name = verdict.difference, _name(verdict.best.name)
     reached = Markup("%s reaches <b>%s %%</b> %s%s, ") % (
-        _whole(view, verdict.row), _percent(verdict.value), TITLES[view.figure],
+        _whole(verdict.row), _percent(verdict.value), TITLES[view.figure],
         f" with {verdict.size} training images per class" if verdict.size else "")  # fmt: skip
     rival = Markup("the best single layer, %s (%s&nbsp;%%)") % (name, _percent(verdict.best_value))
-    if abs(difference) < _CLOSE:
+    if abs(difference) < CLOSE:
         return reached + Markup("exactly as much as %s.") % rival
-    way, mark = ("above", "over") if difference > 0 else ("below", "under")
-    said = reached + Markup('<span class="%s">%s %s</span> %s.') % (mark, _points(difference), way, rival)
+    way = "above" if difference > 0 else "below"
+    said = reached + Markup('<span class="%s">%s %s</span> %s.') % (verdict.side, _points(difference), way, rival)
     if verdict.spread is not None and abs(difference) < verdict.spread:
         said += " The difference is smaller than the standard deviation over the trials."
     elif verdict.overlap:
@@ -130,14 +127,13 @@ def _single(view: _View, verdict: Verdict) -> Markup:
     return said
 
 
-def _curve(view: _View, verdicts: Sequence[Verdict]) -> Markup:
+def _curve(verdicts: Sequence[Verdict]) -> Markup:
     """For several sizes of training sets: where it is above, and where not."""
-    above = [verdict for verdict in verdicts if verdict.difference > _CLOSE]
-    below = [verdict for verdict in verdicts if verdict.difference < -_CLOSE]
-    equal = [verdict for verdict in verdicts if abs(verdict.difference) <= _CLOSE]
+    above = [verdict for verdict in verdicts if verdict.difference > CLOSE]
+    below = [verdict for verdict in verdicts if verdict.difference < -CLOSE]
+    equal = [verdict for verdict in verdicts if abs(verdict.difference) <= CLOSE]
     parts: list[Markup] = []
-    for some, text, mark in ((above, "beats the best single layer", "over"), (below, "falls behind it", "under"),
-                             (equal, "equals it", "quiet")):  # fmt: skip
+    for some, text in ((above, "beats the best single layer"), (below, "falls behind it"), (equal, "equals it")):
         if some:
             by_how_much = [abs(verdict.difference) for verdict in some]
             least, most = (f"{100 * value:.2f}" for value in (min(by_how_much), max(by_how_much)))
@@ -147,8 +143,9 @@ def _curve(view: _View, verdicts: Sequence[Verdict]) -> Markup:
             sizes = _listed([str(verdict.size) for verdict in some])
             text = text if parts else text.replace(" it", " the best single layer")  # noqa: PLW2901  # comes first
             per = "" if parts else " training images per class"
+            mark = next((verdict.side for verdict in some if verdict.side != "quiet"), "quiet")
             parts.append(Markup('<span class="%s">%s</span> at %s%s%s') % (mark, text, sizes, per, by))
-    who = _whole(view, verdicts[0].row)
+    who = _whole(verdicts[0].row)
     said = Markup("%s %s.") % (who, Markup(" and ").join(parts))
     within = [str(verdict.size) for verdict in verdicts if verdict.spread and abs(verdict.difference) < verdict.spread]
     if within:
@@ -156,11 +153,9 @@ def _curve(view: _View, verdicts: Sequence[Verdict]) -> Markup:
     return said
 
 
-def _whole(view: _View, row: Row) -> Markup:
-    if view.wholes == 1:
-        return Markup("The embedding")
+def _whole(row: Row) -> Markup:
     if row.name == "embedding":
-        return Markup("The embedding (%s)") % _name(row.made)
+        return Markup("The %s") % _name(row.title)
     return Markup("The embedding %s") % _name(row.name)
 
 

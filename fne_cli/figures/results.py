@@ -98,7 +98,7 @@ def learning_curve(png: Path, svg: Path, group: Group) -> None:
         axes.set_xticklabels([str(size) for size in sizes])
         axes.grid(axis="y", color="#E4E4E4", linewidth=0.6)
         axes.set_axisbelow(True)
-        axes.set_xlabel("training images per class")
+        axes.set_xlabel("training images per class (logarithmic)")
         axes.set_ylabel(TITLES[group.figure])
         percent(axes, "y")
         figure.legend(loc="outside upper center", ncols=2)

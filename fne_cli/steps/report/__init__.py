@@ -19,9 +19,9 @@ from fne_cli.steps.report import records
 from fne_cli.steps.report.comparison import grouped
 from fne_cli.steps.report.drawing import draw, is_drawn
 from fne_cli.steps.report.sources import Sources, gather
+from fne_cli.steps.report.standing import check_name, is_standing
 from fne_cli.steps.report.tables import image_tables
 from fne_cli.steps.report.wrong import Sought, matched, most_wrong
-from fne_cli.store.existing import is_recorded
 from fne_cli.store.output import Output
 from fne_cli.version import __version__
 
@@ -56,6 +56,7 @@ def report(
     it says of itself. images, root: where the images are, as fne extract takes them. Those of an experiment are found
     by themselves. figures: a folder for the charts as PNG and SVG.
     """
+    check_name(page, results)
     _check_installed(figures is not None)
     if root is not None and images is None:
         raise BadInput("--root says where the paths of a manifest start. Give --images with it.")
@@ -65,10 +66,9 @@ def report(
         raise BadInput(f"{results[0]} should have results to show. Found: none.{cells}")
     sought = Sought(predictions, images, root)
     content, bad = _collected(sources, activations, sought, title, page)
-    digest = hashlib.sha256(json.dumps([__version__, _plain(content), bad]).encode()).hexdigest()
+    digest, recorded = _digests(content, bad)
     unlike = (*sources.paths, *predictions, *activations)
-    what = "the page of these results. Found: another one, or changed since"
-    there = is_recorded(page, digest, unlike, overwrite, what)
+    there = is_standing(page, digest, recorded, unlike, overwrite)
     drawn = figures is None or is_drawn(figures, content.groups, digest, overwrite)
     if there and drawn:
         return Reported(page, figures, up_to_date=True)
@@ -79,7 +79,7 @@ def report(
 
         with Output(page) as output:
             output.partial.write_bytes(render(content, bad))
-            output.accept_noted({"fingerprint": digest})
+            output.accept_noted({"fingerprint": digest, "records": recorded})
     return Reported(page, figures)
 
 
@@ -118,6 +118,14 @@ def _collected(
         notes=tables.notes,
     )
     return content, max((count for count in counts if type(count) is int), default=0)
+
+
+def _digests(content: Page, bad: int) -> tuple[str, str]:
+    """Of what the results files and options say, and of what only the run records beside them do."""
+    told = replace(content, timings=(), commands=(), software=())
+    records = [content.timings, content.commands, content.software]
+    found = [json.dumps(value).encode() for value in ([__version__, _plain(told), bad], _plain(records))]
+    return hashlib.sha256(found[0]).hexdigest(), hashlib.sha256(found[1]).hexdigest()
 
 
 def _plain(value: Any) -> Any:

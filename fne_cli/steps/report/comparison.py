@@ -10,7 +10,8 @@ from typing import Any
 
 from fne_cli.figures.contents import Group, Point, Row, Size, Verdict
 from fne_cli.steps.report.classes import confused, together, views
-from fne_cli.steps.report.sources import Evaluated, extraction
+from fne_cli.steps.report.facts import facts
+from fne_cli.steps.report.sources import Evaluated, extraction, poolings
 from fne_cli.store.results import Entry, Results
 
 _MADE = {
@@ -28,7 +29,10 @@ def grouped(evaluated: Sequence[Evaluated]) -> list[tuple[Group, list[Evaluated]
     alike: dict[str, list[Evaluated]] = {}
     for each in evaluated:
         alike.setdefault(_key(each), []).append(each)
-    return _briefly([(_group(members), members) for members in alike.values()])
+    unnamed = {
+        _made(each.results) for each in evaluated for _, whole in _entries(each.results) if whole and not each.embedding
+    }
+    return _briefly([(_group(members, len(unnamed) > 1), members) for members in alike.values()])
 
 
 def _briefly(found: list[tuple[Group, list[Evaluated]]]) -> list[tuple[Group, list[Evaluated]]]:
@@ -57,7 +61,7 @@ def _key(each: Evaluated) -> str:
     parts = [
         (each.dataset, each.network, each.pooling, each.splits),
         [made.get(name) for name in ("network", "weights", "weights_sha256", "image_size", "crops")],
-        sorted(_poolings(made)),
+        sorted(poolings(made)),
         (kind, protocol, counts, split),
         results.entries[0].classes,
         results.entries[0].several,
@@ -77,16 +81,19 @@ def _protocol(results: Results) -> tuple[str, list[Any]]:
     return "split", []
 
 
-def _group(members: Sequence[Evaluated]) -> Group:
+def _group(members: Sequence[Evaluated], several: bool) -> Group:
+    """several: whether embeddings without a name are told apart by what they are made of."""
     first = members[0]
     made = extraction(first.results)
     entry = first.results.entries[0]
     order = _layer_order(members)
     entries = _by_row(members)
     rows: dict[tuple[str, str, bool], Row] = {}
+    several = several or len({how for name, how, whole, _ in entries if whole and name == _EMBEDDING}) > 1
     for (name, how, whole, size), found in entries.items():
         place = -1 if whole else order.get(name, len(order))
-        row = rows.setdefault((name, how, whole), Row(name, how, whole, place, found.features, {}))
+        title = f"{name} ({how})" if whole and name == _EMBEDDING and several else name
+        row = rows.setdefault((name, how, whole), Row(name, how, whole, place, found.features, {}, title))
         rows[name, how, whole] = replace(row, points={**row.points, size: _point(found)})
     table = sorted(rows.values(), key=lambda row: (not row.whole, row.place))
     sizes: list[Size] = sorted({size for row in table for size in row.points}, key=lambda size: size or 0)
@@ -97,9 +104,9 @@ def _group(members: Sequence[Evaluated]) -> Group:
     return Group(
         dataset=first.dataset,
         network=first.network or str(made.get("network", "")),
-        pooling=first.pooling or ", ".join(sorted(_poolings(made))),
+        pooling=first.pooling or ", ".join(sorted(poolings(made))),
         protocol=_described(first),
-        facts=_facts(members),
+        facts=facts(members),
         figure=figure,
         sizes=sizes,
         rows=table,
@@ -188,11 +195,6 @@ def _layer_order(members: Sequence[Evaluated]) -> dict[str, int]:
     return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
-def _poolings(made: dict[str, Any]) -> set[str]:
-    layers = made.get("layers")
-    return {value for value in layers.values() if isinstance(value, str)} if isinstance(layers, dict) else set()
-
-
 def _described(each: Evaluated) -> str:
     kind, _ = _protocol(each.results)
     said = each.results.settings.get("protocol")
@@ -203,49 +205,3 @@ def _described(each: Evaluated) -> str:
         draws = settings.get("draws", each.results.entries[0].trials)
         return f"learning curve, {draws} draws"
     return f"{settings['cv']}-fold cross-validation" if kind == "cv" else "given split"
-
-
-def _facts(members: Sequence[Evaluated]) -> list[tuple[str, str]]:
-    """What was run, as pairs of words and values; values that differ between the evaluations stand side by side."""
-    facts: dict[str, list[str]] = {}
-
-    def add(name: str, value: Any) -> None:
-        text = _text(value)
-        if text and text not in facts.setdefault(name, []):
-            facts[name].append(text)
-
-    for each in members:
-        results, made = each.results, extraction(each.results)
-        settings, images = results.settings, results.images
-        add("network", made.get("network"))
-        add("weights", made.get("weights"))
-        add("weights, SHA-256", made.get("weights_sha256"))
-        add("preprocessing", made.get("preprocess"))
-        add("image size", _text(made.get("image_size")).replace(", ", " × "))
-        add("resizing", made.get("resize"))
-        add("crops", made.get("crops"))
-        add("pooling", each.pooling or sorted(_poolings(made)))
-        add("precision", made.get("precision"))
-        add("thresholds", settings.get("thresholds", results.made_from.get("thresholds")))
-        add("moments from", results.made_from.get("moments_rows"))
-        curve = [entry.per_class for entry in results.entries if entry.per_class is not None]
-        add("training images per class", sorted(set(curve)))
-        add("training images", None if curve else images.get("training"))
-        add("validation images", images.get("validation"))
-        add("test images", images.get("test"))
-        add("classes", len(results.entries[0].classes))
-        add("C", settings.get("C"))
-        add("solver", settings.get("solver"))
-        add("tolerance", settings.get("tolerance"))
-        add("seed", settings.get("seed"))
-        add("without training images", images.get("classes_without_training_images"))
-        add("without test images", images.get("classes_without_test_images"))
-    return [(name, "; ".join(values)) for name, values in facts.items() if values]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool) or value is None or isinstance(value, dict):
-        return ""
-    if isinstance(value, list):
-        return ", ".join(_text(one) for one in value)
-    return f"{value:,}" if type(value) is int else f"{value:g}" if isinstance(value, float) else str(value)

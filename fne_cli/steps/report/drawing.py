@@ -54,14 +54,20 @@ def draw(folder: Path, groups: Sequence[Group], digest: str, progress: Progress)
 
 def named(groups: Sequence[Group]) -> dict[str, tuple[str, Group]]:
     """The figures by the name of their file: which, and of what."""
+    stems = [_stem(group) for group in groups]
+    told = [
+        stem if stems.count(stem) == 1 else f"{stem}.{file_name(group.protocol, 40)}"
+        for stem, group in zip(stems, groups, strict=True)
+    ]
     found: dict[str, tuple[str, Group]] = {}
-    for number, group in enumerate(groups, 1):
-        parts = [file_name(part, 40) for part in (group.dataset, group.network, group.pooling) if part]
-        stem = ".".join(parts) or "results"
-        for kind in _kinds(group):
-            name = f"{stem}.{kind}"
-            found[name if name not in found else f"{stem}.{number}.{kind}"] = (kind, group)
+    for place, (name, group) in enumerate(zip(told, groups, strict=True)):
+        number = f".{told[:place].count(name) + 1}" if told.count(name) > 1 else ""
+        found |= {f"{name}{number}.{kind}": (kind, group) for kind in _kinds(group)}
     return found
+
+
+def _stem(group: Group) -> str:
+    return ".".join(file_name(part, 40) for part in (group.dataset, group.network, group.pooling) if part) or "results"
 
 
 def _kinds(group: Group) -> list[str]:

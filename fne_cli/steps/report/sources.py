@@ -86,3 +86,9 @@ def extraction(results: Results) -> dict[str, Any]:
     """The settings of fne extract behind some results, {} if they do not say."""
     inner = results.made_from.get("activations", results.made_from)
     return inner if isinstance(inner, dict) else {}
+
+
+def poolings(made: dict[str, Any]) -> set[str]:
+    """How the layers of an extraction were pooled, by its settings."""
+    layers = made.get("layers")
+    return {value for value in layers.values() if isinstance(value, str)} if isinstance(layers, dict) else set()

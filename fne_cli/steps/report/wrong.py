@@ -94,7 +94,9 @@ def most_wrong(
         Wrong(one.path, one.truth, one.said, one.margin, image, why)
         for one, (image, why) in zip(worst, pictures, strict=True)
     ]
-    return shown, each.embedding or name, notes
+    called = each.embedding or name
+    titles = [one.title for one in group.rows if one.name == called]
+    return shown, titles[0] if len(titles) == 1 else called, notes
 
 
 def _is_of(each: Evaluated, row: Row) -> bool:

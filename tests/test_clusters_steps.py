@@ -25,6 +25,8 @@ from fne_cli.steps.merge import merge
 from fne_cli.steps.normalize import normalize
 from fne_cli.store import stream
 
+pytestmark = pytest.mark.slow  # together they take tens of seconds; tests/test_engine.py stays in the default suite
+
 
 @pytest.fixture(scope="module")
 def engine():

@@ -141,7 +141,9 @@ def _places(value, path=()):
 
 
 WHOLE = document([entry("embedding", CLASSES), entry("conv1", CLASSES, trials=3)])
-JUNK = st.sampled_from([None, True, -1, 0.5, 1e308, 1 << 70, "", "x" * 300, [], {}, [[]], {"": None}, ["a", "a"]])
+JUNK = st.sampled_from([None, True, -1, 0.5, 1e308, 1 << 70, "", "x" * 300, [], {}, [[]], {"": None}, ["a", "a"]]).map(
+    copy.deepcopy
+)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -19,13 +19,13 @@ from fne_cli.steps.extract import extract, tasks
 from fne_cli.steps.extract.sharded import Sharded, shard_count
 from fne_cli.steps.merge import merge
 
+pytestmark = pytest.mark.slow  # together they take tens of seconds; tests/test_engine.py stays in the default suite
+
 
 @pytest.mark.parametrize(
     ("images", "workers", "count"),
     [(1797, 2, 2), (1, 4, 1), (100_000, 2, 16), (1_281_167, 40, 313), (1_281_167, 2, 20), (100_000_000, 40, 500)],
 )
-
-pytestmark = pytest.mark.slow  # together they take tens of seconds; tests/test_engine.py stays in the default suite
 def test_how_many_shards(images, workers, count):
     assert shard_count(images, workers) == count
 

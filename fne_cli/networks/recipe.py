@@ -55,7 +55,8 @@ class Prepared:
     network: Network
     taps: list[taps.Tap]
     poolings: list[pooling.Pooling]
-    _compiled: list[Extractor] = field(default_factory=list, compare=False, repr=False)
+    # Not of a copy: another recipe needs another function.
+    _compiled: list[Extractor] = field(default_factory=list, init=False, compare=False, repr=False)
 
     @classmethod
     def of(cls, recipe: Recipe) -> Prepared:

@@ -124,14 +124,17 @@ EVALUATIONS = {
 }
 
 
-def both(source, folder, engine, **options):
-    """The files of an evaluation here and there are the same; predictions always, a model if there can be one."""
+def both(source, folder, engine, given=None, **options):
+    """The files of an evaluation here and there are the same; predictions always, a model if there can be one.
+
+    given: what the cluster gets in place of `source`.
+    """
     alone = not {"protocol", "each_layer"} & {*options} and (source.name == "c.h5" or "embedding" in options)
-    for name, cluster in (("1", None), ("2", engine)):
+    for name, features, cluster in (("1", source, None), ("2", given or source, engine)):
         own = folder / name
         own.mkdir()
         model = own / "model.npz" if alone else None
-        evaluate(source, own / "r.json", predictions=own / "p.csv", model=model, cluster=cluster, **options)
+        evaluate(features, own / "r.json", predictions=own / "p.csv", model=model, cluster=cluster, **options)
     for file in ("r.json", "p.csv", *(["model.npz"] if alone else [])):
         same(folder / "1" / file, folder / "2" / file)
 
@@ -140,6 +143,18 @@ def both(source, folder, engine, **options):
 def test_evaluations(files, cluster, tmp_path, name):
     source, options = EVALUATIONS[name]
     both(getattr(files, source), tmp_path, cluster, **options)
+
+
+@pytest.mark.parametrize("name", ["each layer", "embeddings of each fold", "z-scores, the best C"])
+def test_evaluations_of_shards(files, cluster, tmp_path, name):
+    both(files.whole, tmp_path, cluster, given=files.shards[::-1], **EVALUATIONS[name][1])
+
+
+def test_evaluations_of_codes_of_shards(files, cluster, tmp_path):
+    codes = [tmp_path / f"{part.stem}-codes.h5" for part in files.shards]
+    for part, made in zip(files.shards, codes, strict=True):
+        discretize(part, files.moments, made)
+    both(files.codes, tmp_path, cluster, given=codes, protocol=Protocol(cv=3), each_layer=True)
 
 
 def test_a_split_of_its_own(files, cluster, tmp_path):

@@ -22,7 +22,7 @@ names = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12).
 def opened(values: list[str], size: int | None = None) -> TextColumn:
     """The column, from a file in memory."""
     file = h5py.File(io.BytesIO(), "w")
-    return TextColumn(Path("nowhere.h5"), file.create_dataset("names", data=text_column(values, size)))
+    return TextColumn.of(Path("nowhere.h5"), file.create_dataset("names", data=text_column(values, size)))
 
 
 @given(values=names)
@@ -74,7 +74,7 @@ def test_bytes_that_are_not_utf8_are_damage():
     with h5py.File(io.BytesIO(), "w") as file:
         dataset = file.create_dataset("names", data=np.array([b"caf\xe9"]))
         with pytest.raises(DamagedFile, match=r"nowhere\.h5: /names is not UTF-8"):
-            TextColumn(Path("nowhere.h5"), dataset)
+            list(TextColumn.of(Path("nowhere.h5"), dataset))
 
 
 def test_a_type_that_any_reader_knows():

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
 from fne_cli.cli import options
 from fne_cli.cli.console import Console, table
+from fne_cli.errors import BadInput
 
 
 @click.command(cls=options.Command)
-@click.argument("features", type=options.FILE)
-@click.argument("results", type=options.FILE, required=False)
+@click.argument("features", type=options.FILE, nargs=-1, required=True, metavar="FEATURES... [RESULTS]")
 @options.layers("Layers to use, names or globs.  [default: all]")
 @click.option(
     "--embedding",
@@ -67,22 +68,27 @@ from fne_cli.cli.console import Console, table
 @options.cluster
 @options.as_json
 @options.overwrite
-def evaluate(progress: Console, as_json: bool, **values: Any) -> None:
+def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **values: Any) -> None:
     """Train a linear SVM on the training images of FEATURES and measure it on the test images.
 
     FEATURES is a codes file (all layers are one embedding) or an activations file (each layer alone, L2-normalised,
     or an --embedding of all). With RESULTS everything is written there as JSON too.
 
+    Several FEATURES are read as one: the shards of one extraction, in any order, as the whole; other files one after
+    the other. The last file is RESULTS unless it is HDF5, or is named so (.h5, .hdf5).
+
     \b
     Example: fne evaluate codes.h5 results.json
              fne evaluate activations.h5 --embedding fne --cv 5 -C 0.01,0.1,1
              fne evaluate codes.h5 --per-class 1,2,5,10,20 --predictions p.csv
+             fne evaluate photos-*-of-4.h5 results.json --embedding fne
     """
     from fne_cli.steps.evaluate import Protocol, evaluate
 
     protocol = Protocol(**{name: values.pop(name) for name in ("split", "cv", "rows", "per_class", "draws")})
     values["cluster"] = options.workers(values["cluster"], progress)
-    done = evaluate(protocol=protocol, progress=progress, **values)
+    features, results = _parted(features)
+    done = evaluate(features, results, protocol=protocol, progress=progress, **values)
     if done.up_to_date:
         progress.note(f"{done.path} is up to date")
     if as_json:
@@ -90,6 +96,22 @@ def evaluate(progress: Console, as_json: bool, **values: Any) -> None:
         return
     header, rows = _table(done.results["results"])
     click.echo(table(header, rows))
+
+
+def _parted(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], Path | None]:
+    """FEATURES and RESULTS. Raises BadInput for a last file of which one cannot tell."""
+    from fne_cli.steps.evaluate import is_hdf5
+
+    last = files[-1]
+    if len(files) == 1 or is_hdf5(last):
+        return files, None
+    if last.suffix.lower() in (".h5", ".hdf5"):
+        found = "another file" if last.exists() else "no such file"
+        raise BadInput(
+            f"{last} should be one of FEATURES, as its name says. Found: {found}.\n"
+            "RESULTS is JSON: name it after its kind, such as results.json."
+        )
+    return files[:-1], last
 
 
 _GROUPS = (("training_images_per_class", "per class"), ("folds", "folds"))

@@ -62,8 +62,7 @@ def discretize(
     Several says. Memory holds `batch_size` rows, or one chunk. With a `cluster`, its workers encode and this process
     writes. Raises WrongFile if the moments are of another network.
     """
-    paths = (activations,) if isinstance(activations, Path) else tuple(activations)
-    with Several(paths) as files, open_file(moments, "moments") as statistics:
+    with Several(activations) as files, open_file(moments, "moments") as statistics:
         _check_same_network(files, statistics)
         table = _checked(files, statistics)
         cuts = read_thresholds(thresholds, files.settings, files.paths[0])
@@ -78,7 +77,7 @@ def discretize(
             settings["packing"] = PACKING
         sources = [*files.sources(), {"kind": statistics.kind, "fingerprint": statistics.fingerprint}]
         sources += cuts.sources
-        inputs = (*paths, moments, *([thresholds] if isinstance(thresholds, Path) else []))
+        inputs = (*files.paths, moments, *([thresholds] if isinstance(thresholds, Path) else []))
         features = sum(readers[0].features for readers in files.layers.values())
         if up_to_date(codes, "codes", settings, sources, overwrite, inputs):
             return Discretized(codes, files.rows, features, up_to_date=True)

@@ -15,6 +15,7 @@ from fne_cli.numerics import ternary
 from fne_cli.numerics.checksums import fletcher32
 from fne_cli.numerics.moments import Moments, Sums
 from fne_cli.progress import SILENT, Progress
+from fne_cli.store.alike import absent_shards
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.finite import refuse_infinite
 from fne_cli.store.output import Output
@@ -61,23 +62,24 @@ def normalize(
     rows: "train" (default if there are splits), "all", or any split. standardized: a file for the z-scores of all rows,
     float32. Memory holds `batch_size` rows, or one chunk. With a `cluster`, its workers read the rows.
     """
-    paths = (activations,) if isinstance(activations, Path) else tuple(activations)
     if standardized is not None and standardized.resolve() == moments.resolve():
         raise BadInput(f"The z-scores should be a file of their own. Found: {moments} for them and the moments.")
-    with Several(paths) as files:
+    with Several(activations) as files:
         name, chosen = files.chosen(rows)
         count = int(chosen.sum()) * files.crops
         settings = {"rows": name, "activations": files.settings}
         sources = sorted(files.sources(), key=lambda source: source["fingerprint"])
-        done = up_to_date(moments, "moments", settings, sources, overwrite, paths)
+        done = up_to_date(moments, "moments", settings, sources, overwrite, files.paths)
         scores_settings = {"moments_rows": name, "crops": files.crops, "activations": files.settings}
         scores_sources = [
             *files.sources(),
             {"kind": "moments", "fingerprint": fingerprint("moments", settings, sources)},
         ]
         wanted = standardized is not None and not up_to_date(
-            standardized, "standardized", scores_settings, scores_sources, overwrite, (*paths, moments)
+            standardized, "standardized", scores_settings, scores_sources, overwrite, (*files.paths, moments)
         )
+        if absent := absent_shards(files.files):
+            progress.note(absent)
         if rows is None and name == "all" and not done:
             progress.note(f"{files.name} has no splits: the moments are those of all {count:,} rows")
         stream = Stream(files, batch_size, fletcher32)

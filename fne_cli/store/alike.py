@@ -1,4 +1,4 @@
-"""Whether several activations files can be read as one."""
+"""Whether several files of activations, or of codes, can be read as one."""
 
 from __future__ import annotations
 
@@ -11,22 +11,37 @@ import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.store.reader import LayerReader, Reader
-from fne_cli.store.schema import differences
+from fne_cli.store.schema import differences, shard_of
 
 _BLOCK = 1 << 14  # paths in memory at once
 
 
 def without_shard(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of an extraction, whichever part of the images it was of."""
-    return {name: value for name, value in settings.items() if name != "shard"}
+    """Settings of an extraction, or of codes made from one, whichever part of the images it was of."""
+    own = {name: value for name, value in settings.items() if name != "shard"}
+    if isinstance(extraction := own.get("activations"), dict):
+        own["activations"] = without_shard(extraction)
+    return own
+
+
+def beside_activations(file: Reader) -> list[Any]:
+    """What else than activations a file was made of: the moments, maybe the thresholds, of codes."""
+    return [source for source in file.sources if not isinstance(source, dict) or source.get("kind") != "activations"]
 
 
 def check_alike(first: Reader, other: Reader) -> None:
-    """Raise WrongFile if `other` is not of the same network, layers and preprocessing; DamagedFile if it has none."""
+    """Raise WrongFile if `other` is not of the same kind, network, layers, preprocessing and, if of codes, moments.
+
+    Raises DamagedFile if it has no layers.
+    """
+    if other.kind != first.kind:
+        raise WrongFile(f"{other.path} should be an fne {first.kind} file like {first.path}. Found: kind={other.kind}.")
     crops = other.settings.get("crops")
     if not isinstance(crops, int) or crops < 1 or not other.layers:
         raise DamagedFile(f"{other.path} should have layers, and its number of crops. Found: {crops!r} crops.")
     apart = differences(without_shard(first.settings), without_shard(other.settings))
+    if beside_activations(first) != beside_activations(other):
+        apart.append("sources: other moments or thresholds")
     label = [file.column("images/label", 0, 0).ndim for file in (first, other)]
     if label[0] != label[1]:
         apart.append("labels: one per image in one file, several in the other")
@@ -35,13 +50,14 @@ def check_alike(first: Reader, other: Reader) -> None:
         raise WrongFile(
             f"{other.path} (there) should be made like {first.path} (here). Found:\n  "
             + "\n  ".join(lines)
-            + "\nFiles that are read as one need the same network, layers and preprocessing."
+            + "\nFiles that are read as one need the same network, layers and preprocessing"
+            + (", moments, thresholds and packing." if first.kind == "codes" else ".")
         )
 
 
 def in_shard_order(files: Sequence[Reader]) -> list[Reader] | None:
     """The files in the order of their shard numbers if they are all shards of one extraction, else None."""
-    shards = [file.settings.get("shard") for file in files]
+    shards = [shard_of(file.settings) for file in files]
     if len(files) < 2 or not all(
         isinstance(shard, dict) and {"number", "of", "images"} <= set(shard) for shard in shards
     ):
@@ -58,13 +74,26 @@ def in_shard_order(files: Sequence[Reader]) -> list[Reader] | None:
     return ordered if sizes == [-(-(total - number) // count) for number in range(count)] else None
 
 
-def float_layer(file: Reader, name: str, like: LayerReader) -> LayerReader:
-    """The layer of this name if it is float32 or float16, its rows shaped like those of `like`."""
-    layer = file.layers.get(name)
-    if layer is None or layer.shape[1:] != like.shape[1:] or layer.dtype not in (np.float32, np.float16):
+def absent_shards(files: Sequence[Reader]) -> str:
+    """What to tell a user who gives some shards of an extraction and not all; "" if there is nothing to tell."""
+    shards = [shard for file in files if isinstance(shard := shard_of(file.settings), dict)]
+    count = max((shard["of"] for shard in shards), default=0)
+    there = {shard["number"] for shard in shards}
+    if len(shards) < len(files) or any(shard["of"] != count for shard in shards) or len(there) == count:
+        return ""
+    return f"{len(there):,} of the {count:,} shards of the extraction are given: the images of the others are left out"
+
+
+_TYPES = {"codes": ("int8",)}
+
+
+def alike_layer(file: Reader, name: str, like: LayerReader) -> LayerReader:
+    """The layer of this name if it has a type of its kind (activations: float32, float16), and rows like `like`."""
+    layer, types = file.layers.get(name), _TYPES.get(file.kind, ("float32", "float16"))
+    if layer is None or layer.shape[1:] != like.shape[1:] or layer.dtype.name not in types:
         found = "none" if layer is None else f"{layer.dtype} of {layer.shape[1:]}"
         raise DamagedFile(
-            f"{file.path} should have a layer {name} of float32 or float16, {like.shape[1:]} a row. Found: {found}."
+            f"{file.path} should have a layer {name} of {' or '.join(types)}, {like.shape[1:]} a row. Found: {found}."
         )
     return layer
 

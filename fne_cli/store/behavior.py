@@ -90,7 +90,7 @@ class Behavior:
             return claims.values(path, claims.dataset(path, file, name, types, dimensions))
 
         self.path = path
-        self.classes: list[str] = list(TextColumn(path, claims.dataset(path, file, "classes", "S", 1)))
+        self.classes: list[str] = list(TextColumn.of(path, claims.dataset(path, file, "classes", "S", 1)))
         self.counts = table("counts", "i8", 1)
         kinds = {"sizes": ("i8", 1), "quantiles": ("f8", 2)}
         self.random = Random(**{name: table(f"null/{name}", *kinds.get(name, ("f8", 1))) for name in NOISE})

@@ -83,13 +83,13 @@ class ImageTable:
         text = {name: self._column(f"images/{name}") for name in ("path", "split", "message", "sha256")}
         nothing = [""] * len(status)
         return Images(
-            path=TextColumn(path, text["path"]),
-            split=TextColumn(path, text["split"]),
+            path=TextColumn.of(path, text["path"]),
+            split=TextColumn.of(path, text["split"]),
             label=claims.values(path, self._column("images/label")),
-            classes=list(TextColumn(path, self._column("classes"))),
+            classes=list(TextColumn.of(path, self._column("classes"))),
             status=claims.values(path, status) if whole else np.zeros(len(status), np.uint8),
-            message=TextColumn(path, text["message"]) if whole else nothing,
-            sha256=TextColumn(path, text["sha256"]) if whole else nothing,
+            message=TextColumn.of(path, text["message"]) if whole else nothing,
+            sha256=TextColumn.of(path, text["sha256"]) if whole else nothing,
         )
 
     def _column(self, name: str) -> h5py.Dataset:

@@ -1,22 +1,64 @@
-"""The rows of chosen images, layers side by side, in batches; and room for them that may be larger than memory."""
+"""The rows of chosen images, layers side by side, in batches; and room for them that may be larger than memory.
+
+The rows may be those of several files: whoever takes them by number need not know.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from fne_cli.errors import DoesNotFit
-from fne_cli.store.reader import LayerReader
+from fne_cli.store.several import Several
 
 BATCH_BYTES = 1 << 26
 
 
+class Rows(Protocol):
+    """A layer of one file (a LayerReader), or of several."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32, float16 or int8."""
+
+    @property
+    def features(self) -> int:
+        """Number of columns."""
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Rows start ... stop - 1, all of some images, as (rows, features)."""
+
+
+@dataclass(frozen=True)
+class JoinedLayer:
+    """The layer of one or more files as one, rows in their order; see Several."""
+
+    files: Several
+    name: str
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As Rows has it."""
+        return max(reader.dtype for reader in self.files.layers[self.name])
+
+    @property
+    def features(self) -> int:
+        """As Rows has it."""
+        return self.files.layers[self.name][0].features
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """As Rows has it."""
+        crops = self.files.crops
+        return self.files.read(self.name, start // crops, stop // crops)
+
+
 def gathered(
-    layers: Sequence[LayerReader], crops: int, images: np.ndarray, batch_bytes: int = BATCH_BYTES
+    layers: Sequence[Rows], crops: int, images: np.ndarray, batch_bytes: int = BATCH_BYTES
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (span, rows): the rows of `images`, ascending numbers, as (rows, features of all layers).
 

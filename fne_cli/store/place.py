@@ -151,9 +151,9 @@ def check_same(path: Path, found: str, inputs: Mapping[str, str]) -> None:
         )
 
 
-def reopened(settings: Mapping[str, Any]) -> Several:
-    """On a worker: the activations files of a task, settings["paths"], which are those that the command read."""
-    files = Several([Path(path) for path in settings["paths"]])
+def reopened(settings: Mapping[str, Any], *kinds: str) -> Several:
+    """On a worker: the files of a task, settings["paths"], which are those that the command read; kinds: as Several."""
+    files = Several([Path(path) for path in settings["paths"]], *kinds)
     try:
         for path, digest in files.fingerprints.items():
             check_same(path, digest, settings["inputs"])

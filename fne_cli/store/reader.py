@@ -18,7 +18,7 @@ from fne_cli.store.behavior import Behavior, sound_settings
 from fne_cli.store.chunks import rows_per_chunk
 from fne_cli.store.columns import ImageTable
 from fne_cli.store.packed import packed_features, unpack
-from fne_cli.store.schema import DIGEST_LENGTH, FORMAT, LAYER_TEXTS, MADE_BY, MOMENTS, VERSION, Images
+from fne_cli.store.schema import DIGEST_LENGTH, FORMAT, LAYER_TEXTS, MADE_BY, MOMENTS, VERSION, Images, shard_of
 
 _MAX_CROPS = 100
 _LAYERS: dict[str, tuple[Any, ...]] = {"activations": ("f4 f2",), "standardized": ("f4", 2), "codes": ("i1", 2)}
@@ -47,7 +47,7 @@ class Reader:
 
     def _check_settings(self) -> None:
         """What the steps rely on; all else in the settings is only compared and shown."""
-        settings, shard = self.settings, self.settings.get("shard")
+        settings, shard = self.settings, shard_of(self.settings)
         if self.kind == "moments":
             whole = isinstance(settings.get("rows"), str) and isinstance(settings.get("activations"), dict)
         elif self.kind == "behavior":
@@ -211,6 +211,14 @@ class LayerReader:
         for start in range(0, self.shape[0], step):
             stop = min(start + step, self.shape[0])
             yield slice(start, stop), self.read(start, stop)
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether there is an HDF5 file, whatever it holds."""
+    try:
+        return path.is_file() and bool(h5py.is_hdf5(path))
+    except (OSError, ValueError):
+        return False
 
 
 def open_file(path: Path, *kinds: str, unfinished: bool = False) -> Reader:

@@ -112,6 +112,12 @@ class Images:
         return choose(rows, names, index, self.good)
 
 
+def shard_of(settings: Mapping[str, Any]) -> Any:
+    """Which shard of an extraction a file is, or was made of; None: of the whole."""
+    made_from = settings.get("activations")
+    return settings.get("shard") or (made_from.get("shard") if isinstance(made_from, Mapping) else None)
+
+
 def choose(rows: str | None, names: Mapping[str, int], index: np.ndarray, good: np.ndarray) -> tuple[str, np.ndarray]:
     """Images.chosen, of splits given as names by number and (n,) numbers."""
     splits = [name for name in names if name]

@@ -1,4 +1,4 @@
-"""Several activations files read as one, without merging them; the image table passes in blocks, never as a whole.
+"""Several files of activations, or of codes, read as one without merging them; the image table passes in blocks.
 
 Row order: the shards of one extraction, all of them and in any order, stand as the unsharded extraction would have
 them (image i is image i // N of shard i % N + 1), and count as that extraction, fingerprint included. Any other files
@@ -10,15 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
 import h5py
 import numpy as np
 
-from fne_cli.store.alike import check_alike, check_distinct, float_layer, in_shard_order, without_shard
+from fne_cli.store.alike import (
+    alike_layer,
+    beside_activations,
+    check_alike,
+    check_distinct,
+    in_shard_order,
+    without_shard,
+)
 from fne_cli.store.reader import LayerReader, Reader, open_file
-from fne_cli.store.schema import GOOD, Images, choose, fingerprint_of_blocks
+from fne_cli.store.schema import GOOD, Images, choose, fingerprint, fingerprint_of_blocks
+from fne_cli.store.text import TextColumn
 from fne_cli.store.writer import Table
 
 BLOCK = 1 << 12  # images of the table in memory at once
@@ -49,17 +58,18 @@ class Task:
 
 
 class Several:
-    """One or more activations files as one. Use as a context manager.
+    """One or more files of one of `kinds` (activations, codes; default: activations) as one. Use as a context manager.
 
-    `settings` are those of the extraction; `good` says which images have features, (n,) bool; `sources` names the
+    `settings` are those of the whole; `good` says which images have features, (n,) bool; `sources` names the
     files (or the extraction that they are all shards of) by fingerprint.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = tuple(paths)
+    def __init__(self, paths: Path | Sequence[Path], *kinds: str) -> None:
+        self.paths = (paths,) if isinstance(paths, Path) else tuple(paths)
+        kinds = kinds or ("activations",)
         self._stack = ExitStack()
         with self._stack as stack:
-            self.files: list[Reader] = [stack.enter_context(open_file(path, "activations")) for path in paths]
+            self.files: list[Reader] = [stack.enter_context(open_file(path, *kinds)) for path in self.paths]
             for file in self.files:
                 check_alike(self.files[0], file)
             self.crops = int(self.files[0].settings["crops"])
@@ -70,15 +80,17 @@ class Several:
             for file in self.files:
                 file.check_images()
             self.classes = self._merged_classes()
-            status = np.concatenate([file.column("images/status", 0, n) for file, n in self._with_counts()])
+            tables = zip(self.files, self.counts, strict=True)
+            status = np.concatenate([file.column("images/status", 0, count) for file, count in tables])
             self.good = self._in_row_order(status == GOOD)
             if len(self.files) > 1 and not self.interleaved:
                 check_distinct(self.files, self.counts)
             self._stack = stack.pop_all()
         first = self.files[0]
+        self.kind = first.kind
         self.settings = first.settings if len(self.files) == 1 else without_shard(first.settings)
         self.layers: dict[str, list[LayerReader]] = {
-            name: [float_layer(file, name, layer) for file in self.files] for name, layer in first.layers.items()
+            name: [alike_layer(file, name, layer) for file in self.files] for name, layer in first.layers.items()
         }
 
     def __len__(self) -> int:
@@ -95,15 +107,27 @@ class Several:
         more = len(self.paths) - 1
         return f"{self.paths[0]} and {more} more" if more else str(self.paths[0])
 
-    def _with_counts(self) -> Iterator[tuple[Reader, int]]:
-        return zip(self.files, self.counts, strict=True)
-
     def sources(self) -> list[dict[str, str]]:
         """Kind and fingerprint of what was read."""
         if not self.interleaved:
             return [{"kind": file.kind, "fingerprint": file.fingerprint} for file in self.files]
-        whole = fingerprint_of_blocks("activations", self.settings, [], self.blocks(), self.classes)
-        return [{"kind": "activations", "fingerprint": whole}]
+        if self.kind == "activations":
+            return [self._extraction]
+        return [{"kind": self.kind, "fingerprint": fingerprint(self.kind, self.settings, self.made_of())}]
+
+    def made_of(self) -> list[Any]:
+        """What the files were made of: the sources of the file that would hold them all."""
+        if not self.interleaved:
+            sources = [source for file in self.files for source in file.sources]
+            return [source for number, source in enumerate(sources) if source not in sources[:number]]
+        return [] if self.kind == "activations" else [self._extraction, *beside_activations(self.files[0])]
+
+    @cached_property
+    def _extraction(self) -> dict[str, str]:
+        """Kind and fingerprint of the extraction that the files are all shards of, or were made of."""
+        settings = self.settings if self.kind == "activations" else self.settings["activations"]
+        whole = fingerprint_of_blocks("activations", settings, [], self.blocks(), self.classes)
+        return {"kind": "activations", "fingerprint": whole}
 
     @property
     def fingerprints(self) -> dict[Path, str]:
@@ -136,6 +160,19 @@ class Several:
             result[part.first :: part.step][: len(values)] = values
         return result
 
+    def read(self, layer: str, start: int, stop: int) -> np.ndarray:
+        """The rows of images start ... stop - 1 as (rows, features), unpacked."""
+        readers, crops = self.layers[layer], self.crops
+        shape = (stop - start, crops, readers[0].features)
+        parts = list(self._parts(start, stop, crops))
+        if len(parts) == 1:
+            return readers[parts[0].file].read(parts[0].start, parts[0].stop)
+        result = np.empty(shape, max(reader.dtype for reader in readers))
+        for part in parts:
+            rows = readers[part.file].read(part.start, part.stop)
+            result[part.first :: part.step][: len(rows) // crops] = rows.reshape(-1, *shape[1:])
+        return result.reshape(-1, shape[2])
+
     def of_file(self, mask: np.ndarray, number: int) -> np.ndarray:
         """The entries of (n,) values in row order that belong to the images of one file."""
         if self.interleaved:
@@ -163,6 +200,19 @@ class Several:
             for name in _TEXT:
                 columns[name] = [value.decode() for value in columns[name].tolist()]
             yield Images(classes=self.classes, **columns)
+
+    @cached_property
+    def images(self) -> Images:
+        """The whole image table; its columns of text are read while the files are open."""
+        if len(self.files) == 1:
+            return self.files[0].images
+        text = {name: TextColumn(len(self), partial(self.column, name)) for name in _TEXT}
+        label, status = (self.column(name, 0, len(self)) for name in ("label", "status"))
+        return Images(label=label, status=status, classes=self.classes, **text)
+
+    def select(self, patterns: Sequence[str]) -> list[str]:
+        """The names of the layers that these names and globs match, all without any. Raises BadInput as Reader does."""
+        return list(self.files[0].select(patterns) if patterns else self.layers)
 
     def column_type(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Shape of an entry and type of a column that holds those of all files."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -47,21 +47,27 @@ def check_utf8(path: Path, name: str, values: np.ndarray) -> None:
 
 
 class TextColumn(Sequence[str]):
-    """The strings of a dataset, of which only one block is in memory. Raises DamagedFile when one is not UTF-8."""
+    """`length` strings of which only one block is in memory. read(start, stop): their UTF-8, or as far as they go."""
 
-    def __init__(self, path: Path, dataset: h5py.Dataset) -> None:
-        self._path = path
-        self._dataset = dataset
-        self._length: int = dataset.shape[0]
+    def __init__(self, length: int, read: Callable[[int, int], np.ndarray]) -> None:
+        self._length = length
+        self._bytes = read
         self._start = 0
         self._block = self._read(0)
 
+    @classmethod
+    def of(cls, path: Path, dataset: h5py.Dataset) -> TextColumn:
+        """The strings of a dataset. Raises DamagedFile when one is not UTF-8."""
+
+        def read(start: int, stop: int) -> np.ndarray:
+            values = claims.values(path, dataset, slice(start, stop))
+            check_utf8(path, str(dataset.name), values)
+            return values
+
+        return cls(dataset.shape[0], read)
+
     def _read(self, start: int) -> list[str]:
-        raw = claims.values(self._path, self._dataset, slice(start, start + BLOCK_ROWS))
-        try:
-            return [value.decode() for value in raw.tolist()]
-        except UnicodeDecodeError as error:
-            raise DamagedFile(f"{self._path}: {self._dataset.name} is not UTF-8 ({error}).") from error
+        return [value.decode() for value in self._bytes(start, start + BLOCK_ROWS).tolist()]
 
     def __len__(self) -> int:
         return self._length

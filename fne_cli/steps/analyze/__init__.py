@@ -16,6 +16,7 @@ from fne_cli.numerics.noise import LEVELS, Noise, RandomClasses, labelled
 from fne_cli.numerics.separation import Separation
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.analyze.work import Work
+from fne_cli.store.alike import absent_shards
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.gather import room
 from fne_cli.store.output import Output
@@ -82,10 +83,8 @@ def analyze(
     about `memory` bytes together lie in temporary files; the result does not depend on it. With a `cluster`, each of
     its workers takes some features at a time.
     """
-    paths = (activations,) if isinstance(activations, Path) else tuple(activations)
-    with Several(paths) as files:
-        if layers:
-            files.layers = {name: files.layers[name] for name in files.files[0].select(layers)}
+    with Several(activations) as files:
+        files.layers = {name: files.layers[name] for name in files.select(layers)}
         name, chosen = files.chosen(rows)
         groups, images = _labelled(files, name, chosen)
         settings = {
@@ -99,8 +98,10 @@ def analyze(
             "activations": files.settings,
         }
         sources = files.sources()
-        done = up_to_date(output, "behavior", settings, sources, overwrite, paths)
+        done = up_to_date(output, "behavior", settings, sources, overwrite, files.paths)
         if not done:
+            if absent := absent_shards(files.files):
+                progress.note(absent)
             if rows is None and name == "all":
                 progress.note(f"{files.name} has no splits: all {len(images):,} labelled images are used")
             if left := int(chosen.sum()) - len(images):

@@ -20,18 +20,20 @@ from fne_cli.numerics.memory import free_memory
 from fne_cli.numerics.problem import Solver
 from fne_cli.processors import processors
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.evaluate.fits import Fits, Wanted
+from fne_cli.steps.evaluate.fits import KINDS, Fits, Wanted
 from fne_cli.steps.evaluate.outputs import Outputs
 from fne_cli.steps.evaluate.task import Protocol
+from fne_cli.store.alike import absent_shards
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.parts import Cluster, Parts
-from fne_cli.store.reader import Reader, open_file
+from fne_cli.store.reader import is_hdf5
 from fne_cli.store.record import new_run, time_run
 from fne_cli.store.schema import fingerprint
+from fne_cli.store.several import Several
 from fne_cli.store.software import software
 from fne_cli.store.thresholds import Thresholds, read_thresholds
 
-__all__ = ["Evaluation", "Protocol", "evaluate"]
+__all__ = ["Evaluation", "Protocol", "evaluate", "is_hdf5"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Evaluation:
 
 
 def evaluate(
-    features: Path,
+    features: Path | Sequence[Path],
     results: Path | None = None,
     *,
     layers: Sequence[str] = (),
@@ -66,7 +68,8 @@ def evaluate(
 ) -> Evaluation:
     """Train on the training images, measure on the test images, by `protocol`; the numbers are fractions.
 
-    The options are those of `fne evaluate`; docs/cli.md describes them. A codes file is one embedding. An activations
+    The options are those of `fne evaluate`; docs/cli.md describes them. Several files are read as one, in the order
+    that Several says: the shards of an extraction count as the whole. A codes file is one embedding. An activations
     file becomes one (`embedding`), its moments computed from the training images of each trial; without `embedding`
     it is the single-layer baseline: each layer alone, every row scaled to length 1. `memory` is in bytes. With a
     `cluster` every fit is a worker's, `memory` of each of them, and RESULTS must be given. Raises the errors of
@@ -75,8 +78,8 @@ def evaluate(
     costs = sorted(set(cost))
     if cluster is not None and results is None:
         raise BadInput("--cluster keeps what is finished beside the file RESULTS. Found: none. Give it, too.")
-    with open_file(features, "codes", "activations") as source:
-        chosen = source.select(layers) if layers else source.layers
+    with Several(features, *KINDS) as source:
+        chosen = source.select(layers)
         changed = thresholds != (ternary.LOW, ternary.HIGH)
         _check(source, embedding, changed, each_layer, len(chosen), protocol, model)
         kind = None if source.kind == "codes" else embedding or "l2"
@@ -84,7 +87,7 @@ def evaluate(
             "C": costs if len(costs) > 1 else costs[0],
             "solver": solver,
             "seed": seed,
-            "layers": list(chosen),
+            "layers": chosen,
             "embedding": kind or "codes",
             "parts": _parts_named(source, embedding, each_layer),
             "aggregate": aggregate,
@@ -92,13 +95,13 @@ def evaluate(
         }
         cuts = Thresholds(ternary.LOW, ternary.HIGH)
         if kind == "fne":
-            cuts = read_thresholds(thresholds, source.settings, features)
+            cuts = read_thresholds(thresholds, source.settings, source.files[0].path)
             settings["thresholds"] = [cuts.low, cuts.high]
         if solver == "certified":
             settings["tolerance"] = tolerance
-        sources = [{"kind": source.kind, "fingerprint": source.fingerprint}, *cuts.sources, *_split_source(protocol)]
+        sources = [*source.sources(), *cuts.sources, *_split_source(protocol)]
         beside = (thresholds if cuts.sources else None, protocol.split)
-        inputs = [features, *(path for path in beside if isinstance(path, Path))]
+        inputs = [*source.paths, *(path for path in beside if isinstance(path, Path))]
         outputs = Outputs(results, predictions, model, fingerprint("results", settings, sources))
         others = outputs.finished(inputs, overwrite)
         if (
@@ -108,11 +111,11 @@ def evaluate(
         ):
             return Evaluation(json.loads(results.read_text(encoding="utf-8")), results, up_to_date=True)
         budget = memory if memory is not None else free_memory() // 2
-        wanted = Wanted(list(chosen), embedding, each_layer, (cuts.low, cuts.high), protocol, costs, aggregate, solver,
+        wanted = Wanted(chosen, embedding, each_layer, (cuts.low, cuts.high), protocol, costs, aggregate, solver,
                         tolerance, budget, seed, processors())  # fmt: skip
         fits = Fits(source, wanted, progress)
         task, names = fits.task, [name for name, _ in fits.embeddings]
-        _warn_of_moments(source, protocol, cuts, progress)
+        _warn(source, protocol, cuts, progress)
         _announce(fits, progress)
         versions = software("scikit-learn", "scipy", "numba")
         began, run = time.monotonic(), new_run(versions)
@@ -158,7 +161,7 @@ def evaluate(
 
 
 def _check(
-    source: Reader,
+    source: Several,
     embedding: Kind | None,
     changed: bool,
     each_layer: bool,
@@ -171,7 +174,7 @@ def _check(
         raise BadInput("--thresholds goes with --embedding fne. Codes have theirs, and other embeddings need none.")
     if source.kind == "codes" and embedding is not None:
         raise BadInput(
-            f"{source.path} should be an activations file for --embedding {embedding}. Found: codes, which are one.\n"
+            f"{source.name} should be an activations file for --embedding {embedding}. Found: codes, which are one.\n"
             "Leave --embedding out, or give the activations."
         )
     if protocol.cv is not None and (protocol.per_class or protocol.split is not None):
@@ -184,20 +187,20 @@ def _check(
         raise BadInput("--model saves one classifier. Found: one for each layer. Give --embedding, or --layers NAME.")
 
 
-def _parts_named(source: Reader, embedding: Kind | None, each_layer: bool) -> str:
+def _parts_named(source: Several, embedding: Kind | None, each_layer: bool) -> str:
     if source.kind == "activations" and embedding is None:
         return "each layer"
     return "embedding and each layer" if each_layer else "embedding"
 
 
 def _parts(
-    results: Path | None, made_of: list[Any], source: Reader, protocol: Protocol, cluster: Cluster | None
+    results: Path | None, made_of: list[Any], source: Several, protocol: Protocol, cluster: Cluster | None
 ) -> AbstractContextManager[Parts | None, None]:
     if cluster is None:
         return nullcontext()
     assert results is not None
     splits = {protocol.split: _split_source(protocol)[0]["fingerprint"]} if protocol.split is not None else {}
-    return Parts(results, made_of, {source.path: source.fingerprint, **splits}, cluster)
+    return Parts(results, made_of, {**source.fingerprints, **splits}, cluster)
 
 
 def _split_source(protocol: Protocol) -> list[dict[str, str]]:
@@ -213,8 +216,13 @@ def _split_source(protocol: Protocol) -> list[dict[str, str]]:
     return [{"kind": "split", "fingerprint": hashlib.sha256(content).hexdigest()}]
 
 
-def _warn_of_moments(source: Reader, protocol: Protocol, cuts: Thresholds, progress: Progress) -> None:
-    """Codes carry the moments of the rows they were standardised by, thresholds those of theirs; folds have others."""
+def _warn(source: Several, protocol: Protocol, cuts: Thresholds, progress: Progress) -> None:
+    """Of what is not there or has seen too much.
+
+    Codes carry the moments of the rows they were standardised by, thresholds those of theirs; folds have others.
+    """
+    if absent := absent_shards(source.files):
+        progress.note(absent)
     if cuts.rows is not None and (protocol.cv is not None or protocol.split is not None or cuts.rows == "all"):
         progress.note(f"the thresholds come from the rows {cuts.rows!r}, images that are measured here among them")
     rows = source.settings.get("moments_rows", "unknown")

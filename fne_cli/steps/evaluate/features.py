@@ -15,17 +15,17 @@ from fne_cli.numerics.packing import pack, plane_bytes
 from fne_cli.numerics.problem import Problem
 from fne_cli.numerics.protocols import Trial
 from fne_cli.steps.evaluate.task import Task
-from fne_cli.store.gather import BATCH_BYTES, gathered, room
-from fne_cli.store.reader import LayerReader, Reader
+from fne_cli.store.gather import BATCH_BYTES, JoinedLayer, gathered, room
+from fne_cli.store.several import Several
 
 
 class Features:
-    """Some layers of a file as one embedding; `kind` None for a codes file, which already is one."""
+    """Some layers of one or more files as one embedding; `kind` None for codes, which already are one."""
 
     def __init__(
         self,
-        source: Reader,
-        layers: Sequence[LayerReader],
+        source: Several,
+        layers: Sequence[JoinedLayer],
         kind: Kind | None,
         thresholds: tuple[float, float],
         task: Task,
@@ -62,8 +62,8 @@ class Features:
                 row = span.start + int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
                 path = self._source.images.path[int(images[row // self._task.crops])]
                 raise DamagedFile(
-                    f"{self._source.path} should have finite activations. Found: infinity or not a number in those of "
-                    f"{path}.\nfne verify {self._source.path} lists all such rows."
+                    f"{self._source.name} should have finite activations. Found: infinity or not a number in those of "
+                    f"{path}.\nfne verify lists all such rows of a file."
                 )
             yield span, values
 

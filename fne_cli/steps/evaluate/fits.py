@@ -28,10 +28,12 @@ from fne_cli.steps.evaluate.blocks import Blocks
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.measure import Detail, Measurement, Outcome
 from fne_cli.steps.evaluate.task import FOLDS, Protocol, Task
+from fne_cli.store.gather import JoinedLayer
 from fne_cli.store.parts import Parts
-from fne_cli.store.place import Place, Result, check_same, kept
-from fne_cli.store.reader import LayerReader, Reader, open_file
+from fne_cli.store.place import Place, Result, kept, reopened
+from fne_cli.store.several import Several
 
+KINDS = ("codes", "activations")
 EMBEDDING = "embedding"
 BLOCK_SECONDS, MANY = 600.0, 64
 """A fit of so many seconds (reckoned on two cores) is shared by all workers, unless there are so many to give out."""
@@ -82,7 +84,7 @@ class Fit:
 class Fits:
     """All fits of an evaluation. embeddings: names and features."""
 
-    def __init__(self, source: Reader, wanted: Wanted, progress: Progress) -> None:
+    def __init__(self, source: Several, wanted: Wanted, progress: Progress) -> None:
         self.source, self.wanted = source, wanted
         self.task = Task.of(source, wanted.protocol, wanted.seed, progress)
         self.measurement = Measurement(self.task, wanted.costs, wanted.aggregate, wanted.seed)
@@ -152,7 +154,8 @@ class Fits:
             self._options["elsewhere"] = Blocks(parts, self.wanted.memory)
             yield from map(self.fit, range(len(self)))
             return
-        shared = {"features": os.path.abspath(self.source.path), "wanted": self.wanted.plain(), "details": details}
+        paths = [os.path.abspath(path) for path in self.source.paths]
+        shared = {"paths": paths, "wanted": self.wanted.plain(), "details": details}
         tasks = [{**shared, "fit": number} for number in range(len(self))]
         for number, (found, place) in enumerate(parts.results("fit", tasks, "fit", [1] * len(tasks), "fits")):
             embedding, trial = divmod(number, len(self.task.trials))
@@ -175,7 +178,7 @@ class Fits:
 def fit_one(settings: Mapping[str, Any], place: Place, progress: Progress) -> Result:
     """A worker's task: one embedding in one trial."""
     with _forgetting.put_off():
-        fits = _opened(json.dumps({name: settings[name] for name in ("features", "wanted", "inputs")}))
+        fits = _opened(json.dumps({name: settings[name] for name in ("paths", "wanted", "inputs")}))
         found = fits.fit(settings["fit"])
     if settings["details"] and found.detail is not None:
         judged, model, embedding = found.detail.judged, found.detail.model, found.detail.embedding
@@ -190,9 +193,7 @@ def fit_one(settings: Mapping[str, Any], place: Place, progress: Progress) -> Re
 def _opened(text: str) -> Fits:
     """The fits of the last task are those of the next: its rows, and their Gram matrix, are in memory."""
     settings = json.loads(text)
-    path, wanted = Path(settings["features"]), Wanted.of_plain(settings["wanted"])
-    source = open_file(path, "codes", "activations")
-    check_same(path, source.fingerprint, settings["inputs"])
+    source, wanted = reopened(settings, *KINDS), Wanted.of_plain(settings["wanted"])
     fits, free = Fits(source, wanted, SILENT), free_memory()
     if fits.bytes > free:
         raise DoesNotFit(
@@ -223,8 +224,8 @@ class _Forgetting:
 _forgetting = _Forgetting(120.0)
 
 
-def _embeddings(source: Reader, wanted: Wanted) -> Iterator[tuple[str, list[LayerReader]]]:
-    layers = [source.layers[name] for name in wanted.layers]
+def _embeddings(source: Several, wanted: Wanted) -> Iterator[tuple[str, list[JoinedLayer]]]:
+    layers = [JoinedLayer(source, name) for name in wanted.layers]
     alone = source.kind == "activations" and wanted.embedding is None
     if not alone:
         yield EMBEDDING, layers

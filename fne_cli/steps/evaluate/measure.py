@@ -91,7 +91,7 @@ class Measurement:
             trained = self.task.trained(trial.train)
             if trained.max() < 2:
                 raise BadInput(
-                    f"{self.task.path}: to choose C there should be validation images (split val), or two training "
+                    f"{self.task.name}: to choose C there should be validation images (split val), or two training "
                     "images of a class for cross-validation. Found: one. Give one -C."
                 )
             # a class of one image is wrong whatever C is; it must not keep the others from choosing
@@ -102,7 +102,7 @@ class Measurement:
         mean = scores.mean(axis=0)  # over folds, (costs,)
         if not np.isfinite(mean).all():
             raise BadInput(
-                f"{self.task.path}: C should be chosen by images that show some class. Found: {by}, where none does. "
+                f"{self.task.name}: C should be chosen by images that show some class. Found: {by}, where none does. "
                 "Give one -C, or other validation images."
             )
         best = min(range(len(self.costs)), key=lambda place: (-mean[place], self.costs[place]))

@@ -21,7 +21,7 @@ from fne_cli.store.existing import is_recorded
 from fne_cli.store.model import save_model
 from fne_cli.store.output import Output, record_path
 from fne_cli.store.predictions import Predicted, label_names, write_predictions
-from fne_cli.store.reader import Reader
+from fne_cli.store.several import Several
 
 
 class Outputs:
@@ -98,7 +98,7 @@ class Outputs:
         with open(self._open[self.predictions].partial, "w", newline="", encoding="utf-8") as file:
             write_predictions(file, task.classes, parts(), columns)
 
-    def write_model(self, source: Reader, task: Task, features: Features, cost: float, aggregate: Aggregate) -> None:
+    def write_model(self, source: Several, task: Task, features: Features, cost: float, aggregate: Aggregate) -> None:
         """The hyperplanes, and all that `fne predict` needs to make features like those that they were trained on."""
         if self.model is None:
             return
@@ -118,7 +118,7 @@ class Outputs:
             else list(embedding.thresholds),
             "aggregate": aggregate,
             "made_from": source.settings,
-            "sources": source.sources,
+            "sources": source.made_of(),
             "C": cost,
         }
         save_model(self._open[self.model].partial, head, arrays)

@@ -13,8 +13,8 @@ from fne_cli.errors import BadInput
 from fne_cli.images.manifest import read_manifest
 from fne_cli.numerics.protocols import Trial, draws, folds
 from fne_cli.progress import Progress
-from fne_cli.store.reader import Reader
 from fne_cli.store.schema import Images
+from fne_cli.store.several import Several
 
 VALIDATION = ("val", "validation", "valid")
 FOLDS = 5  # to choose C without validation images
@@ -40,9 +40,9 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Task:
-    """labels: (n,) int, -1 for none, or (n, classes) int8 with 1, 0 and -1; of all images of the file."""
+    """labels: (n,) int, -1 for none, or (n, classes) int8 with 1, 0 and -1; of all images of `name`, the files."""
 
-    path: Path
+    name: str
     classes: Sequence[str]
     crops: int
     labels: np.ndarray
@@ -69,7 +69,7 @@ class Task:
         return (labels == 1).sum(axis=0) if self.several else np.bincount(labels, minlength=len(self.classes))
 
     @classmethod
-    def of(cls, source: Reader, protocol: Protocol, seed: int, progress: Progress) -> Task:
+    def of(cls, source: Several, protocol: Protocol, seed: int, progress: Progress) -> Task:
         """The task that a file, and maybe a manifest, defines. Raises BadInput if there is none."""
         images = source.images
         several = images.label.ndim == 2
@@ -85,7 +85,7 @@ class Task:
                 if protocol.per_class:
                     if several:
                         raise BadInput(
-                            f"{source.path} should have one label per image to draw images per class. Found: several."
+                            f"{source.name} should have one label per image to draw images per class. Found: several."
                         )
                     trials = draws(
                         images.label, train, test, protocol.per_class, protocol.draws, seed, np.sort(validation)
@@ -95,10 +95,10 @@ class Task:
         except BadInput as error:
             for number in getattr(error, "__notes__", []):
                 raise BadInput(
-                    f"{source.path}: class {images.classes[int(number)]} {error}\nGive fewer with --per-class."
+                    f"{source.name}: class {images.classes[int(number)]} {error}\nGive fewer with --per-class."
                 ) from None
             raise
-        task = cls(source.path, images.classes, int(source.settings["crops"]), images.label, trials, {})
+        task = cls(source.name, images.classes, source.crops, images.label, trials, {})
         task.description.update(task._check(images, progress))
         without = int((images.good & ~usable & np.isin(splits, ("train", "test", *VALIDATION))).sum())
         if without:
@@ -118,7 +118,7 @@ class Task:
             if not self.several and (trained > 0).sum() < 2:
                 only = self._names(trained > 0)
                 raise BadInput(
-                    f"{self.path} should have training images of at least two classes. Found: {', '.join(only)} only."
+                    f"{self.name} should have training images of at least two classes. Found: {', '.join(only)} only."
                 )
             untrained.update(self._names((trained == 0) & (tested > 0)))
             untested.update(self._names((trained > 0) & (tested == 0)))
@@ -139,35 +139,35 @@ class Task:
         }
 
 
-def _split(source: Reader, known: dict[str, np.ndarray], name: str) -> np.ndarray:
+def _split(source: Several, known: dict[str, np.ndarray], name: str) -> np.ndarray:
     if not len(known.get(name, ())):
         found = ", ".join(split for split in known if split) or "none"
         raise BadInput(
-            f"{source.path} should have good, labelled images of split {name}. Found: splits {found}.\n"
+            f"{source.name} should have good, labelled images of split {name}. Found: splits {found}.\n"
             "Put the images below train/ and test/, give --split MANIFEST with the columns path and split, or --cv 5."
         )
     return known[name]
 
 
-def _chosen(source: Reader, rows: str | None, known: dict[str, np.ndarray], usable: np.ndarray) -> np.ndarray:
+def _chosen(source: Several, rows: str | None, known: dict[str, np.ndarray], usable: np.ndarray) -> np.ndarray:
     """The images that folds are made of: a split, "all", by default "train" or, without splits, all."""
     if rows is None:
         rows = "train" if "train" in known else "all"
     if rows == "all":
         if not usable.any():
-            raise BadInput(f"{source.path} should have good, labelled images. Found: none.")
+            raise BadInput(f"{source.name} should have good, labelled images. Found: none.")
         return np.flatnonzero(usable)
     return _split(source, known, rows)
 
 
-def _given(source: Reader, manifest: Path, progress: Progress) -> list[str]:
+def _given(source: Several, manifest: Path, progress: Progress) -> list[str]:
     """The split of every image as a manifest says it, "" for those that it does not name."""
     listing = read_manifest(str(manifest), None)
     split = dict(zip(listing.ids, listing.splits, strict=True))
     found = [split.pop(name, "") for name in source.images.path]
     if split:
         raise BadInput(
-            f"{manifest} should name images of {source.path}. Found: {next(iter(split))}"
+            f"{manifest} should name images of {source.name}. Found: {next(iter(split))}"
             + (f" and {len(split) - 1:,} others" if len(split) > 1 else "")
             + f", which it does not have. Its first image is {source.images.path[0]}."
         )

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from fne_cli.steps.extract.job import Job
 from fne_cli.steps.normalize import normalize
 from fne_cli.store import schema
 from fne_cli.store.output import read_record
+from fne_cli.store.parts import Parts
 from fne_cli.store.record import new_run
 from fne_cli.store.resume import Growing
 
@@ -318,7 +320,9 @@ def test_what_extract_adds_to_a_run():
 
 
 def test_the_files_beside_an_output():
-    assert [row["file"] for row in table("file")] == ["OUTPUT.partial", "OUTPUT.partial.json", "OUTPUT.run.json"]
+    files = ["OUTPUT.partial", "OUTPUT.partial.json", "OUTPUT.shards", "OUTPUT.parts", "OUTPUT.run.json"]
+    assert [row["file"] for row in table("file")] == files
+    assert Parts(Path("OUTPUT"), [], {}, nullcontext).folder.name == "OUTPUT.parts"
 
 
 def test_moments_of_a_shard_fit_the_whole(tmp_path):

@@ -205,7 +205,7 @@ def test_a_damaged_chunk_is_named_and_nothing_is_left(photos, tmp_path):
     assert str(error.value).splitlines()[0] == (
         f"{source}: layer last, rows {first}-{last} are damaged (a wrong checksum)."
     )
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.h5", "photos.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.h5", "m.h5.run.json", "photos.h5"]
 
 
 def test_moments_of_another_network(photos, tmp_path):

@@ -6,6 +6,14 @@ import os
 import sys
 from datetime import datetime
 
+import numpy as np
+from activations import relu, table, write
+
+from fne_cli.steps.analyze import analyze
+from fne_cli.steps.discretize import discretize
+from fne_cli.steps.normalize import normalize
+from fne_cli.store.output import read_record
+from fne_cli.store.reader import open_file
 from fne_cli.store.record import file_state, new_run, plain, time_run
 from fne_cli.store.software import software
 
@@ -43,3 +51,19 @@ def test_software_leaves_out_what_is_not_installed():
     versions = software("click", "no-such-package")
     assert list(versions) == ["fne", "python", "numpy", "h5py", "click"]
     assert versions["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_every_streaming_step_leaves_a_record_that_fits_its_output(tmp_path):
+    rng = np.random.default_rng(0)
+    source = write(tmp_path / "a.h5", {"conv": relu(rng, 40, 3)}, table(40))
+    normalize(source, tmp_path / "m.h5", standardized=tmp_path / "z.h5")
+    discretize(source, tmp_path / "m.h5", tmp_path / "c.h5")
+    analyze(source, tmp_path / "b.h5", random_classes=2)
+    for name in ("m.h5", "z.h5", "c.h5", "b.h5"):
+        record = read_record(tmp_path / name)
+        with open_file(tmp_path / name) as file:
+            assert record["fingerprint"] == file.fingerprint
+            assert record["runs"][0]["software"] == file.software
+        (run,) = record["runs"]
+        assert run["images"] == 40
+        assert run["seconds"] > 0

@@ -18,18 +18,16 @@ from fne_cli.numerics.packing import pack, plane_bytes
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.alike import without_shard
 from fne_cli.store.existing import up_to_date
-from fne_cli.store.output import Output
 from fne_cli.store.packed import PACKING
-from fne_cli.store.parts import Cluster, Parts
+from fne_cli.store.parts import Cluster
 from fne_cli.store.place import Place, Result, check_same, kept, reopened
 from fne_cli.store.reader import Reader, open_file
-from fne_cli.store.schema import Layer, differences, fingerprint
+from fne_cli.store.schema import Layer, differences
 from fne_cli.store.several import Several
-from fne_cli.store.software import software
 from fne_cli.store.spans import arriving, leave, tasks_of
-from fne_cli.store.stream import EVERYTHING, Stream, copy_images
+from fne_cli.store.stream import EVERYTHING, Stream
+from fne_cli.store.streamed import streamed
 from fne_cli.store.thresholds import read_thresholds
-from fne_cli.store.writer import Writer
 
 
 @dataclass(frozen=True)
@@ -87,24 +85,9 @@ def discretize(
         }
         below = above = 0
         stream = Stream(files, batch_size, fletcher32)
-        digest = fingerprint("codes", settings, sources)
-        with (
-            Output(codes) as output,
-            Parts.of(codes, digest, {**files.fingerprints, moments: statistics.fingerprint}, cluster) as parts,
-            Writer.create(
-                output.partial,
-                "codes",
-                list(specs.values()),
-                files.rows,
-                settings=settings,
-                sources=sources,
-                software=software("numba"),
-                fingerprint=digest,
-                table=files.table(),
-                checksum=fletcher32,
-            ) as writer,
-        ):
-            copy_images(files, writer)
+        more: dict[str, Any] = {"layers": list(specs.values()), "checksum": fletcher32}
+        more["beside"] = {moments: statistics.fingerprint}
+        with streamed(codes, "codes", files, settings, sources, cluster, **more) as (writer, parts):
             if parts is None:
                 with progress.track(files.rows * len(specs), "rows") as advance:
                     for name, batch in _encoded(stream, table, (low, high), packed):
@@ -120,8 +103,6 @@ def discretize(
                     above += found["above"]
                     for name, rows in batches:
                         writer.append(name, rows)
-            writer.close()
-            output.accept()
         total = int(files.good.sum()) * files.crops * features
     return Discretized(codes, files.rows, features, (below, total - below - above, above))
 

@@ -18,16 +18,14 @@ from fne_cli.progress import SILENT, Progress
 from fne_cli.store.alike import absent_shards
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.finite import refuse_infinite
-from fne_cli.store.output import Output
 from fne_cli.store.parts import Cluster, Parts
 from fne_cli.store.place import Place, Result, check_same, kept, reopened
 from fne_cli.store.reader import open_file
 from fne_cli.store.schema import Layer, fingerprint
 from fne_cli.store.several import Several
-from fne_cli.store.software import software
 from fne_cli.store.spans import arriving, leave, tasks_of
-from fne_cli.store.stream import EVERYTHING, Stream, copy_images
-from fne_cli.store.writer import Writer
+from fne_cli.store.stream import EVERYTHING, Stream
+from fne_cli.store.streamed import streamed
 
 
 @dataclass(frozen=True)
@@ -106,22 +104,8 @@ def _write_moments(
 ) -> dict[str, Moments]:
     """rows: the name of the choice, and (n,) bool."""
     files, (name, chosen) = stream.files, rows
-    digest = fingerprint("moments", settings, sources)
     table = {}
-    with (
-        Output(path) as output,
-        Parts.of(path, digest, files.fingerprints, cluster) as parts,
-        Writer.create(
-            output.partial,
-            "moments",
-            [],
-            0,
-            settings=settings,
-            sources=sources,
-            software=software("numba"),
-            fingerprint=digest,
-        ) as writer,
-    ):
+    with streamed(path, "moments", files, settings, sources, cluster) as (writer, parts):
         totals = _nothing(files)
         if parts is None:
             _add_up(totals, stream, chosen, progress)
@@ -133,8 +117,6 @@ def _write_moments(
             for dataset, values in table[layer].datasets().items():
                 writer.put(layer, dataset, values)
             writer.describe(layer, rows=total.count)
-        writer.close()
-        output.accept()
     return table
 
 
@@ -189,29 +171,13 @@ def _write_scores(
 ) -> None:
     files = stream.files
     with open_file(moments, "moments") as statistics:
-        table, inputs = statistics.moments(), {**files.fingerprints, moments: statistics.fingerprint}
+        table, beside = statistics.moments(), {moments: statistics.fingerprint}
     specs = [
         Layer(name, (readers[0].features,), np.dtype(np.float32), readers[0].attrs)
         for name, readers in files.layers.items()
     ]
-    digest = fingerprint("standardized", settings, sources)
-    with (
-        Output(path) as output,
-        Parts.of(path, digest, inputs, cluster) as parts,
-        Writer.create(
-            output.partial,
-            "standardized",
-            specs,
-            files.rows,
-            settings=settings,
-            sources=sources,
-            software=software("numba"),
-            fingerprint=digest,
-            table=files.table(),
-            checksum=fletcher32,
-        ) as writer,
-    ):
-        copy_images(files, writer)
+    more: dict[str, Any] = {"layers": specs, "checksum": fletcher32, "beside": beside}
+    with streamed(path, "standardized", files, settings, sources, cluster, **more) as (writer, parts):
         if parts is None:
             with progress.track(files.rows * len(specs), "rows") as advance:
                 for name, rows in _scores(stream, table):
@@ -222,8 +188,6 @@ def _write_scores(
             for _, batches in arriving(parts, "scores", tasks, sizes, specs):
                 for name, rows in batches:
                     writer.append(name, rows)
-        writer.close()
-        output.accept()
 
 
 def _scores(

@@ -19,14 +19,12 @@ from fne_cli.steps.analyze.work import Work
 from fne_cli.store.alike import absent_shards
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.gather import room
-from fne_cli.store.output import Output
 from fne_cli.store.parts import Cluster, Parts
 from fne_cli.store.place import Place, Result, kept, reopened
 from fne_cli.store.reader import open_file
-from fne_cli.store.schema import NO_LABEL, SETS, fingerprint
+from fne_cli.store.schema import NO_LABEL, SETS
 from fne_cli.store.several import Several
-from fne_cli.store.software import software
-from fne_cli.store.writer import Writer
+from fne_cli.store.streamed import streamed
 
 
 @dataclass(frozen=True)
@@ -165,21 +163,7 @@ def _write(
     files, counts = work.files, work.groups.inside
     tested = np.where(work.groups.tested, counts, 0)
     random = _random_classes(work.groups, len(work.images), settings)
-    digest = fingerprint("behavior", settings, sources)
-    with (
-        Output(path) as output,
-        Parts.of(path, digest, files.fingerprints, cluster) as parts,
-        Writer.create(
-            output.partial,
-            "behavior",
-            [],
-            0,
-            settings=settings,
-            sources=sources,
-            software=software("numba"),
-            fingerprint=digest,
-        ) as writer,
-    ):
+    with streamed(path, "behavior", files, settings, sources, cluster) as (writer, parts):
         strengths = work.compute(random, progress) if parts is None else _computed(work, random, parts, settings)
         noise = Noise.of(random.sizes, strengths)
         if settings["fdr"]:
@@ -204,8 +188,6 @@ def _write(
         writer.put_table("thresholds/edges", found.edges, low=found.low, high=found.high)
         for name in SETS:
             writer.put_table(f"thresholds/{name}", getattr(found, name))
-        writer.close()
-        output.accept()
 
 
 def _summary(path: Path, done: bool) -> Analyzed:

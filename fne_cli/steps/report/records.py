@@ -22,7 +22,7 @@ def outputs(sources: Sources, more: Sequence[Path]) -> list[Path]:
     for each in sources.evaluated:
         if each.cell is not None and each.cell.activations is not None:
             folder, codes = each.cell.activations.parent, f"codes-{each.embedding}.h5"
-            names = (each.cell.activations.name, "moments.h5", *([codes] if _is_name(codes) else []))
+            names = (each.cell.activations.name, "behavior.h5", "moments.h5", *([codes] if _is_name(codes) else []))
             found |= dict.fromkeys(folder / name for name in names)
         found[each.results.path] = None
     return [path for path in found if record_path(path).is_file()]

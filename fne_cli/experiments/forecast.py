@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import FneError
 from fne_cli.experiments.config import Experiment
-from fne_cli.experiments.jobs import Job
+from fne_cli.experiments.jobs import Job, taken
 from fne_cli.experiments.stamps import Sources, Stamps
 from fne_cli.progress import Progress
 from fne_cli.steps.sample import COUNTS
@@ -123,7 +123,9 @@ class Forecast:
             return Expected()
         budget = job.options.get("memory") or free_memory() // 2
         alone = job.arguments[0] == str(activations) and "embedding" not in job.options
-        widths = list(found.features.values()) if alone else [sum(found.features.values())]
+        patterns = job.options.get("layers") or ("*",)
+        widths = [width for name, width in found.features.items() if any(fnmatchcase(name, one) for one in patterns)]
+        widths = widths if alone else [sum(widths)]
         crops, classes = max(1, found.rows // max(1, counts.images)), counts.classes
         seconds = 0.0
         try:
@@ -188,8 +190,7 @@ class Forecast:
         from fne_cli.networks.recipe import Recipe
         from fne_cli.networks.speed import measure
 
-        names = {entry.name for entry in dataclasses.fields(Recipe)}
-        recipe = Recipe(**{key: value for key, value in job.options.items() if key in names})
+        recipe = taken(Recipe, dict(job.options))
         if recipe not in self._speeds:
             self._progress.note(f"timing {recipe.model}")
             try:

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from fne_cli.experiments.config import Options
 from fne_cli.progress import Progress
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,8 @@ class Cluster:
 class Job:
     """A step with its options as they were given; the rest is default.
 
-    images: a folder, manifest or archive that it reads images from. inputs, outputs: files (of `sample` a folder).
-    arguments: the step's own, in its order. root: what the paths of a manifest
-    start from.
+    arguments: its own, in its order. inputs, outputs: files (of `sample` a folder). images: a folder, manifest or
+    archive that it reads images from. root: what the paths of a manifest start from.
     """
 
     command: str
@@ -75,11 +76,18 @@ def _words(flag: str, key: str, value: Any) -> list[str]:
     return [f"{flag}={text}"] if text.startswith("-") or flag == "--thresholds" else [flag, text]
 
 
+def taken(kind: type[_T], options: dict[str, Any]) -> _T:
+    """What the options say of a dataclass, Recipe or Protocol; they are the rest then."""
+    names = {entry.name for entry in dataclasses.fields(cast("type[Any]", kind))}
+    return kind(**{key: options.pop(key) for key in list(options) if key in names})
+
+
 def _sample(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
     from fne_cli.steps.sample import sample
 
+    dataset: Any  # one of those that config.py knows
     dataset, folder = arguments
-    sample(dataset, Path(folder), **options, **more)  # type: ignore[arg-type]  # config.py knows the datasets
+    sample(dataset, Path(folder), **options, **more)
 
 
 def _split(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
@@ -93,8 +101,7 @@ def _extract(arguments: tuple[str, ...], options: dict[str, Any], cluster: Clust
     from fne_cli.steps.extract import Recipe, extract
 
     images, activations = arguments
-    names = {entry.name for entry in dataclasses.fields(Recipe)}
-    recipe = Recipe(**{key: options.pop(key) for key in list(options) if key in names})
+    recipe = taken(Recipe, options)
     if cluster is None:
         extract(images, Path(activations), recipe, **options, **more)
     else:
@@ -130,8 +137,7 @@ def _evaluate(arguments: tuple[str, ...], options: dict[str, Any], cluster: Clus
     from fne_cli.steps.evaluate import Protocol, evaluate
 
     features, results = arguments
-    names = {entry.name for entry in dataclasses.fields(Protocol)}
-    protocol = Protocol(**{key: options.pop(key) for key in list(options) if key in names})
+    protocol = taken(Protocol, options)
     evaluate(Path(features), Path(results), protocol=protocol, cluster=_start(cluster), **options, **more)
 
 

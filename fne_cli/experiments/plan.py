@@ -36,11 +36,6 @@ class Cell:
     needs: tuple[Job, ...]
     given_splits: bool
 
-    @property
-    def name(self) -> str:
-        """What a person calls it."""
-        return f"{self.dataset}/{self.network}.{self.pooling}/{self.embedding}.{self.protocol}"
-
 
 @dataclass(frozen=True)
 class Plan:

@@ -75,7 +75,7 @@ class _Checked:
         stem = self._path.stem
         own.setdefault("name", Value(stem, "default"))
         own.setdefault("output", Value(f"{stem}-results", "default"))
-        named = {kind: self._named(kind, tables.get(kind, {}), tables) for kind in NAMED}
+        named = {kind: self._named(kind, tables.get(kind, {})) for kind in NAMED}
         commands = {
             command: self._table(command, (command,), tables[command], command, keys)
             for command, keys in COMMANDS.items()
@@ -83,7 +83,7 @@ class _Checked:
         }
         return Experiment(self._path, own, named, commands, self._options)
 
-    def _named(self, kind: str, tables: dict[str, Any], everything: dict[str, Any]) -> dict[str, Table]:
+    def _named(self, kind: str, tables: dict[str, Any]) -> dict[str, Table]:
         if not tables and kind in DEFAULTS:
             tables = DEFAULTS[kind]
         if not tables:
@@ -111,8 +111,6 @@ class _Checked:
             raise self._wrong(where, "should have images or sample. Found: both")
         if kind == "protocols" and "cv" in table and ("per_class" in table or "split" in table):
             raise self._wrong(where, "should have cv, or per_class and split. Found: cv with others")
-        if kind == "protocols" and name == "layers":
-            raise self._wrong(where, "should have another name: layers stands for every single layer")
         if kind == "embeddings" and name == "layers":
             raise self._wrong(where, "should have another name: layers stands for every single layer")
         if kind == "embeddings" and "thresholds" in table and table.get("embedding", Value("fne", "")).value != "fne":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fne_cli.errors import BadInput, DamagedFile, DifferentOutput, WrongFile
+from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.numerics.hierarchy import average_linkage
 from fne_cli.numerics.overview import EDGES, THRESHOLDS, Null, Overview
 from fne_cli.numerics.ternary import HIGH, LOW
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.behavior import Behavior
-from fne_cli.store.output import Output, read_record, record_path, write_json
+from fne_cli.store.drawings import Drawings
 from fne_cli.store.reader import Reader, open_file
-from fne_cli.store.record import file_state
 from fne_cli.store.schema import fingerprint
 
 if TYPE_CHECKING:
@@ -67,15 +65,13 @@ def plot(
         chosen = [_feature(found, name) for name in features]
         names = [*FIGURES, EXEMPLARS] if activations is not None else list(FIGURES)
         digest = fingerprint("figures", {"features": list(features), "figures": names}, [source.fingerprint])
-        if _is_there(folder, names, digest, overwrite):
+        drawings = Drawings(folder, "plot", names, digest)
+        if drawings.are_there(overwrite, "this file"):
             return Plotted(folder, names, up_to_date=True)
         _check(behavior, found)
         pictures = _Pictures(source, found, activations, images) if activations is not None and images else None
-        write_json(record_path(folder / "plot"), {"fingerprint": digest})  # what an interrupted run leaves is ours
-        with progress.track(len(names), "figures") as advance:
-            _draw(folder, found, pictures, chosen, advance)
-        states = {name: _states(folder, name) for name in names}
-        write_json(record_path(folder / "plot"), {"fingerprint": digest, "figures": states})
+        with drawings, progress.track(len(names), "figures") as advance:
+            _draw(drawings, found, pictures, chosen, advance)
     return Plotted(folder, names)
 
 
@@ -89,34 +85,12 @@ def _check(path: Path, found: Behavior) -> None:
         raise DamagedFile(f"{path} should have histograms and thresholds of standardised values. Found: other numbers.")
 
 
-def _is_there(folder: Path, names: Sequence[str], digest: str, overwrite: bool) -> bool:
-    """Whether the folder, made if need be, has these figures. Raises DifferentOutput if it has others of the names."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{folder} should be a folder for figures. Found: {error.strerror}.") from error
-    record = read_record(folder / "plot")
-    ours = record.get("fingerprint") == digest
-    there = [path.name for name in names for path in _paths(folder, name) if path.exists()]
-    if there and not ours and not overwrite:
-        raise DifferentOutput(
-            f"{folder} has {there[0]}, which was not made from this file, or with other options.\n"
-            "Choose another folder, or give --overwrite to replace it."
-        )
-    figures = record.get("figures")
-    return ours and not overwrite and figures == {name: _states(folder, name) for name in names}
-
-
-def _paths(folder: Path, name: str) -> tuple[Path, Path]:
-    return folder / f"{name}.png", folder / f"{name}.svg"
-
-
-def _states(folder: Path, name: str) -> list[Any]:
-    return [file_state(path) if path.exists() else None for path in _paths(folder, name)]
-
-
 def _draw(
-    folder: Path, found: Behavior, pictures: _Pictures | None, features: list[_Feature], advance: Callable[[int], None]
+    drawings: Drawings,
+    found: Behavior,
+    pictures: _Pictures | None,
+    features: list[_Feature],
+    advance: Callable[[int], None],
 ) -> None:
     from fne_cli.figures.classes import dendrogram, shares_by_class
     from fne_cli.figures.exemplars import exemplars
@@ -124,11 +98,7 @@ def _draw(
     from fne_cli.figures.pairs import surviving, z_sets
 
     def draw(name: str, function: Callable[..., None], **tables: Any) -> None:
-        png, svg = _paths(folder, name)
-        with Output(png) as one, Output(svg) as other:
-            function(one.partial, other.partial, **tables)
-            one.accept()
-            other.accept()
+        drawings.draw(name, function, **tables)
         advance(1)
 
     compared = np.flatnonzero(found.compared)

@@ -17,7 +17,7 @@ from fne_cli.figures.contents import Page
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.report import records
 from fne_cli.steps.report.comparison import grouped
-from fne_cli.steps.report.drawing import draw, is_drawn
+from fne_cli.steps.report.drawing import draw, drawings_of
 from fne_cli.steps.report.sources import Sources, gather
 from fne_cli.steps.report.standing import check_name, is_standing
 from fne_cli.steps.report.tables import image_tables
@@ -69,11 +69,12 @@ def report(
     digest, recorded = _digests(content, bad)
     unlike = (*sources.paths, *predictions, *activations)
     there = is_standing(page, digest, recorded, unlike, overwrite)
-    drawn = figures is None or is_drawn(figures, content.groups, digest, overwrite)
+    drawings = None if figures is None else drawings_of(figures, content.groups, digest)
+    drawn = drawings is None or drawings.are_there(overwrite, "these results")
     if there and drawn:
         return Reported(page, figures, up_to_date=True)
-    if figures is not None and not drawn:
-        draw(figures, content.groups, digest, progress)
+    if drawings is not None and not drawn:
+        draw(drawings, content.groups, progress)
     if not there:
         from fne_cli.figures.page import render
 

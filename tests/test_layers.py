@@ -28,8 +28,8 @@ order  layer         kind                output           pooling     features  
 11     block5_conv1  Conv2D              14 x 14 x 512    avg         512       2,688
 12     block5_conv2  Conv2D              14 x 14 x 512    avg         512       3,200
 13     block5_conv3  Conv2D              14 x 14 x 512    avg         512       3,712
-14     fc1           Dense               4096             avg         4,096     4,224
-15     fc2           Dense               4096             avg         4,096     8,320
+14     fc1           Dense               4096                         4,096     4,224
+15     fc2           Dense               4096                         4,096     8,320
 16     predictions   Dense (classifier)  1000             not tapped
 vgg16, 224 x 224, preprocessing caffe: 15 taps, 12,416 features; 49,664 bytes per image (float32), 12,416 as codes
 """

@@ -497,3 +497,20 @@ def test_a_class_of_one_training_image_does_not_keep_the_others_from_choosing_c(
     path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, splits)
     (found,) = evaluated(fne, path, "-C", "0.01,1")["results"]
     assert found["choice_of_C"]["by"] == "2-fold cross-validation of the training images"
+
+
+def test_what_is_not_the_optimum_is_said(fne, tmp_path, monkeypatch):
+    rows, labels, splits = noisy(90)
+    path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, splits)
+    result = fne("evaluate", path, "--json", "-C", "0.1,1")
+    (found,) = json.loads(result.out)["results"]
+    assert 0 < found["choice_of_C"]["duality_gap"] <= 1e-4
+    assert "stopped" not in result.err
+    for module in ("fne_cli.numerics.problem", "fne_cli.steps.evaluate"):
+        monkeypatch.setattr(f"{module}.CHOOSING", 1e-300)
+    monkeypatch.setattr("fne_cli.numerics.svm.FEW_FEATURES", 0)  # Newton's method ends at the last bit
+    result = fne("evaluate", path, "--json", "-C", "0.1,1000", "--tolerance", "1e-300")
+    (found,) = json.loads(result.out)["results"]
+    assert not found["converged"]
+    assert f"the SVM stopped before it converged; its relative duality gap is {found['duality_gap']:.1e}" in result.err
+    assert f"the largest gap is {found['choice_of_C']['duality_gap']:.1e}" in result.err

@@ -62,6 +62,14 @@ def test_values_out_of_range_are_found(fne, files):
     assert "values of good images that are not finite" in fne("verify", files["activations"]).err
 
 
+def test_info_says_who_shows_results(fne, tmp_path):
+    (tmp_path / "r.json").write_text("{}")
+    result = fne("info", tmp_path / "r.json")
+    assert (result.code, "r.json should be an HDF5 file of fne. Found: JSON" in result.err) == (1, True)
+    assert "fne report shows them" in result.err
+    assert "no such file" in fne("info", tmp_path / "other.json").err
+
+
 def test_info_says_what_the_file_is(fne, files):
     found = json.loads(fne("info", files["activations"], "--json").out)
     assert found["kind"] == "activations"

@@ -36,7 +36,7 @@ def layers(progress: Console, as_json: bool, **values: Any) -> None:
             row.layer,
             row.kind,
             " x ".join(map(str, row.output_shape)),
-            row.pooling,
+            row.pooling if len(row.output_shape) > 1 or row.first_column is None else "",  # nothing to pool
             f"{row.features:,}" if row.first_column is not None else "",
             f"{row.first_column:,}" if row.first_column is not None else "",
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fne_cli.errors import WrongFile
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.output import read_record
 from fne_cli.store.reader import Reader, open_file
@@ -33,7 +34,12 @@ class Info:
 
 
 def info(file: Path, *, progress: Progress = SILENT) -> Info:
-    """Describe a file without reading its rows."""
+    """Describe a file without reading its rows. Raises WrongFile for results, which are JSON that describes itself."""
+    if file.suffix == ".json" and file.is_file():
+        raise WrongFile(
+            f"{file} should be an HDF5 file of fne. Found: JSON by its name. Results of fne evaluate and fne run are "
+            "text; fne report shows them."
+        )
     tables = {"moments": _moments, "behavior": _shares}
     with open_file(file) as reader:
         return Info(

@@ -17,10 +17,11 @@ from fne_cli.numerics import ternary
 from fne_cli.numerics.assessment import Aggregate
 from fne_cli.numerics.embedding import Kind
 from fne_cli.numerics.memory import free_memory
-from fne_cli.numerics.problem import Solver
+from fne_cli.numerics.problem import CHOOSING, Solver
 from fne_cli.processors import processors
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.evaluate.fits import KINDS, Fits, Wanted
+from fne_cli.steps.evaluate.measure import Outcome
 from fne_cli.steps.evaluate.outputs import Outputs
 from fne_cli.steps.evaluate.task import Protocol
 from fne_cli.store.alike import absent_shards
@@ -133,9 +134,7 @@ def evaluate(
                     outputs.keep(name, outcome.trial, fit.detail)
                     took = {"seconds": round(outcome.seconds, 3)}
                     run["results"].append({"name": name, **dict(outcome.trial.group), **dict(outcome.trial.of), **took})
-                    if not outcome.figures["converged"]:
-                        gap = outcome.figures["duality_gap"]
-                        progress.note(f"the SVM stopped before it converged; its relative duality gap is {gap:.1e}")
+                    _doubt(outcome, tolerance, progress)
                     found.append(outcome)
                 table += fits.measurement.results(name, found)
                 progress.detail(
@@ -244,6 +243,16 @@ def _announce(fits: Fits, progress: Progress) -> None:
         f"{name}: {fits.rows:,} training rows, {largest.count:,} features, {len(fits.task.classes):,} classes; {path}, "
         f"about {fits.bytes / 2**30:.2f} of {memory / 2**30:.1f} GiB{seconds}"
     )
+
+
+def _doubt(outcome: Outcome, tolerance: float, progress: Progress) -> None:
+    """Say of a fit that it is not the optimum, or that others were not by which its C was chosen."""
+    if not outcome.figures["converged"]:
+        gap = outcome.figures["duality_gap"]
+        progress.note(f"the SVM stopped before it converged; its relative duality gap is {gap:.1e}")
+    gap = outcome.figures.get("choice_of_C", {}).get("duality_gap", 0.0)
+    if gap > max(tolerance, CHOOSING):
+        progress.note(f"C was chosen by SVMs of which some stopped before they converged; the largest gap is {gap:.1e}")
 
 
 def _span(seconds: float) -> str:

@@ -98,8 +98,8 @@ class Measurement:
             count = min(FOLDS, max(2, int(trained[trained > 0].min())))
             inner = folds(self.task.labels, trial.train, count, self.seed)
             by = f"{count}-fold cross-validation of the training images"
-        scores = np.array([self._scores(features, trial, parts) for parts in self._together(features, inner)])
-        mean = scores.mean(axis=0)  # over folds, (costs,)
+        measured = [self._scores(features, trial, parts) for parts in self._together(features, inner)]
+        mean = np.mean([scores for scores, _ in measured], axis=0)  # over folds, (costs,)
         if not np.isfinite(mean).all():
             raise BadInput(
                 f"{self.task.name}: C should be chosen by images that show some class. Found: {by}, where none does. "
@@ -112,6 +112,7 @@ class Measurement:
             "figure": figure,
             "score": float(mean[best]),
             "scores": [{"C": cost, "score": float(value)} for cost, value in zip(self.costs, mean, strict=True)],
+            "duality_gap": max(gap for _, gap in measured),
         }
         return self.costs[best], {"choice_of_C": choice}
 
@@ -119,18 +120,19 @@ class Measurement:
         """Folds of codes share their rows and are solved together; other embeddings differ from fold to fold."""
         return [inner] if features.kind is None else [[trial] for trial in inner]
 
-    def _scores(self, features: Features, outer: Trial, inner: list[Trial]) -> list[float]:
-        """For each cost the score, the mean over the inner trials."""
+    def _scores(self, features: Features, outer: Trial, inner: list[Trial]) -> tuple[list[float], float]:
+        """For each cost the score, the mean over the inner trials; and the largest relative duality gap of all."""
         images, problem, _ = features.problem(inner[0], shared=True)
         splits = [(self._rows(images, trial.train), self._rows(images, trial.test)) for trial in inner]
-        found = []
+        found, gap = [], 0.0
         for parts in problem.grid(splits, self.costs):
+            gap = max(gap, *(part.gap for part in parts))
             values = [
                 assessment.score(self._judge(part.classes, part.decisions), self.task.labels[trial.test])
                 for part, trial in zip(parts, inner, strict=True)
             ]
             found.append(assessment.mean_of(values))
-        return found
+        return found, gap
 
     def results(self, name: str, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
         """One entry for each group of trials: the figures of its trial, or their mean and spread and all of them."""
@@ -191,4 +193,5 @@ def _mean_choice(choices: Sequence[dict[str, Any]]) -> dict[str, Any]:
         **{key: choices[0][key] for key in ("by", "figure")},
         "scores": [{"C": cost, "score": float(score)} for cost, score in zip(costs, scores.mean(axis=0), strict=True)],
         "score": float(np.mean([choice["score"] for choice in choices])),
+        "duality_gap": max(choice["duality_gap"] for choice in choices),
     }

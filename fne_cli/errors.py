@@ -1,6 +1,6 @@
 """Every error that a user can meet, and the exit code that it ends with.
 
-A message says what should be, what was found, and what to do. Exit code 2 (usage) is click's own.
+A message says what should be, what was found, and what to do. Exit code 2 (usage) is otherwise click's own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,12 @@ class FneError(Exception):
 
 class BadInput(FneError):
     """An input that cannot be used: a missing file, a broken manifest, an unknown network."""
+
+
+class WrongOptions(BadInput):
+    """Options that do not go together: the command line is wrong, whatever the files hold."""
+
+    exit_code = 2
 
 
 class WrongFile(FneError):

@@ -242,6 +242,62 @@ def test_an_interrupted_command_goes_on(files, tmp_path):
     same(tmp_path / "1.h5", tmp_path / "2.h5")
 
 
+def test_the_same_files_in_another_order_do_not_go_on_with_what_was_finished(tmp_path, small_tasks):
+    def stop(engine):
+        if len(engine.done) == 1:
+            raise Stopped("stopped", 143)
+
+    rng = np.random.default_rng(5)
+    sizes = {"one": 60, "two": 90}
+    one, two = (
+        write(
+            tmp_path / f"{name}.h5",
+            {"conv": relu(rng, count, 40)},
+            table(count, paths=[f"{name}{n}" for n in range(count)]),
+        )
+        for name, count in sizes.items()
+    )
+    normalize([one, two], tmp_path / "1.h5")
+    with pytest.raises(Stopped):
+        normalize([one, two], tmp_path / "2.h5", cluster=Here(stop))
+    normalize([two, one], tmp_path / "2.h5", cluster=Here())
+    same(tmp_path / "1.h5", tmp_path / "2.h5")
+
+
+def test_finished_without_a_cluster_nothing_of_it_is_left(files, tmp_path):
+    def stop(engine):
+        raise Stopped("stopped", 143)
+
+    for name, step in {
+        "m.h5": lambda **more: normalize(files.shards, tmp_path / "m.h5", **more),
+        "r.json": lambda **more: evaluate(files.codes, tmp_path / "r.json", protocol=Protocol(cv=3), **more),
+    }.items():
+        with pytest.raises(Stopped):
+            step(cluster=Here(stop))
+        parts = tmp_path / f"{name}.parts"
+        assert any(parts.iterdir())
+        step()
+        assert not parts.exists()
+
+
+@pytest.mark.parametrize("free", [10**6, 10**10])
+def test_an_interrupted_evaluation_goes_on_whatever_is_free_then(many_classes, tmp_path, monkeypatch, free):
+    def stop(engine):
+        if len(engine.done) == 3:
+            raise Stopped("stopped", 143)
+
+    monkeypatch.setattr("fne_cli.numerics.svm.FEW_ROWS", 0)  # the path depends on the memory alone
+    evaluate(many_classes, tmp_path / "1.json", cost=(0.1, 1))
+    monkeypatch.setattr("fne_cli.steps.evaluate.free_memory", lambda: 10**9)
+    with pytest.raises(Stopped):
+        evaluate(many_classes, tmp_path / "2.json", cost=(0.1, 1), cluster=Here(stop))
+    monkeypatch.setattr("fne_cli.steps.evaluate.free_memory", lambda: free)
+    monkeypatch.setattr("fne_cli.steps.evaluate.processors", lambda: 64)
+    again = Here()
+    evaluate(many_classes, tmp_path / "2.json", cost=(0.1, 1), cluster=again)
+    same(tmp_path / "1.json", tmp_path / "2.json")
+
+
 def test_an_interrupted_evaluation_in_blocks_goes_on(many_classes, tmp_path):
     def stop(engine):
         if len(engine.done) == 1:
@@ -294,7 +350,7 @@ def test_a_fit_that_no_worker_has_the_memory_for_is_refused(files, tmp_path, mon
 
 def test_evaluate_says_that_a_cluster_needs_a_place_for_parts(files, fne):
     result = fne("evaluate", files.codes, "--cluster", "local:2")
-    assert (result.code, "beside the file RESULTS" in result.err) == (1, True)
+    assert (result.code, "beside the file RESULTS" in result.err) == (2, True)
 
 
 def test_the_command_starts_workers_of_its_own(files, fne, tmp_path):

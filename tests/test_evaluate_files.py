@@ -15,6 +15,7 @@ from fne_cli.steps.discretize import discretize
 from fne_cli.steps.evaluate import Protocol, evaluate
 from fne_cli.steps.merge import merge
 from fne_cli.steps.normalize import normalize
+from fne_cli.store.several import Several
 
 CROPS = 2
 
@@ -104,12 +105,42 @@ def test_other_files_stand_one_after_the_other(tmp_path):
     assert len(several["sources"]) == 2
 
 
-def test_that_shards_are_missing_is_said(files, fne):
-    result = fne("evaluate", *files.shards[:3], "--layers", "fc")
-    assert result.code == 0
-    assert "3 of the 4 shards of the extraction are given: the images of the others are left out" in result.err
-    assert "shards" not in fne("evaluate", *files.shards, "--layers", "fc").err
-    assert "shards" not in fne("evaluate", files.whole, "--layers", "fc").err
+def test_that_shards_are_missing_is_said(files, fne, tmp_path):
+    one, _, three, four = files.shards
+    said = "1 of 4 shards missing (2/4): their images are left out"
+    assert said in fne("evaluate", one, three, four, tmp_path / "r.json", "--layers", "fc").err
+    assert json.loads((tmp_path / "r.json").read_text())["images"]["missing_shards"] == said
+    assert said in fne("normalize", one, three, four, tmp_path / "m.h5").err
+    assert said in fne("discretize", one, three, four, files.moments, tmp_path / "c.h5").err
+    assert said in fne("analyze", one, three, four, tmp_path / "b.h5", "--random-classes", "1").err
+    assert "shards missing" not in fne("discretize", one, files.moments, tmp_path / "c1.h5").err
+    for sound in (files.shards, [files.whole]):
+        assert "shards missing" not in fne("evaluate", *sound, "--layers", "fc").err
+
+
+def test_shards_of_two_extractions_are_not_taken_for_one(files, fne, tmp_path):
+    others = tmp_path / "others"
+    others.mkdir()
+    more = shards(others, *noisy(30, 2, first=100), 4, crops=CROPS)
+    result = fne("evaluate", *files.shards[:2], *more[2:], "--layers", "fc")
+    assert "2 of 4 shards missing (3/4, 4/4): their images" in result.err
+    assert "2 of 4 shards missing (1/4, 2/4): their images" in result.err
+
+
+def test_an_image_without_labels_has_none_of_the_other_file_either(tmp_path):
+    rng = np.random.default_rng(3)
+    one = table(6, split=["train"] * 6, label=np.array([[1, 0], [0, 1], [-1, -1]] * 2, np.int8), classes="ab")
+    label = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 1]] * 2, np.int8)
+    paths = [f"other/{number}.png" for number in range(6)]
+    two = table(6, split=["test"] * 6, label=label, classes="abc", paths=paths)
+    files = [
+        write(tmp_path / f"{name}.h5", {"x": rng.normal(size=(6, 3)).astype(np.float32)}, images)
+        for name, images in (("one", one), ("two", two))
+    ]
+    with Several(files) as several:
+        assert several.images.label[:3].tolist() == [[1, 0, 0], [0, 1, 0], [-1, -1, -1]]
+    found = evaluate(files).results["images"]
+    assert (found["training"], found["without_label"]) == (4, 2)
 
 
 def test_what_cannot_be_one_is_refused(files, tmp_path):
@@ -143,7 +174,7 @@ def test_codes_that_lie_about_their_shard_are_refused(files, tmp_path):
 # Which of the files is RESULTS
 
 
-def test_the_last_file_is_results_unless_it_is_hdf5(files, fne, tmp_path):
+def test_the_last_file_is_results_if_it_is_called_json(files, fne, tmp_path):
     result = fne("evaluate", *files.shards, tmp_path / "r.json", "--embedding", "fne", "--json")
     assert result.code == 0
     written = json.loads((tmp_path / "r.json").read_text())
@@ -152,18 +183,36 @@ def test_the_last_file_is_results_unless_it_is_hdf5(files, fne, tmp_path):
     assert "up to date" in fne("evaluate", *files.shards, tmp_path / "r.json", "--embedding", "fne").err
 
 
-def test_a_missing_shard_is_not_taken_for_results(files, fne, tmp_path):
-    result = fne("evaluate", files.shards[0], tmp_path / "shard9.h5")
-    assert result.code == 1
-    assert "shard9.h5 should be one of FEATURES, as its name says. Found: no such file." in result.err
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("shard9.h5", "shard9.h5 should be an fne codes or activations file. Found: no such file."),
+        ("shard9", "shard9 should be one of FEATURES, or RESULTS with a name that ends in .json. Found: no such"),
+        ("mine.txt", "mine.txt should be an fne codes or activations file. Found: not HDF5."),
+    ],
+)
+def test_nothing_else_is_taken_for_results(files, fne, tmp_path, name, said):
+    (tmp_path / "mine.txt").write_text("mine")
+    result = fne("evaluate", files.shards[0], tmp_path / name, "--overwrite")
+    assert (result.code, said in result.err) == (1, True), result.err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_results_in_the_wrong_place_are_not_overwritten(files, fne, tmp_path):
+def test_results_come_last(files, fne, tmp_path):
     (tmp_path / "r.json").write_text("mine")
-    (tmp_path / "r.h5").write_text("mine")
-    for arguments in ((tmp_path / "r.json", *files.shards), (*files.shards, tmp_path / "r.h5")):
-        result = fne("evaluate", *arguments, "--overwrite")
-        assert result.code == 1
-        assert "should be" in result.err
-    assert [path.read_text() for path in sorted(tmp_path.iterdir())] == ["mine", "mine"]
+    result = fne("evaluate", tmp_path / "r.json", *files.shards, "--overwrite")
+    assert (result.code, "RESULTS, the .json file, comes last" in result.err) == (2, True)
+    assert fne("evaluate", tmp_path / "r.json").code == 2
+    assert (tmp_path / "r.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize("results", [5, [], [{}], [{"name": []}], [{"name": "x", "accuracy": "much"}]])
+def test_results_that_are_none_are_not_called_up_to_date(files, fne, tmp_path, results):
+    path = tmp_path / "r.json"
+    assert fne("evaluate", files.whole, path, "--layers", "fc").code == 0
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document | {"results": results}))
+    result = fne("evaluate", files.whole, path, "--layers", "fc")
+    assert (result.code, f"{path}" in result.err) == (1, True)
+    path.write_text(json.dumps(document), encoding="utf-16")
+    assert "Traceback" not in fne("evaluate", files.whole, path, "--layers", "fc").err

@@ -75,7 +75,7 @@ def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **val
     or an --embedding of all). With RESULTS everything is written there as JSON too.
 
     Several FEATURES are read as one: the shards of one extraction, in any order, as the whole; other files one after
-    the other. The last file is RESULTS unless it is HDF5, or is named so (.h5, .hdf5).
+    the other. RESULTS is the last file if its name ends in .json.
 
     \b
     Example: fne evaluate codes.h5 results.json
@@ -86,8 +86,8 @@ def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **val
     from fne_cli.steps.evaluate import Protocol, evaluate
 
     protocol = Protocol(**{name: values.pop(name) for name in ("split", "cv", "rows", "per_class", "draws")})
-    values["cluster"] = options.workers(values["cluster"], progress)
     features, results = _parted(features)
+    values["cluster"] = options.workers(values["cluster"], progress)
     done = evaluate(features, results, protocol=protocol, progress=progress, **values)
     if done.up_to_date:
         progress.note(f"{done.path} is up to date")
@@ -100,18 +100,14 @@ def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **val
 
 def _parted(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], Path | None]:
     """FEATURES and RESULTS. Raises BadInput for a last file of which one cannot tell."""
-    from fne_cli.steps.evaluate import is_hdf5
-
-    last = files[-1]
-    if len(files) == 1 or is_hdf5(last):
-        return files, None
-    if last.suffix.lower() in (".h5", ".hdf5"):
-        found = "another file" if last.exists() else "no such file"
+    *features, last = files
+    if any(file.suffix.lower() == ".json" for file in (features or files)):
+        raise click.UsageError("RESULTS, the .json file, comes last, after FEATURES.")
+    if features and not last.exists() and last.suffix.lower() not in (".json", ".h5", ".hdf5"):
         raise BadInput(
-            f"{last} should be one of FEATURES, as its name says. Found: {found}.\n"
-            "RESULTS is JSON: name it after its kind, such as results.json."
+            f"{last} should be one of FEATURES, or RESULTS with a name that ends in .json. Found: no such file."
         )
-    return files[:-1], last
+    return (tuple(features), last) if last.suffix.lower() == ".json" else (files, None)
 
 
 _GROUPS = (("training_images_per_class", "per class"), ("folds", "folds"))

@@ -16,7 +16,7 @@ from fne_cli.numerics import ternary
 from fne_cli.numerics.checksums import fletcher32
 from fne_cli.numerics.packing import pack, plane_bytes
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.alike import without_shard
+from fne_cli.store.alike import absent_shards, without_shard
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.packed import PACKING
 from fne_cli.store.parts import Cluster
@@ -79,6 +79,8 @@ def discretize(
         features = sum(readers[0].features for readers in files.layers.values())
         if up_to_date(codes, "codes", settings, sources, overwrite, inputs):
             return Discretized(codes, files.rows, features, up_to_date=True)
+        if len(files.files) > 1 and (absent := absent_shards(files.files)):  # the codes of one are a shard themselves
+            progress.note(absent)
         specs = {
             name: _spec(name, readers[0].features, {**readers[0].attrs, "thresholds": [low, high]}, packed)
             for name, readers in files.layers.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.store.reader import LayerReader, Reader
-from fne_cli.store.schema import differences, shard_of
+from fne_cli.store.schema import canonical_json, differences, shard_of
 
 _BLOCK = 1 << 14  # paths in memory at once
 
@@ -76,12 +77,18 @@ def in_shard_order(files: Sequence[Reader]) -> list[Reader] | None:
 
 def absent_shards(files: Sequence[Reader]) -> str:
     """What to tell a user who gives some shards of an extraction and not all; "" if there is nothing to tell."""
-    shards = [shard for file in files if isinstance(shard := shard_of(file.settings), dict)]
-    count = max((shard["of"] for shard in shards), default=0)
-    there = {shard["number"] for shard in shards}
-    if len(shards) < len(files) or any(shard["of"] != count for shard in shards) or len(there) == count:
-        return ""
-    return f"{len(there):,} of the {count:,} shards of the extraction are given: the images of the others are left out"
+    extractions: dict[str, tuple[int, set[int]]] = {}
+    for file in files:
+        if isinstance(shard := shard_of(file.settings), dict):
+            one = canonical_json({name: value for name, value in shard.items() if name != "number"})
+            extractions.setdefault(one, (shard["of"], set()))[1].add(shard["number"])
+    said = []
+    for count, there in extractions.values():
+        absent = list(islice((number for number in range(1, count + 1) if number not in there), 4))
+        if absent:
+            named = ", ".join(f"{number}/{count}" for number in absent[:3]) + (", ..." if len(absent) > 3 else "")
+            said.append(f"{count - len(there):,} of {count:,} shards missing ({named}): their images are left out")
+    return "; ".join(said)
 
 
 _TYPES = {"codes": ("int8",)}

@@ -226,7 +226,12 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         file.write(pretty(value))
         file.flush()
         os.fsync(file.fileno())
-    os.replace(scratch, path)
+    try:
+        os.replace(scratch, path)
+    except FileNotFoundError:
+        if not path.exists():
+            raise
+        # else another process, that writes the same record, was quicker
     sync(path.parent)
 
 

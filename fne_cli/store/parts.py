@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -45,7 +45,7 @@ class Parts:
     """
 
     def __init__(self, output: Path, made_of: Any, inputs: Mapping[Path, str], cluster: Cluster) -> None:
-        self.folder = Path(os.path.abspath(output.with_name(output.name + ".parts")))
+        self.folder = _folder(output)
         content = canonical_json({"made_of": made_of, "software": software("numba", "scipy", "scikit-learn")})
         self._digest = hashlib.sha256(content.encode()).hexdigest()[:16]
         self.inputs = {os.path.abspath(path): digest for path, digest in inputs.items()}
@@ -56,11 +56,9 @@ class Parts:
     @classmethod
     def of(
         cls, output: Path, made_of: Any, inputs: Mapping[Path, str], cluster: Cluster | None
-    ) -> AbstractContextManager[Parts | None, None]:
-        """The parts of an output that a cluster works on; without one, None."""
-        if cluster is None:
-            return nullcontext()
-        return cls(output, made_of, inputs, cluster)
+    ) -> AbstractContextManager[Parts | None, bool | None]:
+        """The parts of an output that a cluster works on; without one, None, and what one has left goes at the end."""
+        return _without(output) if cluster is None else cls(output, made_of, inputs, cluster)
 
     def place(self, label: str) -> Place:
         """Where the task of this label leaves its files."""
@@ -114,20 +112,46 @@ class Parts:
             self.folder.mkdir(exist_ok=True)
         except OSError as error:
             raise BadInput(f"{self.folder} should be a folder to write to. Found: {error.strerror}.") from error
-        self._remove(lambda name: not name.startswith(self._digest))
+        _remove(self.folder, lambda name: not name.startswith(self._digest))
+        self.folder.mkdir(exist_ok=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
         try:
             self._stack.__exit__(kind, *error)
         finally:
-            self._remove(lambda name: kind is None or name.startswith("."))
-            with contextlib.suppress(OSError):
-                self.folder.rmdir()  # if nothing is left in it
+            _remove(self.folder, lambda name: kind is None or name.startswith("."))
 
-    def _remove(self, chosen: Callable[[str], bool]) -> None:
-        """Only what has a name as we give it."""
-        for name in os.listdir(self.folder):
+    def agreed(self, numbers: Mapping[str, int]) -> dict[str, int]:
+        """What an earlier attempt has kept of these, so that the parts it finished fit; else the same again.
+
+        For what a command finds out by looking at its machine: free memory, processors.
+        """
+        found = self.place("agreed").result() or {}
+        sound = found.keys() == numbers.keys() and all(type(number) is int for number in found.values())
+        return dict(found if sound else numbers)
+
+    def agree(self, numbers: Mapping[str, int]) -> None:
+        """Keep these for the next attempt."""
+        with self.place("agreed").writing("json") as file:
+            file.write(canonical_json(numbers).encode())
+
+
+def _folder(output: Path) -> Path:
+    return Path(os.path.abspath(output.with_name(output.name + ".parts")))
+
+
+@contextmanager
+def _without(output: Path) -> Iterator[None]:
+    yield
+    _remove(_folder(output), lambda name: True)
+
+
+def _remove(folder: Path, chosen: Callable[[str], bool]) -> None:
+    """Only what has a name as we give it; then the folder, if nothing is left in it."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
             if _NAME.fullmatch(name) and chosen(name):
                 with contextlib.suppress(OSError):
-                    (self.folder / name).unlink()
+                    (folder / name).unlink()
+        folder.rmdir()

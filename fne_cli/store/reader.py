@@ -213,14 +213,6 @@ class LayerReader:
             yield slice(start, stop), self.read(start, stop)
 
 
-def is_hdf5(path: Path) -> bool:
-    """Whether there is an HDF5 file, whatever it holds."""
-    try:
-        return path.is_file() and bool(h5py.is_hdf5(path))
-    except (OSError, ValueError):
-        return False
-
-
 def open_file(path: Path, *kinds: str, unfinished: bool = False) -> Reader:
     """Open a file of the format that is one of `kinds` (default: any). Raises BadInput, WrongFile or DamagedFile.
 

@@ -190,6 +190,7 @@ class Several:
         if values.ndim == 1:
             return np.where(values >= 0, target[np.maximum(values, 0)], values).astype(np.int32) if classes else values
         wider = np.zeros((len(values), len(self.classes)), values.dtype)
+        wider[(values == -1).all(axis=1)] = -1  # an image without a label has none of the others' classes either
         wider[:, target] = values
         return wider
 

@@ -40,11 +40,12 @@ def streamed(
     """
     versions = software("numba")
     digest = fingerprint(kind, settings, sources)
+    made_of = [digest, [file.fingerprint for file in files.files]]  # spans are cut in the order of the files
     rows: dict[str, Any] = {"table": files.table(), "checksum": checksum} if layers else {}
     began, run = time.monotonic(), new_run(versions)
     with (
         Output(path) as output,
-        Parts.of(path, digest, {**files.fingerprints, **(beside or {})}, cluster) as parts,
+        Parts.of(path, made_of, {**files.fingerprints, **(beside or {})}, cluster) as parts,
         Writer.create(
             output.partial,
             kind,

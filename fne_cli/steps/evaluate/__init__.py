@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from fne_cli.errors import BadInput
+from fne_cli.errors import BadInput, WrongOptions
 from fne_cli.numerics import ternary
 from fne_cli.numerics.assessment import Aggregate
 from fne_cli.numerics.embedding import Kind
@@ -20,21 +19,22 @@ from fne_cli.numerics.memory import free_memory
 from fne_cli.numerics.problem import CHOOSING, Solver
 from fne_cli.processors import processors
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.evaluate.fits import KINDS, Fits, Wanted
+from fne_cli.steps.evaluate.fits import KINDS, Fit, Fits, Wanted
 from fne_cli.steps.evaluate.measure import Outcome
 from fne_cli.steps.evaluate.outputs import Outputs
 from fne_cli.steps.evaluate.task import Protocol
 from fne_cli.store.alike import absent_shards
+from fne_cli.store.claims import parse_json
 from fne_cli.store.existing import up_to_date
 from fne_cli.store.parts import Cluster, Parts
-from fne_cli.store.reader import is_hdf5
 from fne_cli.store.record import new_run, time_run
+from fne_cli.store.results import read_results
 from fne_cli.store.schema import fingerprint
 from fne_cli.store.several import Several
 from fne_cli.store.software import software
 from fne_cli.store.thresholds import Thresholds, read_thresholds
 
-__all__ = ["Evaluation", "Protocol", "evaluate", "is_hdf5"]
+__all__ = ["Evaluation", "Protocol", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def evaluate(
     """
     costs = sorted(set(cost))
     if cluster is not None and results is None:
-        raise BadInput("--cluster keeps what is finished beside the file RESULTS. Found: none. Give it, too.")
+        raise WrongOptions("--cluster keeps what is finished beside the file RESULTS. Found: none. Give it, too.")
     with Several(features, *KINDS) as source:
         chosen = source.select(layers)
         changed = thresholds != (ternary.LOW, ternary.HIGH)
@@ -110,36 +110,29 @@ def evaluate(
             and up_to_date(results, "results", settings, sources, overwrite, tuple(inputs))
             and others
         ):
-            return Evaluation(json.loads(results.read_text(encoding="utf-8")), results, up_to_date=True)
-        budget = memory if memory is not None else free_memory() // 2
+            read_results(results)  # says what is wrong with it
+            return Evaluation(parse_json(results.read_bytes()), results, up_to_date=True)
+        parts = _parts(results, [outputs.fingerprint, memory, outputs.detailed], source, protocol, cluster)
+        machine = {"memory": memory if memory is not None else free_memory() // 2, "processors": processors()}
+        if isinstance(parts, Parts):
+            machine = parts.agreed(machine)  # the path of the solver, and with it every part, depends on them
         wanted = Wanted(chosen, embedding, each_layer, (cuts.low, cuts.high), protocol, costs, aggregate, solver,
-                        tolerance, budget, seed, processors())  # fmt: skip
+                        tolerance, machine["memory"], seed, machine["processors"])  # fmt: skip
         fits = Fits(source, wanted, progress)
-        task, names = fits.task, [name for name, _ in fits.embeddings]
-        _warn(source, protocol, cuts, progress)
+        task = fits.task
+        if absent := absent_shards(source.files):
+            progress.note(absent)
+        _warn_of_moments(source, protocol, cuts, progress)
         _announce(fits, progress)
         versions = software("scikit-learn", "scipy", "numba")
         began, run = time.monotonic(), new_run(versions)
-        table: list[dict[str, Any]] = []
-        run["results"] = []
-        with (
-            outputs,
-            _parts(results, [outputs.fingerprint, memory, outputs.detailed], source, protocol, cluster) as parts,
-        ):
-            measured = fits.here(progress) if parts is None else fits.elsewhere(parts, outputs.detailed, progress)
-            for place, of_embedding in groupby(measured, key=lambda fit: fit.embedding):
-                name, found = names[place], []
-                for fit in of_embedding:
-                    outcome = fit.outcome
-                    outputs.keep(name, outcome.trial, fit.detail)
-                    took = {"seconds": round(outcome.seconds, 3)}
-                    run["results"].append({"name": name, **dict(outcome.trial.group), **dict(outcome.trial.of), **took})
-                    _doubt(outcome, tolerance, progress)
-                    found.append(outcome)
-                table += fits.measurement.results(name, found)
-                progress.detail(
-                    f"{name}: {found[-1].figures['path']}, {sum(outcome.seconds for outcome in found):.1f} s"
-                )
+        with outputs, parts as elsewhere:
+            if elsewhere is not None:
+                elsewhere.agree(machine)
+            measured = (
+                fits.here(progress) if elsewhere is None else fits.elsewhere(elsewhere, outputs.detailed, progress)
+            )
+            table = _table(fits, measured, outputs, run, progress)
             document = {
                 "format": "fne",
                 "version": 1,
@@ -148,7 +141,7 @@ def evaluate(
                 "settings": settings,
                 "sources": sources,
                 "software": versions,
-                "images": task.description,
+                "images": task.description | ({"missing_shards": absent} if absent else {}),
                 "made_from": source.settings,
                 "results": table,
             }
@@ -157,6 +150,26 @@ def evaluate(
             time_run(run, time.monotonic() - began)
             outputs.finish(document, run)
     return Evaluation(document, results)
+
+
+def _table(
+    fits: Fits, measured: Iterator[Fit], outputs: Outputs, run: dict[str, Any], progress: Progress
+) -> list[dict[str, Any]]:
+    """The entries of the results; the time of every fit goes to the record of the run."""
+    table: list[dict[str, Any]] = []
+    run["results"] = []
+    for place, of_embedding in groupby(measured, key=lambda fit: fit.embedding):
+        name, found = fits.embeddings[place][0], []
+        for fit in of_embedding:
+            outcome = fit.outcome
+            outputs.keep(name, outcome.trial, fit.detail)
+            took = {"seconds": round(outcome.seconds, 3)}
+            run["results"].append({"name": name, **dict(outcome.trial.group), **dict(outcome.trial.of), **took})
+            _doubt(outcome, fits.wanted.tolerance, progress)
+            found.append(outcome)
+        table += fits.measurement.results(name, found)
+        progress.detail(f"{name}: {found[-1].figures['path']}, {sum(outcome.seconds for outcome in found):.1f} s")
+    return table
 
 
 def _check(
@@ -168,22 +181,22 @@ def _check(
     protocol: Protocol,
     model: Path | None,
 ) -> None:
-    """Raises BadInput for options that do not go together."""
+    """Raises WrongOptions for those that do not go together."""
     if changed and (source.kind == "codes" or embedding != "fne"):
-        raise BadInput("--thresholds goes with --embedding fne. Codes have theirs, and other embeddings need none.")
+        raise WrongOptions("--thresholds goes with --embedding fne. Codes have theirs, and other embeddings need none.")
     if source.kind == "codes" and embedding is not None:
         raise BadInput(
             f"{source.name} should be an activations file for --embedding {embedding}. Found: codes, which are one.\n"
             "Leave --embedding out, or give the activations."
         )
     if protocol.cv is not None and (protocol.per_class or protocol.split is not None):
-        raise BadInput("--cv makes its own splits. Leave out --per-class and --split, or --cv.")
+        raise WrongOptions("--cv makes its own splits. Leave out --per-class and --split, or --cv.")
     if protocol.rows is not None and protocol.cv is None:
-        raise BadInput("--rows says which images --cv divides. Give --cv too, or leave --rows out.")
+        raise WrongOptions("--rows says which images --cv divides. Give --cv too, or leave --rows out.")
     if model is not None and (protocol.cv is not None or protocol.per_class):
-        raise BadInput("--model saves the classifier of one training. Found: several (--cv or --per-class).")
+        raise WrongOptions("--model saves the classifier of one training. Found: several (--cv or --per-class).")
     if model is not None and (each_layer or (source.kind == "activations" and embedding is None and layers > 1)):
-        raise BadInput("--model saves one classifier. Found: one for each layer. Give --embedding, or --layers NAME.")
+        raise WrongOptions("--model saves one classifier. Found: one a layer. Give --embedding, or --layers NAME.")
 
 
 def _parts_named(source: Several, embedding: Kind | None, each_layer: bool) -> str:
@@ -194,12 +207,11 @@ def _parts_named(source: Several, embedding: Kind | None, each_layer: bool) -> s
 
 def _parts(
     results: Path | None, made_of: list[Any], source: Several, protocol: Protocol, cluster: Cluster | None
-) -> AbstractContextManager[Parts | None, None]:
-    if cluster is None:
+) -> AbstractContextManager[Parts | None, bool | None]:
+    if results is None:
         return nullcontext()
-    assert results is not None
     splits = {protocol.split: _split_source(protocol)[0]["fingerprint"]} if protocol.split is not None else {}
-    return Parts(results, made_of, {**source.fingerprints, **splits}, cluster)
+    return Parts.of(results, made_of, {**source.fingerprints, **splits}, cluster)
 
 
 def _split_source(protocol: Protocol) -> list[dict[str, str]]:
@@ -215,13 +227,8 @@ def _split_source(protocol: Protocol) -> list[dict[str, str]]:
     return [{"kind": "split", "fingerprint": hashlib.sha256(content).hexdigest()}]
 
 
-def _warn(source: Several, protocol: Protocol, cuts: Thresholds, progress: Progress) -> None:
-    """Of what is not there or has seen too much.
-
-    Codes carry the moments of the rows they were standardised by, thresholds those of theirs; folds have others.
-    """
-    if absent := absent_shards(source.files):
-        progress.note(absent)
+def _warn_of_moments(source: Several, protocol: Protocol, cuts: Thresholds, progress: Progress) -> None:
+    """Codes carry the moments of the rows they were standardised by, thresholds those of theirs; folds have others."""
     if cuts.rows is not None and (protocol.cv is not None or protocol.split is not None or cuts.rows == "all"):
         progress.note(f"the thresholds come from the rows {cuts.rows!r}, images that are measured here among them")
     rows = source.settings.get("moments_rows", "unknown")
@@ -236,9 +243,9 @@ def _announce(fits: Fits, progress: Progress) -> None:
     """Say what the largest embedding will take. Raises DoesNotFit if that is more than the memory."""
     (name, largest), wanted, memory = fits.largest, fits.estimate(), fits.wanted.memory
     path, seconds = ("liblinear", "") if wanted is None else (wanted.path, f", about {_span(wanted.seconds())}")
-    count = len(fits.task.trials) * len(fits.wanted.costs)
+    count, times = fits.load()
     if wanted is not None and count > 1:
-        seconds = f", about {_span(count * wanted.seconds())} for {count} fits"
+        seconds = f", about {_span(times * wanted.seconds())} for {count:,} fits"
     progress.note(
         f"{name}: {fits.rows:,} training rows, {largest.count:,} features, {len(fits.task.classes):,} classes; {path}, "
         f"about {fits.bytes / 2**30:.2f} of {memory / 2**30:.1f} GiB{seconds}"

@@ -35,6 +35,7 @@ from fne_cli.store.several import Several
 
 KINDS = ("codes", "activations")
 EMBEDDING = "embedding"
+SHARE = 0.17  # of a fit: 7 values of C in 5 folds took 6.1 fits (scripts/bench_svm.py)
 BLOCK_SECONDS, MANY = 600.0, 64
 """A fit of so many seconds (reckoned on two cores) is shared by all workers, unless there are so many to give out."""
 
@@ -114,6 +115,24 @@ class Fits:
             return None
         itemsize = 2 if self.kind in (None, "fne") else 8
         return estimate(self.rows, features, len(self.task.classes), memory, itemsize, threads=self.wanted.reckoned)
+
+    def load(self) -> tuple[int, float]:
+        """The fits of one embedding in all trials, those by which C is chosen included; and as how many they count.
+
+        Fits that share a Gram matrix and start from each other's solutions are short.
+        """
+        trials, costs = self.task.trials, len(self.wanted.costs)
+        if costs == 1:
+            return len(trials), float(len(trials))
+        count, times = len(trials), float(len(trials))
+        wanted = self.estimate()
+        shared = wanted is not None and wanted.path == "gram"
+        for trial in trials:
+            folds = 1 if len(trial.validation) else FOLDS
+            count += folds * costs
+            own = 0 if self.kind is None and shared else folds  # Gram matrices: codes have the one of the last fit
+            times += own + (SHARE if shared else 1.0) * (folds * costs - own)
+        return count, times
 
     @property
     def bytes(self) -> int:

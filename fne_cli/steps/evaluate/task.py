@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,11 @@ class Task:
         """The task that a file, and maybe a manifest, defines. Raises BadInput if there is none."""
         images = source.images
         several = images.label.ndim == 2
-        splits = np.asarray(list(images.split) if protocol.split is None else _given(source, protocol.split, progress))
+        given = images.split if protocol.split is None else _given(source, protocol.split, progress)
+        numbers: dict[str, int] = {}
+        splits = np.fromiter((numbers.setdefault(name, len(numbers)) for name in given), np.int64, len(given))
         usable = images.good & ((images.label != -1).any(axis=1) if several else images.label >= 0)
-        known = {name: np.flatnonzero(usable & (splits == name)) for name in dict.fromkeys(splits.tolist())}
+        known = dict(zip(numbers, _places(np.where(usable, splits, -1), len(numbers)), strict=True))
         validation = np.concatenate([np.empty(0, np.int64), *(known[name] for name in VALIDATION if name in known)])
         try:
             if protocol.cv is not None:
@@ -100,7 +103,8 @@ class Task:
             raise
         task = cls(source.name, images.classes, source.crops, images.label, trials, {})
         task.description.update(task._check(images, progress))
-        without = int((images.good & ~usable & np.isin(splits, ("train", "test", *VALIDATION))).sum())
+        taken = [numbers[name] for name in ("train", "test", *VALIDATION) if name in numbers]
+        without = int((images.good & ~usable & np.isin(splits, taken)).sum())
         if without:
             progress.note(f"{without:,} good images of the splits have no label and are left out")
             task.description["without_label"] = without
@@ -137,6 +141,13 @@ class Task:
             "classes_without_training_images": sorted(untrained),
             "classes_without_test_images": sorted(untested),
         }
+
+
+def _places(numbers: np.ndarray, count: int) -> list[np.ndarray]:
+    """Where each of the numbers 0 ... count - 1 stands, ascending."""
+    order = np.argsort(numbers, kind="stable")
+    edges = np.searchsorted(numbers[order], np.arange(count + 1))
+    return [order[start:stop] for start, stop in pairwise(edges)]
 
 
 def _split(source: Several, known: dict[str, np.ndarray], name: str) -> np.ndarray:

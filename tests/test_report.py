@@ -521,6 +521,29 @@ def test_what_a_real_evaluation_leaves(fne, tmp_path):
     assert f"<b>{100 * accuracy:.2f} %</b>" in text
 
 
+def test_each_of_several_files_behind_results_tells_of_its_images(tmp_path, shown):
+    from activations import shards, table, write
+
+    from fne_cli.steps.evaluate import evaluate
+
+    values = np.random.default_rng(0)
+    split, label = ["test" if number % 3 == 0 else "train" for number in range(40)], values.integers(0, 2, 40)
+    rows = {"conv": (values.normal(0, 1, (40, 5)) + label[:, None]).astype(np.float32)}
+    parts = shards(tmp_path, rows, table(40, split=split, label=label.astype(np.int32), bad=(4, 9)), 3)
+    evaluate(parts, tmp_path / "e.json", embedding="fne")
+    report([tmp_path / "e.json"], tmp_path / "p.html", activations=parts)
+    assert [bad.path for bad in shown["page"].bad] == ["class/é9.png", "class/é4.png"]  # shard 1, shard 2
+    elsewhere = {"network": "another"}
+    other = write(
+        tmp_path / "o.h5",
+        rows,
+        table(40, split=split),
+        settings=elsewhere | {"shard": {"number": 1, "of": 2, "images": 80}},
+    )
+    with pytest.raises(WrongFile, match="should be the file that some of the results were made from"):
+        report([tmp_path / "e.json"], tmp_path / "q.html", activations=[other])
+
+
 def test_hostile_names_make_figures_and_pages_all_the_same(tmp_path):
     classes = [*HOSTILE[:-1], "a"]
     paths = [*pair(tmp_path, classes, HOSTILE[:-1]), *curve(tmp_path, classes)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,9 @@ from fne_cli.errors import FneError, WrongFile
 from fne_cli.figures.contents import Bad
 from fne_cli.images.bad import Status
 from fne_cli.steps.report.sources import Evaluated, extraction
+from fne_cli.store.alike import without_shard
 from fne_cli.store.reader import Reader, open_file
+from fne_cli.store.schema import shard_of
 
 MOST_BAD = 500
 
@@ -26,14 +29,22 @@ class Tables:
 
     bad: list[Bad] = field(default_factory=list)
     bad_count: int = 0
-    digests: dict[Path, Mapping[str, str]] = field(default_factory=dict)
-    ignored: dict[Path, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    digests: dict[Path, dict[str, str]] = field(default_factory=dict)
+    ignored: dict[Path, dict[str, np.ndarray]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    of: dict[str, Path] = field(default_factory=dict)
+    of: dict[str, list[Path]] = field(default_factory=dict)
+
+    def digests_of(self, results: Path) -> Mapping[str, str]:
+        """Of the images of all files behind some results."""
+        return ChainMap(*(self.digests[path] for path in self.of.get(str(results), ())))
+
+    def ignored_of(self, results: Path) -> Mapping[str, np.ndarray]:
+        """The same of the classes that images leave out."""
+        return ChainMap(*(self.ignored.get(path, {}) for path in self.of.get(str(results), ())))
 
 
 def image_tables(evaluated: Sequence[Evaluated], activations: Sequence[Path]) -> Tables:
-    """Read the given files, and those of experiments, each once. `of` says which belongs to which results file.
+    """Read the given files, and those of experiments, each once. `of` says which belong to which results file.
 
     Raises the errors of open_file, and WrongFile for a given file that belongs to no result; one of an experiment that
     cannot be read becomes a note.
@@ -61,19 +72,21 @@ def image_tables(evaluated: Sequence[Evaluated], activations: Sequence[Path]) ->
 
 
 def _fits(each: Evaluated, source: Reader) -> bool:
-    """Whether results come from a file: from itself, or from codes that were made with its settings."""
+    """Whether results come from a file: from itself, from codes made with its settings, or from all shards, it being one."""
     own = {"kind": source.kind, "fingerprint": source.fingerprint}
     if own in each.results.sources:
         return True
     made = extraction(each.results)
-    classes = source.images.classes
-    return each.results.of_codes and made == source.settings and list(classes) == list(each.results.entries[0].classes)
+    behind = each.results.of_codes and made == source.settings
+    shard = shard_of(source.settings) is not None and without_shard(source.settings) in (each.results.made_from, made)
+    return (behind or shard) and list(source.images.classes) == list(each.results.entries[0].classes)
 
 
 def _read(tables: Tables, path: Path, source: Reader, members: Sequence[Evaluated]) -> None:
     images = source.images
     names = list(images.path)
-    tables.of |= {str(each.results.path): path for each in members}
+    for each in members:
+        tables.of.setdefault(str(each.results.path), []).append(path)
     tables.digests[path] = dict(zip(names, images.sha256, strict=True))
     if images.label.ndim == 2:
         some = np.flatnonzero((images.label == -1).any(axis=1)).tolist()

@@ -78,8 +78,7 @@ def most_wrong(
     each = next((one for one in having if _is_of(one, row)), having[0])
     names = {entry.name for entry in each.results.entries}
     name = row.name if row.name in names else each.results.entries[0].name
-    table = tables.of.get(str(each.results.path))
-    ignored = tables.ignored.get(table, {}) if table else {}
+    ignored = tables.ignored_of(each.results.path)
     path = predictions[str(each.results.path)]
     entry = each.results.entries[0]
     try:
@@ -88,7 +87,7 @@ def most_wrong(
         if each.cell is None:
             raise
         return [], "", [str(error)]
-    digests = tables.digests.get(table, {}) if table else {}
+    digests = tables.digests_of(each.results.path)
     pictures, notes = _pictures(each, [wrong.path for wrong in worst], digests, sought)
     shown = [
         Wrong(one.path, one.truth, one.said, one.margin, image, why)

@@ -83,6 +83,22 @@ def test_an_unknown_command_names_the_nearest(fne):
     assert "Did you mean normalize?" in result.err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("discretize s-1.h5 m.h5", "ACTIVATIONS... MOMENTS CODES should be 3 paths or more. Found: 2, s-1.h5 m.h5."),
+        ("normalize s-1.h5 --rows all", "ACTIVATIONS... MOMENTS should be 2 paths or more. Found: 1, s-1.h5."),
+        ("analyze", "ACTIVATIONS... OUTPUT should be 2 paths or more. Found: none."),
+        ("merge -v s-1.h5", "SHARD... OUTPUT should be 2 paths or more. Found: 1, s-1.h5."),
+        ("evaluate", "Missing argument 'FEATURES... [RESULTS]'"),
+    ],
+)
+def test_a_forgotten_path_is_not_blamed_on_the_first(fne, words, said):
+    result = fne(*words.split())
+    assert result.code == 2
+    assert said in result.err
+
+
 def test_wrong_words_exit_2(fne, tmp_path):
     assert fne("discretize", "a", "b").code == 2
     assert fne("discretize", "a", "b", "c", "--thresholds=1").code == 2

@@ -7,11 +7,12 @@ import os
 import shutil
 from pathlib import Path
 
+import h5py
 import pytest
 from real_files import write_all
 
 from fne_cli.errors import BadInput, DifferentOutput
-from fne_cli.store.existing import check_place, file_head, is_recorded, up_to_date
+from fne_cli.store.existing import check_place, is_recorded, up_to_date
 from fne_cli.store.output import Output
 from fne_cli.store.reader import open_file
 from fne_cli.store.schema import fingerprint
@@ -47,23 +48,85 @@ def test_what_differs_is_named(made):
     assert raised.value.exit_code == 4
 
 
-@pytest.mark.parametrize("content", [b"", b"notes of mine", b"{}"])
 @pytest.mark.parametrize("kind", ["moments", "codes", "results"])
-def test_a_file_that_is_something_else_is_not_replaced_unasked(tmp_path, kind, content):
+def test_an_empty_file_is_not_replaced_unasked(tmp_path, kind):
     path = tmp_path / "out"
-    path.write_bytes(content)
+    path.touch()
     with pytest.raises(DifferentOutput, match=r"(?s)out exists and is .*\.(\n| )--overwrite replaces it\.$"):
         up_to_date(path, kind, {}, [], False)
     assert not up_to_date(path, kind, {}, [], True)
+
+
+FOREIGN = [b"notes of mine", b"{}", b"{", b"[1]", b'{"format": "fne", "kind": "experiment"}', b'{"fingerprint": "a"}',
+           b"\xff\xd8\xff\xe0 a photo"]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", FOREIGN)
+@pytest.mark.parametrize("kind", ["activations", "moments", "results"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_that_is_not_ours_is_never_replaced(tmp_path, kind, content, overwrite):
+    path = tmp_path / "out"
+    path.write_bytes(content)
+    with pytest.raises(DifferentOutput, match=f"should be an fne {kind} file to be replaced") as raised:
+        up_to_date(path, kind, {}, [], overwrite)
+    assert "Found: not made by fne." in str(raised.value)
+    assert "Is the output missing" in str(raised.value)
+    assert "--overwrite" not in str(raised.value)
     assert path.read_bytes() == content
 
 
-def test_a_file_of_another_kind(made):
-    with pytest.raises(DifferentOutput, match=r"is no such output\..* Found: kind=codes\.\n--overwrite replaces it\."):
-        file_head(made[2], "moments")
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_of_another_kind_is_never_replaced(made, tmp_path, overwrite):
+    """Most likely the output was forgotten, and the last input stands in its place."""
+    said = r"should be an fne moments file to be replaced\. Found: an fne codes file\.\nIs the output missing"
+    for path in (made[2], Path(shutil.copy(made[2], tmp_path / "codes"))):
+        with pytest.raises(DifferentOutput, match=said):
+            up_to_date(path, "moments", {}, [], overwrite)
+    with pytest.raises(DifferentOutput, match="Found: an fne codes file"):
+        up_to_date(made[2], "results", {}, [], overwrite)
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps(RESULT))
+    with pytest.raises(DifferentOutput, match="Found: an fne results file"):
+        up_to_date(results, "codes", {}, [], overwrite)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    with pytest.raises(DifferentOutput, match="Found: HDF5 of another origin"):
+        up_to_date(tmp_path / "other.h5", "codes", {}, [], overwrite)
 
 
-RESULT = {"fingerprint": fingerprint("results", {"C": 1.0}, [{"kind": "codes"}])}
+@pytest.mark.parametrize("name", ["cut.h5", "cut"])
+def test_a_damaged_file_of_ours_may_be_replaced(made, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(made[1].read_bytes()[:3000])
+    with pytest.raises(DifferentOutput, match="--overwrite replaces it"):
+        up_to_date(path, "moments", {}, [], False)
+    assert not up_to_date(path, "moments", {}, [], True)
+
+
+def test_a_table_does_not_replace_a_file_that_says_what_it_is(made, tmp_path):
+    mine = tmp_path / "mine.csv"
+    mine.write_text("a,b\n")
+    assert not is_recorded(mine, "one", (), True, "this")
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps(RESULT))
+    for path, found in ((made[1], "moments"), (results, "results")):
+        with pytest.raises(DifferentOutput, match=f"Found: an fne {found} file"):
+            is_recorded(path, "one", (), True, "this")
+
+
+def test_forgotten_outputs_cost_no_input(fne, made, tmp_path):
+    """fne normalize a.h5 b.h5, as one would type it if the last were the output."""
+    parts = [Path(shutil.copy(made[0], tmp_path / name)) for name in ("a.h5", "b.h5")]
+    before = parts[1].read_bytes()
+    for command in (("normalize", *parts), ("analyze", *parts), ("discretize", parts[0], made[1], parts[1])):
+        for more in ([], ["--overwrite"]):
+            result = fne(*command, *more)
+            assert result.code == 4
+            assert "Found: an fne activations file" in result.err and "--overwrite" not in result.err
+    assert parts[1].read_bytes() == before
+
+
+RESULT = {"format": "fne", "kind": "results", "fingerprint": fingerprint("results", {"C": 1.0}, [{"kind": "codes"}])}
 
 
 def test_results_are_json(tmp_path):

@@ -282,9 +282,10 @@ def test_output_in_a_missing_folder(extract, photos, tmp_path):
 
 def test_an_output_that_is_another_file_is_left_alone(extract, photos, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    result = extract(photos, tmp_path / "notes.txt")
-    assert result.code == 4
-    assert "not HDF5" in result.err
+    for more in ([], ["--overwrite"]):
+        result = extract(photos, tmp_path / "notes.txt", *more)
+        assert result.code == 4
+        assert "Found: not made by fne." in result.err
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 

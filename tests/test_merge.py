@@ -74,6 +74,23 @@ def test_missing_repeated_and_foreign_shards(tmp_path, whole):
     refused([first, second, narrow[2]], output, WrongFile, "rows")
 
 
+def test_a_shard_in_the_place_of_the_output_is_named(tmp_path, whole):
+    first, second, third = shards(tmp_path, *whole, 3, crops=2)
+    before = third.read_bytes()
+    for overwrite in (False, True):
+        with pytest.raises(
+            WrongFile, match=r"Missing: 3/3\.\n.*shard3\.h5, the last .* shard 3/3 and was taken for OUT"
+        ):
+            merge([first, second], third, overwrite=overwrite)
+    with pytest.raises(WrongFile, match=r"Missing: 2/3, 3/3\.\n.*shard2\.h5, the last .* is shard 2/3 and was taken"):
+        merge([first], second)
+    (tmp_path / "other").mkdir()
+    another = shards(tmp_path / "other", *whole, 2, crops=2)[1]
+    with pytest.raises(WrongFile, match=r"Missing: 3/3\.$"):
+        merge([first, second], another)
+    assert third.read_bytes() == before
+
+
 def test_a_damaged_shard_is_named(tmp_path, whole):
     parts = shards(tmp_path, *whole, 2, crops=2)
     damage(parts[1], "fc", 3)

@@ -60,6 +60,9 @@ def test_what_is_shown_can_be_read_again(fne, tmp_path):
         (PLAIN + "[protocols.p]\nsplit = {list = {trian = 'x'}}\n", "should be train=FILE, val=FILE or test=FILE"),
         (PLAIN + "[datasets.e]\nsample = 'mnist'\n", "should be digits, found 'mnist'"),
         (PLAIN + "[datasets.e]\nsample = 'digits'\nimages = 'x'\n", "should have images or sample. Found: both"),
+        ("[datasets.d]\nimages = '-'\n[networks.n]\nmodel = 'mini'\n", "standard input can be read only once"),
+        (PLAIN + f"seed = {'9' * 5000}\n", "should be TOML"),
+        (PLAIN + f"batch_size = 0x{'f' * 5000}\n", "should be a number of 64 bits"),
         (PLAIN + "[extract]\nmodel = 'mini'\n", "[extract] has the unknown key 'model'"),
         (PLAIN + "[evaluate]\ncost = [0]\n", "[evaluate] cost: should be numbers above 0"),
         ("datasets = 3\n", "should have datasets as a table"),
@@ -98,6 +101,13 @@ def test_a_set_that_sets_nothing_is_refused(fne, tmp_path, text):
     done = fne("run", tmp_path / "e.toml", "--dry-run", "--set", text)
     assert done.code == 1
     assert "--set" in done.err
+
+
+def test_a_number_of_5000_digits_is_refused(fne, tmp_path):
+    (tmp_path / "e.toml").write_text(PLAIN)
+    done = fne("run", tmp_path / "e.toml", "--dry-run", "--set", f"networks.n.batch_size={'9' * 5000}")
+    assert done.code == 1
+    assert done.err.startswith("fne: --set networks.n.batch_size, [networks.n] batch_size: ")
 
 
 def test_a_whole_table_can_be_set(fne, tmp_path):

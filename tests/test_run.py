@@ -250,6 +250,123 @@ def test_a_worse_run_leaves_the_table_of_a_better_one(fne: Run, done_folder: Pat
     assert contents(done_folder / "out") == before
 
 
+def cells(folder: Path) -> set[str]:
+    return {cell["embedding"] for cell in json.loads((folder / "out" / "results.json").read_text())["cells"]}
+
+
+FEW = ("--set", "protocols={split={single_layers=false}}", "--set", "embeddings={fne={}, l2={embedding='l2'}}")
+
+
+def test_a_table_has_the_figures_of_the_files_that_are_there(fne: Run, folder: Path) -> None:
+    """With fewer cells than before, and other settings."""
+    assert fne("run", "noise.toml", "-q", *FEW).code == 0
+    one = (*FEW, "--set", "embeddings={fne={}}", "--set", "evaluate={cost=0.000001}", "--overwrite")
+    for _ in range(2):
+        done = fne("run", "noise.toml", "-q", *one)
+        assert done.code == 0, done.err
+        assert "stay as they were" not in done.err
+        assert cells(folder) == {"fne"}
+        assert table(folder)["fne", "split", "embedding", ""]["C"] == "1e-06"
+    assert "1e-06" in (folder / "out/noise/mini.avg/fne.split.json").read_text()
+
+
+def test_a_failure_keeps_no_table_whose_figures_are_gone(fne: Run, folder: Path) -> None:
+    assert fne("run", "noise.toml", "-q", *FEW).code == 0
+    before = (folder / "out" / "results.json").read_bytes()
+    lost = (*FEW, "--set", "embeddings={fne={}, no={embedding='l2', layers=['nolayer']}}")
+    done = fne("run", "noise.toml", "-q", *lost)
+    assert done.code == 1
+    assert "stay as they were" in done.err
+    assert (folder / "out" / "results.json").read_bytes() == before
+    done = fne("run", "noise.toml", "-q", *lost, "--set", "evaluate={cost=0.000001}", "--overwrite")
+    assert done.code == 1
+    assert "stay as they were" not in done.err
+    assert cells(folder) == {"fne", "no"}
+
+
+def test_images_that_change_while_they_are_read_are_looked_at_again(
+    fne: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fne_cli.experiments.jobs import Job
+
+    chosen = ("--set", "datasets={d={images='noise'}}", "--set", "protocols={p={cv=2, single_layers=false}}")
+    perform = Job.perform
+
+    def disturbed(job: Job, *more: object) -> None:
+        perform(job, *more)  # type: ignore[arg-type]  # as it came
+        if job.command == "extract":
+            os.utime(folder / "noise" / "a" / "00.png", ns=(1, 1))
+
+    monkeypatch.setattr(Job, "perform", disturbed)
+    assert fne("run", "noise.toml", "-q", *chosen).code == 0
+    plan = json.loads(fne("run", "noise.toml", "--dry-run", "--json", *chosen).out)["plan"]
+    states = {Path(one["output"]).name: one["state"] for one in plan}
+    assert states["activations.h5"] == "to do"
+    monkeypatch.setattr(Job, "perform", perform)
+    assert fne("run", "noise.toml", "-q", *chosen).code == 0
+    plan = json.loads(fne("run", "noise.toml", "--dry-run", "--json", *chosen).out)["plan"]
+    assert {one["state"] for one in plan} == {"up to date"}
+
+
+def test_changed_annotations_of_voc_are_noticed(fne: Run, folder: Path) -> None:
+    for number in range(8):
+        write_image(folder / "VOC" / "JPEGImages" / f"{number}.jpg", number, (32, 32))
+    shown = folder / "VOC" / "Annotations"
+    sets = folder / "VOC" / "ImageSets" / "Main"
+    shown.mkdir()
+    sets.mkdir(parents=True)
+    for number in range(8):
+        (shown / f"{number}.xml").write_text(f"<a><object><name>{'ab'[number % 2]}</name></object></a>")
+    for name, numbers in {"train": "0123", "val": "45", "test": "67"}.items():
+        (sets / f"{name}.txt").write_text("\n".join(numbers))
+    chosen = ("--set", "datasets={voc={images='VOC', split={voc=true}}}", *FEW)
+    assert fne("run", "noise.toml", "-q", *chosen).code == 0
+
+    def state() -> str:
+        plan = json.loads(fne("run", "noise.toml", "--dry-run", "--json", *chosen).out)["plan"]
+        return {Path(one["output"]).name: one["state"] for one in plan}["split.csv"]
+
+    assert state() == "up to date"
+    (shown / "0.xml").write_text("<a><object><name>b</name></object></a>")
+    os.utime(shown / "0.xml", ns=(1, 1))
+    assert state() == "to do"
+    assert fne("run", "noise.toml", "-q", *chosen, "--overwrite").code == 0
+    assert "0.jpg,b," in (folder / "out/voc/split.csv").read_text().replace('"', "")
+    assert state() == "up to date"
+    (sets / "test.txt").write_text("6")
+    assert state() == "to do"
+
+
+@pytest.mark.parametrize("seconds", ["1" + 400 * "0", "-1", '"x"', "null", "[]"])
+def test_times_that_nobody_measured_are_ignored(fne: Run, done_folder: Path, seconds: str) -> None:
+    stamps = done_folder / "out" / "stamps.json"
+    found = json.loads(stamps.read_text())
+    for stamp in found.values():
+        stamp.update(seconds="SECONDS", state={"words": stamp["state"]["words"]})
+    stamps.write_text(json.dumps(found).replace('"SECONDS"', seconds))
+    done = fne("run", "noise.toml", "--dry-run")
+    assert done.code == 0, done.err
+
+
+def test_a_result_that_says_no_figure_is_named(fne: Run, done_folder: Path) -> None:
+    path = Path("out/noise/mini.avg/z.split.json")
+    found = json.loads(path.read_text())
+    found["results"][0]["mean_per_class_accuracy"] = "x"
+    path.write_text(json.dumps(found))
+    done = fne("run", "noise.toml", "-q")
+    assert done.code == 1
+    assert f"{path}: results[0].mean_per_class_accuracy should be" in done.err
+    assert f"Remove {path}, and run again." in done.err
+
+
+def test_a_message_is_printed_once(fne: Run, folder: Path) -> None:
+    (folder / "noise" / "a" / "00.png").write_bytes(b"no image")
+    done = fne("run", "noise.toml", *FEW)
+    assert done.code == 3
+    assert done.err.count("Accept them: max_bad") == 1
+    assert done.err.count("1 of 18 images") == 2  # what happened, and which step has failed in the end
+
+
 def test_the_end_counts_steps_and_names_each_failure_once(fne: Run, folder: Path) -> None:
     done = fne("run", "noise.toml", "--set", "networks.mini.model=lost.keras")
     assert done.code == 1

@@ -38,7 +38,8 @@ def analyze(progress: Console, as_json: bool, **values: Any) -> None:
     """Say how strongly each feature of ACTIVATIONS characterises each class, by its presence or its absence.
 
     OUTPUT gets the signed Kolmogorov-Smirnov statistic of every feature and class (the class against all other
-    images), what random classes reach, which pairs that leaves, and thresholds for fne discretize.
+    images), what random classes reach, which pairs that leaves, and thresholds for fne discretize. Several files, such
+    as the shards of one extraction in any order, count as one.
 
     \b
     Example: fne analyze photos.h5 behavior.h5

@@ -91,7 +91,7 @@ class Console(Progress):
         if self._asked is not None:
             os._exit(code)
         self._asked = code
-        self.note("stopping after this batch; a second signal stops at once")
+        self.note("stopping at the next safe point; a second signal stops at once")
 
 
 def _silently(function: Callable[[int], object]) -> Callable[[int], None]:

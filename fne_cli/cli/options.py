@@ -44,12 +44,33 @@ class Command(click.Command):
             click.Option(["-v", "--verbose"], is_flag=True, help="Say more about what happens."),
         ]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it; where one of several paths is missing, say how many were given, and which are needed."""
+        given = list(args)  # click takes them out of its own
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            paths = [param for param in self.params if isinstance(param, click.Argument)]
+            count = sum(param.required for param in paths)
+            if error.param not in paths or count < 2 or paths[0].nargs != -1:
+                raise
+            found, _, _ = self.make_parser(ctx).parse_args(given)
+            words = [word for param in paths for word in _words(found.get(param.name or ""))]
+            names = " ".join(param.make_metavar(ctx) for param in paths)
+            told = f"{len(words)}, {' '.join(words)}" if words else "none"
+            raise click.UsageError(f"{names} should be {count} paths or more. Found: {told}.", ctx) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         """Check the environment, then call the function with a console."""
         _check_environment(ctx)
         quiet, verbose = ctx.params.pop("quiet"), ctx.params.pop("verbose")
         ctx.params["progress"] = Console(quiet, verbose)
         return super().invoke(ctx)
+
+
+def _words(found: Any) -> list[str]:
+    """What click's parser found for an argument: one word, several, or none."""
+    return [word for word in (found if isinstance(found, tuple | list) else (found,)) if isinstance(word, str)]
 
 
 def _option_names(command: click.Command) -> list[str]:

@@ -111,6 +111,8 @@ class _Reader:
         kind = self._param.type
         if self._param.is_flag != isinstance(raw, bool):
             raise ValueError(f"should be {'true or false' if self._param.is_flag else kind.name}, found {raw!r}")
+        if isinstance(raw, int) and abs(raw) >= 1 << 63:
+            raise ValueError("should be a number of 64 bits, as TOML has them")
         if isinstance(raw, float) and isinstance(kind, click.types.IntParamType):
             raise ValueError(f"should be a whole number, found {raw!r}")
         if isinstance(raw, dict) or raw == "":
@@ -202,7 +204,9 @@ def _tell(done: Done, progress: Console) -> None:
     messages: dict[str, list[str]] = {}
     for failure in done.failures:
         if not failure.because:
-            messages.setdefault(failure.message, []).append(str(failure.job.output))
+            told = failure.told and not progress.quiet
+            message = failure.message.split("\n", 1)[0] if told else failure.message
+            messages.setdefault(message, []).append(str(failure.job.output))
     for message, outputs in messages.items():
         more = f" and {len(outputs) - 1} more" if len(outputs) > 1 else ""
         click.echo(f"fne: {outputs[0]}{more} failed: {plain(message)}", err=True)

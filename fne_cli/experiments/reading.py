@@ -33,7 +33,7 @@ def _parsed(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"{path} should be the TOML file of an experiment. Found: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or numbers and nesting that nobody writes
         raise BadInput(f"{path} should be TOML. Found: {error}.") from error
 
 
@@ -45,7 +45,7 @@ def _override(text: str) -> tuple[tuple[str, ...], Any]:
         raise BadInput(f"--set should be TABLE.KEY=VALUE, such as networks.vgg16.batch_size=32. Found: {text!r}.")
     try:
         return keys, tomllib.loads(f"value = {value}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError, RecursionError):
+    except (ValueError, KeyError, RecursionError):
         return keys, value
 
 
@@ -154,6 +154,8 @@ class _Checked:
             return self._splits(raw, where)
         if not isinstance(raw, str) or not raw or "\0" in raw:
             raise ValueError(f"should be text, found {raw!r}")
+        if key == "images" and raw == "-":
+            raise ValueError("should be a folder, a manifest or an archive: standard input can be read only once")
         if key == "split" and where.startswith("datasets."):
             raise ValueError(f"should be a table of what fne split takes, found {raw!r}")
         return raw

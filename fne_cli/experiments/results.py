@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fne_cli.errors import DamagedFile
+from fne_cli.errors import DamagedFile, FneError
 from fne_cli.experiments.config import Experiment, Value
 from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.plan import LAYERS, Cell, Plan
+from fne_cli.store import results as stored
 from fne_cli.store.claims import parse_json
 from fne_cli.store.output import Output
 from fne_cli.store.record import plain
@@ -33,7 +34,7 @@ def document(experiment: Experiment, plan: Plan, failed: Mapping[Path, str]) -> 
     for cell in plan.cells:
         error = failed.get(cell.job.output)
         if error is None:
-            rows += _rows(cell)
+            rows += _rows(cell, cell.job.output)
         cells.append(_cell(experiment, cell, error))
     return {
         "format": "fne",
@@ -54,11 +55,17 @@ def _folders(plan: Plan) -> str:
 
 
 def has_more(path: Path, table: Mapping[str, Any]) -> bool:
-    """Whether the results.json that is there has more cells with results than this table."""
+    """Whether the results.json that is there has more cells with results than this table, still those of its files."""
     try:
-        there = read_table(path)["cells"]
-        return sum(cell["error"] is None for cell in there) > sum(cell["error"] is None for cell in table["cells"])
-    except (DamagedFile, KeyError, TypeError):
+        old = stored.read_results(path)
+        if not isinstance(old, stored.Experiment):
+            return False
+        measured = [cell for cell in old.cells if cell.results is not None]
+        if len(measured) <= sum(cell["error"] is None for cell in table["cells"]):
+            return False
+        rows = [row for cell in measured if cell.results is not None for row in _rows(cell, cell.results)]
+        return rows == [row for row in read_table(path)["results"] if "splits" not in row]
+    except (FneError, TypeError):
         return False
 
 
@@ -126,20 +133,17 @@ def _cell(experiment: Experiment, cell: Cell, error: str | None) -> dict[str, An
     }
 
 
-def _rows(cell: Cell) -> list[dict[str, Any]]:
-    """Every figure of every embedding or layer that is one value, or two: an interval."""
-    path = cell.job.output
+def _rows(cell: Cell | stored.Cell, path: Path) -> list[dict[str, Any]]:
+    """Every figure of every embedding or layer that is one value, or two: an interval. Raises DamagedFile."""
     try:
-        found = parse_json(path.read_bytes())
-        entries = found["results"]
-        return [
-            {**{key: getattr(cell, key) for key in KEYS[:5]}, "name": entry["name"], **_figures(entry)}
-            for entry in entries
-        ]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DamagedFile(
-            f"{path} should be what fne evaluate writes. Found: something else.\nRemove it, and run again."
-        ) from error
+        if not isinstance(stored.read_results(path), stored.Results):  # raises if a figure is none
+            raise ValueError(f"{path} should be what fne evaluate writes. Found: a table of fne run.")
+        entries = parse_json(path.read_bytes())["results"]
+    except (FneError, OSError, ValueError) as error:
+        raise DamagedFile(f"{error}\nRemove {path}, and run again.") from error
+    return [
+        {**{key: getattr(cell, key) for key in KEYS[:5]}, "name": entry["name"], **_figures(entry)} for entry in entries
+    ]
 
 
 def _figures(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,12 +25,16 @@ State = Literal["up to date", "to do", "unfinished", "changed", "impossible"]
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that could not be done, why, and the exit code of its error; `because` of another one that was not."""
+    """A job that could not be done, why, and the exit code of its error; `because` of another one that was not.
+
+    told: the whole message has been noted when it happened.
+    """
 
     job: Job
     message: str
     exit_code: int = 1
     because: bool = False
+    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,25 +107,24 @@ def run(
                 counts["up to date"] += 1
                 continue
             progress.note(f"[{number}/{len(jobs)}] {job.line(experiment.options)}")
-            began = time.monotonic()
+            began, before = time.monotonic(), stamps.made_from(job)
             failure = _attempt(job, overwrite, progress, cluster)
             if failure is not None:
                 progress.note(f"{job.output}: {failure.message}")
-                failed |= dict.fromkeys(job.outputs, failure)
+                failed |= dict.fromkeys(job.outputs, replace(failure, told=True))
                 continue
             counts["made"] += 1
-            if job.command in ("sample", "split"):
-                sources.forget()
-            stamps.put(job, time.monotonic() - began)
+            stamps.put(job, time.monotonic() - began, before)
         summed = table_job(experiment, wanted)
         kept = False
         if failed or not stamps.fresh(summed):
+            before = stamps.made_from(summed)
             table = document(experiment, wanted, {path: failure.message for path, failure in failed.items()})
-            kept = has_more(results.path, table)
+            kept = bool(failed) and has_more(results.path, table)
             if not kept:
                 write_table(results, table)
             if not failed:
-                stamps.put(summed, None)
+                stamps.put(summed, None, before)
         else:
             table = read_table(results.path)
     failures = list({id(failure): failure for failure in failed.values()}.values())

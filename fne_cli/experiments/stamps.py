@@ -6,7 +6,8 @@ one that does not costs nothing but the question.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from fne_cli.images.source import list_images
 from fne_cli.store.claims import parse_json
 from fne_cli.store.output import write_json
 from fne_cli.store.record import file_state, plain
+
+_LONGEST = 1e9  # seconds that a job may have taken
 
 
 class Sources:
@@ -82,31 +85,63 @@ class Stamps:
         return isinstance(state, Mapping) and state.get("words") != job.words(self._options)
 
     def seconds(self, job: Job) -> float | None:
-        """How long the same command line took the last time, None if that is not known."""
+        """How long the same command line took the last time, None if that is not known. The file may say anything."""
         stamp = self._stamp(job)
         seconds = stamp.get("seconds") if isinstance(stamp, Mapping) and not self.otherwise(job) else None
-        return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None
+        return float(seconds) if isinstance(seconds, int | float) and 0 < seconds < _LONGEST else None
 
-    def put(self, job: Job, seconds: float | None) -> None:
-        """The job is done. seconds: of the work, None if there was none to do."""
+    def put(self, job: Job, seconds: float | None, before: Mapping[str, Any] | None) -> None:
+        """The job is done. seconds: of the work, None if there was none to do.
+
+        before: its `made_from` before it began. If that is another one now, nobody knows which the outputs have seen.
+        """
         known = round(seconds, 1) if seconds is not None else self.seconds(job)
-        self._stamps[str(job.output)] = {"state": self._state(job), "seconds": known}
+        if job.images is not None or job.command == "sample":
+            self._sources.forget()
+        same = before is not None and before == self.made_from(job)
+        self._stamps[str(job.output)] = {"state": self._state(job) if same else None, "seconds": known}
         write_json(self._path, self._stamps)
+
+    def made_from(self, job: Job) -> dict[str, Any] | None:
+        """Command line, images, and the state of every input; None if one is missing."""
+        files = self._files(job.inputs)
+        images = None if job.images is None else self._sources.digest(job.images, job.root)
+        if files is None or (job.images is not None and images is None):
+            return None
+        found: dict[str, Any] = {"words": job.words(self._options), "images": images, "files": files}
+        if job.images is not None and job.options.get("voc"):
+            found["annotations"] = _annotations(Path(job.images))
+        made_from: dict[str, Any] = plain(found)
+        return made_from
 
     def _stamp(self, job: Job) -> Any:
         return self._stamps.get(str(job.output))
 
     def _state(self, job: Job) -> dict[str, Any] | None:
-        """Command line, images, and the state of every file; None if one is missing."""
+        """What the job is made from, and the state of every output; None if a file is missing."""
+        outputs, made_from = self._files(job.outputs), self.made_from(job)
+        if outputs is None or made_from is None:
+            return None
+        return made_from | {"files": made_from["files"] | outputs}
+
+    def _files(self, paths: Sequence[Path]) -> dict[str, Any] | None:
         try:
-            files = {str(path): self._file(path) for path in (*job.inputs, *job.outputs)}
+            files = {str(path): self._file(path) for path in paths}
         except OSError:
             return None
-        images = None if job.images is None else self._sources.digest(job.images, job.root)
-        if None in files.values() or (job.images is not None and images is None):
-            return None
-        state: dict[str, Any] = plain({"words": job.words(self._options), "images": images, "files": files})
-        return state
+        return None if None in files.values() else files
 
     def _file(self, path: Path) -> dict[str, Any] | str | None:
         return self._sources.digest(str(path), None) if path.is_dir() else file_state(path)
+
+
+def _annotations(folder: Path) -> str:
+    """Of what fne split --voc reads beside the images: SHA-256 over names, sizes and times."""
+    digest = hashlib.sha256()
+    for path in sorted((*folder.glob("Annotations/*.xml"), *folder.glob("ImageSets/Main/*.txt"))):
+        try:
+            state = file_state(path)
+        except OSError:  # gone just now, or a link to nowhere
+            state = {}
+        digest.update(f"{path.name}\0{state}\n".encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()

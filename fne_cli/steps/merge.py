@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import DifferentOutput, WrongFile
+from fne_cli.errors import DifferentOutput, FneError, WrongFile
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.existing import check_place, file_head
+from fne_cli.store.existing import check_place, check_replaceable, file_head
 from fne_cli.store.output import Output
 from fne_cli.store.reader import Reader, open_file
 from fne_cli.store.schema import Images, Layer, differences, fingerprint
@@ -46,7 +46,7 @@ def merge(
     """
     with ExitStack() as stack:
         readers = [stack.enter_context(open_file(path, "activations")) for path in shards]
-        readers = _in_order(readers)
+        readers = _in_order(readers, activations)
         settings = {name: value for name, value in readers[0].settings.items() if name != "shard"}
         images = _interleaved(readers)
         digest = fingerprint("activations", settings, [], images)
@@ -91,8 +91,8 @@ def merge(
         return merged
 
 
-def _in_order(readers: Sequence[Reader]) -> list[Reader]:
-    """The shards 1 ... N. Raises WrongFile if they are not all of one extraction."""
+def _in_order(readers: Sequence[Reader], output: Path) -> list[Reader]:
+    """The shards 1 ... N. Raises WrongFile if they are not all of one extraction, also if the output is one of them."""
     by_number: dict[int, Reader] = {}
     for reader in readers:
         shard = reader.settings.get("shard")
@@ -118,8 +118,23 @@ def _in_order(readers: Sequence[Reader]) -> list[Reader]:
     absent = list(islice((number for number in range(1, count + 1) if number not in by_number), 6))
     if absent:
         names = ", ".join(f"{number}/{count}" for number in absent[:5])
-        raise WrongFile(f"There should be {count} shards. Missing: {names}{' ...' if len(absent) > 5 else ''}.")
+        raise WrongFile(
+            f"There should be {count} shards. Missing: {names}{' ...' if len(absent) > 5 else ''}."
+            + _as_output(output, first)
+        )
     return [by_number[number] for number in range(1, count + 1)]
+
+
+def _as_output(output: Path, other: Reader) -> str:
+    """What to say if a shard of the same extraction stands in the place of the output, else ""."""
+    try:
+        with open_file(output, "activations") as reader:
+            if "shard" not in reader.settings or differences(_comparable(other), _comparable(reader)):
+                return ""
+            number, count = (reader.settings["shard"][name] for name in ("number", "of"))
+    except FneError:
+        return ""
+    return f"\n{output}, the last file named, is shard {number}/{count} and was taken for OUTPUT. Is OUTPUT missing?"
 
 
 def _comparable(reader: Reader) -> dict[str, Any]:
@@ -178,7 +193,10 @@ def _rows(readers: Sequence[Reader], layer: str, images: int, crops: int, block:
 
 def _is_there(path: Path, settings: dict[str, Any], digest: str, overwrite: bool, shards: tuple[Path, ...]) -> bool:
     check_place(path, shards, overwrite)
-    if not path.exists() or overwrite:
+    if not path.exists():
+        return False
+    if overwrite:
+        check_replaceable(path, "activations")
         return False
     found = file_head(path, "activations")
     if found["fingerprint"] == digest:

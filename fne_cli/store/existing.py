@@ -11,7 +11,9 @@ from fne_cli.store.claims import parse_json
 from fne_cli.store.output import Output, read_record
 from fne_cli.store.reader import open_file
 from fne_cli.store.record import file_state
-from fne_cli.store.schema import differences, fingerprint
+from fne_cli.store.schema import FORMAT, MADE_BY, differences, fingerprint
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def up_to_date(
@@ -19,10 +21,14 @@ def up_to_date(
 ) -> bool:
     """Whether `path` already is the file with this fingerprint. Raises DifferentOutput if it is another one.
 
-    `unlike` are the inputs: an output that is one of them is refused.
+    `unlike` are the inputs: an output that is one of them is refused. So is, also with `overwrite`, what is no such
+    output at all.
     """
     check_place(path, unlike, overwrite)
-    if not path.exists() or overwrite:
+    if not path.exists():
+        return False
+    if overwrite:
+        check_replaceable(path, kind)
         return False
     found = _json_head(path) if kind == "results" else file_head(path, kind)
     if found.get("fingerprint") == fingerprint(kind, settings, sources):
@@ -54,10 +60,16 @@ def check_place(path: Path, unlike: Sequence[Path], overwrite: bool) -> None:
 def is_recorded(path: Path, digest: str, unlike: Sequence[Path], overwrite: bool, what: str) -> bool:
     """Whether an output that does not say itself what it is, a table for other tools, is the one with this digest.
 
-    `Output.accept_noted` noted it beside the file. Raises as `check_place`, and DifferentOutput if it is not `what`.
+    `Output.accept_noted` noted it beside the file. Raises as `check_place`, and DifferentOutput if it is not `what`;
+    also with `overwrite` if it is an fne file that does say it.
     """
     check_place(path, unlike, overwrite)
-    if not path.exists() or overwrite:
+    if not path.exists():
+        return False
+    if overwrite:
+        found = _kind(path)
+        if found in MADE_BY or found == "results":
+            raise _not_replaced(path, "", f"an fne {found} file")
         return False
     record = read_record(path)
     if record.get("fingerprint") == digest and record.get("output") == file_state(path):
@@ -86,13 +98,51 @@ def file_head(path: Path, kind: str) -> dict[str, Any]:
                 raise WrongFile(f"{path} should be an fne {kind} file. Found: kind={file.kind}.")
             return {"fingerprint": file.fingerprint, "settings": file.settings, "sources": file.sources}
     except FneError as error:
+        check_replaceable(path, kind)
         raise DifferentOutput(f"{path} exists and is no such output. {error}\n--overwrite replaces it.") from error
 
 
+def check_replaceable(path: Path, kind: str) -> None:
+    """Raises DifferentOutput unless what stands there is of this kind, empty, or a file of ours that is damaged."""
+    found = _kind(path)
+    if found not in ("", kind):
+        raise _not_replaced(path, kind, f"an fne {found} file" if found in MADE_BY or found == "results" else found)
+
+
+def _not_replaced(path: Path, kind: str, found: str) -> DifferentOutput:
+    expected = f"an fne {kind} file" if kind else "of the kind that this command writes"
+    return DifferentOutput(
+        f"{path} exists, so it should be {expected} to be replaced. Found: {found}.\n"
+        "Is the output missing among the files named? Else remove that file, or write to another one."
+    )
+
+
+def _kind(path: Path) -> str:
+    """Of which kind a file is, "" if it is empty or damaged, or in a few words what it is if fne has not made it."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(_HDF5))
+        if not head:
+            return ""
+        if head != _HDF5 and path.suffix != ".h5":
+            document = parse_json(path.read_bytes()) if head.lstrip()[:1] == b"{" else None
+            says = [document.get(key) for key in ("format", "kind")] if isinstance(document, dict) else []
+            return "results" if says == [FORMAT, "results"] else "not made by fne"
+        with open_file(path, unfinished=True) as reader:
+            return reader.kind
+    except WrongFile:
+        return "" if head != _HDF5 else "HDF5 of another origin or version"
+    except (FneError, OSError):
+        return ""
+    except ValueError:
+        return "not made by fne"
+
+
 def _json_head(path: Path) -> dict[str, Any]:
+    check_replaceable(path, "results")
     try:
         head = parse_json(path.read_bytes())
-        if isinstance(head, dict) and "fingerprint" in head:
+        if isinstance(head, dict) and isinstance(head.get("fingerprint"), str):
             return head
     except (OSError, ValueError):
         pass

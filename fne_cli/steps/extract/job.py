@@ -16,7 +16,7 @@ from fne_cli.images.listing import Listing
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import Progress
 from fne_cli.store.estimate import Estimate
-from fne_cli.store.existing import file_head
+from fne_cli.store.existing import check_replaceable, file_head
 from fne_cli.store.output import Output, read_record, record_path, write_json
 from fne_cli.store.reader import open_file
 from fne_cli.store.record import file_state, plain
@@ -62,8 +62,9 @@ class Job:
     def check_place(self, overwrite: bool) -> None:
         """Raises BadInput or DifferentOutput if the output cannot stand there."""
         self.output.check_place()
-        if self.path.exists() and not overwrite:
-            file_head(self.path, "activations")  # whatever else stands there is not ours to replace
+        if self.path.exists():
+            look = check_replaceable if overwrite else file_head
+            look(self.path, "activations")  # whatever else stands there is not ours to replace
 
     def already_done(self) -> Extraction | None:
         """The two ways to be done without the network, and so without TensorFlow: up to date, or to be accepted."""

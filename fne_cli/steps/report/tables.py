@@ -72,7 +72,7 @@ def image_tables(evaluated: Sequence[Evaluated], activations: Sequence[Path]) ->
 
 
 def _fits(each: Evaluated, source: Reader) -> bool:
-    """Whether results come from a file: from itself, from codes made with its settings, or from all shards, it being one."""
+    """Whether results come from a file: itself, codes made with its settings, or all shards, of which it is one."""
     own = {"kind": source.kind, "fingerprint": source.fingerprint}
     if own in each.results.sources:
         return True

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from fne_cli.errors import BadInput, WrongOptions
+from fne_cli.errors import BadInput, DamagedFile, FneError, WrongOptions
 from fne_cli.numerics import ternary
 from fne_cli.numerics.assessment import Aggregate
 from fne_cli.numerics.embedding import Kind
@@ -110,8 +110,7 @@ def evaluate(
             and up_to_date(results, "results", settings, sources, overwrite, tuple(inputs))
             and others
         ):
-            read_results(results)  # says what is wrong with it
-            return Evaluation(parse_json(results.read_bytes()), results, up_to_date=True)
+            return Evaluation(_read_back(results), results, up_to_date=True)
         parts = _parts(results, [outputs.fingerprint, memory, outputs.detailed], source, protocol, cluster)
         machine = {"memory": memory if memory is not None else free_memory() // 2, "processors": processors()}
         if isinstance(parts, Parts):
@@ -197,6 +196,16 @@ def _check(
         raise WrongOptions("--model saves the classifier of one training. Found: several (--cv or --per-class).")
     if model is not None and (each_layer or (source.kind == "activations" and embedding is None and layers > 1)):
         raise WrongOptions("--model saves one classifier. Found: one a layer. Give --embedding, or --layers NAME.")
+
+
+def _read_back(results: Path) -> dict[str, Any]:
+    """What an earlier run has written. Raises DamagedFile if it has been changed to what no run writes."""
+    try:
+        read_results(results)
+        document: dict[str, Any] = parse_json(results.read_bytes())
+    except FneError as error:
+        raise DamagedFile(f"{error}\nRemove {results}, and run again.") from error
+    return document
 
 
 def _parts_named(source: Several, embedding: Kind | None, each_layer: bool) -> str:

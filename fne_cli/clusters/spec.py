@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,8 +39,8 @@ class Spec:
             if match[1] == "local":
                 return local(count)
             return cls("slurm", count or 1, count or 1)
-        if re.fullmatch(r"(tcp|tls)://[^\s/]+:\d+", text):
-            return cls("tcp", address=text)
+        if text.startswith(("tcp:", "tls:")):
+            return running(text, "--cluster")
         if text.endswith(".toml"):
             from fne_cli.clusters.jobs import read_spec
 
@@ -48,6 +49,17 @@ class Spec:
             "--cluster should be local:N (N processes here), tcp://HOST:PORT (a running Dask scheduler), slurm:N "
             f"(N jobs) or a cluster.toml. Found: {text!r}."
         )
+
+
+def running(address: str, what: str) -> Spec:
+    """A scheduler that somebody else has started. Raises BadInput if `what` is not its address."""
+    match = re.fullmatch(r"(?:tcp|tls)://(?:[\w.-]+|\[[0-9a-fA-F:.%]+\]):(\d{1,5})", address, re.ASCII)
+    if not match or not 1 <= int(match[1]) <= 65535:
+        raise BadInput(
+            f"{what} should be tcp://HOST:PORT of a running Dask scheduler, with a port of 1 to 65535. Found: "
+            f"{reprlib.repr(address)}."
+        )
+    return Spec("tcp", address=address)
 
 
 def local(workers: int | None = None, threads: int = 0) -> Spec:

@@ -32,7 +32,7 @@ def client_of(spec: Spec, progress: Progress) -> Iterator[tuple[Client, Any]]:
         if spec.kind == "local":
             cluster = stack.enter_context(_local(spec))
         elif spec.kind == "slurm":
-            from fne_cli.clusters.jobs import slurm_cluster
+            from fne_cli.clusters.slurm import slurm_cluster
 
             cluster = stack.enter_context(slurm_cluster(spec))
         address = cluster.scheduler_address if cluster is not None else spec.address

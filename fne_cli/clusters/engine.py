@@ -126,7 +126,7 @@ class Engine:
         said = self._cluster.refusal()
         if said and not (self._complete or self.slots):
             raise BadInput(
-                f"sbatch should take the job of a worker. Found: {said}.\nfne cluster SPEC --dry-run shows it."
+                f"sbatch should take the job of a worker. Found: {said}\nfne cluster SPEC --dry-run shows its script."
             )
         if said and time.monotonic() > self._retried + _REMIND_SECONDS:
             self._progress.note(f"sbatch refused a job ({said}): asking again")
@@ -139,8 +139,8 @@ class Engine:
         folder = self._spec.jobs.get("log_folder")
         logs = f"{folder}/{self._spec.jobs.get('name', 'fne')}-*.err" if folder else "slurm-*.out in this folder"
         return (
-            f"waiting for workers: {self._cluster.jobs:,} jobs were asked for, and no worker is here. Where squeue does not "
-            f"list the jobs, they have ended, and {logs} should say why; they are not asked for again"
+            f"waiting for workers: {self._cluster.jobs:,} jobs were asked for, and no worker is here. If squeue does "
+            f"not list them, they have ended: {logs} should say why, and they are not asked for again"
         )
 
     def lost(self) -> Lost:

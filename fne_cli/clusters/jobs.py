@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fne_cli.clusters.spec import Spec, local, running
+from fne_cli.clusters.spec import Spec, WrongWord, local, running
 from fne_cli.errors import BadInput
 
 # What each key should be, and the option of dask-jobqueue that it becomes; None: we make something of it ourselves.
@@ -58,7 +58,10 @@ def read_spec(path: Path) -> Spec:
     if kind == "local":
         return local(table.get("workers"), table.get("threads", 0))
     if kind == "tcp":
-        return running(table.get("address", ""), f"{path}: address")
+        try:
+            return running(table.get("address", ""), f"{path}: address")
+        except WrongWord as error:
+            raise BadInput(str(error)) from error
     if kind != "slurm":
         raise BadInput(f'{path} should have kind = "local", "tcp" or "slurm". Found: {kind!r}.')
     jobs = table.get("slurm", {})
@@ -98,14 +101,14 @@ def job_options(spec: Spec) -> dict[str, Any]:
     extra += ["--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{min(_STAGGER, lifetime // 10)}s", "--no-dashboard"]
     threads = [f"export {name}_NUM_THREADS={cores}" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")]
     name = jobs.get("name", "fne")
-    logs = [f"-{letter} {jobs['log_folder']}/{name}-%J.{ending}" for letter, ending in (("e", "err"), ("o", "out"))]
+    log = f"{jobs['log_folder']}/{name}-%J" if "log_folder" in jobs else ""
     options: dict[str, Any] = {
         "cores": 1,  # Dask's threads, one task each; the processor cores are job_cpu
         "processes": 1,
         "memory": "4GB",
         "job_cpu": cores,
         "job_name": name,
-        "job_extra_directives": (logs if "log_folder" in jobs else [])
+        "job_extra_directives": ([f"-e {log}.err", f"-o {log}.out"] if log else [])
         + ([f"--gres=gpu:{gpus}"] if gpus else [])
         + [str(line) for line in jobs.get("directives", [])],
         "job_script_prologue": ["export TF_CPP_MIN_LOG_LEVEL=3", *threads, *map(str, jobs.get("environment", []))],

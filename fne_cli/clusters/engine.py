@@ -140,7 +140,7 @@ class Engine:
         logs = f"{folder}/{self._spec.jobs.get('name', 'fne')}-*.err" if folder else "slurm-*.out in this folder"
         return (
             f"waiting for workers: {self._cluster.jobs:,} jobs were asked for, and no worker is here. If squeue does "
-            f"not list them, they have ended: {logs} should say why, and they are not asked for again"
+            f"not list them, they have ended: {logs} should say why. A job that brought no worker is not repeated"
         )
 
     def lost(self) -> Lost:

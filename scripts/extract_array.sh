@@ -9,10 +9,21 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --signal=B:USR1@120
+if [ $# -lt 2 ] || [ -z "$SLURM_ARRAY_TASK_ID" ]; then
+    echo "extract_array.sh: should be a job array with two words at least: sbatch --array=1-8 extract_array.sh IMAGES" \
+        "OUTPUT. Found: $([ -z "$SLURM_ARRAY_TASK_ID" ] && echo "no --array" || echo "$# words")." >&2
+    exit 2
+fi
 images=$1 output=$2
 shift 2
 shards=${SHARDS:-$SLURM_ARRAY_TASK_COUNT}
 task=$SLURM_ARRAY_TASK_ID
+if [ -z "$SHARDS" ] && [ "$SLURM_ARRAY_TASK_MIN-$SLURM_ARRAY_TASK_MAX" != "1-$SLURM_ARRAY_TASK_COUNT" ]; then
+    echo "extract_array.sh: --array should be 1-N, or SHARDS should say how many shards there are in all:" \
+        "SHARDS=8 sbatch --array=3,5 ... Found: $SLURM_ARRAY_TASK_COUNT tasks from $SLURM_ARRAY_TASK_MIN to" \
+        "$SLURM_ARRAY_TASK_MAX, and no SHARDS." >&2
+    exit 2
+fi
 
 fne extract "$images" "$output-$task-of-$shards.h5" --shard "$task/$shards" "$@" &
 child=$!

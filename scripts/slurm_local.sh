@@ -12,8 +12,16 @@ set -euo pipefail
 usage() { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 [ $# = 2 ] || usage
 command=$1
-mkdir -p "$2"
-folder=$(cd "$2" && pwd)
+case $command in
+    start) mkdir -p "$2" ;;
+    stop) # another's slurm.conf would have another's jobs cancelled
+        grep -qsx "AuthInfo=socket=$(realpath -m "$2")/munge/socket" "$2/slurm.conf" || {
+            echo "slurm_local.sh: stop should have the folder that start was given. Found: no Slurm in $2" >&2
+            exit 1
+        } ;;
+    *) usage ;;
+esac
+folder=$(realpath "$2")
 export SLURM_CONF=$folder/slurm.conf
 
 find_command() {
@@ -102,8 +110,4 @@ stop() {
     end "$folder/munge/pid"
 }
 
-case $command in
-    start) start ;;
-    stop) stop ;;
-    *) usage ;;
-esac
+"$command"

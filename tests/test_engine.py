@@ -12,6 +12,8 @@ import pytest
 
 from fne_cli.clusters import versions
 from fne_cli.clusters.engine import Engine
+from fne_cli.clusters.spec import Spec
+from fne_cli.clusters.start import Lost
 from fne_cli.errors import BadInput, DifferentOutput, Stopped
 from fne_cli.progress import Progress
 
@@ -163,3 +165,107 @@ def test_a_worker_that_dask_gives_up_is_opened_again(engine, heard):
             time.sleep(0.2)
     assert not before & children()
     assert len(dict(engine.run("double", [{"value": value} for value in range(4)]))) == 4
+
+
+class Enough(Exception):
+    """Ends what would wait for ever."""
+
+
+class Until(Heard):
+    """Ends the waiting when it hears a word."""
+
+    def __init__(self, word):
+        super().__init__()
+        self.word = word
+
+    def note(self, text):
+        super().note(text)
+        if self.word in text:
+            raise Enough(text)
+
+
+@pytest.fixture
+def batch_system(tmp_path, monkeypatch):
+    """Puts a program in the place of sbatch; scancel ends the process that sbatch called its job."""
+
+    def put(**programs):
+        for name, text in programs.items():
+            (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+            (tmp_path / name).chmod(0o755)
+
+    put(scancel="kill $1")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.chdir(tmp_path)
+    return put
+
+
+def test_a_first_job_that_sbatch_refuses_is_an_error_in_its_words(batch_system):
+    batch_system(sbatch="echo 'sbatch: error: invalid partition specified: gpu' >&2; exit 1")
+    heard = Heard()
+    with pytest.raises(BadInput, match=r"Found: sbatch: error: invalid partition specified: gpu\n"):
+        with Engine.open("slurm:2", heard):
+            pass
+    batch_system(sbatch="echo nothing that has a number")
+    with pytest.raises(BadInput, match=r"sbatch should take the job of a worker"):
+        with Engine.open("slurm:1", heard):
+            pass
+
+
+def test_jobs_without_a_worker_are_spoken_of(batch_system, monkeypatch):
+    monkeypatch.setattr("fne_cli.clusters.engine._REMIND_SECONDS", 0.5)
+    batch_system(sbatch="echo Submitted batch job 9999999")
+    spec = Spec("slurm", 2, 2, jobs={"log_folder": "logs"})
+    with pytest.raises(Enough, match=r"2 jobs were asked for, and no worker is here.* logs/fne-\*.err should say why"):
+        with Engine.open(spec, Until("2 jobs were asked for")):
+            pass
+
+
+@pytest.mark.slow
+def test_a_job_refused_later_is_asked_for_again(batch_system, tmp_path, monkeypatch):
+    monkeypatch.setattr("fne_cli.clusters.engine._REMIND_SECONDS", 1.0)
+    batch_system(
+        sbatch=f"""cd {tmp_path}; echo >>asked
+[ $(wc -l <asked) = 2 ] && {{ echo the queue is full >&2; exit 1; }}
+cp "$1" job-$$; bash job-$$ >log-$$ 2>&1 & echo Submitted batch job $!"""
+    )
+    heard = Heard()
+    with Engine.open(Spec("slurm", 1, 2), heard) as engine:
+        engine.scale(2)
+        deadline = time.monotonic() + 90
+        while len(engine.look()) < 2:
+            assert time.monotonic() < deadline, "nobody came"
+            time.sleep(0.2)
+    assert "sbatch refused a job (the queue is full): asking again" in heard.notes
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", b"HTTP/1.1 400 Bad Request\r\n" * 9, b""])
+def test_a_server_that_is_no_scheduler(answer):
+    import socket
+
+    import dask.config
+
+    def serve():
+        while True:
+            try:
+                talk.append(server.accept()[0])
+                talk[-1].sendall(answer)
+            except OSError:
+                return
+
+    talk = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+            with pytest.raises(Lost, match=rf"{address} should be a Dask scheduler. Found: (no|an) answer"):
+                with Engine.open(address):
+                    pass
+        server.shutdown(socket.SHUT_RDWR)
+    for connection in talk:
+        connection.close()
+
+
+def test_a_host_that_nobody_knows_is_said_at_once():
+    with pytest.raises(Lost, match=r"tcp://none.invalid:8786 should be a Dask scheduler. Found: "):
+        with Engine.open("tcp://none.invalid:8786"):
+            pass

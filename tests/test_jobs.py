@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from fne_cli.clusters import jobs, spec
 from fne_cli.clusters.spec import Spec
 from fne_cli.errors import BadInput
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
 
 @pytest.fixture(autouse=True)
@@ -26,17 +29,34 @@ def test_the_words_that_name_a_cluster():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "local:", "local:0", "local:x", "kubernetes", "tcp://host", "http://host:1", "x.json"]
+    "text",
+    [
+        "",
+        "local:",
+        "local:0",
+        "local:x",
+        "kubernetes",
+        "tcp://host",
+        "tcp://h:0",
+        "tcp://h:65536",
+        "http://h:1",
+        "x.json",
+    ],
 )
 def test_other_words_are_refused_with_what_they_may_be(text):
-    with pytest.raises(BadInput, match=r"--cluster .*should (be local:N|have at least one worker)"):
+    with pytest.raises(BadInput, match=r"--cluster .*should (be (local:N|tcp://HOST:PORT)|have at least)"):
         Spec.parse(text)
 
 
 def test_an_unknown_cluster_ends_before_any_image_is_looked_for(fne, tmp_path):
     result = fne("extract", tmp_path / "none", tmp_path / "a.h5", "--cluster", "kubernetes")
-    assert (result.code, result.out) == (1, "")
-    assert result.err.startswith("fne: --cluster should be local:N (N processes here), tcp://HOST:PORT")
+    assert (result.code, result.out) == (2, "")
+    assert "Error: --cluster should be local:N (N processes here), tcp://HOST:PORT" in result.err
+
+
+def test_the_size_of_shards_is_for_a_cluster(fne, tmp_path):
+    result = fne("extract", tmp_path, tmp_path / "a.h5", "--shard-rows", 100)
+    assert (result.code, "Give --shard-rows with --cluster" in result.err) == (2, True)
 
 
 def test_one_local_worker_for_each_gpu(monkeypatch):
@@ -95,6 +115,16 @@ def test_the_job_script_of_a_cluster_toml(fne, tmp_path):
         ("[slurm]\nwalltime = '1:00:00'\nlifetime = '1:00:00'", "lifetime should be shorter than the walltime"),
         ("minimum = 3\nmaximum = 2\n[slurm]", "1 <= minimum <= maximum workers. Found: 3 and 2"),
         ("kind = ", "should be TOML"),
+        ("[slurm]\nmemory = '64 apples'", "table slurm: memory should be a size such as 64GB. Found: '64 apples'"),
+        ("[slurm]\ncores = 0", "cluster.toml, table slurm: cores should be 1 or more. Found: 0"),
+        ("[slurm]\nwalltime = '" + "9" * 5000 + "'", "cluster.toml, table slurm: walltime should be a time"),
+        ("workers = " + "9" * 5000, "should be TOML. Found: Exceeds the limit"),
+        ("workers = 0x" + "9" * 5000, "workers should be 1,000,000 at most. Found: one of 20,000 bits"),
+        ("workers = " + "[" * 3000 + "]" * 3000, "should be TOML. Found: lists or tables in hundreds of others"),
+        ("workers = " + "[" * 300 + "]" * 300, "workers should be a whole number. Found: a list"),
+        ("workers = 2\nmaximum = 3\n[slurm]", "cluster.toml should have workers, or minimum and maximum. Found: both"),
+        ('kind = "tcp"\naddress = "cluster.toml"', "cluster.toml: address should be tcp://HOST:PORT"),
+        ('kind = "local"\nthreads = -1', "threads should be 1 or more"),
     ],
 )
 def test_a_wrong_cluster_toml_says_what_is_wrong(tmp_path, text, message):
@@ -102,6 +132,8 @@ def test_a_wrong_cluster_toml_says_what_is_wrong(tmp_path, text, message):
     with pytest.raises(BadInput) as wrong:
         Spec.parse(str(tmp_path / "cluster.toml"))
     assert message in str(wrong.value)
+    assert str(tmp_path / "cluster.toml") in str(wrong.value)
+    assert len(str(wrong.value)) < 500
 
 
 def test_a_cluster_toml_for_this_machine_or_a_running_scheduler(tmp_path):
@@ -117,6 +149,35 @@ def test_a_cluster_toml_for_this_machine_or_a_running_scheduler(tmp_path):
 @pytest.mark.parametrize(("text", "seconds"), [("90", 5400), ("10:30", 630), ("1:00:00", 3600), ("2-12:00:00", 216000)])
 def test_times_as_sbatch_reads_them(text, seconds):
     assert jobs.seconds_of(text, "walltime") == seconds
+
+
+def test_a_dry_run_makes_no_folder(fne, tmp_path):
+    (tmp_path / "cluster.toml").write_text(f'[slurm]\nname = "vgg"\nlog_folder = "{tmp_path}/logs"\n')
+    result = fne("cluster", tmp_path / "cluster.toml", "--dry-run")
+    assert f"#SBATCH -e {tmp_path}/logs/vgg-%J.err" in result.out.splitlines()
+    assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "words", "message"),
+    [
+        ({}, ["a", "b"], "Found: no --array"),
+        ({"ID": "1", "COUNT": "1", "MIN": "1", "MAX": "1"}, ["a"], "Found: 1 words"),
+        ({"ID": "3", "COUNT": "2", "MIN": "3", "MAX": "5"}, ["a", "b"], "--array should be 1-N, or SHARDS should say"),
+    ],
+)
+def test_an_array_that_is_none_is_refused(variables, words, message):
+    environment = {f"SLURM_ARRAY_TASK_{name}": value for name, value in variables.items()} | {"PATH": "/usr/bin:/bin"}
+    done = subprocess.run([SCRIPTS / "extract_array.sh", *words], env=environment, capture_output=True, text=True)
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+
+
+def test_only_a_slurm_of_ours_is_stopped(tmp_path):
+    (tmp_path / "slurm.conf").write_text("AuthInfo=socket=/run/munge/socket\n")  # the system's own, say
+    for folder in (tmp_path / "none", tmp_path):
+        done = subprocess.run([SCRIPTS / "slurm_local.sh", "stop", folder], capture_output=True, text=True, timeout=20)
+        assert (done.returncode, f"Found: no Slurm in {folder}" in done.stderr) == (1, True)
+    assert not (tmp_path / "none").exists()
 
 
 def test_only_jobs_have_scripts(fne):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fne_cli.errors import BadInput, DifferentOutput, DoesNotFit, TooManyBad
+from fne_cli.errors import BadInput, Busy, DifferentOutput, DoesNotFit, TooManyBad
 from fne_cli.images import source
 from fne_cli.images.slices import read_slice, write_slice
 from fne_cli.networks.recipe import Recipe
@@ -156,6 +157,100 @@ def test_a_folder_that_is_not_ours_is_left_alone(photos, recipe, tmp_path):
     with pytest.raises(BadInput, match=r"thesis.tex"):
         Here(Sharded(str(photos), tmp_path / "a.h5", recipe, overwrite=True)).run()
     assert (tmp_path / "a.h5.shards" / "thesis.tex").read_text() == "mine"
+
+
+def test_of_a_folder_that_is_ours_only_our_files_go(photos, recipe, tmp_path):
+    output = tmp_path / "a.h5"
+    extract(str(photos), output, recipe)
+    folder = tmp_path / "a.h5.shards"
+    folder.mkdir()
+    for text, left in (("{}", ["00001.h5", "plan.json", "thesis.txt"]), (PLAN, ["thesis.txt"])):
+        (folder / "plan.json").write_text(text)
+        for name in ("00001.h5", "thesis.txt"):
+            (folder / name).write_text("mine")
+        assert Sharded(str(photos), output, recipe).already_done().up_to_date
+        assert sorted(os.listdir(folder)) == left
+
+
+PLAN = '{"of": 3, "inputs": {}, "outline": {}}'
+
+
+def test_nobody_removes_the_shards_of_one_at_work(photos, recipe, tmp_path):
+    output = tmp_path / "a.h5"
+    extract(str(photos), output, recipe)
+    at_work = Sharded(str(photos), output, recipe, overwrite=True)
+    with at_work.output:
+        at_work.begin(Here(at_work).outline(), 2, 9)
+        for done in (Sharded(str(photos), output, recipe).already_done(), extract(str(photos), output, recipe)):
+            assert done.up_to_date
+            assert sorted(os.listdir(at_work.folder)) == ["00001.json", "00002.json", "00003.json", "plan.json"]
+    assert extract(str(photos), output, recipe).up_to_date
+    assert not at_work.folder.exists()
+
+
+@pytest.mark.parametrize("last", ["00001.h5", "plan.json"])
+def test_a_kill_while_the_folder_is_removed_or_made_is_no_obstacle(photos, recipe, tmp_path, monkeypatch, last):
+    """The process ends after the file `last` was removed."""
+
+    class Killed(BaseException):
+        pass
+
+    def unlink(path, missing_ok=False):
+        real(path, missing_ok)
+        if path.parent.name == "a.h5.shards" and path.name == last:
+            raise Killed
+
+    real = Path.unlink
+    output = tmp_path / "a.h5"
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Path, "unlink", unlink)
+        Here(Sharded(str(photos), output, recipe)).run()
+    assert (tmp_path / "a.h5.shards").exists()
+    assert Here(Sharded(str(photos), output, recipe, overwrite=True)).run().images == 26
+    assert not (tmp_path / "a.h5.shards").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"of": 0}, {"of": -1}, {"of": True}, {"of": 10**12}, {"outline": 5}, {"outline": [1]}, {"inputs": []}]
+)
+def test_a_plan_of_other_types_is_refused(photos, recipe, tmp_path, wrong):
+    output = tmp_path / "a.h5"
+    Here(Sharded(str(photos), output, recipe)).run(only=[])
+    plan = tmp_path / "a.h5.shards" / "plan.json"
+    plan.write_text(json.dumps(json.loads(plan.read_text()) | wrong))
+    for overwrite in (False, True):
+        with pytest.raises(DifferentOutput, match=r"plan.json should be the plan of fne extract --cluster"):
+            Here(Sharded(str(photos), output, recipe, overwrite=overwrite)).run()
+
+
+def test_more_shards_than_images_are_not_the_plan_of_this_listing(photos, recipe, tmp_path):
+    Here(Sharded(str(photos), tmp_path / "a.h5", recipe)).run(only=[])
+    plan = tmp_path / "a.h5.shards" / "plan.json"
+    plan.write_text(json.dumps(json.loads(plan.read_text()) | {"of": 27}))
+    with pytest.raises(DifferentOutput, match=r"27 shards, of 26 images now"):
+        Here(Sharded(str(photos), tmp_path / "a.h5", recipe)).run()
+
+
+def test_lists_that_are_missing_are_written_again(photos, recipe, tmp_path):
+    output = tmp_path / "a.h5"
+    Here(Sharded(str(photos), output, recipe)).run(only=[])
+    (tmp_path / "a.h5.shards" / "00002.json").unlink()
+    assert Here(Sharded(str(photos), output, recipe)).run().images == 26
+
+
+def test_one_process_does_not_begin_anew_what_a_cluster_began(photos, recipe, tmp_path):
+    output = tmp_path / "a.h5"
+    begun = Sharded(str(photos), output, recipe)
+    Here(begun).run(only=[1])
+    with pytest.raises(DifferentOutput, match=r"Found: \S+a.h5.shards of a run with --cluster.\nFinish it by the same"):
+        extract(str(photos), output, recipe)
+    assert sorted(path.name for path in tmp_path.glob("a.h5*")) == ["a.h5.shards"]
+    with begun.output, pytest.raises(Busy):
+        extract(str(photos), output, recipe)
+    assert extract(str(photos), output, recipe, dry_run=True).images == 26
+    assert begun.folder.exists()
+    assert extract(str(photos), output, recipe, overwrite=True).images == 26
+    assert not begun.folder.exists()
 
 
 def test_unfinished_work_of_one_process_is_not_thrown_away(photos, recipe, tmp_path):

@@ -26,7 +26,7 @@ def cluster(progress: Console, spec: str, dry_run: bool) -> None:
 
     start = options.workers(spec, progress)
     if dry_run:
-        from fne_cli.clusters.jobs import job_script
+        from fne_cli.clusters.slurm import job_script
 
         click.echo(job_script(Spec.parse(spec)), nl=False)
         return

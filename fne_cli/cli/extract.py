@@ -84,6 +84,8 @@ def extract(progress: Console, cluster: str | None, shard_rows: int | None, **va
     start = options.workers(cluster, progress)
     if start is not None and values["shard"]:
         raise click.UsageError("Give --shard or --cluster, which makes shards of its own.")
+    if start is None and shard_rows is not None:
+        raise click.UsageError("Give --shard-rows with --cluster: it is the size of the shards that workers get.")
     if start is not None and not values["dry_run"]:
         from fne_cli.clusters.extract import extract as extract_on
 

@@ -36,6 +36,7 @@ class Engine:
         self.slots: dict[str, int] = {}
         self._scaled = 0
         self._told = time.monotonic() if spec.kind == "local" else -math.inf
+        self._retried = -math.inf
         self._complete = False
 
     @classmethod
@@ -110,13 +111,37 @@ class Engine:
         before, self.slots = len(self.slots), resources_of(known)
         if len(self.slots) != before and self._complete:
             self._progress.note(f"{_workers(len(self.slots))} now, {before:,} before")
+        if self._spec.kind == "slurm":
+            self._retry_refused()
         if not self.slots and time.monotonic() > self._told + _REMIND_SECONDS:
-            self._progress.note(f"waiting for workers of {self._spec.address or self._spec.kind}")
+            self._progress.note(self._waited_for())
             self._told = time.monotonic()
         if self._spec.kind == "local" and len(self.slots) < self._spec.workers:
             # A nanny whose worker dies while it starts, or takes long to, gives up; this opens another.
             self._cluster.scale(self._spec.workers)
         return self.slots
+
+    def _retry_refused(self) -> None:
+        """Ask again for jobs that sbatch refused, once a minute. Raises BadInput if there never was a worker."""
+        said = self._cluster.refusal()
+        if said and not (self._complete or self.slots):
+            raise BadInput(
+                f"sbatch should take the job of a worker. Found: {said}\nfne cluster SPEC --dry-run shows its script."
+            )
+        if said and time.monotonic() > self._retried + _REMIND_SECONDS:
+            self._progress.note(f"sbatch refused a job ({said}): asking again")
+            self._cluster.forget_refused()
+            self._retried = time.monotonic()
+
+    def _waited_for(self) -> str:
+        if self._spec.kind != "slurm" or self._told == -math.inf:
+            return f"waiting for workers of {self._spec.address or self._spec.kind}"
+        folder = self._spec.jobs.get("log_folder")
+        logs = f"{folder}/{self._spec.jobs.get('name', 'fne')}-*.err" if folder else "slurm-*.out in this folder"
+        return (
+            f"waiting for workers: {self._cluster.jobs:,} jobs were asked for, and no worker is here. If squeue does "
+            f"not list them, they have ended: {logs} should say why. A job that brought no worker is not repeated"
+        )
 
     def lost(self) -> Lost:
         """The error that says that the scheduler has gone."""

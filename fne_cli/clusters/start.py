@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import dask.config
+from dask.utils import parse_timedelta
 from distributed import Client, Nanny, Scheduler, SpecCluster
+from distributed.comm import get_address_host_port
+from distributed.core import rpc
+from distributed.security import Security
 
 from fne_cli.clusters.spec import Spec, visible_gpus
 from fne_cli.errors import BadInput, FneError
@@ -32,11 +38,13 @@ def client_of(spec: Spec, progress: Progress) -> Iterator[tuple[Client, Any]]:
         if spec.kind == "local":
             cluster = stack.enter_context(_local(spec))
         elif spec.kind == "slurm":
-            from fne_cli.clusters.jobs import slurm_cluster
+            from fne_cli.clusters.slurm import slurm_cluster
 
             cluster = stack.enter_context(slurm_cluster(spec))
         address = cluster.scheduler_address if cluster is not None else spec.address
         try:
+            if cluster is None:
+                _knock(address)
             client = stack.enter_context(Client(address, set_as_default=False, name="fne"))
         except (OSError, ValueError) as error:
             raise Lost(
@@ -45,6 +53,28 @@ def client_of(spec: Spec, progress: Progress) -> Iterator[tuple[Client, Any]]:
             ) from error
         progress.note(f"Dask's dashboard: {client.dashboard_link}{_without_bokeh()}")
         yield client, cluster
+
+
+def _knock(address: str) -> None:
+    """Ask who is there, before a client does: it waits for ever if what answers does not speak Dask's protocol.
+
+    Raises OSError or ValueError.
+    """
+
+    async def ask() -> Any:
+        async with rpc(address, connection_args=Security().get_connection_args("client")) as scheduler:
+            return await scheduler.identity(n_workers=0)
+
+    seconds = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
+    socket.getaddrinfo(*get_address_host_port(address))  # at once, where Dask would try again and again
+    try:
+        found = asyncio.run(asyncio.wait_for(ask(), seconds))
+    except TimeoutError as error:
+        raise OSError(f"no answer as a scheduler gives it in {seconds:.0f} s") from error
+    except (MemoryError, AttributeError, TypeError) as error:  # Dask takes the bytes of another protocol for lengths
+        raise OSError("an answer that is not Dask's") from error
+    if found.get("type") != "Scheduler":
+        raise OSError(f"a {found.get('type')} of Dask")
 
 
 def _local(spec: Spec) -> SpecCluster:

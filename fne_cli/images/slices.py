@@ -13,7 +13,7 @@ from fne_cli.images.listing import Listing
 
 
 def write_slice(listing: Listing, path: Path) -> None:
-    """Write a listing as JSON, with absolute paths: its reader may stand in another folder."""
+    """Write a listing as JSON, whole or not at all, with absolute paths: its reader may stand in another folder."""
     document = {
         "ids": list(listing.ids),
         "files": [os.path.abspath(file) for file in listing.files],
@@ -26,7 +26,9 @@ def write_slice(listing: Listing, path: Path) -> None:
         "classes": list(listing.classes),
     }
     # In ASCII, so that names with half characters come back as they were.
-    path.write_text(json.dumps(document), encoding="ascii")
+    scratch = path.with_name(path.name + ".new")
+    scratch.write_text(json.dumps(document), encoding="ascii")
+    os.replace(scratch, path)
 
 
 def read_slice(path: Path) -> Listing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from fne_cli.images.geometry import MAX_PIXELS
 from fne_cli.networks.extractor import device_name
 from fne_cli.networks.recipe import Prepared, Recipe
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.extract.job import SHARDS, Extraction, Job, part_of, table_of
+from fne_cli.steps.extract import leftovers
+from fne_cli.steps.extract.job import Extraction, Job, part_of, table_of
 from fne_cli.steps.extract.work import Work
 from fne_cli.store.estimate import check_fits, estimate
 from fne_cli.store.output import read_record
@@ -49,17 +49,15 @@ def extract(
     of fne_cli.errors; TooManyBad leaves the complete file as OUTPUT.partial, to be accepted with a larger `max_bad`.
     """
     listing = source.list_images(images, root)
-    folder = activations.with_name(activations.name + SHARDS)
-    if os.path.exists(folder):
-        progress.note(
-            f"{folder} has what a run with --cluster began. Only the same command with --cluster goes on with it."
-        )
     part = None
     if shard is not None:
         part = part_of(listing, *shard)
         listing = listing.shard(shard[0] - 1, shard[1])
-    return extract_job(
-        Job(listing, activations, recipe, part, max_bad),
+    job = Job(listing, activations, recipe, part, max_bad)
+    if not (overwrite or dry_run):
+        leftovers.check_unbegun(job.output)
+    done = extract_job(
+        job,
         workers=workers,
         max_pixels=max_pixels,
         retry_bad=retry_bad,
@@ -68,6 +66,9 @@ def extract(
         overwrite=overwrite,
         progress=progress,
     )
+    if not dry_run:
+        leftovers.remove_if_free(job.output, progress)
+    return done
 
 
 def extract_job(

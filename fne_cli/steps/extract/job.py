@@ -23,8 +23,6 @@ from fne_cli.store.record import file_state, plain
 from fne_cli.store.resume import check_same
 from fne_cli.store.schema import Images
 
-SHARDS = ".shards"  # the end of the name of the folder beside an output that a cluster's shards are in
-
 
 @dataclass(frozen=True)
 class Extraction:

@@ -7,8 +7,6 @@ journal and the record that every extraction has); plan.json says how it was cut
 from __future__ import annotations
 
 import os
-import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,15 +20,15 @@ from fne_cli.images.geometry import MAX_PIXELS
 from fne_cli.images.slices import write_slice
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.extract.job import SHARDS, Extraction, Job, part_of, table_of
-from fne_cli.store.claims import parse_json
+from fne_cli.steps.extract import leftovers
+from fne_cli.steps.extract.job import Extraction, Job, part_of, table_of
+from fne_cli.steps.extract.leftovers import MOST_SHARDS, read_plan
 from fne_cli.store.estimate import estimate
 from fne_cli.store.output import Output, read_record, write_json
 from fne_cli.store.schema import Layer, differences
 
 SHARDS_PER_WORKER = 8
 LEAST, LARGEST = 4096, 65536  # images of a shard
-MOST_SHARDS = 500  # `merge` has all of them open at once
 
 
 def shard_count(images: int, workers: int, shard_images: int | None = None) -> int:
@@ -72,7 +70,7 @@ class Sharded:
         self.listing = source.list_images(images, root)
         self.job = Job(self.listing, activations, recipe, None, max_bad)
         self.job.check_place(overwrite)
-        self.folder = activations.with_name(activations.name + SHARDS)
+        self.folder = leftovers.folder_of(activations)
         self.options = {"max_pixels": max_pixels, "retry_bad": retry_bad, "recheck": recheck}
         self.workers, self.progress = workers, progress
         self.overwrite = overwrite
@@ -88,7 +86,7 @@ class Sharded:
             return None
         done = self.job.already_done()
         if done is not None:
-            self._clear()
+            leftovers.remove_if_free(self.output, self.progress)
         return done
 
     @property
@@ -112,7 +110,7 @@ class Sharded:
 
     def whole_done(self, result: Mapping[str, Any]) -> Extraction:
         """What came of it."""
-        self._clear()
+        leftovers.remove_if_free(self.output, self.progress)
         bad = [(path, message) for path, message in result["bad"]]
         return Extraction(self.job.path, result["images"], bad, result["up_to_date"], seconds=result["seconds"])
 
@@ -138,15 +136,14 @@ class Sharded:
                 "Finish that first, without --cluster, or write to another output; --overwrite discards it."
             )
         if self._resumes(outline):
-            self.count = int(self._plan()["of"])
+            self.count = int(read_plan(self.folder)["of"])
             self.progress.note(f"going on with the {self.count:,} shards in {self.folder.name}")
         else:
             crops = self.job.recipe.crops
             wanted = None if shard_rows is None else max(1, shard_rows // crops)
             self.count = shard_count(len(self.listing), workers, wanted)
         self._check_fits(outline)
-        if not (self.folder / "plan.json").exists():
-            self._cut(outline)
+        self._cut(outline)
         whole = part_of(self.listing, 1, self.count)
         return [
             self._task(self._shard(number, "json"), self._shard(number, "h5"))
@@ -187,7 +184,7 @@ class Sharded:
         runs = [run for path in self.shards for run in read_record(path).get("runs", [])]
         journal = {"images": count, "committed": count, "inputs": inputs, "complete": inputs, "retry": [], "runs": runs}
         self.output.take(self.merged, journal)
-        self._clear()
+        leftovers.remove(self.folder, self.progress)
         return self.job.accept(seconds=seconds)
 
     def _task(self, listing: Path, output: Path) -> dict[str, Any]:
@@ -201,26 +198,15 @@ class Sharded:
     def _shard(self, number: int, ending: str) -> Path:
         return self.folder / f"{number:05d}.{ending}"
 
-    def _plan(self) -> dict[str, Any]:
-        try:
-            plan = parse_json((self.folder / "plan.json").read_bytes())
-            if isinstance(plan, dict) and isinstance(plan["of"], int) and isinstance(plan["inputs"], dict):
-                return plan
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, KeyError):
-            pass
-        raise DifferentOutput(
-            f"{self.folder}/plan.json should be the plan of fne extract --cluster. Found: another file."
-        )
-
     def _resumes(self, outline: Mapping[str, Any]) -> bool:
         """Whether the shards there are those of this extraction; others are discarded if we may overwrite."""
-        plan = self._plan()
+        plan = read_plan(self.folder)
         if not plan:
-            self._check_ours()
+            leftovers.check_free(self.folder)
             return False
-        lines = differences(dict(outline), plan.get("outline", {}))
+        lines = differences(dict(outline), plan["outline"])
+        if plan["of"] > len(self.listing):
+            lines.append(f"{plan['of']:,} shards, of {len(self.listing):,} images now")
         if plan["inputs"].get("listing") != self.job.inputs["listing"]:
             lines.append("the images are other ones")
         if self.overwrite and plan["inputs"] != self.job.inputs:
@@ -232,27 +218,18 @@ class Sharded:
                 + "\nGive the same ones or another output, or --overwrite to begin again."
             )
         if lines:
-            shutil.rmtree(self.folder)
+            leftovers.remove(self.folder, self.progress)
         return not lines
 
-    def _check_ours(self) -> None:
-        """Raises BadInput if a folder of somebody else stands where the shards would be."""
-        if not self.folder.exists():
-            return
-        strange = [
-            name for name in os.listdir(self.folder) if not re.fullmatch(r"(\d{5}|plan|whole)\.json(\.new)?", name)
-        ]
-        if strange:
-            raise BadInput(
-                f"{self.folder} should be free for the shards. Found: {sorted(strange)[0]!r} in it.\n"
-                "Move it away, or write to another output."
-            )
-
     def _cut(self, outline: Mapping[str, Any]) -> None:
+        """Write the plan, and then the lists that are not there yet."""
+        plan = {"of": self.count, "inputs": self.job.inputs, "outline": dict(outline)}
         self.folder.mkdir(exist_ok=True)
+        if not (self.folder / "plan.json").exists():
+            write_json(self.folder / "plan.json", plan)
         for number in range(1, self.count + 1):
-            write_slice(self.listing.shard(number - 1, self.count), self._shard(number, "json"))
-        write_json(self.folder / "plan.json", {"of": self.count, "inputs": self.job.inputs, "outline": dict(outline)})
+            if not (path := self._shard(number, "json")).exists():
+                write_slice(self.listing.shard(number - 1, self.count), path)
 
     def _check_fits(self, outline: Mapping[str, Any]) -> None:
         layers = [
@@ -268,11 +245,6 @@ class Sharded:
                 "float16 (half the size)."
             )
         self.progress.note(f"{self.job.path}: {len(self.listing):,} images in {self.count:,} shards, {wanted}")
-
-    def _clear(self) -> None:
-        """Remove the folder of the shards, if it is one."""
-        if (self.folder / "plan.json").exists() or (self.folder / "whole.json").exists():
-            shutil.rmtree(self.folder)
 
 
 def _absolute(recipe: Recipe) -> Recipe:

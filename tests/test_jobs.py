@@ -51,7 +51,7 @@ def test_other_words_are_refused_with_what_they_may_be(text):
 def test_an_unknown_cluster_ends_before_any_image_is_looked_for(fne, tmp_path):
     result = fne("extract", tmp_path / "none", tmp_path / "a.h5", "--cluster", "kubernetes")
     assert (result.code, result.out) == (2, "")
-    assert "Error: --cluster should be local:N (N processes here), tcp://HOST:PORT" in result.err
+    assert "fne: --cluster should be local:N (N processes here), tcp://HOST:PORT" in result.err
 
 
 def test_the_size_of_shards_is_for_a_cluster(fne, tmp_path):

@@ -277,17 +277,14 @@ def cluster(function: Callable[..., Any]) -> Callable[..., Any]:
 def workers(spec: str | None, console: Console) -> Callable[[], Any] | None:
     """What a step calls when it has work for the cluster that --cluster names; None without one.
 
-    The workers come with the first call and stay until the command ends, for all that it does. Raises UsageError for a
-    word that names no cluster, BadInput for a cluster.toml that will not do, or without Dask.
+    The workers come with the first call and stay until the command ends, for all that it does. Raises WrongOptions for
+    a word that names no cluster, BadInput for a cluster.toml that will not do, or without Dask.
     """
     if spec is None:
         return None
-    from fne_cli.clusters.spec import Spec, WrongWord
+    from fne_cli.clusters.spec import Spec
 
-    try:
-        wanted = Spec.parse(spec)
-    except WrongWord as error:
-        raise click.UsageError(str(error)) from error
+    wanted = Spec.parse(spec)
     if importlib.util.find_spec("distributed") is None:
         raise BadInput("--cluster needs Dask. Found: none. pip install 'fne-cli[dask]'")
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fne_cli.clusters.spec import Spec, WrongWord, local, running
-from fne_cli.errors import BadInput
+from fne_cli.clusters.spec import Spec, local, running
+from fne_cli.errors import BadInput, WrongOptions
 
 # What each key should be, and the option of dask-jobqueue that it becomes; None: we make something of it ourselves.
 _TOP = {"kind": str, "workers": int, "minimum": int, "maximum": int, "threads": int, "address": str, "slurm": dict}
@@ -60,7 +60,7 @@ def read_spec(path: Path) -> Spec:
     if kind == "tcp":
         try:
             return running(table.get("address", ""), f"{path}: address")
-        except WrongWord as error:
+        except WrongOptions as error:
             raise BadInput(str(error)) from error
     if kind != "slurm":
         raise BadInput(f'{path} should have kind = "local", "tcp" or "slurm". Found: {kind!r}.')

@@ -10,13 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from fne_cli.errors import BadInput
+from fne_cli.errors import BadInput, WrongOptions
 
 Kind = Literal["local", "tcp", "slurm"]
-
-
-class WrongWord(BadInput):
-    """The word on the command line is none that names a cluster."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +31,11 @@ class Spec:
 
     @classmethod
     def parse(cls, text: str) -> Spec:
-        """From the command line. Raises BadInput, WrongWord if it cannot be meant."""
+        """From the command line. Raises BadInput, WrongOptions if it cannot be meant."""
         if match := re.fullmatch(r"(local|slurm)(?::(\d{1,6}))?", text):
             count = int(match[2]) if match[2] else None
             if count == 0:
-                raise WrongWord(f"--cluster {text} should have at least one worker.")
+                raise WrongOptions(f"--cluster {text} should have at least one worker.")
             if match[1] == "local":
                 return local(count)
             return cls("slurm", count or 1, count or 1)
@@ -49,17 +45,17 @@ class Spec:
             from fne_cli.clusters.jobs import read_spec
 
             return read_spec(Path(text))
-        raise WrongWord(
+        raise WrongOptions(
             "--cluster should be local:N (N processes here), tcp://HOST:PORT (a running Dask scheduler), slurm:N "
             f"(N jobs) or a cluster.toml. Found: {reprlib.repr(text)}."
         )
 
 
 def running(address: str, what: str = "--cluster") -> Spec:
-    """A scheduler that somebody else has started; `what` names who says where. Raises WrongWord."""
+    """A scheduler that somebody else has started; `what` names who says where. Raises WrongOptions."""
     match = re.fullmatch(r"(?:tcp|tls)://(?:[\w.-]+|\[[0-9a-fA-F:.%]+\]):(\d{1,5})", address, re.ASCII)
     if not match or not 1 <= int(match[1]) <= 65535:
-        raise WrongWord(
+        raise WrongOptions(
             f"{what} should be tcp://HOST:PORT of a running Dask scheduler, with a port of 1 to 65535. Found: "
             f"{reprlib.repr(address)}."
         )

@@ -164,6 +164,19 @@ def test_a_partial_file_that_is_no_longer_ours_is_left_alone(tmp_path):
     assert output.partial.read_text() == "of another process"
 
 
+@pytest.mark.parametrize("again", [True, False])
+def test_a_partial_file_that_somebody_began_again_is_not_accepted(tmp_path, again):
+    output = Output(tmp_path / "out")
+    for accept in (output.accept, lambda: output.accept_noted({})):
+        with pytest.raises(Busy, match=r"out\.partial should be the file that this command has written"), output:
+            output.partial.unlink()
+            if again:
+                output.partial.write_text("another's")
+            accept()
+        assert not output.path.exists()
+        assert output.partial.exists() == again
+
+
 def test_many_at_once(tmp_path):
     """Every one either writes the whole file or is told that it is busy."""
     path, done = tmp_path / "out", []

@@ -92,6 +92,14 @@ class Output:
         except OSError:
             return False
 
+    def _check_ours(self) -> None:
+        """Raises Busy if OUTPUT.partial has been removed under us, by whoever: a new one is not ours to accept."""
+        if self._lock is None or not self._is_ours(self._lock):
+            raise Busy(
+                f"{self.partial} should be the file that this command has written. Found: another file, or none.\n"
+                f"Somebody has removed it, and maybe begun {self.path.name} again."
+            )
+
     def write_json(self, document: Mapping[str, Any]) -> None:
         """Make OUTPUT.partial a JSON file."""
         self.partial.write_bytes(pretty(document, allow_nan=False))
@@ -151,7 +159,8 @@ class Output:
         self.note(state)
 
     def accept(self, record: Mapping[str, Any] | None = None) -> None:
-        """Sync OUTPUT.partial, rename it to OUTPUT, and write OUTPUT.run.json if there is a record."""
+        """Sync OUTPUT.partial, rename it to OUTPUT, and write OUTPUT.run.json if there is a record. Raises Busy."""
+        self._check_ours()
         sync(self.partial)
         record_path(self.path).unlink(missing_ok=True)  # it speaks of the file that is replaced now
         os.replace(self.partial, self.path)
@@ -165,6 +174,7 @@ class Output:
 
         A process killed between the two leaves no file without its record, which nobody would know again.
         """
+        self._check_ours()
         sync(self.partial)
         write_json(record_path(self.path), {**record, "output": file_state(self.partial)})
         os.replace(self.partial, self.path)

@@ -199,6 +199,7 @@ def batch_system(tmp_path, monkeypatch):
     return put
 
 
+@pytest.mark.slow
 def test_a_first_job_that_sbatch_refuses_is_an_error_in_its_words(batch_system):
     batch_system(sbatch="echo 'sbatch: error: invalid partition specified: gpu' >&2; exit 1")
     heard = Heard()

@@ -215,6 +215,7 @@ def test_of_a_thousand_classes_the_most_confused_are_shown(tmp_path):
     assert {7, 250} <= set(group.confusion.chosen) and group.confusion.pairs[0][:2] == (7, 250)
 
 
+@pytest.mark.slow
 def test_many_classes_and_layers_have_figures(tmp_path):
     from fne_cli.figures import results as figures
 

@@ -164,6 +164,7 @@ def test_the_second_time_nothing_is_made_or_loaded(fne: Run, done_folder: Path) 
     assert {one["state"] for one in plan} == {"up to date"}
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_made_again(fne: Run, done_folder: Path) -> None:
     folder = done_folder
     (folder / "out" / "noise" / "mini.avg" / "z.split.json").unlink()

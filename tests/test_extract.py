@@ -310,9 +310,8 @@ def started(network: Path, images: Path, output: Path) -> tuple[list[str], subpr
     return command, process
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGUSR1, 143, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGUSR1, 143)])
 def test_a_signal_ends_with_its_code_and_says_how_to_go_on(network, many, tmp_path, number, code):
     _, process = started(network, many, tmp_path / "a.h5")
     process.send_signal(number)

@@ -185,6 +185,7 @@ def test_only_what_changed_is_made_again(fne: Run, done_folder: Path) -> None:
     assert json.loads((folder / "out/noise/mini.avg/fne.split.json").read_text())["settings"]["C"] == 0.5
 
 
+@pytest.mark.slow
 def test_it_goes_on_after_a_failure_and_says_so(fne: Run, folder: Path) -> None:
     text = CONFIG.replace("[networks.mini]", '[networks.lost]\nmodel = "lost.keras"\n[networks.mini]')
     (folder / "noise.toml").write_text(text)
@@ -198,6 +199,7 @@ def test_it_goes_on_after_a_failure_and_says_so(fne: Run, folder: Path) -> None:
     assert all(cell["results"] for cell in cells if cell["network"] == "mini")
 
 
+@pytest.mark.slow
 def test_bad_images_end_it_with_3_and_can_be_accepted(fne: Run, folder: Path) -> None:
     (folder / "noise" / "a" / "00.png").write_bytes(b"no image")
     done = fne("run", "noise.toml", "-q")
@@ -309,6 +311,7 @@ def test_images_that_change_while_they_are_read_are_looked_at_again(
     assert {one["state"] for one in plan} == {"up to date"}
 
 
+@pytest.mark.slow
 def test_changed_annotations_of_voc_are_noticed(fne: Run, folder: Path) -> None:
     for number in range(8):
         write_image(folder / "VOC" / "JPEGImages" / f"{number}.jpg", number, (32, 32))

@@ -29,7 +29,8 @@ def test_sigkill_two_writers_and_a_full_disk():
     assert found["disk"]["same_bytes"]
 
 
-@pytest.mark.parametrize("count", [50, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [50, 1000])
 def test_bad_inputs_and_bit_flips(count):
     found = torture("--only", "bad,flip", "--bad", str(count), "--flips", "3", "--images", "40")
     bad = found["bad"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -53,7 +54,12 @@ def wait_for_commits(output: Path, client: subprocess.Popen[bytes], images: int 
 
 
 def workers_of(client: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    return [child for child in psutil.Process(client.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process(client.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended while we look; ZombieProcess is one, too
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 def long(digits: Path, output: Path) -> list[object]:

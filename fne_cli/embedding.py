@@ -88,14 +88,9 @@ class FullNetworkEmbedding(TernaryEmbedding):
         return names
 
     def _prepared(self) -> Prepared:
-        recipe = Recipe(
-            model=self.model,
-            weights=self.weights,
-            preprocess=self.preprocess,  # type: ignore[arg-type]  # checked where it is used
-            layers=tuple(self.layers),
-            resize=self.resize,  # type: ignore[arg-type]  # checked where it is used
-            batch_size=self.batch_size,
-        )
+        given: dict[str, Any] = self.get_params()  # scikit-learn's parameters are checked where they are used
+        names = ("model", "weights", "preprocess", "resize", "batch_size")
+        recipe = Recipe(layers=tuple(self.layers), **{name: given[name] for name in names})
         key = repr(recipe)
         if getattr(self, "_made", ("", None))[0] != key:
             self._made = (key, Prepared.of(recipe))

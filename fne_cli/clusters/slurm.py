@@ -34,7 +34,7 @@ class Job(SLURMJob):  # type: ignore[misc]  # dask-jobqueue has no types
         self.status = Status.closed
 
 
-class Jobs(SLURMCluster):  # type: ignore[misc]
+class Jobs(SLURMCluster):  # type: ignore[misc]  # dask-jobqueue has no types
     """A scheduler in this process that asks Slurm for workers."""
 
     job_cls = Job

@@ -304,7 +304,7 @@ def started(network: Path, images: Path, output: Path) -> tuple[list[str], subpr
     command += ["--preprocess", "tf", "--batch-size", "2", "--workers", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     journal = output.with_name(output.name + ".partial.json")
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (journal.exists() and json.loads(journal.read_text())["runs"]) and time.monotonic() < deadline:
         time.sleep(0.01)
     return command, process
@@ -315,7 +315,7 @@ def started(network: Path, images: Path, output: Path) -> tuple[list[str], subpr
 def test_a_signal_ends_with_its_code_and_says_how_to_go_on(network, many, tmp_path, number, code):
     _, process = started(network, many, tmp_path / "a.h5")
     process.send_signal(number)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == code, err
     assert "Run the same command again to go on." in err
     assert not (tmp_path / "a.h5").exists()
@@ -325,7 +325,7 @@ def test_a_signal_ends_with_its_code_and_says_how_to_go_on(network, many, tmp_pa
 def test_the_same_command_goes_on_after_sigterm_to_the_same_bytes(extract, network, many, tmp_path):
     command, process = started(network, many, tmp_path / "a.h5")
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 143, err
     committed = json.loads((tmp_path / "a.h5.partial.json").read_text())["committed"]
     assert 0 < committed < 300

@@ -175,7 +175,7 @@ def test_an_array_that_is_none_is_refused(variables, words, message):
 def test_only_a_slurm_of_ours_is_stopped(tmp_path):
     (tmp_path / "slurm.conf").write_text("AuthInfo=socket=/run/munge/socket\n")  # the system's own, say
     for folder in (tmp_path / "none", tmp_path):
-        done = subprocess.run([SCRIPTS / "slurm_local.sh", "stop", folder], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([SCRIPTS / "slurm_local.sh", "stop", folder], capture_output=True, text=True, timeout=120)
         assert (done.returncode, f"Found: no Slurm in {folder}" in done.stderr) == (1, True)
     assert not (tmp_path / "none").exists()
 

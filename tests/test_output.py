@@ -123,7 +123,7 @@ def test_a_second_process_is_told_and_harms_nothing(tmp_path):
             pass
         assert raised.value.exit_code == 5
     assert path.with_name("out.partial").read_text() == "half"
-    process.communicate("go\n", timeout=20)
+    process.communicate("go\n", timeout=120)
     assert process.returncode == 0
     assert names(tmp_path) == ["out"]
 
@@ -144,7 +144,7 @@ def test_the_lock_of_a_file_that_was_renamed_meanwhile_counts_for_nothing(tmp_pa
 
     def flock(handle, how):
         if not tries:
-            process.communicate("go\n", timeout=20)
+            process.communicate("go\n", timeout=120)
         tries.append(handle)
         real(handle, how)
 

@@ -109,7 +109,9 @@ def test_a_job_array_with_one_task_requeued_by_slurm_and_one_by_itself(slurm, pl
         runs = json.loads(path.with_name(path.name + ".run.json").read_text())["runs"]
         assert len(runs) == 2, "the task began anew"
     logs = "".join(path.read_text() for path in place.glob("slurm-*.out"))
-    assert len(re.findall("of 89[89] images safe", logs)) == 2
+    assert sorted(re.findall("going on after [0-9]+ of (89[89]) images", logs)) == ["898", "899"]
+    # `scontrol requeue` kills the other one after KillWait: on a busy machine that is before it could say what is safe
+    assert re.search("of 899 images safe", logs)
 
 
 def test_workers_as_slurm_jobs_one_of_which_is_cancelled(slurm, place):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -19,6 +20,9 @@ from fne_cli.progress import Progress
 
 _FIRST_LINE, _EVERY = 10.0, 60.0
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143}
+# Slurm signals a job's shell and what the shell started; a shell that passes the signal on makes two of one. So do
+# programs between a terminal and its command.
+_ECHO = 1.0
 # Control characters other than newline, and the marks that reorder text on a terminal.
 _UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -35,6 +39,7 @@ class Console(Progress):
         self.quiet, self.verbose = quiet, verbose
         self._bar: tqdm[Any] | None = None
         self._asked: int | None = None
+        self._heard = -math.inf
         self._deferring = False
         for number in _CODES:
             signal.signal(number, self._on_signal)
@@ -77,7 +82,7 @@ class Console(Progress):
 
     @contextmanager
     def deferred(self) -> Iterator[Callable[[], int | None]]:
-        """While open, the first signal only asks; a second one ends the process at once."""
+        """While open, a signal only asks; an interrupt after it, by someone who waits, ends the process at once."""
         self._deferring = True
         try:
             yield lambda: self._asked
@@ -85,13 +90,18 @@ class Console(Progress):
             self._deferring = False
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        code = _CODES[signal.Signals(number)]
+        code, now = _CODES[signal.Signals(number)], time.monotonic()
+        again = now - self._heard > _ECHO
         if not self._deferring:
-            raise Stopped("Stopped. Run the same command again.", code)
-        if self._asked is not None:
+            if again:
+                self._heard = now
+                raise Stopped("Stopped. Run the same command again.", code)
+        elif self._asked is None:
+            self._asked, self._heard = code, now
+            at_once = "; a second Ctrl-C stops at once" if number == signal.SIGINT else ""
+            self.note("stopping at the next safe point" + at_once)
+        elif again and number == signal.SIGINT:
             os._exit(code)
-        self._asked = code
-        self.note("stopping at the next safe point; a second signal stops at once")
 
 
 def _silently(function: Callable[[int], object]) -> Callable[[int], None]:

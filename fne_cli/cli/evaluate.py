@@ -11,6 +11,7 @@ import click
 from fne_cli.cli import options
 from fne_cli.cli.console import Console, table
 from fne_cli.errors import BadInput
+from fne_cli.measures import MEASURES
 
 
 @click.command(cls=options.Command)
@@ -111,18 +112,13 @@ def _parted(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], Path | None]:
 
 
 _GROUPS = (("training_images_per_class", "per class"), ("folds", "folds"))
-_FIGURES = (
-    ("mean_per_class_accuracy", "mean per-class accuracy"),
-    ("accuracy", "accuracy"),
-    ("mean_average_precision", "mAP"),
-    ("mean_average_precision_11_point", "mAP, 11 points"),
-)
+_SHOWN = ("mean_per_class_accuracy", "accuracy", "mean_average_precision", "mean_average_precision_11_point")
 
 
 def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The header and a line for each result; only the columns that these results have."""
     groups = [(key, title) for key, title in _GROUPS if key in results[0]]
-    figures = [(key, title) for key, title in _FIGURES if key in results[0]]
+    figures = [(key, MEASURES[key]) for key in _SHOWN if key in results[0]]
     interval = "mean_per_class_accuracy_95" in results[0]
     chosen = "choice_of_C" in results[0]
     header = ("", *(title for _, title in groups), "features", "training rows", "test rows")

@@ -13,6 +13,7 @@ import click
 
 from fne_cli.cli import options
 from fne_cli.cli.console import Console, duration, plain, table
+from fne_cli.measures import MEASURES
 
 if TYPE_CHECKING:
     from fne_cli.experiments.config import Options
@@ -177,13 +178,10 @@ def _summary(results: dict[str, Any]) -> str:
         figure, best = line["figure"], line["best_layer"]
         row = (line["dataset"], line["network"], line["pooling"], line["protocol"])
         row += (f"{line['per_class'] or ''}",) if curve else ()
-        row += (_FIGURES.get(figure, ""), *(_percent(line["embeddings"].get(name), figure) for name in names))
+        row += (MEASURES.get(figure, ""), *(_percent(line["embeddings"].get(name), figure) for name in names))
         row += (_percent(best, figure), best["name"] if best else "") if layers else ()
         rows.append(row)
     return table(header, rows)
-
-
-_FIGURES = {"mean_per_class_accuracy": "mean per-class accuracy", "mean_average_precision": "mAP"}
 
 
 def _percent(row: dict[str, Any] | None, figure: str | None) -> str:

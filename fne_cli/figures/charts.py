@@ -10,20 +10,13 @@ from typing import Any
 
 from fne_cli.figures.contents import Group, Row, Size
 from fne_cli.figures.names import shown
+from fne_cli.measures import MEASURES
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', Arial, sans-serif"
 # Custom properties of page.css, so that a chart follows the page into dark mode and onto paper.
 WHOLES = tuple(f"var(--series-{number})" for number in range(1, 6))
 BEST, REST, INK, QUIET, GRID = "var(--best)", "var(--rest)", "var(--ink)", "var(--quiet)", "var(--grid)"
-TITLES = {
-    "mean_per_class_accuracy": "mean per-class accuracy",
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "top_5_accuracy": "top-5 accuracy",
-    "mean_average_precision": "mAP",
-    "mean_average_precision_11_point": "mAP, 11 points",
-}
 _CONFIG: dict[str, Any] = {
     "background": None,
     "font": _FONT,
@@ -89,7 +82,7 @@ def by_layer(group: Group) -> dict[str, Any] | None:
         text = f"{shown(row.title, 40)} {numbers['value']:.2f} %"
         lines.append(numbers | {"text": text, "number": number, "tip": _tip(row, numbers)})
     x = {"field": "value", "type": "quantitative", "scale": {"zero": False, "nice": True},
-         "title": f"{TITLES[figure]}, %", "axis": {"tickCount": 6}}  # fmt: skip
+         "title": f"{MEASURES[figure]}, %", "axis": {"tickCount": 6}}  # fmt: skip
     y = {"field": "place", "type": "ordinal", "title": None, "scale": {"domain": list(range(len(names)))},
          "axis": {"labelExpr": "names[datum.value]", "labelLimit": 0, "domain": False, "ticks": False,
                   "labelColor": INK, "grid": True, "gridDash": [1, 3]}}  # fmt: skip
@@ -116,7 +109,7 @@ def by_layer(group: Group) -> dict[str, Any] | None:
     ]  # fmt: skip
     return {
         "$schema": _SCHEMA,
-        "description": f"{TITLES[figure]} of every single layer, in the order of the network",
+        "description": f"{MEASURES[figure]} of every single layer, in the order of the network",
         "width": "container",
         "height": len(names) * (17 if len(names) <= _LONG_NETWORK else 13),
         "params": [{"name": "names", "value": [shown(name, 28) for name in names]}],
@@ -149,7 +142,7 @@ def learning_curve(group: Group) -> dict[str, Any] | None:
     x = {"field": "size", "type": "quantitative", "title": "training images per class (logarithmic)",
          "scale": {"type": "log", "domain": [sizes[0], sizes[-1]], "nice": False, "padding": 8},
          "axis": {"values": sizes, "grid": False, "format": "d", "labelOverlap": True}}  # fmt: skip
-    y = {"field": "value", "type": "quantitative", "scale": {"zero": False}, "title": f"{TITLES[figure]}, %",
+    y = {"field": "value", "type": "quantitative", "scale": {"zero": False}, "title": f"{MEASURES[figure]}, %",
          "axis": {"tickCount": 6}}  # fmt: skip
     colour = {"field": "series", "type": "ordinal", "title": None,
               "scale": {"domain": list(range(len(titles))), "range": colours},
@@ -159,7 +152,7 @@ def learning_curve(group: Group) -> dict[str, Any] | None:
     detail = {"field": "row"}
     return {
         "$schema": _SCHEMA,
-        "description": f"{TITLES[figure]} by training images per class; the bands are standard deviations",
+        "description": f"{MEASURES[figure]} by training images per class; the bands are standard deviations",
         "width": "container",
         "height": 320,
         "params": [{"name": "titles", "value": titles}],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fne_cli.figures.charts import TITLES
 from fne_cli.figures.contents import Group, Verdict
+from fne_cli.measures import MEASURES
 
 # One of these names a row; behind it come the figures, so that a phone shows both, then what else varies.
 _LEADS = ("embedding", "dataset", "network", "protocol", "measure", "best layer", "images per class")
@@ -56,6 +56,6 @@ def _texts(group: Group, verdict: Verdict) -> dict[str, str]:
         "embedding": verdict.row.title,
         "protocol": group.protocol,
         "images per class": str(verdict.size or ""),
-        "measure": TITLES[group.figure],
+        "measure": MEASURES[group.figure],
         "best layer": verdict.best.name,
     }

@@ -14,11 +14,12 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from fne_cli.figures.charts import TITLES, as_script, specifications
+from fne_cli.figures.charts import as_script, specifications
 from fne_cli.figures.contents import CLOSE, Group, Page, Row, Verdict
 from fne_cli.figures.headings import LENGTH, headings
 from fne_cli.figures.names import plain, shown
 from fne_cli.figures.overview import overview
+from fne_cli.measures import MEASURES
 from fne_cli.version import __version__
 
 _VEGA_LITE = "6.4"
@@ -43,7 +44,7 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
         statements=[_statements(view) for view in views],
         lead=_lead(page),
         bad_counted=bad_counted,
-        titles=TITLES,
+        titles=MEASURES,
         long=_LONG,
         length=LENGTH,
         version=__version__,
@@ -75,7 +76,7 @@ class _View:
         self.charts: Mapping[str, Any] = specifications(group)
         self.wholes = sum(row.whole for row in group.rows)
         self.trials = max((point.trials for row in group.rows for point in row.points.values()), default=1)
-        self.figures = [name for name in TITLES if any(name in point.figures for point in points)]
+        self.figures = [name for name in MEASURES if any(name in point.figures for point in points)]
         self.intervals = any(point.interval for point in points)
         self.costs = len({tuple(point.costs) for point in points}) > 1
         values = group.views[0].values if group.views else []
@@ -94,7 +95,7 @@ def _statements(view: _View) -> list[Markup]:
         missing = "No single layer was" if row.whole else "No embedding was"
         who = _whole(row) if row.whole else Markup("The best single layer, %s,") % _name(row.name)
         said = Markup("%s reaches <b>%s %%</b> %s. %s measured beside it.")
-        return [said % (who, _percent(value), TITLES[view.figure], missing)]
+        return [said % (who, _percent(value), MEASURES[view.figure], missing)]
     found = []
     for whole in (row for row in view.rows if row.whole):
         verdicts = [verdict for verdict in view.verdicts if verdict.row is whole]
@@ -113,7 +114,7 @@ def _best(view: _View) -> tuple[Row, float] | None:
 def _single(view: _View, verdict: Verdict) -> Markup:
     difference, name = verdict.difference, _name(verdict.best.name)
     reached = Markup("%s reaches <b>%s %%</b> %s%s, ") % (
-        _whole(verdict.row), _percent(verdict.value), TITLES[view.figure],
+        _whole(verdict.row), _percent(verdict.value), MEASURES[view.figure],
         f" with {verdict.size} training images per class" if verdict.size else "")  # fmt: skip
     rival = Markup("the best single layer, %s (%s&nbsp;%%)") % (name, _percent(verdict.best_value))
     if abs(difference) < CLOSE:

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from fne_cli.figures.charts import TITLES
 from fne_cli.figures.contents import Group, Point, Row, Size
 from fne_cli.figures.style import INK, UNCHARACTERISTIC, WIDTH, label, percent, sheet
+from fne_cli.measures import MEASURES
 
 # Okabe and Ito's; those of embeddings also differ in their dashes.
 _WHOLES = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#000000")
@@ -59,7 +59,7 @@ def by_layer(png: Path, svg: Path, group: Group) -> None:
         axes.tick_params("y", length=0, labelsize=5 if close else 7)
         axes.grid(axis="x", color="#E4E4E4", linewidth=0.6)
         axes.set_axisbelow(True)
-        axes.set_xlabel(TITLES[group.figure])
+        axes.set_xlabel(MEASURES[group.figure])
         percent(axes, "x")
         if axes.get_legend_handles_labels()[0]:
             figure.legend(loc="outside upper center", ncols=2)
@@ -99,7 +99,7 @@ def learning_curve(png: Path, svg: Path, group: Group) -> None:
         axes.grid(axis="y", color="#E4E4E4", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.set_xlabel("training images per class (logarithmic)")
-        axes.set_ylabel(TITLES[group.figure])
+        axes.set_ylabel(MEASURES[group.figure])
         percent(axes, "y")
         figure.legend(loc="outside upper center", ncols=2)
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fne_cli.measures import MEASURES
 from fne_cli.numerics import metrics
 
 Aggregate = Literal["vote", "sum"]
@@ -121,22 +122,12 @@ def mean_per_class(trials: Sequence[list[dict[str, Any]]], names: Sequence[str])
 def spread(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Mean and standard deviation (n - 1) of the scalar figures of several trials, `name` and `name_std`."""
     found: dict[str, Any] = {}
-    for name in FIGURES:
+    for name in MEASURES:
         values = [figure[name] for figure in figures if figure.get(name) is not None]
         if values:
             found[name] = float(np.mean(values))
             found[f"{name}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return found
-
-
-FIGURES = (
-    "mean_per_class_accuracy",
-    "accuracy",
-    "macro_f1",
-    "top_5_accuracy",
-    "mean_average_precision",
-    "mean_average_precision_11_point",
-)
 
 
 def mean_of(values: Sequence[float | None]) -> float:

@@ -15,17 +15,10 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
+from fne_cli.measures import MEASURES
 from fne_cli.store.claims import parse_json
 from fne_cli.store.objects import Claim, brief, is_share
 
-FIGURES = (
-    "mean_per_class_accuracy",
-    "accuracy",
-    "macro_f1",
-    "top_5_accuracy",
-    "mean_average_precision",
-    "mean_average_precision_11_point",
-)
 _MOST_BYTES = 1 << 30
 _MOST_CLASSES = 1 << 14
 
@@ -202,8 +195,8 @@ def _experiment(path: Path, claim: Claim) -> Experiment:
 
 def _entry(part: Claim) -> Entry:
     several = "mean_average_precision" in part.value
-    figures = {key: value for key in FIGURES if (value := part.share(key)) is not None}
-    spreads = {key: value for key in FIGURES if (value := part.number(f"{key}_std")) is not None}
+    figures = {key: value for key in MEASURES if (value := part.share(key)) is not None}
+    spreads = {key: value for key in MEASURES if (value := part.number(f"{key}_std")) is not None}
     classes = part.listed("classes")
     if not all(isinstance(name, str) for name in classes) or not 0 < len(set(classes)) == len(classes) < _MOST_CLASSES:
         raise part.wrong("classes", "distinct names", classes)

@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -134,7 +135,7 @@ def test_nothing_random_is_left_on() -> None:
 def is_steady(extract: Extractor, side: int, slots: list[int], notes: list[str]) -> None:
     """Bit for bit, for one image in each of the slots between different neighbours."""
     if notes:
-        assert "the last bits of dense layers may depend on an image's neighbours" in notes[0]
+        assert re.search("the last bits of (dense layers|convolutions) may depend on an image's neighbours", notes[0])
         return  # a machine whose matrix products are not steady: all that is promised is to say so
     image = noise(1, side, seed=9)[0]
     first = None
@@ -152,6 +153,16 @@ def test_neighbours_and_place_in_the_batch_do_not_matter(rows: int, mini: Networ
     taps, notes = find_taps(mini.model), []
     extract = Extractor(mini, taps, [Pooling()] * len(taps), rows, note=notes.append)
     is_steady(extract, 32, [0, 1, rows // 2, rows - 1], notes)
+
+
+def test_it_is_said_where_they_may(mini: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.modules["tensorflow"].config.list_physical_devices("GPU"):
+        pytest.skip("oneDNN is for processors")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    notes: list[str] = []
+    taps = find_taps(mini.model)[:1]
+    Extractor(mini, taps, [Pooling()], 2, note=notes.append)
+    assert "TF_ENABLE_ONEDNN_OPTS is off: the last bits of convolutions may depend" in notes[-1]
 
 
 @pytest.mark.parametrize("pool", ["avg", "max:2", "avg:3", "none"])

@@ -11,6 +11,7 @@ from typing import Any
 from fne_cli.errors import BadInput
 
 _BACKENDS = ("tensorflow", "jax", "torch")
+_OFF = ("0", "false")
 _NOISE = re.compile(rb"absl::InitializeLog|oneDNN custom operations|cpu_feature_guard|rebuild TensorFlow|^\s*$")
 _NO_GPU = re.compile(rb"Could not find cuda drivers")  # news only where there is a GPU
 
@@ -41,6 +42,19 @@ def load_keras() -> Any:
 def forget() -> None:
     """Have Keras count the names of unnamed layers from the beginning, as in a new process."""
     load_keras().utils.clear_session()
+
+
+def lacks_onednn() -> bool:
+    """Whether TensorFlow computes on a processor and was told to do without oneDNN.
+
+    Its other convolutions give an image other last bits at another place of the batch.
+    """
+    keras = load_keras()
+    if keras.backend.backend() != "tensorflow" or os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() not in _OFF:
+        return False
+    import tensorflow
+
+    return not tensorflow.config.list_physical_devices("GPU")
 
 
 def _import_quietly() -> None:

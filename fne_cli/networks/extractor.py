@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fne_cli.errors import DoesNotFit
+from fne_cli.networks.backend import lacks_onednn
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.steady import steady_rows
 from fne_cli.networks.taps import Tap
@@ -105,11 +106,14 @@ class Extractor:
             return keras.ops.convert_to_numpy(keras.ops.cast(values, "float32"))
 
         steady = steady_rows(self._model, rows, product)
+        depends = "may depend on an image's neighbours, and merged shards may differ in them from a whole run."
         if steady is None:
             self.note(
                 f"The matrix products of this machine treat some of {rows} rows differently: the last bits of dense "
-                "layers may depend on an image's neighbours, and merged shards may differ in them from a whole run."
+                f"layers {depends}"
             )
+        if lacks_onednn():
+            self.note(f"TF_ENABLE_ONEDNN_OPTS is off: the last bits of convolutions {depends} Better unset it.")
         return self._compiled(steady or rows), steady or rows
 
     def _compiled(self, rows: int) -> Callable[[np.ndarray], Any]:

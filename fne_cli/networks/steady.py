@@ -1,9 +1,10 @@
 """How many rows a batch needs so that a row gets the same bits wherever it stands in the batch.
 
-Convolutions compute image by image. A dense layer is one matrix product over the whole batch, and a processor's kernels
-may treat the last few of, say, 20 rows differently from the first twelve: the same image then differs in its last bit
-when it moves to another place, as it does when an extraction is cut into shards. Which numbers of rows are free of this
-depends on the machine's instruction set and its number of cores, so it is tried, on the layers' own weights.
+Convolutions compute image by image (oneDNN's do; Extractor says when it is off). A dense layer is one matrix product
+over the whole batch, and a processor's kernels may treat the last few of, say, 20 rows differently from the first
+twelve: the same image then differs in its last bit when it moves to another place, as it does when an extraction is cut
+into shards. Which numbers of rows are free of this depends on the machine's instruction set and its number of cores, so
+it is tried, on the layers' own weights.
 """
 
 from __future__ import annotations

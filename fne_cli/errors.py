@@ -52,8 +52,12 @@ class Busy(FneError):
     exit_code = 5
 
 
-class Stopped(FneError):
-    """A signal ended the command; what was committed is kept. Exit code 128 + signal (SIGUSR1 ends as SIGTERM)."""
+class Stopped(BaseException):
+    """A signal ended the command; what was committed is kept. Exit code 128 + signal (SIGUSR1 ends as SIGTERM).
+
+    No Exception, as KeyboardInterrupt is none: it can come at any moment, inside a library or where a file that may be
+    damaged is tried, and nobody should take it for a failure of what was just being done.
+    """
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)

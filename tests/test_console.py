@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections.abc import Iterator
@@ -19,6 +20,12 @@ def person() -> Iterator[Console]:
     yield Console()
     for number, handler in before:
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def at_once(monkeypatch) -> None:
+    """No time passes."""
+    monkeypatch.setattr(time, "monotonic", lambda: 1e6)
 
 
 @pytest.fixture
@@ -44,7 +51,7 @@ def ended(monkeypatch) -> list[int]:
         (signal.SIGINT, 130, "stopping at the next safe point; a second Ctrl-C stops at once\n"),
     ],
 )
-def test_a_signal_and_its_echo_ask_once(person, ended, capsys, number, code, said):
+def test_a_signal_and_its_echo_ask_once(person, at_once, ended, capsys, number, code, said):
     with person.deferred() as asked:
         assert asked() is None
         signal.raise_signal(number)
@@ -63,11 +70,16 @@ def test_a_batch_system_that_insists_is_not_a_person_who_does(person, ended, lat
         assert ended == [130]
 
 
-def test_outside_the_block_a_signal_stops_and_its_echo_does_not_disturb_the_tidying_up(person):
+def test_outside_the_block_a_signal_stops_and_its_echo_does_not_disturb_the_tidying_up(person, at_once):
     with pytest.raises(Stopped) as raised:
         signal.raise_signal(signal.SIGTERM)
     assert raised.value.exit_code == 143
     signal.raise_signal(signal.SIGTERM)
+
+
+def test_nobody_takes_it_for_a_failure_of_what_was_just_being_done(person):
+    with pytest.raises(Stopped), contextlib.suppress(Exception):
+        signal.raise_signal(signal.SIGTERM)
 
 
 def test_outside_the_block_a_later_signal_stops_again(person, later):

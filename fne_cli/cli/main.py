@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from fne_cli.cli.console import Console, plain
-from fne_cli.errors import FneError
+from fne_cli.errors import FneError, Stopped
 from fne_cli.version import __version__
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fne layers vgg16 | head` ends quietly, as other commands do
     try:
         code = fne.main(arguments, prog_name="fne", standalone_mode=False)
-    except FneError as error:
+    except (FneError, Stopped) as error:
         print(f"fne: {plain(str(error))}", file=sys.stderr)
         code = error.exit_code
     except click.ClickException as error:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fne_cli.clusters.engine import Engine
 
 _LOOK_SECONDS = 2.0  # how often the list of workers is read
-_STOP_SECONDS, _BEGUN_SECONDS = 60.0, 0.5
+_STOP_SECONDS, _BEGUN_SECONDS = 60.0, 5.0
 
 
 @dataclass
@@ -32,6 +32,7 @@ class _Task:
     done: int
     done_at_loss: int = -1
     future: Future | None = None
+    heard: bool = False  # a worker has said that it has begun
     at: str | None = None  # the worker that has begun it and has not ended it
 
 
@@ -78,14 +79,20 @@ class Run:
 
     def stop(self) -> None:
         """Take back what is out, and give those who have begun the time to commit what they have."""
-        out = [future for index in self._running if (future := self._tasks[index].future) is not None]
-        for future in out:
-            future.cancel()
+        out = [self._tasks[index] for index in self._running]
+        for task in out:
+            if task.future is not None:
+                task.future.cancel()
         self._running.clear()
         self._waiting.clear()
         now = time.monotonic()
-        begun = now + (_BEGUN_SECONDS if out else 0)  # those who have just begun: their word is on its way
-        while time.monotonic() < begun or (time.monotonic() < now + _STOP_SECONDS and self._somebody_works()):
+
+        def somebody_begins() -> bool:  # word of it may be on its way; of a task that never began, none comes
+            return bool(self.engine.slots) and any(not task.heard for task in out)
+
+        while (time.monotonic() < now + _BEGUN_SECONDS and somebody_begins()) or (
+            time.monotonic() < now + _STOP_SECONDS and self._somebody_works()
+        ):
             try:
                 index, event = self._inbox.get(timeout=0.1)
             except Empty:
@@ -106,14 +113,14 @@ class Run:
             index = self._waiting.popleft()
             settings = json.dumps(self.settings[index])
             future = self.engine.submit(self.function, settings, self._expected, self.topic, index)
-            self._tasks[index].future = future
+            self._tasks[index].future, self._tasks[index].heard = future, False
             self._running.add(index)
             future.add_done_callback(lambda _, number=index: self._inbox.put((number, None)))
         self.engine.scale(len(self._waiting) + len(self._running))
 
     def _hear(self, index: int, event: dict[str, Any]) -> None:
         task = self._tasks[index]
-        task.at = None if event.get("ended") else event["worker"]
+        task.heard, task.at = True, None if event.get("ended") else event["worker"]
         if "note" in event:
             self.progress.note(f"{event['worker']}: {event['note']}")
         if "detail" in event:

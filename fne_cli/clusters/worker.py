@@ -19,7 +19,7 @@ from distributed import get_worker
 from distributed.core import Status
 
 from fne_cli.clusters import versions
-from fne_cli.errors import Busy, FneError
+from fne_cli.errors import Busy, FneError, Stopped
 from fne_cli.progress import Progress
 
 # Name -> module:function; each is called as function(settings, progress) and returns what JSON can say.
@@ -45,7 +45,7 @@ def call(function: str, settings: str, expected: str, topic: str, index: int) ->
         module, name = FUNCTIONS[function].split(":")
         work = getattr(importlib.import_module(module), name)
         return json.dumps({"result": _patiently(lambda: work(json.loads(settings), progress), progress)})
-    except FneError as error:
+    except (FneError, Stopped) as error:
         return json.dumps({"error": type(error).__name__, "message": str(error), "code": error.exit_code})
     except MemoryError:
         message = f"{progress.worker.address} is out of memory. Use a smaller --batch-size or --memory."

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from fne_cli.errors import BadInput, DifferentOutput, FneError, Stopped, TooManyBad
+from fne_cli.errors import BadInput, DifferentOutput, FneError, TooManyBad
 from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.forecast import Forecast
 from fne_cli.experiments.jobs import Cluster, Job
@@ -169,8 +169,6 @@ def _attempt(job: Job, overwrite: bool, progress: Progress, cluster: Cluster | N
             if not overwrite:
                 raise
             job.perform(True, progress, cluster)
-    except Stopped:
-        raise
     except TooManyBad as error:
         said = str(error).rsplit("\n", 1)[0]  # the last line is about options of fne extract
         remedy = (

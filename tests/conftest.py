@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
@@ -10,11 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # bytes are compared; without it they depend on an image's neighbours
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # scikit-learn's own checks of estimators leave some out otherwise
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
+
+from fne_cli.cli import console
+
+# A busy machine may stop a test for seconds anywhere.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -25,6 +34,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs {SHARED.name}/ with real networks and images beside the repository")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None come before ten seconds are over, which they are on a busy machine only."""
+    monkeypatch.setattr(console, "_FIRST_LINE", math.inf)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
         """Compute the moments of the training rows: of X, or of the activations of its images."""
         images = _images(X)
         super().fit(X if images is None else self.activations(X))
+        self.__dict__.pop("feature_names_", None)  # of an earlier fit
         if images is not None:
             self.feature_names_ = [
                 f"{name}:{number}" for name, shape, _ in self._prepared().columns() for number in range(shape[0])

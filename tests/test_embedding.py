@@ -69,6 +69,8 @@ def test_images_give_the_codes_of_the_commands(extracted, network):
     np.testing.assert_array_equal(again.transform(paths[:3]), codes[:3])
     pixels = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
     np.testing.assert_array_equal(ours.transform(pixels), codes)
+    ours.fit(np.eye(3))
+    assert list(ours.get_feature_names_out()) == ["x0", "x1", "x2"], "those of the fit before"
 
 
 def test_an_image_that_cannot_be_used_is_named(extracted, network, tmp_path):

@@ -74,6 +74,10 @@ def test_results_file_is_up_to_date_the_second_time_and_exits_4_for_other_settin
     assert (tmp_path / "r.json").read_bytes() == before
     other = fne("evaluate", path, tmp_path / "r.json", "-C", "0.5")
     assert (other.code, "settings.C" in other.err) == (4, True)
+    beside = ("--predictions", tmp_path / "p.csv")
+    assert fne("evaluate", path, tmp_path / "r.json", *beside).code == 0
+    other = fne("evaluate", path, tmp_path / "r.json", *beside, "-C", "0.5")
+    assert (other.code, "settings.C" in other.err) == (4, True), other.err
     assert (tmp_path / "r.json").read_bytes() == before
     assert fne("evaluate", path, tmp_path / "r.json", "-C", "0.5", "--overwrite").code == 0
 

@@ -135,6 +135,16 @@ def test_options_that_make_no_sense(fne, birds, tmp_path, options, code, message
     assert (result.code, message in result.err) == (code, True), result.err
 
 
+@pytest.mark.parametrize("name", ["s.jsonl", "s.txt", "s"])
+def test_a_name_that_says_something_else_than_csv(fne, birds, tmp_path, name):
+    result = fne("split", birds, tmp_path / name, "--per-class", 4)
+    assert (result.code, result.err) == (
+        1,
+        f"fne: {tmp_path / name} should be the name of a manifest to write, ending in .csv.\n",
+    )
+    assert not (tmp_path / name).exists()
+
+
 # PASCAL VOC
 
 OBJECT = "<object><name>{}</name><difficult>{}</difficult><bndbox><xmin>1</xmin></bndbox></object>"

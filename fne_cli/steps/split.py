@@ -57,6 +57,8 @@ def split(
         raise BadInput("Give one way to split: --list, --per-class, --test, --folds or --voc.")
     if val is not None and test is None and per_class is None:
         raise BadInput("--val goes with --test or --per-class. Lists and VOC have their own validation images.")
+    if manifest.suffix.lower() != ".csv":  # what reads it tells by the ending how it is written
+        raise BadInput(f"{manifest} should be the name of a manifest to write, ending in .csv.")
     listing = read_voc(images, VOC_SETS) if voc else source.list_images(images, root)
     if listing.boxes is not None:
         raise BadInput(f"{images} should name images. Found: boxes, whose ids are not their paths.")

@@ -104,12 +104,9 @@ def evaluate(
         beside = (thresholds if cuts.sources else None, protocol.split)
         inputs = [*source.paths, *(path for path in beside if isinstance(path, Path))]
         outputs = Outputs(results, predictions, model, fingerprint("results", settings, sources))
-        others = outputs.finished(inputs, overwrite)
-        if (
-            results is not None
-            and up_to_date(results, "results", settings, sources, overwrite, tuple(inputs))
-            and others
-        ):
+        # First the results, which can say what differs.
+        known = results is not None and up_to_date(results, "results", settings, sources, overwrite, tuple(inputs))
+        if outputs.finished(inputs, overwrite) and known and results is not None:
             return Evaluation(_read_back(results), results, up_to_date=True)
         parts = _parts(results, [outputs.fingerprint, memory, outputs.detailed], source, protocol, cluster)
         machine = {"memory": memory if memory is not None else free_memory() // 2, "processors": processors()}

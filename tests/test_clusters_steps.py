@@ -203,6 +203,7 @@ def test_workers_choose_the_path_as_the_command_does_whatever_their_processors(t
         monkeypatch.setattr("fne_cli.processors.processors", lambda: 10_000)  # Newton's method needs memory for each
         return nullcontext(engine)
 
+    monkeypatch.setattr("fne_cli.steps.evaluate.processors", lambda: 2)  # with a hundred the memory is too little
     evaluate(source, tmp_path / "1.json", memory=1_000_000)
     evaluate(source, tmp_path / "2.json", memory=1_000_000, cluster=elsewhere)
     same(tmp_path / "1.json", tmp_path / "2.json")

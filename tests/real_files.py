@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import os
 import resource
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.recipe import Prepared, Recipe
@@ -132,6 +136,14 @@ def write_all(folder: Path, count: int = 12, **options: Any) -> tuple[Path, Path
     normalize(activations, moments)
     discretize(activations, moments, codes)
     return activations, moments, codes
+
+
+def needs_reserved_blocks(folder: Path) -> None:
+    """Skips the test where the file system sets no blocks aside. (posix_fallocate would write them there.)"""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        ctypes.CDLL(None).fallocate(file.fileno(), 0, ctypes.c_int64(0), ctypes.c_int64(1 << 20))
+        if os.fstat(file.fileno()).st_blocks * 512 < 1 << 20:
+            pytest.skip("needs a file system that sets blocks aside (fallocate); ZFS and some NFS do not")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from real_files import needs_reserved_blocks
 
 from fne_cli.store import blank
 from fne_cli.store.chunks import Appender, create_column
@@ -110,6 +111,7 @@ def test_an_error_of_the_caller_comes_out_as_it_is(tmp_path):
 
 
 def test_reserve_sets_blocks_aside_and_changes_no_byte(tmp_path):
+    needs_reserved_blocks(tmp_path)
     path = tmp_path / "file"
     path.write_bytes(b"content")
     os.truncate(path, 1 << 20)
@@ -121,6 +123,7 @@ def test_reserve_sets_blocks_aside_and_changes_no_byte(tmp_path):
 
 
 def test_reserve_says_when_there_is_no_room(tmp_path):
+    needs_reserved_blocks(tmp_path)
     with open(tmp_path / "file", "w+b") as file, pytest.raises(OSError) as raised:
         blank.reserve(file.fileno(), 1 << 60)
     assert raised.value.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from real_files import SHAPES, found, images, layers, rows_of, settings, small_files, write_all
+from real_files import SHAPES, found, images, layers, needs_reserved_blocks, rows_of, settings, small_files, write_all
 
 from fne_cli.errors import BadInput, DoesNotFit
 from fne_cli.store.output import Output
@@ -59,6 +59,7 @@ def test_all_kinds_are_the_same_bytes_twice(tmp_path):
 
 
 def test_the_file_has_its_final_size_and_its_blocks_from_the_start(tmp_path):
+    needs_reserved_blocks(tmp_path)
     table, specs = images(50), layers((1000,), (3,))
     writer = create(tmp_path / "file", table, specs)
     size = (tmp_path / "file").stat().st_size

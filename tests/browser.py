@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
@@ -62,8 +62,8 @@ class Browser:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Skips the test where there is no Chromium."""
+def chromium(folder: Path) -> Iterator[Browser]:
+    """Skips the test where there is no Chromium, or one that may not see a page in `folder`."""
     program = next((path for name in _NAMES if (path := shutil.which(name))), None)
     driver = shutil.which("chromedriver")
     if program is None or driver is None:
@@ -72,11 +72,24 @@ def chromium() -> Iterator[Browser]:
     options.binary_location = program
     for argument in ("--headless=new", "--disable-gpu", "--hide-scrollbars", "--window-size=1280,800"):
         options.add_argument(argument)
-    if os.geteuid() == 0:
-        options.add_argument("--no-sandbox")  # Chromium does not start as root with it
+    options.add_argument("--no-sandbox")  # root and some containers cannot have one; the pages are ours
+    options.add_argument("--disable-dev-shm-usage")  # Docker's /dev/shm has 64 MB
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     browser = webdriver.Chrome(options=options, service=Service(driver))
     try:
+        _check_sees(browser, folder / "probe.html")
         yield Browser(browser)
     finally:
         browser.quit()
+
+
+def _check_sees(browser: webdriver.Chrome, page: Path) -> None:
+    """Skips the test if no title of a page in that place comes up: a Chromium from a snap has a /tmp of its own."""
+    page.write_text("<!doctype html><title>seen</title>")
+    try:
+        browser.get(page.as_uri())
+        found = browser.title
+    except WebDriverException as error:
+        found = error.msg
+    if found != "seen":
+        pytest.skip(f"needs a Chromium that sees {page.parent} (one from a snap does not; set TMPDIR). Found: {found}")

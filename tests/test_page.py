@@ -19,8 +19,8 @@ CLASSES = [f"class {number}" for number in range(12)]
 
 
 @pytest.fixture(scope="session")
-def browser():
-    with chromium() as found:
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("browser")) as found:
         yield found
 
 

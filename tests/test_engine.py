@@ -58,6 +58,13 @@ def heard(engine, monkeypatch):
     return heard
 
 
+def text_of(log):
+    """What a task wrote, once it did; a file is there before its text."""
+    while not (text := log.exists() and log.read_text()):
+        time.sleep(0.05)
+    return text
+
+
 def test_each_task_is_answered_once_and_both_workers_do_some(engine, heard):
     answers = dict(engine.run("double", [{"value": value} for value in range(20)]))
     assert {index: answer["twice"] for index, answer in answers.items()} == {n: 2 * n for n in range(20)}
@@ -92,8 +99,7 @@ def test_a_task_that_gets_further_may_lose_many_workers(engine, heard, tmp_path)
 
 def test_a_signal_stops_tasks_that_have_begun(engine, heard, tmp_path):
     def ask():
-        while not log.exists():
-            time.sleep(0.05)
+        text_of(log)
         heard.code = 130
 
     log = tmp_path / "log"
@@ -107,14 +113,9 @@ def test_a_signal_stops_tasks_that_have_begun(engine, heard, tmp_path):
 
 
 def test_an_abandoned_run_stops_its_tasks(engine, heard, tmp_path):
-    def begun():
-        while not log.exists():
-            time.sleep(0.05)
-        return log.read_text()
-
     log = tmp_path / "log"
     for _ in engine.run("double_or_wait", [{"value": 1}, {"log": str(log)}]):
-        assert begun() == "begun"
+        assert text_of(log) == "begun"
         break
     assert log.read_text() == "stopped"
 

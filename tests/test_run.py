@@ -341,6 +341,40 @@ def test_changed_annotations_of_voc_are_noticed(fne: Run, folder: Path) -> None:
     assert state() == "to do"
 
 
+@pytest.mark.parametrize(
+    ("protocols", "said"),
+    [
+        ("split={split={per_class=3}}", "[protocols.split] should have another name"),
+        ("split={split=[{per_class=3}]}", "[protocols.split] should have another name"),
+        ("a={split=[{per_class=3}, {per_class=2}]}, a-1={split={per_class=1}}", "a-1, which is one of the splits of a"),
+        ("a-1={split={per_class=1}}, a={split=[{per_class=3}, {per_class=2}]}", "a-1, which is one of the splits of a"),
+        ("a-1={cv=2}, a={split=[{per_class=3}, {per_class=2}]}", "a-1, which is one of the splits of a"),
+    ],
+)
+def test_two_splits_are_never_one_file(fne: Run, folder: Path, protocols: str, said: str) -> None:
+    done = fne("run", "noise.toml", "--set", f"protocols={{{protocols}}}")
+    assert done.code == 1
+    assert said in done.err
+    assert "Rename" in done.err
+    assert not (folder / "out").exists()
+
+
+def test_a_step_that_would_make_the_file_of_another_is_refused() -> None:
+    from fne_cli.errors import BadInput
+    from fne_cli.experiments.jobs import Job
+    from fne_cli.experiments.plan import _Jobs
+
+    jobs = _Jobs()
+    first = Job("split", ("images", "a.csv"), {"per_class": 3}, (), (Path("a.csv"),))
+    jobs.add(first)
+    jobs.add(Job("split", ("images", "a.csv"), {"per_class": 3}, (), (Path("a.csv"),)))
+    assert jobs.in_order == [first]
+    with pytest.raises(BadInput, match=r"a\.csv should be made by one step"):
+        jobs.add(Job("split", ("images", "a.csv"), {"per_class": 8}, (), (Path("a.csv"),)))
+    with pytest.raises(BadInput, match="made by one step"):  # whichever of its files it is
+        jobs.add(Job("evaluate", ("codes", "a.json"), {}, (), (Path("a.json"), Path("a.csv"))))
+
+
 @pytest.mark.parametrize("seconds", ["1" + 400 * "0", "-1", '"x"', "null", "[]"])
 def test_times_that_nobody_measured_are_ignored(fne: Run, done_folder: Path, seconds: str) -> None:
     stamps = done_folder / "out" / "stamps.json"

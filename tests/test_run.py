@@ -131,6 +131,42 @@ def test_several_splits_have_their_mean_and_deviation(done_folder: Path) -> None
         assert float(whole[f"{key}_std"]) == pytest.approx(statistics.stdev(parts))
 
 
+def over_splits(folder: Path, changed: dict[str, dict[str, object]]) -> dict[str, object]:
+    """The row of the embedding z over its splits, if results said other things than they do."""
+    from fne_cli.cli.run import known_options
+    from fne_cli.experiments.plan import plan
+    from fne_cli.experiments.reading import read_experiment
+    from fne_cli.experiments.results import document
+
+    for protocol, values in changed.items():
+        path = folder / "out" / "noise" / "mini.avg" / f"z.{protocol}.json"
+        results = json.loads(path.read_text())
+        results["results"][0].update(values)
+        path.write_text(json.dumps(results))
+    experiment = read_experiment(folder / "noise.toml", [], known_options())
+    rows = document(experiment, plan(experiment), {})["results"]
+    return next(row for row in rows if (row["embedding"], row["protocol"]) == ("z", "random"))
+
+
+def test_settings_of_several_splits_have_no_mean(done_folder: Path) -> None:
+    assert over_splits(done_folder, {})["C"] == 1.0
+    row = over_splits(
+        done_folder,
+        {
+            "random-1": {"C": 1.0, "training_rows": 9, "duality_gap": 2e-6, "path": "gram"},
+            "random-2": {"C": 0.001, "training_rows": 8, "duality_gap": 1e-6, "path": "dual", "converged": False},
+        },
+    )
+    assert row["C"] == [0.001, 1.0]
+    assert row["training_rows"] == [8, 9]
+    assert row["features"] == 1024
+    assert row["duality_gap"] == 2e-6  # the worst
+    assert row["path"] == "dual, gram"
+    assert row["converged"] is False
+    assert "C_std" not in row
+    assert over_splits(done_folder, {"random-1": {"C": [0.1, 1.0]}})["C"] == [0.001, 0.1, 1.0]  # of draws
+
+
 @pytest.mark.slow
 def test_the_commands_it_names_make_the_same_files(fne: Run, done_folder: Path) -> None:
     folder = done_folder

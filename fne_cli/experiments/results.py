@@ -22,7 +22,10 @@ from fne_cli.store.output import Output
 from fne_cli.store.record import plain
 from fne_cli.store.software import software
 
+_TABLE = 2  # the way in which it is made from the results; another number makes every table anew
 KEYS = ("dataset", "network", "pooling", "embedding", "protocol", "name")
+SETTINGS = ("features", "training_rows", "test_rows", "C", "trials", "folds")
+"""What the splits of a protocol may differ in without being a figure that has a mean."""
 FIGURES = ("mean_per_class_accuracy", "mean_average_precision")
 """What a result is judged by: the first that it has."""
 
@@ -71,7 +74,7 @@ def has_more(path: Path, table: Mapping[str, Any]) -> bool:
 
 def table_job(experiment: Experiment, plan: Plan) -> Job:
     """What results.json and results.csv are made from, for a stamp: reading every result again takes its time."""
-    said = {"config": _config(experiment), "software": software(), "name": experiment.name}
+    said = {"config": _config(experiment), "software": software(), "name": experiment.name, "table": _TABLE}
     lines = [job.line(experiment.options) for job in plan.jobs]
     digest = hashlib.sha256(json.dumps([said, lines]).encode()).hexdigest()
     outputs = (experiment.output / "results.json", experiment.output / "results.csv")
@@ -158,7 +161,7 @@ def _numbers(value: Any) -> bool:
 
 
 def _over_splits(plan: Plan, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Mean and standard deviation (n - 1) over the splits of a protocol that has several."""
+    """Mean and standard deviation (n - 1) over the splits of a protocol that has several; of settings each one."""
     groups = {cell.protocol: cell.group for cell in plan.cells}
     several: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
@@ -173,15 +176,29 @@ def _over_splits(plan: Plan, rows: list[dict[str, Any]]) -> Iterator[dict[str, A
         summary["splits"] = len(members)
         for key, value in first.items():
             values: list[Any] = [member.get(key) for member in members]
-            if key in summary or key.endswith("_std") or not all(_is_number(one) for one in values):
+            if key in SETTINGS:
+                summary[key] = _each(values)
+            elif key == "converged":
+                summary[key] = all(one is True for one in values)
+            elif key == "path":
+                summary[key] = ", ".join(sorted({path for one in values for path in str(one).split(", ")}))
+            elif key in summary or key.endswith("_std") or not all(_is_number(one) for one in values):
                 continue
-            if all(one == value for one in values) and isinstance(value, int):
-                summary[key] = value
-                continue
-            summary[key] = statistics.fmean(values)
-            if len(values) > 1 and key not in ("C", "training_rows", "test_rows", "features"):
-                summary[f"{key}_std"] = statistics.stdev(values)
+            elif key == "duality_gap":
+                summary[key] = max(values)
+            else:
+                same = isinstance(value, int) and all(one == value for one in values)
+                summary[key] = value if same else statistics.fmean(values)
+                if len(values) > 1 and not same:
+                    summary[f"{key}_std"] = statistics.stdev(values)
         yield summary
+
+
+def _each(values: list[Any]) -> Any:
+    """The value that all have in common, or those that occur, sorted."""
+    if all(one == values[0] for one in values):
+        return values[0]
+    return sorted({one for value in values for one in (value if isinstance(value, list) else [value])})
 
 
 def _is_number(value: Any) -> bool:

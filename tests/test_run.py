@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Result, write_image
@@ -131,20 +132,25 @@ def test_several_splits_have_their_mean_and_deviation(done_folder: Path) -> None
         assert float(whole[f"{key}_std"]) == pytest.approx(statistics.stdev(parts))
 
 
-def over_splits(folder: Path, changed: dict[str, dict[str, object]]) -> dict[str, object]:
-    """The row of the embedding z over its splits, if results said other things than they do."""
+def documented(folder: Path, failed: dict[Path, str]) -> dict[str, Any]:
+    """results.json, if some results were missing."""
     from fne_cli.cli.run import known_options
     from fne_cli.experiments.plan import plan
     from fne_cli.experiments.reading import read_experiment
     from fne_cli.experiments.results import document
 
+    experiment = read_experiment(folder / "noise.toml", [], known_options())
+    return document(experiment, plan(experiment), failed)
+
+
+def over_splits(folder: Path, changed: dict[str, dict[str, object]]) -> dict[str, object]:
+    """The row of the embedding z over its splits, if results said other things than they do."""
     for protocol, values in changed.items():
         path = folder / "out" / "noise" / "mini.avg" / f"z.{protocol}.json"
         results = json.loads(path.read_text())
         results["results"][0].update(values)
         path.write_text(json.dumps(results))
-    experiment = read_experiment(folder / "noise.toml", [], known_options())
-    rows = document(experiment, plan(experiment), {})["results"]
+    rows = documented(folder, {})["results"]
     return next(row for row in rows if (row["embedding"], row["protocol"]) == ("z", "random"))
 
 
@@ -165,6 +171,30 @@ def test_settings_of_several_splits_have_no_mean(done_folder: Path) -> None:
     assert row["converged"] is False
     assert "C_std" not in row
     assert over_splits(done_folder, {"random-1": {"C": [0.1, 1.0]}})["C"] == [0.001, 0.1, 1.0]  # of draws
+
+
+def test_a_split_that_fails_is_missing_from_the_mean_and_says_why(fne: Run, done_folder: Path) -> None:
+    splits = "protocols.random.split=[{per_class=3, seed=1}, {per_class=3, seed=2}, {per_class=300}]"
+    done = fne("run", "noise.toml", "-q", "--set", splits)
+    assert done.code == 1
+    (line,) = (line for line in done.out.splitlines() if " random " in line)
+    assert line.count("(2 of 3 splits)") == 3  # embeddings
+    results = json.loads((done_folder / "out" / "results.json").read_text())
+    errors = [cell["error"] for cell in results["cells"] if cell["protocol"] == "random-3"]
+    assert len(errors) == 3
+    assert all("random-3.csv" in error and "more than 300 images" in error for error in errors)
+    assert table(done_folder)["z", "random", "embedding", ""]["splits_missing"] == "1"
+
+
+def test_the_other_splits_are_known_as_such_when_the_first_failed(done_folder: Path) -> None:
+    from fne_cli.store.results import Experiment, read_results
+
+    path = done_folder / "out" / "results.json"
+    first = {Path(f"out/noise/mini.avg/{name}.random-1.json"): "no reason" for name in ("fne", "data", "z")}
+    path.write_text(json.dumps(documented(done_folder, first)))
+    found = read_results(path)
+    assert isinstance(found, Experiment)
+    assert found.splits == {"random-1": "random", "random-2": "random"}
 
 
 @pytest.mark.slow

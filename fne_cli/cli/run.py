@@ -188,7 +188,9 @@ def _percent(row: dict[str, Any] | None, figure: str | None) -> str:
     if row is None or figure is None:
         return "-"
     spread = row.get(f"{figure}_std")
-    return f"{100 * row[figure]:.2f} %" + ("" if spread is None else f" +- {100 * spread:.2f} %")
+    text = f"{100 * row[figure]:.2f} %" + ("" if spread is None else f" +- {100 * spread:.2f} %")
+    missing = row.get("splits_missing", 0)
+    return f"{text} ({row['splits']} of {row['splits'] + missing} splits)" if missing else text
 
 
 def _tell(done: Done, progress: Console) -> None:

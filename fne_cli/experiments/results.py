@@ -8,6 +8,7 @@ import io
 import json
 import shlex
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,7 @@ def _numbers(value: Any) -> bool:
 def _over_splits(plan: Plan, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Mean and standard deviation (n - 1) over the splits of a protocol that has several; of settings each one."""
     groups = {cell.protocol: cell.group for cell in plan.cells}
+    wanted = Counter(groups.values())
     several: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
         group = groups[row["protocol"]]
@@ -174,6 +176,8 @@ def _over_splits(plan: Plan, rows: list[dict[str, Any]]) -> Iterator[dict[str, A
         first = members[0]
         summary = {key: first[key] for key in (*KEYS, "training_images_per_class") if key in first}
         summary["splits"] = len(members)
+        if missing := wanted[first["protocol"]] - len(members):
+            summary["splits_missing"] = missing
         for key, value in first.items():
             values: list[Any] = [member.get(key) for member in members]
             if key in SETTINGS:

@@ -99,7 +99,8 @@ def run(
         for number, job in enumerate(jobs, start=1):
             cause = next((failed[path] for path in job.inputs if path in failed), None)
             if cause is not None:
-                message = f"needs {cause.job.output}, which could not be made."
+                message = f"needs {cause.job.output}, which could not be made: {cause.message}"
+                message = cause.message if cause.because else message  # what failed first says why
                 failed |= dict.fromkeys(job.outputs, Failure(job, message, cause.exit_code, because=True))
                 continue
             if stamps.fresh(job):

@@ -182,7 +182,12 @@ def _experiment(path: Path, claim: Claim) -> Experiment:
     commands = claim.listed("commands")
     if not all(isinstance(command, str) for command in commands):
         raise DamagedFile(f"{path}: commands should be texts. Found: {brief(commands)}.")
-    several = {part.text("protocol"): part.count("splits") for part in claim.parts("results") if "splits" in part.value}
+    several: dict[str, int] = {}
+    for part in claim.parts("results"):
+        if "splits" in part.value:
+            name = part.text("protocol")
+            count = part.count("splits") + (part.count("splits_missing") if "splits_missing" in part.value else 0)
+            several[name] = max(count, several.get(name, 0))
     called = {cell.protocol for cell in cells}
     splits = {
         name: group

@@ -463,12 +463,22 @@ def test_a_result_that_says_no_figure_is_named(fne: Run, done_folder: Path) -> N
     assert f"Remove {path}, and run again." in done.err
 
 
-def test_a_message_is_printed_once(fne: Run, folder: Path) -> None:
+def test_the_end_says_what_was_wrong_and_what_to_do(fne: Run, done_folder: Path) -> None:
+    done = fne("run", "noise.toml", "--set", "protocols.folds.cost=0.5")
+    assert done.code == 4
+    end = done.err[done.err.rindex("z.folds.json failed: ") :]
+    assert "exists and was made with other inputs or settings:" in end
+    assert "settings.C" in end
+    assert "--overwrite" in end
+
+
+def test_the_end_names_the_bad_images(fne: Run, folder: Path) -> None:
     (folder / "noise" / "a" / "00.png").write_bytes(b"no image")
     done = fne("run", "noise.toml", *FEW)
     assert done.code == 3
-    assert done.err.count("Accept them: max_bad") == 1
-    assert done.err.count("1 of 18 images") == 2  # what happened, and which step has failed in the end
+    end = done.err[done.err.rindex("activations.h5 failed: ") :]
+    assert "1 of 18 images is bad:\n  a/00.png: " in end
+    assert end.count("Accept them: max_bad") == 1
 
 
 def test_the_end_counts_steps_and_names_each_failure_once(fne: Run, folder: Path) -> None:

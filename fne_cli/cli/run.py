@@ -194,7 +194,10 @@ def _percent(row: dict[str, Any] | None, figure: str | None) -> str:
 
 
 def _tell(done: Done, progress: Console) -> None:
-    """Say how it ended: on standard error, and the failures even with -q."""
+    """Say how it ended: on standard error, and the failures even with -q.
+
+    They are told in full again: hours may lie between, and the end is what is read of a log.
+    """
     blocked = sum(failure.because for failure in done.failures)
     failed = len(done.failures) - blocked
     counts = {"made": done.made, "up to date": done.up_to_date, "failed": failed, "not tried": blocked}
@@ -204,9 +207,7 @@ def _tell(done: Done, progress: Console) -> None:
     messages: dict[str, list[str]] = {}
     for failure in done.failures:
         if not failure.because:
-            told = failure.told and not progress.quiet
-            message = failure.message.split("\n", 1)[0] if told else failure.message
-            messages.setdefault(message, []).append(str(failure.job.output))
+            messages.setdefault(failure.message, []).append(str(failure.job.output))
     for message, outputs in messages.items():
         more = f" and {len(outputs) - 1} more" if len(outputs) > 1 else ""
         click.echo(f"fne: {outputs[0]}{more} failed: {plain(message)}", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,16 +25,12 @@ State = Literal["up to date", "to do", "unfinished", "changed", "impossible"]
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that could not be done, why, and the exit code of its error; `because` of another one that was not.
-
-    told: the whole message has been noted when it happened.
-    """
+    """A job that could not be done, why, and the exit code of its error; `because` of another one that was not."""
 
     job: Job
     message: str
     exit_code: int = 1
     because: bool = False
-    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,7 +108,7 @@ def run(
             failure = _attempt(job, overwrite, progress, cluster)
             if failure is not None:
                 progress.note(f"{job.output}: {failure.message}")
-                failed |= dict.fromkeys(job.outputs, replace(failure, told=True))
+                failed |= dict.fromkeys(job.outputs, failure)
                 continue
             counts["made"] += 1
             stamps.put(job, time.monotonic() - began, before)

@@ -3,13 +3,95 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 
 import pytest
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 PLAIN = '[datasets.d]\nimages = "photos"\n[networks.n]\nmodel = "mini"\n'
+
+EVERYTHING = r"""
+[experiment]
+name = "a \"b\" é\u007f	c"
+output = "o\\ut"
+[datasets.d]
+images = "im"
+root = "photos"
+max_bad = "0.5%"
+box_context = 0.1
+max_pixels = 1000000
+split = { per_class = 3, seed = 1 }
+[datasets.l]
+images = "im"
+max_bad = 7
+split = { list = { train = "train.txt", test = "te st.txt" } }
+[datasets.v]
+images = "im"
+split = { voc = true }
+[datasets.s]
+sample = "digits"
+split = { test = 0.25, val = 0.1 }
+[networks.a]
+model = "vgg16"
+weights = "w.h5"
+seed = 3
+preprocess = "caffe"
+image_size = [32, 48]
+layers = "a*,b"
+batch_size = 8
+precision = "bfloat16"
+xla = true
+dtype = "float16"
+[networks.b]
+model = "mini"
+image_size = 64
+[poolings.avg]
+[poolings.max]
+pool = "max"
+resize = "crop"
+crops = 5
+[embeddings.fne]
+thresholds = [-1, 0.5]
+layers = ["fc*", "x"]
+[embeddings.data]
+thresholds = "data"
+[embeddings.z]
+embedding = "standardized"
+[protocols.given]
+[protocols.file]
+split = "x.csv"
+single_layers = false
+[protocols.curve]
+per_class = [1, 5]
+draws = 5
+seed = 9
+[protocols.folds]
+cv = 5
+rows = "train"
+cost = [0.1, 1]
+aggregate = "vote"
+solver = "liblinear"
+tolerance = 1e-7
+[protocols.one]
+split = [{ per_class = 3 }]
+[protocols.several]
+split = [{ per_class = 3 }, { per_class = 3, seed = 2, val = 0.1 }, { list = { train = "a", val = "b", test = "c" } }]
+[extract]
+workers = 8
+precision = "float32"
+[normalize]
+rows = "train"
+batch_size = 32
+[discretize]
+packed = true
+[analyze]
+alpha = 0.001
+random_classes = 7
+memory = "2G"
+[evaluate]
+memory = "1.5G"
+cost = 0.3
+"""
 
 
 def shown(fne, tmp_path, text=PLAIN, *more):
@@ -30,13 +112,45 @@ def test_every_value_says_where_it_is_from(fne, tmp_path):
     assert found["experiment"]["output"] == {"value": "e-results", "from": "default"}
 
 
-def test_what_is_shown_can_be_read_again(fne, tmp_path):
-    (tmp_path / "e.toml").write_text(PLAIN + "image_size = [32, 32]\n[evaluate]\nmemory = '2G'\n")
-    text = fne("config", "show", tmp_path / "e.toml").out
-    tomllib.loads(text)
-    again = "\n".join(line for line in text.splitlines() if not line.startswith(("root", "weights")))
-    (tmp_path / "f.toml").write_text(again)
-    assert fne("config", "show", tmp_path / "f.toml").code == 0
+def values(fne, path):
+    tables = json.loads(fne("config", "show", path, "--json").out)
+    return {name: {key: entry["value"] for key, entry in table.items()} for name, table in tables.items()}
+
+
+def files(path):
+    from fne_cli.cli.run import known_options
+    from fne_cli.experiments.plan import plan
+    from fne_cli.experiments.reading import read_experiment
+
+    return [job.outputs for job in plan(read_experiment(path, [], known_options())).jobs]
+
+
+@pytest.mark.parametrize("path", [*sorted(CONFIGS.glob("*.toml")), None], ids=lambda path: path.stem if path else "all")
+def test_what_is_shown_can_be_read_again_and_means_the_same(fne, tmp_path, path):
+    if path is None:
+        path = tmp_path / "all.toml"
+        path.write_text(EVERYTHING)
+    again = tmp_path / "again.toml"
+    again.write_text(fne("config", "show", path).out)
+    assert values(fne, again) == values(fne, path)
+    assert files(again) == files(path)
+
+
+def test_the_folder_for_everything_is_called_as_the_experiment(fne, tmp_path):
+    named = '[experiment]\nname = "birds"\n'
+    assert shown(fne, tmp_path, named + PLAIN)["experiment"]["output"]["value"] == "birds-results"
+    found = shown(fne, tmp_path, PLAIN, "--set", "experiment.name=owls")["experiment"]
+    assert found["output"] == {"value": "owls-results", "from": "default"}
+    found = shown(fne, tmp_path, named + "output = 'out'\n" + PLAIN)["experiment"]
+    assert found["output"]["value"] == "out"
+
+
+def test_a_name_that_no_folder_can_have_needs_an_output(fne, tmp_path):
+    (tmp_path / "e.toml").write_text(PLAIN + '[experiment]\nname = "birds/owls"\n')
+    done = fne("config", "show", tmp_path / "e.toml")
+    assert done.code == 1
+    assert "[experiment] should have an output, as no folder can be called 'birds/owls'" in done.err
+    assert fne("config", "show", tmp_path / "e.toml", "--set", "experiment.output=birds").code == 0
 
 
 @pytest.mark.parametrize(

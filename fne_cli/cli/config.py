@@ -40,7 +40,7 @@ def config(progress: Console, action: str, experiment: Path, overrides: Sequence
         return
     for name, table in found.effective():
         click.echo(f"[{plain(name)}]")
-        lines = [(f"{key} = {_toml(_plain(entry.value))}", entry.origin) for key, entry in table.items()]
+        lines = [(f"{key} = {_written(key, entry.value)}", entry.origin) for key, entry in table.items()]
         width = min(50, max((len(text) for text, _ in lines), default=0))
         for text, origin in lines:
             unset = "# " if text.endswith("= none") else ""
@@ -57,6 +57,17 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def _written(key: str, value: Any) -> str:
+    """The value as it may stand in CONFIG: one split as itself, lists of a split by their names."""
+    if key == "split" and isinstance(value, tuple):
+        splits = [
+            {"list" if name == "lists" else name: dict(one) if name == "lists" else one for name, one in ways.items()}
+            for ways in value
+        ]
+        value = splits[0] if len(splits) == 1 else splits
+    return _toml(_plain(value))
+
+
 def _toml(value: Any) -> str:
     """A value as TOML has it; none stands for what is left to the command."""
     match value:
@@ -69,6 +80,7 @@ def _toml(value: Any) -> str:
         case list():
             return "[" + ", ".join(map(_toml, value)) + "]"
         case str():
-            return json.dumps(value, ensure_ascii=False)
+            text = json.dumps(value, ensure_ascii=False)
+            return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)
         case _:
             return str(value)

@@ -127,6 +127,8 @@ class Experiment:
                 for key, usual in USUAL.get(kind, {}).items():
                     if key not in table and (key not in values or values[key].value is None):
                         values[key] = Value(usual, "default")
+                if kind == "embeddings" and values["embedding"].value != "fne":
+                    values.pop("thresholds")  # which only the embedding fne takes
                 yield f"{kind}.{name}", {**{key: table[key] for key in table if key not in values}, **values}
         for command, keys in COMMANDS.items():
             table = self.commands.get(command, {})

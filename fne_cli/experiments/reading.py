@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,9 +73,10 @@ class _Checked:
             if not isinstance(table, dict):
                 raise self._wrong("", f"should have {name} as a table, [{name}]. Found: {table!r}")
         own = self._table("experiment", (), tables.get("experiment", {}), "", ())
-        stem = self._path.stem
-        own.setdefault("name", Value(stem, "default"))
-        own.setdefault("output", Value(f"{stem}-results", "default"))
+        name = own.setdefault("name", Value(self._path.stem, "default")).value
+        if "output" not in own and ("/" in name or os.sep in name):
+            raise self._wrong("experiment", f"should have an output, as no folder can be called {name!r}", "name")
+        own.setdefault("output", Value(f"{name}-results", "default"))
         named = {kind: self._named(kind, tables.get(kind, {})) for kind in NAMED}
         commands = {
             command: self._table(command, (command,), tables[command], command, keys)

@@ -504,6 +504,18 @@ def test_missing_splits_are_found_before_the_extraction(fne: Run, folder: Path) 
     assert fne("run", "noise.toml", *chosen, "--set", "protocols.split.cv=2", "-q").code == 0
 
 
+def test_thresholds_that_are_no_file_are_found_before_the_extraction(fne: Run, folder: Path) -> None:
+    protocols = "protocols={split={single_layers=false}, f={cv=2, single_layers=false}}"
+    chosen = ("--set", "embeddings={x={thresholds='dta'}}", "--set", protocols)
+    planned = fne("run", "noise.toml", "--dry-run", *chosen)
+    assert "3 impossible" in planned.out  # the codes, and what is measured with and without them
+    done = fne("run", "noise.toml", *chosen)
+    for said in (planned, done):
+        assert said.code == 1
+        assert "[embeddings.x] thresholds should be data, [LOW, HIGH], or a file of fne analyze. Found: dta" in said.err
+    assert not (folder / "out" / "noise").exists()
+
+
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [

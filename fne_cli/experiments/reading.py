@@ -12,6 +12,7 @@ from typing import Any
 
 from fne_cli.errors import BadInput
 from fne_cli.experiments.config import COMMANDS, DATA, DEFAULTS, NAMED, OWN, SPLIT, Experiment, Options, Table, Value
+from fne_cli.images.bad import Allowed
 
 _SPELLED = {"list": "lists", "C": "cost"}  # as on the command line
 _UNSPELLED = {"lists": "list"}
@@ -113,6 +114,8 @@ class _Checked:
             raise self._wrong(where, "should have images or sample. Found: both")
         if kind == "protocols" and "cv" in table and ("per_class" in table or "split" in table):
             raise self._wrong(where, "should have cv, or per_class and split. Found: cv with others")
+        if kind == "protocols" and "rows" in table and "cv" not in table:
+            raise self._wrong(where, "should have cv, as rows says which images it divides. Found: rows alone")
         if kind == "embeddings" and name == "layers":
             raise self._wrong(where, "should have another name: layers stands for every single layer")
         if kind == "embeddings" and "thresholds" in table and table.get("embedding", Value("fne", "")).value != "fne":
@@ -141,7 +144,13 @@ class _Checked:
     def _read(self, command: str, kind: str, key: str, raw: Any) -> Any:
         if kind == "embeddings" and key == "thresholds" and raw == DATA:
             return DATA
-        return self._options[command][key].read(raw)
+        value = self._options[command][key].read(raw)
+        if key == "max_bad":
+            try:
+                Allowed.parse(value)
+            except BadInput as error:
+                raise ValueError(f"should be {str(error).partition(' should be ')[2].rstrip('.')}") from error
+        return value
 
     def _own(self, key: str, raw: Any, where: str) -> Any:
         if key == "single_layers":

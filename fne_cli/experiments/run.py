@@ -89,7 +89,7 @@ def run(
     with Output(folder / "results.json") as results:
         sources = Sources()
         stamps = Stamps(folder / STAMPS, experiment.options, sources)
-        failed = _without_splits(wanted, sources)
+        failed = _unmeasurable(wanted, sources)
         jobs = _needed(wanted, failed)
         counts = {"made": 0, "up to date": 0}
         for number, job in enumerate(jobs, start=1):
@@ -128,10 +128,19 @@ def run(
     return Done(table, folder, counts["made"], counts["up to date"], failures, kept)
 
 
-def _without_splits(wanted: Plan, sources: Sources) -> dict[Path, Failure]:
-    """The cells that cannot be measured, found before hours of extraction: they need splits that the images lack."""
+def _unmeasurable(wanted: Plan, sources: Sources) -> dict[Path, Failure]:
+    """The cells that cannot be measured, found before hours of extraction: splits or thresholds are not there."""
     failed: dict[Path, Failure] = {}
+    made = {path for job in wanted.jobs for path in job.outputs}
     for cell in wanted.cells:
+        for job in (*cell.needs, cell.job):
+            cuts = job.options.get("thresholds")
+            if isinstance(cuts, Path) and cuts not in made and not cuts.is_file():
+                message = (
+                    f"[embeddings.{cell.embedding}] thresholds should be data, [LOW, HIGH], or a file of fne analyze. "
+                    f"Found: {cuts}, which is no file."
+                )
+                failed |= dict.fromkeys((*job.outputs, *cell.job.outputs), Failure(cell.job, message))
         listing = sources.listing(cell.images, cell.root) if cell.given_splits else None
         if listing is None or {"train", "test"} <= set(listing.splits):
             continue
@@ -212,7 +221,7 @@ def outlook(experiment: Experiment, progress: Progress = SILENT) -> list[Outlook
     stamps = Stamps(experiment.output / STAMPS, experiment.options, sources)
     forecast = Forecast(experiment, sources, stamps, progress)
     impossible: dict[Path, str] = {}
-    for path, failure in _without_splits(wanted, sources).items():
+    for path, failure in _unmeasurable(wanted, sources).items():
         impossible[path] = failure.message
     fresh = [stamps.fresh(job) for job in wanted.jobs]
     if not all(fresh):

@@ -522,6 +522,9 @@ def test_thresholds_that_are_no_file_are_found_before_the_extraction(fne: Run, f
         ("datasets.noise.images=nose", "nose should be a folder"),
         ("networks.mini.model=vgg61", "Did you mean vgg"),
         ("networks.mini.layers=nolayer*", "nolayer*"),
+        ("embeddings.z.layers=conv10", "'conv10', which is none. There are: block1_conv1, fc2"),
+        ("datasets.noise.split={per_class=500}", "should have more than 500 images"),
+        ("protocols.random.split=[{per_class=3}, {per_class=500}]", "should have more than 500 images"),
     ],
 )
 def test_the_plan_says_what_is_impossible(fne: Run, folder: Path, chosen: str, said: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from fne_cli.errors import FneError
 from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.jobs import Job, taken
 from fne_cli.experiments.stamps import Sources, Stamps
-from fne_cli.progress import Progress
+from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.sample import COUNTS
 from fne_cli.store.output import Output
 from fne_cli.store.reader import open_file
@@ -159,7 +160,7 @@ class Forecast:
         return "" if isinstance(found, str) else found  # the extraction says why
 
     def looked_at(self, jobs: Sequence[Job]) -> dict[Path, str]:
-        """Learn what the extractions among the jobs give; by their outputs, why some are impossible."""
+        """Learn what the extractions among the jobs give; by their outputs, why some jobs are impossible."""
         self._made = {path: job for job in jobs if job.command in ("sample", "split") for path in job.outputs}
         impossible: dict[Path, str] = {}
         for job in jobs:
@@ -167,6 +168,8 @@ class Forecast:
                 impossible[job.output] = ""  # the other one says why
             elif job.images is not None and self._counts(job.images, job.root) is None:
                 impossible[job.output] = self._sources.problem(job.images, job.root)
+            elif problem := self._indivisible(job) or self._without_layers(job):
+                impossible[job.output] = problem
             if job.command == "extract":
                 self._extractions[job.output] = job
                 found = impossible[job.output] if job.output in impossible else self._of_extraction(job)
@@ -174,6 +177,33 @@ class Forecast:
                 if isinstance(found, str):
                     impossible[job.output] = found
         return impossible
+
+    def _indivisible(self, job: Job) -> str:
+        """Why fne split would fail, "" if it would not: it is asked for a manifest elsewhere."""
+        if job.command != "split" or any(path in self._made for path in job.inputs) or self._stamps.fresh(job):
+            return ""
+        with tempfile.TemporaryDirectory() as folder:
+            elsewhere = Path(folder) / job.output.name
+            try:
+                replace(job, arguments=(job.arguments[0], str(elsewhere)), outputs=(elsewhere,)).perform(False, SILENT)
+            except FneError as error:
+                return str(error)
+        return ""
+
+    def _without_layers(self, job: Job) -> str:
+        """Why an evaluation has nothing to measure, "" if it has: there are no such layers."""
+        if job.command != "evaluate":
+            return ""
+        found = self._activations[Path(job.arguments[0]).with_name("activations.h5")]
+        if isinstance(found, str):
+            return ""
+        for pattern in job.options.get("layers") or ():
+            if not any(fnmatchcase(name, pattern) for name in found.features):
+                return (
+                    f"layers should be some of those that are extracted. Found: {pattern!r}, which is none. "
+                    f"There are: {', '.join(found.features)}."
+                )
+        return ""
 
     def _of_extraction(self, job: Job) -> _Activations | str:
         if os.path.isfile(job.output) and not self._stamps.otherwise(job):

@@ -540,6 +540,28 @@ def test_the_plan_says_what_was_made_otherwise(fne: Run, done_folder: Path) -> N
     assert plan["activations.h5"]["bytes"] == 18 * 1024 * 4
 
 
+@pytest.mark.parametrize("added", [True, False])
+def test_the_plan_says_that_there_are_other_images(fne: Run, done_folder: Path, added: bool) -> None:
+    if added:
+        write_image(done_folder / "noise" / "a" / "more.png", 99, (32, 32))
+    else:
+        (done_folder / "noise" / "a" / "00.png").unlink()
+    done = fne("run", "noise.toml", "--dry-run")
+    assert "--overwrite" in done.err
+    states = {line.split()[-1]: line.split()[0] for line in done.out.splitlines() if line.endswith(".csv")}
+    assert states["out/noise/split.csv"] == "changed"
+    assert fne("run", "noise.toml", "-q").code == 4  # as was said
+
+
+def test_the_plan_says_that_images_were_touched(fne: Run, done_folder: Path) -> None:
+    write_image(done_folder / "noise" / "a" / "00.png", 99, (33, 32))
+    plan = json.loads(fne("run", "noise.toml", "--dry-run", "--json").out)["plan"]
+    (found,) = (one for one in plan if one["command"] == "extract")
+    assert found["state"] == "to do"
+    assert "refused if one has changed" in found["detail"]
+    assert fne("run", "noise.toml", "-q").code == 4
+
+
 def test_the_plan_knows_the_digits_before_they_are_written(fne: Run, folder: Path) -> None:
     done = fne("run", "noise.toml", "--dry-run", "--json", "--set", "datasets={digits={sample='digits'}}")
     plan = {Path(one["output"]).name: one for one in json.loads(done.out)["plan"]}

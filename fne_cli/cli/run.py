@@ -152,7 +152,9 @@ def _print_outlook(found: list[Outlook], as_json: bool) -> None:
     click.echo(f"{counts}{took if total.seconds else ''}")
     if "changed" in total.counts:
         click.echo(
-            "fne: what was made by another command line is refused if that matters; --overwrite replaces it.", err=True
+            "fne: what was made by another command line or of other images is refused if that matters; "
+            "--overwrite replaces it.",
+            err=True,
         )
     reasons = {one.detail: one.job.output for one in reversed(found) if one.state == "impossible" and one.detail}
     for detail, output in reversed(reasons.items()):

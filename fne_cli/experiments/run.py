@@ -58,8 +58,8 @@ class Done:
 class Outlook:
     """What would become of a job, and what it would take.
 
-    unfinished: an interrupted extraction. changed: there, but made by another command line; it is refused without
-    --overwrite, unless that makes no difference. impossible: it would fail, `detail` says why.
+    unfinished: an interrupted extraction. changed: there, but made by another command line or of other images; it is
+    refused without --overwrite, unless that makes no difference. impossible: it would fail, `detail` says why.
     """
 
     job: Job
@@ -243,5 +243,8 @@ def outlook(experiment: Experiment, progress: Progress = SILENT) -> list[Outlook
         expected, unfinished = forecast.of(job), forecast.unfinished(job)
         changed = not unfinished and job.output.exists() and stamps.otherwise(job)
         state: State = "unfinished" if unfinished else "changed" if changed else "to do"
-        found.append(Outlook(job, state, unfinished or expected.detail, expected.bytes, expected.seconds))
+        detail = unfinished or expected.detail
+        if state == "to do" and job.command == "extract" and job.output.exists() and stamps.touched(job):
+            detail = "images have other sizes or times; they are read, and refused if one has changed"
+        found.append(Outlook(job, state, detail, expected.bytes, expected.seconds))
     return found

@@ -79,10 +79,29 @@ class Stamps:
         return state is not None and stamp.get("state") == state
 
     def otherwise(self, job: Job) -> bool:
-        """Whether the output was made by another command line, as far as it is known."""
+        """Whether the output was made by another command line or of other images, as far as it is known.
+
+        Other images: more, fewer, other names, labels or splits. See `touched` for their contents.
+        """
+        state = self._known(job)
+        if not state:
+            return False
+        before, now = (str(images or "").partition(" ")[0] for images in (state.get("images"), self._images(job)))
+        return state.get("words") != job.words(self._options) or bool(before and now and before != now)
+
+    def touched(self, job: Job) -> bool:
+        """Whether some of the images have another size or time than when the output was made."""
+        before, now = self._known(job).get("images"), self._images(job)
+        return bool(before and now and before != now)
+
+    def _known(self, job: Job) -> Mapping[str, Any]:
+        """What the output was made from, empty if nobody knows."""
         stamp = self._stamp(job)
         state = stamp.get("state") if isinstance(stamp, Mapping) else None
-        return isinstance(state, Mapping) and state.get("words") != job.words(self._options)
+        return state if isinstance(state, Mapping) else {}
+
+    def _images(self, job: Job) -> str | None:
+        return None if job.images is None else self._sources.digest(job.images, job.root)
 
     def seconds(self, job: Job) -> float | None:
         """How long the same command line took the last time, None if that is not known. The file may say anything."""
@@ -105,7 +124,7 @@ class Stamps:
     def made_from(self, job: Job) -> dict[str, Any] | None:
         """Command line, images, and the state of every input; None if one is missing."""
         files = self._files(job.inputs)
-        images = None if job.images is None else self._sources.digest(job.images, job.root)
+        images = self._images(job)
         if files is None or (job.images is not None and images is None):
             return None
         found: dict[str, Any] = {"words": job.words(self._options), "images": images, "files": files}

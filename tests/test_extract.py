@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import write_image
 from PIL import Image
+from waiting import PROGRAM, committed, wait_for
 
 
 def rows(path: Path, layer: str = "dense") -> np.ndarray:
@@ -291,49 +291,46 @@ def test_an_output_that_is_another_file_is_left_alone(extract, photos, tmp_path)
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """Images that take a while."""
+    """More images than an extraction that is held has batches."""
     folder = tmp_path / "many"
     for image in range(300):
-        write_image(folder / "a" / f"{image:03d}.png", image, (200, 200))
+        write_image(folder / "a" / f"{image:03d}.png", image)
     return folder
 
 
-def started(network: Path, images: Path, output: Path) -> tuple[list[str], subprocess.Popen[str]]:
-    """The words of an extraction, and its process, begun and past the first lines of its journal."""
-    command = [sys.executable, "-m", "fne_cli", "extract", str(images), str(output), "--model", str(network)]
-    command += ["--preprocess", "tf", "--batch-size", "2", "--workers", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    journal = output.with_name(output.name + ".partial.json")
-    deadline = time.monotonic() + 300
-    while not (journal.exists() and json.loads(journal.read_text())["runs"]) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return command, process
+def stopped(network: Path, images: Path, output: Path, number: int) -> tuple[list[str], int, str]:
+    """The words of an extraction that gets a signal after some commits, its exit code, and what it said."""
+    words = ["extract", str(images), str(output), "--model", str(network)]
+    words += ["--preprocess", "tf", "--batch-size", "2", "--workers", "1"]
+    go = output.with_name("go")
+    process = subprocess.Popen([sys.executable, PROGRAM, go, *words], stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: committed(output.with_name(output.name + ".partial.json")), process)
+    process.send_signal(number)
+    go.touch()
+    _, err = process.communicate(timeout=300)
+    return words, process.returncode, err
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGUSR1, 143)])
 def test_a_signal_ends_with_its_code_and_says_how_to_go_on(network, many, tmp_path, number, code):
-    _, process = started(network, many, tmp_path / "a.h5")
-    process.send_signal(number)
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == code, err
+    _, found, err = stopped(network, many, tmp_path / "a.h5", number)
+    assert found == code, err
     assert "Run the same command again to go on." in err
     assert not (tmp_path / "a.h5").exists()
 
 
 @pytest.mark.slow
 def test_the_same_command_goes_on_after_sigterm_to_the_same_bytes(extract, network, many, tmp_path):
-    command, process = started(network, many, tmp_path / "a.h5")
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 143, err
-    committed = json.loads((tmp_path / "a.h5.partial.json").read_text())["committed"]
-    assert 0 < committed < 300
-    resumed = subprocess.run(command, capture_output=True, text=True)
+    words, code, err = stopped(network, many, tmp_path / "a.h5", signal.SIGTERM)
+    assert code == 143, err
+    safe = committed(tmp_path / "a.h5.partial.json")
+    assert 0 < safe < 300
+    resumed = subprocess.run([sys.executable, "-m", "fne_cli", *words], capture_output=True, text=True)
     assert resumed.returncode == 0, resumed.stderr
-    assert f"going on after {committed} of 300 images" in resumed.stderr
+    assert f"going on after {safe} of 300 images" in resumed.stderr
     runs = json.loads((tmp_path / "a.h5.run.json").read_text())["runs"]
-    assert [run["images"] for run in runs] == [committed, 300 - committed]
+    assert [run["images"] for run in runs] == [safe, 300 - safe]
     assert extract(many, tmp_path / "b.h5", "--batch-size", "2").code == 0
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from waiting import committed
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
@@ -71,13 +72,6 @@ def wait_until(true: Callable[[], object], what: str) -> None:
     while not true():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
         time.sleep(0.2)
-
-
-def committed(path: Path) -> int:
-    try:
-        return json.loads(path.read_bytes())["committed"]
-    except OSError:
-        return 0
 
 
 def test_a_job_array_with_one_task_requeued_by_slurm_and_one_by_itself(slurm, place):

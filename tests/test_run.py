@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from conftest import Result, write_image
+from waiting import PROGRAM
 
 CONFIG = """
 [experiment]
@@ -296,17 +297,17 @@ def test_killed_in_the_middle_it_ends_with_the_same_bytes(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_interrupted_it_keeps_what_is_done(folder: Path) -> None:
-    command = [sys.executable, "-m", "fne_cli", "run", "noise.toml"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    held = [sys.executable, PROGRAM, "go", "run", "noise.toml"]
+    process = subprocess.Popen(held, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("[5/"):
-            break
+    assert any(line.startswith("[5/") for line in process.stderr)
     process.send_signal(signal.SIGINT)
+    Path("go").touch()
     rest = process.stderr.read()
     assert process.wait() == 130
     assert "Traceback" not in rest
-    done = subprocess.run([*command, "-v"], capture_output=True, text=True)
+    command = [sys.executable, "-m", "fne_cli", "run", "noise.toml", "-v"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0
     assert "activations.h5 is up to date" in done.stderr
 

@@ -1,6 +1,7 @@
 """Processes that a test waits for, and that wait for the test: what it does to them then hits them in the middle.
 
 python waiting.py GO extract IMAGES OUTPUT ...    is `fne extract IMAGES OUTPUT ...`, held until the file GO is there
+python waiting.py GO run CONFIG ...               is `fne run CONFIG ...`, held in its fifth step
 """
 
 from __future__ import annotations
@@ -53,8 +54,15 @@ def hold_extraction(go: Path) -> None:
     hold(resume.Growing, "commit", 20, go)
 
 
+def hold_run(go: Path) -> None:
+    """Four steps are done, and the fifth has been told of."""
+    from fne_cli.experiments.jobs import Job
+
+    hold(Job, "perform", 4, go)
+
+
 if __name__ == "__main__":
     from fne_cli.cli.main import main
 
-    hold_extraction(Path(sys.argv[1]))
+    {"extract": hold_extraction, "run": hold_run}[sys.argv[2]](Path(sys.argv[1]))
     main(sys.argv[2:])

@@ -26,9 +26,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import h5py
 import numpy as np
@@ -191,15 +192,30 @@ def torture_bad(place: Place, count: int, seed: int) -> dict[str, Any]:
         }  # fmt: skip
 
 
+def finish_after(event: Path) -> None:
+    """Have this process finish no file before there is the file `event`."""
+    from fne_cli.store.resume import Growing
+
+    finish = Growing.finish
+
+    def waiting(growing: Growing, inputs: Mapping[str, Any]) -> None:
+        while not event.exists():
+            time.sleep(0.01)
+        finish(growing, inputs)
+
+    mock.patch.object(Growing, "finish", waiting).start()
+
+
 def torture_writers(place: Place) -> dict[str, Any]:
-    """A second writer beside a first one."""
-    alone, shared = place.folder / "one.h5", place.folder / "two.h5"
+    """A second writer beside a first one, which does not end before it."""
+    alone, shared, ended = place.folder / "one.h5", place.folder / "two.h5", place.folder / "ended"
     run(place.command(alone), place.log)
-    first = start(place.command(shared), place.log)
+    first = start(place.command(shared), place.log, lambda: finish_after(ended))
     partial = shared.with_name(shared.name + ".partial.json")
-    while not partial.exists() and not shared.exists():
+    while not partial.exists():
         time.sleep(0.01)
     second = run(place.command(shared), place.log)
+    ended.touch()
     return {"second_exit": second, "first_exit": wait(first), "same_bytes": digest(shared) == digest(alone)}
 
 

@@ -291,7 +291,7 @@ def test_an_output_that_is_another_file_is_left_alone(extract, photos, tmp_path)
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """More images than an extraction that is held has batches."""
+    """More images than an extraction that is held comes to."""
     folder = tmp_path / "many"
     for image in range(300):
         write_image(folder / "a" / f"{image:03d}.png", image)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import subprocess
 import sys
 import time
@@ -32,33 +33,43 @@ def committed(journal: Path) -> int:
         return 0
 
 
-def hold(owner: type, method: str, calls: int, go: Path) -> None:
-    """Let that many calls of a method pass; the later ones wait until the file is there."""
-    original, number = getattr(owner, method), itertools.count()
-
-    def held(*arguments, **more):
-        if next(number) >= calls:
-            given_up = time.monotonic() + 1800  # somebody has stopped the test
-            while not go.exists() and time.monotonic() < given_up:
-                time.sleep(0.01)
-        return original(*arguments, **more)
-
-    setattr(owner, method, held)
+def wait(go: Path) -> None:
+    given_up = time.monotonic() + 1800  # somebody has stopped the test
+    while not go.exists() and time.monotonic() < given_up:
+        time.sleep(0.01)
 
 
 def hold_extraction(go: Path) -> None:
-    """Each batch is committed, until the rows of the 21st are in the file and do not count yet."""
+    """100 images are committed; the rows of 50 more are in the file, and do not count yet."""
     from fne_cli.store import resume
 
-    resume.COMMIT_SECONDS = -1.0
-    hold(resume.Growing, "commit", 20, go)
+    resume.COMMIT_SECONDS = math.inf
+    add, images = resume.Growing.add, 0
+
+    def held(growing, rows, status, *more):
+        nonlocal images
+        before, images = images, images + len(status)
+        add(growing, rows, status, *more)
+        if before < 100 <= images:
+            growing.commit()
+        if images >= 150:
+            wait(go)
+
+    resume.Growing.add = held
 
 
 def hold_run(go: Path) -> None:
     """Four steps are done, and the fifth has been told of."""
     from fne_cli.experiments.jobs import Job
 
-    hold(Job, "perform", 4, go)
+    perform, number = Job.perform, itertools.count(1)
+
+    def held(*arguments):
+        if next(number) == 5:
+            wait(go)
+        perform(*arguments)
+
+    Job.perform = held
 
 
 if __name__ == "__main__":

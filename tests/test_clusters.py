@@ -194,7 +194,7 @@ RESOURCE = ("--resources", "fne=1", "--memory-limit", "0")
 
 
 def test_a_scheduler_that_is_killed_is_missed_and_the_same_command_resumes(
-    digits, longer, environment, scheduler, tmp_path
+    digits, longer, environment, go, scheduler, tmp_path
 ):
     output, address = tmp_path / "a.h5", free_address()
     words = [*long(digits, output), "--cluster", address, "--shard-rows", 4000]
@@ -202,6 +202,7 @@ def test_a_scheduler_that_is_killed_is_missed_and_the_same_command_resumes(
     client = begun(words, environment, tmp_path / "log")
     wait_for_commits(output, client, 100)
     processes[0].kill()
+    go.touch()
     assert client.wait() == 1
     assert (
         f"fne: The Dask scheduler {address} should stay until the work is done. Found: it is gone."

@@ -78,7 +78,7 @@ def test_a_job_array_with_one_task_requeued_by_slurm_and_one_by_itself(slurm, pl
     script = SCRIPTS / "extract_array.sh"
     words = ["sbatch", "--parsable", "--array=1-2", f"--chdir={place}", script, "digits", "part", *OPTIONS]
     go_on = place / "the-array-goes-on"
-    job = told(slurm | {"HOLD_COMMITS": str(go_on)}, *words).strip()
+    job = told(slurm | {"HELD_UNTIL": str(go_on)}, *words).strip()
     parts = [place / f"part-{number}-of-2.h5" for number in (1, 2)]
     journals = [path.with_name(path.name + ".partial.json") for path in parts]
     stops = [
@@ -88,6 +88,7 @@ def test_a_job_array_with_one_task_requeued_by_slurm_and_one_by_itself(slurm, pl
     for journal, stop in zip(journals, stops, strict=True):
         wait_until(lambda journal=journal: committed(journal), "a commit")
         told(slurm, *stop)
+    go_on.touch()
 
     def waits(task: int) -> bool:
         return told(slurm, "squeue", "-h", "-o", "%t", "-j", f"{job}_{task}").strip() == "PD"
@@ -96,7 +97,6 @@ def test_a_job_array_with_one_task_requeued_by_slurm_and_one_by_itself(slurm, pl
         wait_until(lambda task=task: waits(task), "the requeued task")
         assert committed(journals[task - 1]) > 0
     # Slurm lets them wait for two minutes. A few seconds are needed: it revokes a task's credential by the second.
-    go_on.touch()
     time.sleep(5)
     for task in (1, 2):  # refused if these minutes are over
         subprocess.run(["scontrol", "update", f"JobId={job}_{task}", "StartTime=now"], env=slurm)
@@ -121,7 +121,7 @@ def test_workers_as_slurm_jobs_one_of_which_is_cancelled(slurm, place):
     words = ["fne", "extract", "digits", "jobs.h5", *OPTIONS, "--cluster", "cluster.toml"]
     go_on = place / "the-workers-go-on"
     with (place / "client.log").open("w") as log:
-        environment = slurm | {"HOLD_COMMITS": str(go_on)}
+        environment = slurm | {"HELD_UNTIL": str(go_on)}
         client = subprocess.Popen(words, cwd=place, env=environment, stderr=log)
     try:
         journals = place / "jobs.h5.shards"

@@ -89,6 +89,8 @@ def test_layers_stand_in_the_order_of_the_network(tmp_path):
     [
         {"images": {"training": 30, "test": 201, "bad": 0}},
         {"settings": {"protocol": {"cv": 5}}},
+        {"settings": {"C": 0.001}},
+        {"settings": {"C": [0.1, 1.0]}},
         {"made_from": {"weights_sha256": "0" * 64}},
         {"made_from": {"layers": {"conv1": "max"}}},
         {"sources": [{"kind": "split", "fingerprint": "1"}]},
@@ -100,6 +102,77 @@ def test_what_differs_is_not_compared(tmp_path, change):
     assert [group.verdicts for group in groups(whole, other)] == [[], []]
     third = save(tmp_path / "t.json", layers_document([entry("conv1", ["a", "b", "d"])]))
     assert len(groups(whole, third)) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "count"),
+    [
+        ({"settings": {"C": 1, "seed": 3, "aggregate": "sum", "solver": "liblinear"}}, 1),
+        ({"settings": {"aggregate": "sum"}, "made_from": {"crops": 10}}, 2),
+        ({"settings": {"aggregate": "vote"}, "made_from": {"crops": 10}}, 1),
+    ],
+)
+def test_settings_that_change_no_figure_part_nothing(tmp_path, change, count):
+    crops = {"made_from": {"crops": change.get("made_from", {}).get("crops", 1)}}
+    whole = save(tmp_path / "e.json", document([entry("embedding", CLASSES)], **crops))
+    other = save(tmp_path / "l.json", layers_document([entry("conv1", CLASSES)], **change))
+    assert len(groups(whole, other)) == count
+
+
+def test_learning_curves_of_other_sizes_are_one_curve(tmp_path):
+    paths = []
+    for size in (1, 5):
+        settings = {"protocol": {"per_class": [size], "draws": 2}}
+        part = entry("embedding", CLASSES, training_images_per_class=size, trials=2)
+        paths.append(save(tmp_path / f"{size}.json", document([part], settings=settings)))
+    (group,) = groups(*paths)
+    assert (group.sizes, len(group.rows)) == ([1, 5], 1)
+
+
+def with_protocols(folder, protocols):
+    """An experiment in which every protocol, (name, settings), has an embedding and single layers."""
+    out = experiment(folder)
+    content = json.loads((out / "results.json").read_text())
+    cells = []
+    for number, (name, said) in enumerate(protocols):
+        whole = document([entry("embedding", CLASSES, 0.9, seed=number)], settings=said)
+        layers = layers_document([entry("conv1", CLASSES, 0.5 - number / 10, seed=number)], settings=said)
+        for embedding, found in (("fne", whole), ("layers", layers)):
+            path = save(out / f"{embedding}.{name}.json", found)
+            names = {"embedding": embedding, "protocol": name, "results": path.name, "predictions": None}
+            cells.append(content["cells"][0] | names)
+    (out / "results.json").write_text(json.dumps(content | {"cells": cells}))
+    return out
+
+
+@pytest.mark.parametrize("other", [{"C": 1e-5}, {"solver": "liblinear"}])
+def test_the_protocols_of_an_experiment_are_groups_with_names(tmp_path, other):
+    out = with_protocols(tmp_path, [("vote", {"C": 1.0}), ("tiny", other)])
+    found = groups(out)
+    assert [group.protocol for group in found] == ["vote, given split", "tiny, given split"]
+    assert [[row.title for row in group.rows] for group in found] == [["fne", "conv1"]] * 2
+    for group, name in zip(found, ("vote", "tiny"), strict=True):
+        parts = [json.loads((out / f"{part}.{name}.json").read_text())["results"][0] for part in ("fne", "layers")]
+        values = [part["mean_per_class_accuracy"] for part in parts]
+        (verdict,) = group.verdicts
+        assert (verdict.value, verdict.best_value) == pytest.approx(values)
+    assert next(iter(named(found))).startswith("things.net.avg.vote_given_split.")
+
+
+def test_protocols_without_names_say_in_which_setting_they_differ(tmp_path):
+    paths = [
+        save(tmp_path / f"{number}.json", document([entry("embedding", CLASSES)], settings={"C": cost}))
+        for number, cost in enumerate((1.0, 1e-5, [0.1, 1.0]))
+    ]
+    assert [group.protocol for group in groups(*paths)] == [
+        "given split, C 1", "given split, C 1e-05", "given split, C 0.1, 1"]  # fmt: skip
+
+
+def test_embeddings_of_one_name_in_several_experiments_are_told_apart(tmp_path):
+    outs = [with_protocols(tmp_path / name, [("vote", {"solver": name})]) for name in ("one", "two", "three")]
+    (group,) = groups(*outs)
+    titles = [row.title for row in group.rows if row.whole]
+    assert len(set(titles)) == 3 and all("fne" in title for title in titles)
 
 
 def test_a_layer_of_the_name_embedding_is_a_layer(tmp_path):

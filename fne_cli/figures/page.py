@@ -157,7 +157,7 @@ def _curve(verdicts: Sequence[Verdict]) -> Markup:
 def _whole(row: Row) -> Markup:
     if row.name == "embedding":
         return Markup("The %s") % _name(row.title)
-    return Markup("The embedding %s") % _name(row.name)
+    return Markup("The embedding %s") % _name(row.title)
 
 
 def _listed(words: Sequence[str]) -> str:

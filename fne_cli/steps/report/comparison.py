@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from fne_cli.figures.contents import Group, Point, Row, Size, Verdict
 from fne_cli.steps.report.classes import confused, together, views
 from fne_cli.steps.report.facts import facts
+from fne_cli.steps.report.protocols import agreeing, called, kind_of
 from fne_cli.steps.report.sources import Evaluated, extraction, poolings
 from fne_cli.store.results import Entry, Results
 
@@ -32,7 +33,9 @@ def grouped(evaluated: Sequence[Evaluated]) -> list[tuple[Group, list[Evaluated]
     unnamed = {
         _made(each.results) for each in evaluated for _, whole in _entries(each.results) if whole and not each.embedding
     }
-    return _briefly([(_group(members, len(unnamed) > 1), members) for members in alike.values()])
+    names = called(list(alike.values()))
+    found = zip(alike.values(), names, strict=True)
+    return _briefly([(_group(members, name, len(unnamed) > 1), members) for members, name in found])
 
 
 def _briefly(found: list[tuple[Group, list[Evaluated]]]) -> list[tuple[Group, list[Evaluated]]]:
@@ -50,38 +53,26 @@ def _briefly(found: list[tuple[Group, list[Evaluated]]]) -> list[tuple[Group, li
 
 
 def _key(each: Evaluated) -> str:
-    """The same for evaluations of one network on one task."""
+    """The same for evaluations of one network on one task by one protocol."""
     results, made = each.results, extraction(each.results)
-    kind, protocol = _protocol(results)
+    kind = kind_of(results)
     images = results.images
     counts = [images.get(name) for name in (("test",) if kind == "per_class" else ("training", "test"))]
     split = [source for source in results.sources if isinstance(source, dict) and source.get("kind") == "split"]
     if each.splits:
         counts, split = [], []
     parts = [
-        (each.dataset, each.network, each.pooling, each.splits),
+        (each.dataset, each.network, each.pooling, each.splits or each.protocol),
         [made.get(name) for name in ("network", "weights", "weights_sha256", "image_size", "crops")],
         sorted(poolings(made)),
-        (kind, protocol, counts, split),
+        (kind, agreeing(results), counts, split),
         results.entries[0].classes,
         results.entries[0].several,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _protocol(results: Results) -> tuple[str, list[Any]]:
-    """The kind of protocol, and what of it must agree for a comparison."""
-    settings = results.settings.get("protocol")
-    said: dict[str, Any] = settings if isinstance(settings, dict) else {}
-    seed = results.settings.get("seed")
-    if any(entry.per_class is not None for entry in results.entries):
-        return "per_class", [said.get("draws"), seed]
-    if said.get("cv") is not None:
-        return "cv", [said.get("cv"), said.get("rows"), seed]
-    return "split", []
-
-
-def _group(members: Sequence[Evaluated], several: bool) -> Group:
+def _group(members: Sequence[Evaluated], protocol: str, several: bool) -> Group:
     """several: whether embeddings without a name are told apart by what they are made of."""
     first = members[0]
     made = extraction(first.results)
@@ -89,10 +80,12 @@ def _group(members: Sequence[Evaluated], several: bool) -> Group:
     order = _layer_order(members)
     entries = _by_row(members)
     rows: dict[tuple[str, str, bool], Row] = {}
-    several = several or len({how for name, how, whole, _ in entries if whole and name == _EMBEDDING}) > 1
+    wholes = {(name, how) for name, how, whole, _ in entries if whole}
+    named = Counter(name for name, _ in wholes)
     for (name, how, whole, size), found in entries.items():
         place = -1 if whole else order.get(name, len(order))
-        title = f"{name} ({how})" if whole and name == _EMBEDDING and several else name
+        alone = not whole or (named[name] == 1 and not (several and name == _EMBEDDING))
+        title = name if alone else f"{name} ({how})"
         row = rows.setdefault((name, how, whole), Row(name, how, whole, place, found.features, {}, title))
         rows[name, how, whole] = replace(row, points={**row.points, size: _point(found)})
     table = sorted(rows.values(), key=lambda row: (not row.whole, row.place))
@@ -105,7 +98,7 @@ def _group(members: Sequence[Evaluated], several: bool) -> Group:
         dataset=first.dataset,
         network=first.network or str(made.get("network", "")),
         pooling=first.pooling or ", ".join(sorted(poolings(made))),
-        protocol=_described(first),
+        protocol=protocol,
         facts=facts(members),
         figure=figure,
         sizes=sizes,
@@ -125,9 +118,11 @@ def _by_row(members: Sequence[Evaluated]) -> dict[tuple[str, str, bool, Size], E
             name = each.embedding if whole and each.embedding else entry.name
             how = _made(each.results)
             split = each.protocol if each.splits else ""
-            parts = found.setdefault((name, how, whole, entry.per_class), {})
-            if split in parts:
-                parts = found.setdefault((name, f"{how}, {each.results.path.name}", whole, entry.per_class), {})
+            path = each.results.path
+            for made in (how, f"{how}, {path.name}", f"{how}, {path}"):
+                parts = found.setdefault((name, made, whole, entry.per_class), {})
+                if split not in parts:
+                    break
             parts.setdefault(split, entry)
     return {key: together(list(parts.values())) for key, parts in found.items()}
 
@@ -193,15 +188,3 @@ def _layer_order(members: Sequence[Evaluated]) -> dict[str, int]:
     for each in members:
         names += [entry.name for entry in each.results.entries if entry.name not in names]
     return {name: place for place, name in enumerate(dict.fromkeys(names))}
-
-
-def _described(each: Evaluated) -> str:
-    kind, _ = _protocol(each.results)
-    said = each.results.settings.get("protocol")
-    settings: dict[str, Any] = said if isinstance(said, dict) else {}
-    if each.splits:
-        return f"{each.splits}, several splits"
-    if kind == "per_class":
-        draws = settings.get("draws", each.results.entries[0].trials)
-        return f"learning curve, {draws} draws"
-    return f"{settings['cv']}-fold cross-validation" if kind == "cv" else "given split"

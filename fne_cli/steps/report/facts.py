@@ -13,7 +13,7 @@ def facts(members: Sequence[Evaluated]) -> list[tuple[str, str]]:
     found: dict[str, list[tuple[Evaluated, str]]] = {}
     for each in members:
         for name, value in _of(each):
-            if text := _text(value):
+            if text := told(value):
                 found.setdefault(name, []).append((each, text))
     return [(name, _together(values)) for name, values in found.items()]
 
@@ -28,7 +28,7 @@ def _of(each: Evaluated) -> list[tuple[str, Any]]:
         ("weights", made.get("weights")),
         ("weights, SHA-256", made.get("weights_sha256")),
         ("preprocessing", made.get("preprocess")),
-        ("image size", _text(made.get("image_size")).replace(", ", " × ")),
+        ("image size", told(made.get("image_size")).replace(", ", " × ")),
         ("resizing", made.get("resize")),
         ("crops", made.get("crops")),
         ("pooling", each.pooling or sorted(poolings(made))),
@@ -71,9 +71,10 @@ def _embedding(each: Evaluated) -> str:
     return each.embedding or each.results.path.name
 
 
-def _text(value: Any) -> str:
+def told(value: Any) -> str:
+    """A setting in words, "" for what has none."""
     if isinstance(value, bool) or value is None or isinstance(value, dict):
         return ""
     if isinstance(value, list):
-        return ", ".join(_text(one) for one in value)
+        return ", ".join(told(one) for one in value)
     return f"{value:,}" if type(value) is int else f"{value:g}" if isinstance(value, float) else str(value)

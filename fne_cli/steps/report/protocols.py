@@ -1,0 +1,82 @@
+"""What a protocol is: which of its settings must agree for a comparison, and what it is called on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fne_cli.steps.report.facts import told
+from fne_cli.steps.report.sources import Evaluated, extraction
+from fne_cli.store.results import Results
+
+
+def kind_of(results: Results) -> str:
+    """per_class, cv or split."""
+    if any(entry.per_class is not None for entry in results.entries):
+        return "per_class"
+    return "cv" if _said(results).get("cv") is not None else "split"
+
+
+def agreeing(results: Results) -> dict[str, Any]:
+    """The settings that must agree for a comparison, by their names; not those that change no figure.
+
+    The sizes of a learning curve are not among them: its draws for one size are the same whatever the others are.
+    """
+    kind, said, settings = kind_of(results), _said(results), results.settings
+    found: dict[str, Any] = {"C": costs_of(results)}
+    if kind == "per_class":
+        found["draws"] = said.get("draws")
+    if kind == "cv":
+        found |= {"cv": said.get("cv"), "rows": said.get("rows")}
+    if kind != "split" or len(found["C"]) > 1:
+        found["seed"] = settings.get("seed")
+    if extraction(results).get("crops") != 1:
+        found["aggregate"] = settings.get("aggregate", "vote")
+    return found
+
+
+def costs_of(results: Results) -> list[Any]:
+    """C, or all of those of which one was chosen."""
+    given = results.settings.get("C", 1.0)
+    return [float(one) if type(one) is int else one for one in (given if isinstance(given, list) else [given])]
+
+
+def called(groups: Sequence[Sequence[Evaluated]]) -> list[str]:
+    """What the protocol of each group is called; those that would be called the same say in what they differ."""
+    firsts = [members[0] for members in groups]
+    texts = [_described(first) for first in firsts]
+    for alike in _alike(texts):
+        names = [firsts[place].protocol for place in alike]
+        if len(set(names)) > 1 and not any(firsts[place].splits for place in alike):
+            for place, name in zip(alike, names, strict=True):
+                texts[place] = f"{name}, {texts[place]}" if name else texts[place]
+    settings = [agreeing(first.results) for first in firsts]
+    for key in dict.fromkeys(key for table in settings for key in table):
+        for alike in _alike(texts):
+            values = [told(settings[place].get(key)) for place in alike]
+            if len(set(values)) > 1:
+                for place, value in zip(alike, values, strict=True):
+                    texts[place] += f", {key} {value or '–'}"
+    return texts
+
+
+def _alike(texts: Sequence[str]) -> list[list[int]]:
+    """The places of each text that stands at several."""
+    found: dict[str, list[int]] = {}
+    for place, text in enumerate(texts):
+        found.setdefault(text, []).append(place)
+    return [places for places in found.values() if len(places) > 1]
+
+
+def _said(results: Results) -> Mapping[str, Any]:
+    settings = results.settings.get("protocol")
+    return settings if isinstance(settings, dict) else {}
+
+
+def _described(each: Evaluated) -> str:
+    kind, said = kind_of(each.results), _said(each.results)
+    if each.splits:
+        return f"{each.splits}, several splits"
+    if kind == "per_class":
+        return f"learning curve, {said.get('draws', each.results.entries[0].trials)} draws"
+    return f"{said['cv']}-fold cross-validation" if kind == "cv" else "given split"

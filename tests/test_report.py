@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from real_files import small_files
 from report_files import (
     HOSTILE,
     activations,
@@ -32,7 +33,7 @@ from report_files import (
     save,
 )
 
-from fne_cli.errors import BadInput, DifferentOutput, FneError, WrongFile
+from fne_cli.errors import BadInput, DifferentOutput, DoesNotFit, FneError, WrongFile
 from fne_cli.steps import report as module
 from fne_cli.steps.report import report
 from fne_cli.steps.report.classes import together
@@ -40,6 +41,7 @@ from fne_cli.steps.report.comparison import grouped
 from fne_cli.steps.report.drawing import named
 from fne_cli.steps.report.records import quoted
 from fne_cli.steps.report.sources import gather
+from fne_cli.store.drawings import Drawings
 from fne_cli.store.output import record_path
 from fne_cli.store.results import read_results
 
@@ -466,6 +468,15 @@ def test_the_command_makes_a_page_once(fne, tmp_path):
     assert fne("report", *paths, page, "--figures", figures, "--overwrite").code == 0
     assert page.read_bytes() == first
     assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("room", [10, 200])
+def test_a_disk_without_room_for_the_record_of_figures(tmp_path, room):
+    """The first is full at once, the second when the figures are there."""
+    drawings = Drawings(tmp_path, "report", ["one", "two"], "ab" * 32)
+    with pytest.raises(DoesNotFit, match=r"is full. report.run.json .*\nMake room"), small_files(room), drawings:
+        assert room > 10
+        (tmp_path / "one.png").write_text("a picture")
 
 
 def test_other_pages_and_figures_are_not_replaced_unasked(fne, tmp_path, shown):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from fne_cli.errors import BadInput, DifferentOutput
-from fne_cli.store.output import Output, read_record, record_path, write_json
+from fne_cli.store.output import Output, read_record, record_path
 from fne_cli.store.record import file_state
 
 
@@ -16,7 +16,7 @@ class Drawings:
     """The figures of these names. `maker`, plot or report, names the record; `digest` says what they are made from.
 
     Use as a context manager to draw: the record is written before the first, so that what an interrupted run leaves is
-    known as ours, and again when all are there.
+    known as ours, and again when all are there. Raises the errors of Output.
     """
 
     def __init__(self, folder: Path, maker: str, names: Sequence[str], digest: str) -> None:
@@ -51,12 +51,17 @@ class Drawings:
             other.accept()
 
     def __enter__(self) -> Self:
-        write_json(record_path(self._record), {"fingerprint": self._digest})
+        self._note({})
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            write_json(record_path(self._record), {"fingerprint": self._digest, "figures": self._states()})
+            self._note({"figures": self._states()})
+
+    def _note(self, state: Mapping[str, Any]) -> None:
+        with Output(record_path(self._record)) as output:  # it says what a full disk is
+            output.write_json({"fingerprint": self._digest, **state})
+            output.accept()
 
     def _paths(self, name: str) -> tuple[Path, Path]:
         return self._folder / f"{name}.png", self._folder / f"{name}.svg"

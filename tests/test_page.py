@@ -367,6 +367,18 @@ def test_a_difference_within_the_noise_has_no_colour(tmp_path, spread, interval,
     assert ("Grey differences" in text) == (colour == "quiet")
 
 
+def test_a_message_keeps_its_lines_and_nothing_else_that_cannot_be_seen(browser, tmp_path, monkeypatch):
+    out = experiment(tmp_path)
+    content = json.loads((out / "results.json").read_text())
+    content["cells"][2]["error"] = "The disk is full.\nMake\u202e room\x1b.\r\n<b>Again.</b>"
+    (out / "results.json").write_text(json.dumps(content))
+    monkeypatch.chdir(tmp_path)
+    report([out], tmp_path / "p.html")
+    browser.open(tmp_path / "p.html")
+    said = browser.driver.find_element(By.CSS_SELECTOR, "#failed dd").text
+    assert said == "The disk is full.\nMake\\u202e room\\x1b.\\r\n<b>Again.</b>"
+
+
 def test_an_experiment_on_a_page(browser, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     report([experiment(tmp_path)], tmp_path / "p.html")
@@ -375,5 +387,5 @@ def test_an_experiment_on_a_page(browser, tmp_path, monkeypatch):
     loaded = "return [...document.querySelectorAll('.shots img')].map(i => i.naturalWidth)"
     assert browser.run(loaded) == [128, 128]
     text = browser.run("return document.body.innerText")
-    assert "Files of fne normalize, fne discretize and fne analyze have none" in text
+    assert "beside the files.\n" in text and "took is not here" not in text
     assert "the disk <b>is</b> full" in text and "fne evaluate 'a b'" in text and "test/a/3.png" in text

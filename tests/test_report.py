@@ -429,6 +429,24 @@ def test_records_that_are_no_records(tmp_path, shown):
     assert (shown["page"].commands, shown["page"].timings[0].seconds) == ([], 0.0)
 
 
+def test_only_files_without_times_are_said_to_have_none(tmp_path, monkeypatch):
+    out = experiment(tmp_path)
+    home = out / "things" / "net.avg"
+    for name in ("moments.h5", "codes-fne.h5"):
+        (home / name).write_bytes(b"")
+    record_path(home / "codes-fne.h5").write_text('{"runs": [{"seconds": 3.5}]}')
+    monkeypatch.chdir(tmp_path)
+    report([out], tmp_path / "p.html")
+    said = re.search(r'<p class="caption">Times are (.*?)</p>', (tmp_path / "p.html").read_text(), re.S)[1]
+    assert re.sub("<.*?>", "", said).endswith(
+        "beside the files. out/things/net.avg/moments.h5 has none, so the time that it took is not here."
+    )
+    record_path(home / "moments.h5").write_text('{"runs": [{"seconds": 4.5}]}')
+    report([out], tmp_path / "p.html")
+    text = (tmp_path / "p.html").read_text()
+    assert "4.5" in text and "is not here" not in text
+
+
 def test_files_that_belong_to_no_results(tmp_path):
     whole, layers = pair(tmp_path, CLASSES)
     said = predictions(tmp_path / "p.csv", whole, [("x.png", "a", "b", [0, 1, 2])])

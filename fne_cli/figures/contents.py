@@ -158,7 +158,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything. failed: (cell, message) of an experiment. bad_unlisted: how many there are beyond those in `bad`."""
+    """Everything. failed: (cell, message) of an experiment. bad_unlisted: how many there are beyond those in `bad`.
+
+    untimed: the outputs that have no timing.
+    """
 
     title: str
     groups: Sequence[Group]
@@ -167,6 +170,7 @@ class Page:
     bad_unlisted: int = 0
     bad_known: bool = False
     timings: Sequence[Timing] = ()
+    untimed: Sequence[str] = ()
     commands: Sequence[str] = ()
     software: Sequence[tuple[str, str]] = ()
     files: Sequence[tuple[str, str]] = ()

@@ -21,9 +21,9 @@ def plain(text: str, keep: str = "") -> str:
     return UNPRINTABLE.sub(escape, text)
 
 
-def shown(name: str, length: int = 64) -> str:
-    """A name as one line of at most `length` characters; the middle of a longer one is left out."""
-    text = plain(name if len(name) <= 2 * length else name[:length] + "…" + name[-length:]) or "(no name)"
+def shown(name: str, length: int = 64, keep: str = "") -> str:
+    """A name as one line of at most `length` characters, the middle of a longer one left out. keep: as in `plain`."""
+    text = plain(name if len(name) <= 2 * length else name[:length] + "…" + name[-length:], keep) or "(no name)"
     if len(text) <= length:
         return text
     tail = length // 3

@@ -221,6 +221,11 @@ def _visible(text: str) -> Markup:
     return escape(plain(text, keep="\n"))
 
 
+def _lines(text: str, length: int) -> Markup:
+    """A message, which may have several lines, of at most `length` characters."""
+    return escape(shown(text, length, keep="\n"))
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("fne_cli.figures"), autoescape=True, undefined=StrictUndefined, finalize=_seen
@@ -228,6 +233,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "shown": shown,
         "visible": _visible,
+        "lines": _lines,
         "points": _signed,
         "title_case": lambda text: text[:1].upper() + text[1:] if text[:2] != "mA" else text,
         "number": lambda value: f"{value:g}",

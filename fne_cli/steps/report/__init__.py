@@ -113,6 +113,7 @@ def _collected(
         bad_unlisted=tables.bad_count - len(tables.bad),
         bad_known=all(str(each.results.path) in tables.of for each in sources.evaluated),
         timings=records.timings(outputs, page.parent),
+        untimed=records.untimed(outputs, page.parent),
         commands=records.commands(sources, outputs),
         software=records.software(sources, outputs),
         files=[(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in dict.fromkeys(files)],
@@ -123,8 +124,8 @@ def _collected(
 
 def _digests(content: Page, bad: int) -> tuple[str, str]:
     """Of what the results files and options say, and of what only the run records beside them do."""
-    told = replace(content, timings=(), commands=(), software=())
-    records = [content.timings, content.commands, content.software]
+    told = replace(content, timings=(), untimed=(), commands=(), software=())
+    records = [content.timings, content.untimed, content.commands, content.software]
     found = [json.dumps(value).encode() for value in ([__version__, _plain(told), bad], _plain(records))]
     return hashlib.sha256(found[0]).hexdigest(), hashlib.sha256(found[1]).hexdigest()
 

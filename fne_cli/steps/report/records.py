@@ -17,7 +17,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2
 
 
 def outputs(sources: Sources, more: Sequence[Path]) -> list[Path]:
-    """The files whose run records tell of the work, in its order: those of the pipeline, then the results."""
+    """The files that the work made, in its order: those of the pipeline, then the results; none that are missing."""
     found: dict[Path, None] = dict.fromkeys(more)
     for each in sources.evaluated:
         if each.cell is not None and each.cell.activations is not None:
@@ -25,7 +25,7 @@ def outputs(sources: Sources, more: Sequence[Path]) -> list[Path]:
             names = (each.cell.activations.name, "behavior.h5", "moments.h5", *([codes] if _is_name(codes) else []))
             found |= dict.fromkeys(folder / name for name in names)
         found[each.results.path] = None
-    return [path for path in found if record_path(path).is_file()]
+    return [path for path in found if path.is_file() or record_path(path).is_file()]
 
 
 def _is_name(name: str) -> bool:
@@ -46,6 +46,11 @@ def timings(paths: Sequence[Path], base: Path) -> list[Timing]:
         name = os.path.relpath(path, base)
         found.append(Timing(name, started if isinstance(started, str) else "", seconds, images, device))
     return found
+
+
+def untimed(paths: Sequence[Path], base: Path) -> list[str]:
+    """Those of these outputs whose run records are missing, or tell no time."""
+    return [os.path.relpath(path, base) for path in paths if not _runs(path)]
 
 
 def commands(sources: Sources, paths: Sequence[Path]) -> list[str]:

@@ -367,6 +367,59 @@ def test_a_difference_within_the_noise_has_no_colour(tmp_path, spread, interval,
     assert ("Grey differences" in text) == (colour == "quiet")
 
 
+def columns(text, section):
+    """The columns of the first table of a section, as lists of texts."""
+    table = re.search(rf'<section id="{section}".*?<table.*?</table>', text, re.S)[0]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in table.split("<tr")[1:]]
+    head, *body = [[re.sub("<.*?>", "", cell).strip() for cell in row] for row in rows]
+    return dict(zip(head, zip(*body, strict=True), strict=True))
+
+
+def test_the_c_that_was_chosen_is_shown_even_if_all_chose_the_same(tmp_path):
+    wanted = {"settings": {"C": [0.001, 0.01, 1.0]}}
+    whole = save(tmp_path / "e.json", document([entry("embedding", CLASSES, C=0.01)], **wanted))
+    layer = save(tmp_path / "l.json", layers_document([entry("conv1", CLASSES, C=0.01)], **wanted))
+    report([whole, layer], tmp_path / "p.html")
+    assert columns((tmp_path / "p.html").read_text(), "group-1")["C chosen"] == ("0.01", "0.01")
+    report(pair(tmp_path, CLASSES), tmp_path / "q.html")
+    assert not {"C", "C chosen"} & set(columns((tmp_path / "q.html").read_text(), "group-1"))
+
+
+def test_a_learning_curve_shows_the_c_that_its_sizes_chose(tmp_path):
+    settings = {"protocol": {"per_class": [2, 5], "draws": 2}, "C": [0.1, 1.0, 10.0]}
+    parts = [
+        entry("embedding", CLASSES, training_images_per_class=size, trials=2, C=costs)
+        for size, costs in ((2, [0.1]), (5, [0.1, 10.0]))
+    ]
+    report([save(tmp_path / "e.json", document(parts, settings=settings))], tmp_path / "p.html")
+    assert columns((tmp_path / "p.html").read_text(), "group-1")["C chosen"] == ("0.1, 10",)
+
+
+def without_layers(folder, name, right, **settings):
+    return save(folder / f"{name}.json", document([entry("embedding", CLASSES, right)], settings=settings))
+
+
+def test_embeddings_without_single_layers_are_in_the_overview_and_in_sentences(tmp_path):
+    paths = [without_layers(tmp_path, name, right, embedding=name) for name, right in (("raw", 0.5), ("l2", 0.9))]
+    values = [f"{100 * json.loads(path.read_text())['results'][0]['accuracy']:.2f}" for path in paths]
+    report(paths, tmp_path / "p.html")
+    text = (tmp_path / "p.html").read_text()
+    found = columns(text, "overview")
+    assert (list(found), found["it reaches, %"]) == (["embedding", "it reaches, %"], tuple(values))
+    said = [re.sub("<.*?>", "", one) for one in re.findall('<p class="said">(.*?)</p>', text)]
+    assert [value in one for value, one in zip(values, said, strict=True)] == [True, True]
+    assert ["No single layer was measured beside them." in one for one in said] == [False, True]
+
+
+def test_protocols_with_and_without_single_layers_are_all_in_the_overview(tmp_path):
+    lone = without_layers(tmp_path, "lone", 0.5, protocol={"cv": 5})
+    report([*pair(tmp_path, CLASSES), lone], tmp_path / "p.html")
+    text = (tmp_path / "p.html").read_text()
+    assert columns(text, "overview")["best layer"] == ("conv2", "–")
+    assert columns(text, "overview")["difference, points"][1] == "–"
+    assert "Where no layer is named, none was measured beside it." in text
+
+
 def test_a_message_keeps_its_lines_and_nothing_else_that_cannot_be_seen(browser, tmp_path, monkeypatch):
     out = experiment(tmp_path)
     content = json.loads((out / "results.json").read_text())

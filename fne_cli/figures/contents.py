@@ -116,6 +116,7 @@ class Group:
     """Rows that were measured on the same images by the same protocol, with one network.
 
     facts: what was run. sizes: ascending; (None,) without a learning curve. figure: the name of the one that counts.
+    chosen: whether each C is one of several.
     """
 
     dataset: str
@@ -130,6 +131,7 @@ class Group:
     classes: Sequence[str]
     views: Sequence[ClassView]
     confusion: Confusion | None
+    chosen: bool = False
     wrong: Sequence[Wrong] = ()
     wrong_of: str = ""
     notes: Sequence[str] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fne_cli.figures.contents import Group, Verdict
+from fne_cli.figures.contents import Group, Row, Size, Verdict
 from fne_cli.measures import MEASURES
 
 # One of these names a row; behind it come the figures, so that a phone shows both, then what else varies.
@@ -15,16 +15,18 @@ _AFTER = ("best layer", "dataset", "network", "protocol", "measure")
 
 @dataclass(frozen=True)
 class Line:
-    """A row. texts: its names, by those of the columns."""
+    """An embedding at one size. verdict: None without a single layer beside it. texts: its names, by the columns'."""
 
     figure: str
-    verdict: Verdict
+    row: Row
+    size: Size
+    verdict: Verdict | None
     texts: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Lines, one for each verdict. said: what has one value all through, and the value. lead: what names a row.
+    """One line for each embedding and size. said: what has one value all through, and the value. lead: names a row.
 
     sizes: whether a column says the training images per class. after: the columns behind the figures.
     """
@@ -35,10 +37,15 @@ class Overview:
     sizes: bool
     after: Sequence[str]
 
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Of the lines that have one."""
+        return [line.verdict for line in self.lines if line.verdict is not None]
+
 
 def overview(groups: Sequence[Group]) -> Overview | None:
-    """None for fewer than two verdicts."""
-    lines = [Line(group.figure, one, _texts(group, one)) for group in groups for one in group.verdicts]
+    """None for fewer than two lines."""
+    lines = [line for group in groups for line in _lines(group)]
     if len(lines) < 2:
         return None
     values = {name: list(dict.fromkeys(line.texts[name] for line in lines)) for name in lines[0].texts}
@@ -49,13 +56,25 @@ def overview(groups: Sequence[Group]) -> Overview | None:
     return Overview(lines, said, lead, sizes, [name for name in _AFTER if name in several and name != lead])
 
 
-def _texts(group: Group, verdict: Verdict) -> dict[str, str]:
+def _lines(group: Group) -> list[Line]:
+    """Those of a group, in the order of its rows."""
+    verdicts = {(id(one.row), one.size): one for one in group.verdicts}
+    found = []
+    for row in group.rows:
+        for size in group.sizes:
+            if row.whole and size in row.points and group.figure in row.points[size].figures:
+                verdict = verdicts.get((id(row), size))
+                found.append(Line(group.figure, row, size, verdict, _texts(group, row, size, verdict)))
+    return found
+
+
+def _texts(group: Group, row: Row, size: Size, verdict: Verdict | None) -> dict[str, str]:
     return {
         "dataset": group.dataset,
         "network": ", ".join(part for part in (group.network, group.pooling) if part),
-        "embedding": verdict.row.title,
+        "embedding": row.title,
         "protocol": group.protocol,
-        "images per class": str(verdict.size or ""),
+        "images per class": str(size or ""),
         "measure": MEASURES[group.figure],
-        "best layer": verdict.best.name,
+        "best layer": verdict.best.name if verdict else "",
     }

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from fne_cli.figures.charts import as_script, specifications
-from fne_cli.figures.contents import CLOSE, Group, Page, Row, Verdict
+from fne_cli.figures.contents import CLOSE, Group, Page, Row, Size, Verdict
 from fne_cli.figures.headings import LENGTH, headings
 from fne_cli.figures.names import plain, shown
 from fne_cli.figures.overview import overview
@@ -78,44 +78,56 @@ class _View:
         self.trials = max((point.trials for row in group.rows for point in row.points.values()), default=1)
         self.figures = [name for name in MEASURES if any(name in point.figures for point in points)]
         self.intervals = any(point.interval for point in points)
-        self.costs = len({tuple(point.costs) for point in points}) > 1
+        self.costs = group.chosen or len({tuple(_costs(row)) for row in group.rows}) > 1
         values = group.views[0].values if group.views else []
         known = [place for place, value in enumerate(values) if value is not None]
         self.hardest = sorted(known, key=lambda place: (values[place], place))
         self.hardest += [place for place, value in enumerate(values) if value is None]
 
 
+def _costs(row: Row) -> list[float]:
+    """Those of all sizes, so that a learning curve has one column of them, too."""
+    return sorted({cost for point in row.points.values() for cost in point.costs})
+
+
 def _statements(view: _View) -> list[Markup]:
     """Whether each embedding beats the best single layer, and by how much, in plain sentences."""
-    if not view.verdicts:
-        best = _best(view)
-        if best is None:
-            return []
-        row, value = best
-        missing = "No single layer was" if row.whole else "No embedding was"
-        who = _whole(row) if row.whole else Markup("The best single layer, %s,") % _name(row.name)
-        said = Markup("%s reaches <b>%s %%</b> %s. %s measured beside it.")
-        return [said % (who, _percent(value), MEASURES[view.figure], missing)]
-    found = []
+    found, alone = [], []
     for whole in (row for row in view.rows if row.whole):
         verdicts = [verdict for verdict in view.verdicts if verdict.row is whole]
-        if not verdicts:
-            continue
-        found.append(_single(view, verdicts[0]) if len(verdicts) == 1 else _curve(verdicts))
+        if verdicts:
+            found.append(_single(view, verdicts[0]) if len(verdicts) == 1 else _curve(verdicts))
+        elif (said := _reached(view, [whole])) is not None:
+            alone.append(said)
+    if alone:
+        alone[-1] += f" No single layer was measured beside {'it' if len(alone) == 1 else 'them'}."
+    found += alone
+    if not found and (said := _reached(view, view.rows)) is not None:
+        found.append(said + " No embedding was measured beside it.")
     return found
 
 
-def _best(view: _View) -> tuple[Row, float] | None:
-    values = [(row, point.figures[view.figure]) for row in view.rows for point in row.points.values()
+def _reached(view: _View, rows: Sequence[Row]) -> Markup | None:
+    """What the best of these rows reaches, at the size where it does; None without a figure."""
+    values = [(point.figures[view.figure], row, size) for row in rows for size, point in row.points.items()
               if view.figure in point.figures]  # fmt: skip
-    return max(values, key=lambda pair: pair[1], default=None)
+    if not values:
+        return None
+    value, row, size = max(values, key=lambda one: one[0])
+    who = _whole(row) if row.whole else Markup("The best single layer, %s,") % _name(row.name)
+    said = Markup("%s reaches <b>%s %%</b> %s%s.")
+    return said % (who, _percent(value), MEASURES[view.figure], _of_size(size))
+
+
+def _of_size(size: Size) -> str:
+    return f" with {size} training images per class" if size else ""
 
 
 def _single(view: _View, verdict: Verdict) -> Markup:
     difference, name = verdict.difference, _name(verdict.best.name)
     reached = Markup("%s reaches <b>%s %%</b> %s%s, ") % (
         _whole(verdict.row), _percent(verdict.value), MEASURES[view.figure],
-        f" with {verdict.size} training images per class" if verdict.size else "")  # fmt: skip
+        _of_size(verdict.size))  # fmt: skip
     rival = Markup("the best single layer, %s (%s&nbsp;%%)") % (name, _percent(verdict.best_value))
     if abs(difference) < CLOSE:
         return reached + Markup("exactly as much as %s.") % rival
@@ -234,6 +246,7 @@ def _environment() -> Environment:
         "shown": shown,
         "visible": _visible,
         "lines": _lines,
+        "costs": _costs,
         "points": _signed,
         "title_case": lambda text: text[:1].upper() + text[1:] if text[:2] != "mA" else text,
         "number": lambda value: f"{value:g}",

@@ -11,7 +11,7 @@ from dataclasses import replace
 from fne_cli.figures.contents import Group, Point, Row, Size, Verdict
 from fne_cli.steps.report.classes import confused, together, views
 from fne_cli.steps.report.facts import facts
-from fne_cli.steps.report.protocols import agreeing, called, kind_of
+from fne_cli.steps.report.protocols import agreeing, called, costs_of, kind_of
 from fne_cli.steps.report.sources import Evaluated, extraction, poolings
 from fne_cli.store.results import Entry, Results
 
@@ -107,6 +107,7 @@ def _group(members: Sequence[Evaluated], protocol: str, several: bool) -> Group:
         classes=entry.classes,
         views=seen,
         confusion=confused(seen),
+        chosen=len(costs_of(first.results)) > 1,
     )
 
 

@@ -44,11 +44,15 @@ def reason(error: BaseException) -> str:
     return told[1] if told else (text.splitlines() or [type(error).__name__])[0]
 
 
+class NoNumber(ValueError):
+    """What some programs write as a number into JSON, and JSON does not have: NaN, Infinity, one beyond float64."""
+
+
 def parse_json(text: str | bytes) -> Any:
-    """JSON as fne writes it: finite numbers, no deep nesting. Raises ValueError."""
+    """JSON as fne writes it: finite numbers, no deep nesting. Raises ValueError, of numbers that are none NoNumber."""
 
     def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is not a number")
+        raise NoNumber(f"{constant[:40]} is not a number")
 
     def number(digits: str) -> float:
         value = float(digits)

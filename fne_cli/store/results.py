@@ -16,7 +16,7 @@ import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.measures import MEASURES
-from fne_cli.store.claims import parse_json
+from fne_cli.store.claims import NoNumber, parse_json
 from fne_cli.store.objects import Claim, brief, is_share
 
 _MOST_BYTES = 1 << 30
@@ -149,13 +149,18 @@ def _document(path: Path) -> dict[str, Any]:
     try:
         document = parse_json(content)
     except ValueError as error:
-        said = "HDF5" if content[:8] == b"\x89HDF\r\n\x1a\n" else "no JSON"
-        hint = " fne evaluate makes results of features." if said == "HDF5" else ""
+        hdf5 = content[:8] == b"\x89HDF\r\n\x1a\n"
+        why = f", which has finite numbers only ({error})" if isinstance(error, NoNumber) else ""
+        said = "HDF5" if hdf5 else f"no JSON{why}"
+        hint = " fne evaluate makes results of features." if hdf5 else ""
         raise WrongFile(f"{expected} Found: {said}.{hint}") from error
     if not isinstance(document, dict) or document.get("format") != "fne":
         raise WrongFile(f"{expected} Found: JSON of another origin.")
-    if document.get("version") != 1:
-        raise WrongFile(f"{path} should have version 1. Found: {brief(document.get('version'))}.")
+    version = document.get("version")
+    if version != 1:
+        newer = type(version) is int and version > 1
+        todo = "Update fne: pip install --upgrade fne-cli" if newer else "Make the file again."
+        raise WrongFile(f"{path} should have version 1. Found: {brief(version)}.\n{todo}")
     if document.get("kind") not in ("results", "experiment"):
         raise WrongFile(f"{expected} Found: kind {brief(document.get('kind'))}.")
     return document
@@ -241,8 +246,14 @@ def _entry(part: Claim) -> Entry:
 
 def _confusion(part: Claim, classes: int) -> np.ndarray:
     """(classes, classes) int64."""
-    rows = part.listed("confusion")
-    whole = len(rows) == classes and all(isinstance(row, list) and len(row) == classes for row in rows)
-    if not whole or not all(type(value) is int and 0 <= value < 1 << 31 for row in rows for value in row):
-        raise part.wrong("confusion", f"{classes} rows of {classes} counts", rows)
+    rows, expected = part.listed("confusion"), f"{classes} rows of {classes} counts"
+    if len(rows) != classes:
+        raise part.wrong("confusion", expected, rows)
+    for number, row in enumerate(rows):
+        place = f"confusion[{number}]"
+        if not isinstance(row, list) or len(row) != classes:
+            raise part.wrong(place, f"{classes} counts", row)
+        for column, value in enumerate(row):
+            if type(value) is not int or not 0 <= value < 1 << 31:
+                raise part.wrong(f"{place}[{column}]", "a count, a whole number of 0 or more", value)
     return np.array(rows, np.int64).reshape(classes, classes)

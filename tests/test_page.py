@@ -330,6 +330,7 @@ def test_sentences(tmp_path):
         r"it at 1 \(by .* points\)\.",
         text,
     )
+    assert "dashed, the embedding; orange" in text
 
 
 @pytest.mark.parametrize(
@@ -418,6 +419,20 @@ def test_protocols_with_and_without_single_layers_are_all_in_the_overview(tmp_pa
     assert columns(text, "overview")["best layer"] == ("conv2", "–")
     assert columns(text, "overview")["difference, points"][1] == "–"
     assert "Where no layer is named, none was measured beside it." in text
+
+
+def test_a_dot_where_the_axis_begins_is_beside_its_label(browser, tmp_path):
+    rows = [entry(name, CLASSES) | {"mean_per_class_accuracy": value} for name, value in (("conv1", 0.4), ("fc", 0.9))]
+    report([save(tmp_path / "l.json", layers_document(rows))], tmp_path / "p.html")
+    browser.open(tmp_path / "p.html")
+    script = (
+        "const box = (e) => e.getBoundingClientRect(), svg = document.querySelector('[data-chart$=layers] svg');"
+        "const all = (name) => [...svg.querySelectorAll(name)];"
+        "return [Math.max(...all('text').filter(e => /^(conv1|fc)$/.test(e.textContent)).map(e => box(e).right)),"
+        " Math.min(...all('.mark-symbol path').map(e => box(e).left))]"
+    )
+    label, dot = browser.run(script)
+    assert label < dot
 
 
 def test_a_message_keeps_its_lines_and_nothing_else_that_cannot_be_seen(browser, tmp_path, monkeypatch):

@@ -85,6 +85,7 @@ def by_layer(group: Group) -> dict[str, Any] | None:
          "title": f"{MEASURES[figure]}, %", "axis": {"tickCount": 6}}  # fmt: skip
     y = {"field": "place", "type": "ordinal", "title": None, "scale": {"domain": list(range(len(names)))},
          "axis": {"labelExpr": "names[datum.value]", "labelLimit": 0, "domain": False, "ticks": False,
+                  "labelPadding": 10,  # a dot where the axis begins reaches over its end
                   "labelColor": INK, "grid": True, "gridDash": [1, 3]}}  # fmt: skip
     layered: list[dict[str, Any]] = []
     if lines:

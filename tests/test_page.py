@@ -13,6 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from fne_cli.figures.charts import as_script
+from fne_cli.figures.names import distinct, shown
 from fne_cli.steps.report import report
 
 CLASSES = [f"class {number}" for number in range(12)]
@@ -419,6 +420,31 @@ def test_protocols_with_and_without_single_layers_are_all_in_the_overview(tmp_pa
     assert columns(text, "overview")["best layer"] == ("conv2", "–")
     assert columns(text, "overview")["difference, points"][1] == "–"
     assert "Where no layer is named, none was measured beside it." in text
+
+
+def test_names_that_are_cut_stay_different(tmp_path):
+    names = [f"class number {number:04d} of a rather long kind" for number in range(400)]
+    names += ["a" * 40 + end + "b" * 40 for end in ("", "c", "cc")] + ["x\n", "x\\n", "short"]
+    found = distinct(names, 24)
+    assert len(set(found)) == len(names) and max(map(len, found)) <= 24
+    assert "0123" in found[123] and found[-1] == "short"
+    assert distinct(["short", "z" * 30], 24) == ["short", shown("z" * 30, 24)]
+    part = entry("embedding", names[:12])
+    report([save(tmp_path / "e.json", document([part]))], tmp_path / "p.html")
+    charts = json.loads(re.search(r'id="charts">(.*?)</script>', (tmp_path / "p.html").read_text(), re.S)[1])
+    assert len(set(charts["1-confusion"]["spec"]["params"][0]["value"])) == 12
+
+
+def test_a_phone_shows_the_figures_of_classes_with_long_names(browser, tmp_path):
+    report(pair(tmp_path, [*CLASSES, "a-name-of-sixty-letters-" + "x" * 36]), tmp_path / "p.html")
+    browser.open(tmp_path / "p.html", width=375)
+    script = (
+        "const end = (cell) => cell.getBoundingClientRect().right - parseFloat(getComputedStyle(cell).paddingRight);"
+        "return [...document.querySelectorAll('table.named')].map(table =>"
+        " [...table.tBodies[0].rows].map(row => end(row.cells[3])))"
+    )
+    pairs, classes = browser.run(script)
+    assert len(classes) == 13 and max(*pairs, *classes) <= 375
 
 
 def test_a_dot_where_the_axis_begins_is_beside_its_label(browser, tmp_path):

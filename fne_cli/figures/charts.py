@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from fne_cli.figures.contents import Group, Row, Size
-from fne_cli.figures.names import shown
+from fne_cli.figures.names import distinct, shown
 from fne_cli.measures import MEASURES
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -113,7 +113,7 @@ def by_layer(group: Group) -> dict[str, Any] | None:
         "description": f"{MEASURES[figure]} of every single layer, in the order of the network",
         "width": "container",
         "height": len(names) * (17 if len(names) <= _LONG_NETWORK else 13),
-        "params": [{"name": "names", "value": [shown(name, 28) for name in names]}],
+        "params": [{"name": "names", "value": distinct(names, 28)}],
         "layer": layered,
         "config": _CONFIG,
     }
@@ -207,7 +207,7 @@ def confusion(group: Group) -> dict[str, Any] | None:
             "$schema": _SCHEMA,
             "description": "Confusion matrix: rows are true classes, columns what the images were classified as",
             "autosize": {"type": "pad"},
-            "params": [{"name": "names", "value": [shown(name, 24) for name in group.classes]}],
+            "params": [{"name": "names", "value": distinct(group.classes, 24)}],
             "encoding": encoding,
             "layer": [
                 {"mark": {"type": "rect", "cornerRadius": 1},
@@ -219,7 +219,7 @@ def confusion(group: Group) -> dict[str, Any] | None:
             ],
             "config": _CONFIG,
         },
-        "names": [shown(name, 60) for name in group.classes],
+        "names": distinct(group.classes, 60),
         "alike": list(group.confusion.alike),
         "given": chosen,
         "views": views,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 # Controls, spaces that do not look like one, marks of direction and joining, private and half characters.
 UNPRINTABLE = re.compile(
@@ -28,6 +30,40 @@ def shown(name: str, length: int = 64, keep: str = "") -> str:
         return text
     tail = length // 3
     return text[: length - tail - 1].rstrip() + "…" + text[-tail:].lstrip()
+
+
+def distinct(names: Sequence[str], length: int, cut: Callable[[str, int], str] = shown) -> list[str]:
+    """Names cut to `length` characters; different ones differ there, too, by what tells them apart or by a number.
+
+    cut: what makes a name a line of at most so many characters.
+    """
+    found = [cut(name, length) for name in names]
+    head = length // 3
+    for alike in _alike(found):
+        if any(len(names[place]) <= length for place in alike):  # they differ only in what cannot be seen
+            continue
+        columns = zip(*(names[place] for place in alike), strict=False)
+        same = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+        differ = max(head, same - 2)
+        for place in alike:
+            found[place] = cut(names[place][:head], head) + "…" + cut(names[place][differ:], length - head - 1)
+    taken = set(found)
+    for alike in _alike(found):
+        number = 1
+        for place in alike[1:]:
+            while (text := f"{cut(names[place], length - 8)} ({number + 1})") in taken:
+                number += 1
+            taken.add(text)
+            found[place] = text
+    return found
+
+
+def _alike(texts: Sequence[str]) -> list[list[int]]:
+    """The places of each text that stands at several."""
+    places: dict[str, list[int]] = {}
+    for place, text in enumerate(texts):
+        places.setdefault(text, []).append(place)
+    return [found for found in places.values() if len(found) > 1]
 
 
 def file_name(name: str, length: int = 60) -> str:

@@ -9,6 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from fne_cli.figures.contents import Group, Point, Row, Size
+from fne_cli.figures.names import distinct
 from fne_cli.figures.style import INK, UNCHARACTERISTIC, WIDTH, label, percent, sheet
 from fne_cli.measures import MEASURES
 
@@ -54,7 +55,7 @@ def by_layer(png: Path, svg: Path, group: Group) -> None:
             kind = number % len(_WHOLES)
             text = f"{label(row.title, 48)}, {100 * value:.2f} %"
             axes.axvline(value, color=_WHOLES[kind], linestyle=_DASHES[kind], label=text, zorder=1)
-        axes.set_yticks(range(len(names)), [label(name) for name in names])
+        axes.set_yticks(range(len(names)), distinct(names, 32, label))
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.tick_params("y", length=0, labelsize=5 if close else 7)
         axes.grid(axis="x", color="#E4E4E4", linewidth=0.6)
@@ -120,7 +121,7 @@ def confusion(png: Path, svg: Path, group: Group) -> None:
         axes = figure.subplots()
         for cells, colours in ((right, _RIGHT), (~right, _WRONG)):
             axes.imshow(np.ma.masked_array(shade, ~cells), cmap=colours, vmin=0, vmax=1, interpolation="none")
-        names = [label(group.classes[number], 24) for number in order]
+        names = distinct([group.classes[number] for number in order], 24, label)
         small = 5 if len(order) > 25 else 7
         axes.set_yticks(range(len(order)), names, fontsize=small)
         axes.set_xticks(range(len(order)), names, fontsize=small, rotation=90)
@@ -159,7 +160,7 @@ def by_class(png: Path, svg: Path, group: Group) -> None:
                 values = [np.nan if view.values[number] is None else view.values[number] for number in column]
                 axes.plot(values, places, marker, color=colour, markersize=3.5, label=label(view.row.title, 48),
                           linestyle="none")  # fmt: skip
-            axes.set_yticks(places, [label(group.classes[number], 28) for number in column], fontsize=6.5)
+            axes.set_yticks(places, distinct([group.classes[number] for number in column], 28, label), fontsize=6.5)
             axes.tick_params("y", length=0)
             axes.set_ylim(tallest - 0.4, -0.6)
             axes.set_xlim(-0.02, 1.02)

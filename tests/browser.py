@@ -63,7 +63,7 @@ class Browser:
 
 @contextmanager
 def chromium(folder: Path) -> Iterator[Browser]:
-    """Skips the test where there is no Chromium, or one that may not see a page in `folder`."""
+    """Skips the test where there is no Chromium; fails with one that may not see a page in `folder`."""
     program = next((path for name in _NAMES if (path := shutil.which(name))), None)
     driver = shutil.which("chromedriver")
     if program is None or driver is None:
@@ -84,7 +84,7 @@ def chromium(folder: Path) -> Iterator[Browser]:
 
 
 def _check_sees(browser: webdriver.Chrome, page: Path) -> None:
-    """Skips the test if no title of a page in that place comes up: a Chromium from a snap has a /tmp of its own."""
+    """Fails if no title of a page in that place comes up: a Chromium from a snap has a /tmp of its own."""
     page.write_text("<!doctype html><title>seen</title>")
     try:
         browser.get(page.as_uri())
@@ -92,4 +92,4 @@ def _check_sees(browser: webdriver.Chrome, page: Path) -> None:
     except WebDriverException as error:
         found = error.msg
     if found != "seen":
-        pytest.skip(f"needs a Chromium that sees {page.parent} (one from a snap does not; set TMPDIR). Found: {found}")
+        pytest.fail(f"Chromium should see {page.parent} (one from a snap does not; set TMPDIR). Found: {found}")

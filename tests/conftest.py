@@ -86,7 +86,7 @@ def ordinary_folder(tmp_path: Path) -> Iterator[Path]:
                 yield folder
                 return
             os.seteuid(0)
-        pytest.skip("needs a temporary folder that an ordinary user may enter")
+        pytest.fail("There should be a temporary folder that an ordinary user may enter. Set TMPDIR to one.")
 
 
 def write_image(path: Path, seed: int, size: tuple[int, int] = (20, 16)) -> Path:

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.recipe import Prepared, Recipe
@@ -139,11 +138,11 @@ def write_all(folder: Path, count: int = 12, **options: Any) -> tuple[Path, Path
 
 
 def needs_reserved_blocks(folder: Path) -> None:
-    """Skips the test where the file system sets no blocks aside. (posix_fallocate would write them there.)"""
+    """Fails, and says why, where the file system sets no blocks aside. (posix_fallocate would write them there.)"""
     with tempfile.TemporaryFile(dir=folder) as file:
         ctypes.CDLL(None).fallocate(file.fileno(), 0, ctypes.c_int64(0), ctypes.c_int64(1 << 20))
-        if os.fstat(file.fileno()).st_blocks * 512 < 1 << 20:
-            pytest.skip("needs a file system that sets blocks aside (fallocate); ZFS and some NFS do not")
+        reserved = os.fstat(file.fileno()).st_blocks * 512
+        assert reserved >= 1 << 20, f"{folder} should be where fallocate sets blocks aside (not ZFS, NFS 3): set TMPDIR"
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def distinct(names: Sequence[str], length: int, cut: Callable[[str, int], str] =
     """
     found = [cut(name, length) for name in names]
     head = length // 3
-    for alike in _alike(found):
+    for alike in places_of_equals(found):
         if any(len(names[place]) <= length for place in alike):  # they differ only in what cannot be seen
             continue
         columns = zip(*(names[place] for place in alike), strict=False)
@@ -48,7 +48,7 @@ def distinct(names: Sequence[str], length: int, cut: Callable[[str, int], str] =
         for place in alike:
             found[place] = cut(names[place][:head], head) + "…" + cut(names[place][differ:], length - head - 1)
     taken = set(found)
-    for alike in _alike(found):
+    for alike in places_of_equals(found):
         number = 1
         for place in alike[1:]:
             while (text := f"{cut(names[place], length - 8)} ({number + 1})") in taken:
@@ -58,7 +58,7 @@ def distinct(names: Sequence[str], length: int, cut: Callable[[str, int], str] =
     return found
 
 
-def _alike(texts: Sequence[str]) -> list[list[int]]:
+def places_of_equals(texts: Sequence[str]) -> list[list[int]]:
     """The places of each text that stands at several."""
     places: dict[str, list[int]] = {}
     for place, text in enumerate(texts):

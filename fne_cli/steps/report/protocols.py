@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fne_cli.figures.names import places_of_equals
 from fne_cli.steps.report.facts import told
 from fne_cli.steps.report.sources import Evaluated, extraction
 from fne_cli.store.results import Results
@@ -45,27 +46,19 @@ def called(groups: Sequence[Sequence[Evaluated]]) -> list[str]:
     """What the protocol of each group is called; those that would be called the same say in what they differ."""
     firsts = [members[0] for members in groups]
     texts = [_described(first) for first in firsts]
-    for alike in _alike(texts):
+    for alike in places_of_equals(texts):
         names = [firsts[place].protocol for place in alike]
         if len(set(names)) > 1 and not any(firsts[place].splits for place in alike):
             for place, name in zip(alike, names, strict=True):
                 texts[place] = f"{name}, {texts[place]}" if name else texts[place]
     settings = [agreeing(first.results) for first in firsts]
     for key in dict.fromkeys(key for table in settings for key in table):
-        for alike in _alike(texts):
+        for alike in places_of_equals(texts):
             values = [told(settings[place].get(key)) for place in alike]
             if len(set(values)) > 1:
                 for place, value in zip(alike, values, strict=True):
                     texts[place] += f", {key} {value or '–'}"
     return texts
-
-
-def _alike(texts: Sequence[str]) -> list[list[int]]:
-    """The places of each text that stands at several."""
-    found: dict[str, list[int]] = {}
-    for place, text in enumerate(texts):
-        found.setdefault(text, []).append(place)
-    return [places for places in found.values() if len(places) > 1]
 
 
 def _said(results: Results) -> Mapping[str, Any]:

@@ -8,9 +8,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-select=(-m "not slow")
-[ "${1:-}" = "--slow" ] && select=()
-
 venv=.venv-test
 echo "== a fresh virtual environment in $venv, with fne-cli and what its tests need"
 rm -rf "$venv"
@@ -26,7 +23,10 @@ lint-imports
 
 echo "== tests"
 # The tests run against the installed package, not against this folder.
-python -P -m pytest "${select[@]}"
+python -P -m pytest -m "not slow" --numprocesses 2 --dist loadfile
+if [ "${1:-}" = "--slow" ]; then
+    python -P -m pytest -m slow # one at a time: many of these start several processes of their own
+fi
 
 echo "== the demo"
 scripts/demo.sh "$venv"

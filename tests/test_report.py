@@ -243,7 +243,8 @@ def test_several_splits_are_one_row(tmp_path):
     assert [one.test for one in found.each_class] == [60, 60, 60]
 
 
-def test_the_splits_of_a_protocol_are_one_group(tmp_path):
+@pytest.mark.parametrize("lost", [0, 1])
+def test_the_splits_of_a_protocol_are_one_group(tmp_path, lost):
     out = experiment(tmp_path)
     content = json.loads((out / "results.json").read_text())
     cells = []
@@ -255,12 +256,17 @@ def test_the_splits_of_a_protocol_are_one_group(tmp_path):
         path = save(out / f"{number}.json", found)
         names = {"embedding": "fne", "protocol": f"official-{number}", "results": path.name, "predictions": None}
         cells.append(content["cells"][0] | names)
-    content |= {"cells": cells, "results": [{"protocol": "official", "splits": 2}]}
+    for number in range(3, 3 + lost):
+        failed = {"embedding": "fne", "protocol": f"official-{number}", "results": None, "error": "full disk"}
+        cells.append(content["cells"][0] | failed)
+    row = {"protocol": "official", "splits": 2} | ({"splits_missing": lost} if lost else {})
+    content |= {"cells": cells, "results": [row]}
     (out / "results.json").write_text(json.dumps(content))
     (group,) = groups(out)
     ((row,), (size,)) = group.rows, group.sizes
     values = [json.loads((out / f"{n}.json").read_text())["results"][0]["accuracy"] for n in (1, 2)]
-    assert (row.name, group.protocol) == ("fne", "official, several splits")
+    assert (row.name, group.protocol) == ("fne", f"official, {2 + lost} splits")
+    assert row.title == ("fne (2 of 3 splits)" if lost else "fne")
     assert dict(group.facts)["training images"] == "official-1: 31; official-2: 32"
     assert row.points[size].figures["accuracy"] == pytest.approx(np.mean(values))
     assert row.points[size].spreads["accuracy"] == pytest.approx(np.std(values, ddof=1))

@@ -78,7 +78,8 @@ def _group(members: Sequence[Evaluated], protocol: str, several: bool) -> Group:
     made = extraction(first.results)
     entry = first.results.entries[0]
     order = _layer_order(members)
-    entries = _by_row(members)
+    splits = _by_row(members)
+    entries = {key: together(parts) for key, parts in splits.items()}
     rows: dict[tuple[str, str, bool], Row] = {}
     wholes = {(name, how) for name, how, whole, _ in entries if whole}
     named = Counter(name for name, _ in wholes)
@@ -86,6 +87,8 @@ def _group(members: Sequence[Evaluated], protocol: str, several: bool) -> Group:
         place = -1 if whole else order.get(name, len(order))
         alone = not whole or (named[name] == 1 and not (several and name == _EMBEDDING))
         title = name if alone else f"{name} ({how})"
+        if (there := len(splits[name, how, whole, size])) < first.of_splits:
+            title += f" ({there} of {first.of_splits} splits)"
         row = rows.setdefault((name, how, whole), Row(name, how, whole, place, found.features, {}, title))
         rows[name, how, whole] = replace(row, points={**row.points, size: _point(found)})
     table = sorted(rows.values(), key=lambda row: (not row.whole, row.place))
@@ -111,8 +114,8 @@ def _group(members: Sequence[Evaluated], protocol: str, several: bool) -> Group:
     )
 
 
-def _by_row(members: Sequence[Evaluated]) -> dict[tuple[str, str, bool, Size], Entry]:
-    """The entries by name, features, whether an embedding, and size; those of several splits as one."""
+def _by_row(members: Sequence[Evaluated]) -> dict[tuple[str, str, bool, Size], list[Entry]]:
+    """The entries by name, features, whether an embedding, and size; one of each split."""
     found: dict[tuple[str, str, bool, Size], dict[str, Entry]] = {}
     for each in members:
         for entry, whole in _entries(each.results):
@@ -125,7 +128,7 @@ def _by_row(members: Sequence[Evaluated]) -> dict[tuple[str, str, bool, Size], E
                 if split not in parts:
                     break
             parts.setdefault(split, entry)
-    return {key: together(list(parts.values())) for key, parts in found.items()}
+    return {key: list(parts.values()) for key, parts in found.items()}
 
 
 def _entries(results: Results) -> list[tuple[Entry, bool]]:

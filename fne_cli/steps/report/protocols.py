@@ -69,7 +69,7 @@ def _said(results: Results) -> Mapping[str, Any]:
 def _described(each: Evaluated) -> str:
     kind, said = kind_of(each.results), _said(each.results)
     if each.splits:
-        return f"{each.splits}, several splits"
+        return f"{each.splits}, {each.of_splits} splits"
     if kind == "per_class":
         return f"learning curve, {said.get('draws', each.results.entries[0].trials)} draws"
     return f"{said['cv']}-fold cross-validation" if kind == "cv" else "given split"

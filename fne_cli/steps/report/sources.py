@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from fne_cli.store.results import Cell, Experiment, Results, read_results
 class Evaluated:
     """A results file and the names that its experiment gave it, "" without one.
 
-    splits: the name of the protocol, where this is one of its several splits.
+    splits: the name of the protocol, where this is one of its several splits; of_splits: how many it has.
     """
 
     results: Results
@@ -26,6 +27,7 @@ class Evaluated:
     embedding: str = ""
     cell: Cell | None = None
     splits: str = ""
+    of_splits: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ def gather(paths: Sequence[Path]) -> Sources:
             found.evaluated.append(Evaluated(results))
             continue
         found.experiments.append(results)
+        counts = Counter(results.splits.values())
         for cell in results.cells:
-            _add(found, cell, results.splits.get(cell.protocol, ""))
+            splits = results.splits.get(cell.protocol, "")
+            _add(found, cell, splits, counts[splits])
     known: dict[tuple[str, ...], Evaluated] = {}
     for each in found.evaluated:
         names = (each.dataset, each.network, each.pooling, each.embedding, each.protocol)
@@ -64,9 +68,9 @@ def gather(paths: Sequence[Path]) -> Sources:
     return found
 
 
-def _add(found: Sources, cell: Cell, splits: str) -> None:
-    names = (cell.dataset, cell.network, cell.pooling, cell.embedding, cell.protocol)
-    called = ", ".join(name for name in names if name)
+def _add(found: Sources, cell: Cell, splits: str, of_splits: int) -> None:
+    home = (cell.dataset, cell.network, cell.pooling)
+    called = ", ".join(name for name in (*home, cell.embedding, cell.protocol) if name)
     if cell.results is None:
         found.failed.append((called, cell.error or "no results"))
         return
@@ -77,9 +81,7 @@ def _add(found: Sources, cell: Cell, splits: str) -> None:
     except FneError as error:
         found.failed.append((called, str(error)))
         return
-    found.evaluated.append(
-        Evaluated(results, cell.dataset, cell.network, cell.pooling, cell.protocol, cell.embedding, cell, splits)
-    )
+    found.evaluated.append(Evaluated(results, *home, cell.protocol, cell.embedding, cell, splits, of_splits))
 
 
 def extraction(results: Results) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def test_bad_inputs_and_bit_flips(count):
 
 
 @pytest.mark.slow
-def test_many_sigkills():
-    found = torture("--only", "kill", "--kills", "60", "--images", "800")
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_many_sigkills(seed):
+    found = torture("--only", "kill", "--kills", "20", "--images", "800", "--seed", str(seed))
     assert found["kill"]["differing"] == 0
     assert found["kill"]["kills_after_a_commit"] > 0

@@ -349,6 +349,15 @@ def test_a_fit_that_no_worker_has_the_memory_for_is_refused(files, tmp_path, mon
         evaluate(files.codes, tmp_path / "r.json", cluster=Here())
 
 
+@pytest.mark.parametrize(("words", "each"), [([], 6.0), (["--cluster", "local:3"], 2.0), (["--memory", "5G"], 5.0)])
+def test_local_workers_share_the_memory_of_their_machine(files, fne, tmp_path, monkeypatch, words, each):
+    monkeypatch.setattr("fne_cli.clusters.engine.Engine.open", lambda *_: nullcontext(Here()))
+    monkeypatch.setattr("fne_cli.steps.evaluate.free_memory", lambda: 12 << 30)
+    result = fne("evaluate", files.codes, tmp_path / "r.json", *words)
+    assert result.code == 0, result.err
+    assert f" of {each:.1f} GiB" in result.err
+
+
 def test_evaluate_says_that_a_cluster_needs_a_place_for_parts(files, fne):
     result = fne("evaluate", files.codes, "--cluster", "local:2")
     assert (result.code, "beside the file RESULTS" in result.err) == (2, True)

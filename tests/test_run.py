@@ -277,6 +277,27 @@ def test_bad_images_end_it_with_3_and_can_be_accepted(fne: Run, folder: Path) ->
 
 
 @pytest.mark.slow
+def test_workers_make_the_same_files(fne: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fne_cli.steps import evaluate as step
+
+    real, seen = step.evaluate, []
+    monkeypatch.setattr(step, "evaluate", lambda *files, **more: (seen.append(more["here"]), real(*files, **more)))
+    assert fne("run", "noise.toml", "-q", "--set", "experiment.output=alone").code == 0
+    assert set(seen) == {1}
+    seen.clear()
+    done = fne("run", "noise.toml", "--cluster", "local:2")
+    assert done.code == 0, done.err
+    assert done.err.count("dashboard") == 1, "the same workers should do all"
+    assert set(seen) == {2}, "they should share the memory of this machine"
+    alone, shared = contents(folder / "alone"), contents(folder / "out")
+    commands = [json.loads(each.pop("results.json"))["commands"] for each in (alone, shared)]
+    assert commands[0] == [line.replace("out/", "alone/") for line in commands[1]]
+    assert shared == alone
+    again = fne("run", "noise.toml", "--cluster", "local:2")
+    assert (again.code, "dashboard" in again.err) == (0, False)
+
+
+@pytest.mark.slow
 def test_killed_in_the_middle_it_ends_with_the_same_bytes(folder: Path) -> None:
     command = [sys.executable, "-m", "fne_cli", "run", "noise.toml", "-q"]
     subprocess.run([*command, "--set", "experiment.output=whole"], check=True)

@@ -62,7 +62,9 @@ from fne_cli.measures import MEASURES
     show_default=True,
     help="Relative duality gap at which a class is solved.",
 )
-@click.option("--memory", type=options.Bytes(), help="Memory to use, such as 2G.  [default: half of what is free]")
+@click.option(
+    "--memory", type=options.Bytes(), help="Memory to use, such as 2G, of each worker.  [default: half of what is free]"
+)
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of folds, draws and solver.")
 @click.option("--predictions", type=options.FILE, help="CSV to write: truth, prediction, decision values.")
 @click.option("--model", type=options.FILE, help=".npz to write: the classifier, for fne predict.")
@@ -88,6 +90,7 @@ def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **val
 
     protocol = Protocol(**{name: values.pop(name) for name in ("split", "cv", "rows", "per_class", "draws")})
     features, results = _parted(features)
+    values["here"] = options.workers_here(values["cluster"])
     values["cluster"] = options.workers(values["cluster"], progress)
     done = evaluate(features, results, protocol=protocol, progress=progress, **values)
     if done.up_to_date:

@@ -274,6 +274,16 @@ def cluster(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def workers_here(spec: str | None) -> int:
+    """How many processes of this machine work at a time: its own workers, or this one. Raises as `workers`."""
+    if spec is None:
+        return 1
+    from fne_cli.clusters.spec import Spec
+
+    wanted = Spec.parse(spec)
+    return wanted.workers if wanted.kind == "local" else 1
+
+
 def workers(spec: str | None, console: Console) -> Callable[[], Any] | None:
     """What a step calls when it has work for the cluster that --cluster names; None without one.
 

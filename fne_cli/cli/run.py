@@ -77,7 +77,7 @@ def _cluster(spec: str | None, progress: Console) -> Cluster | None:
     from fne_cli.clusters.extract import extract
     from fne_cli.experiments.jobs import Cluster
 
-    return Cluster(start, extract)
+    return Cluster(start, extract, options.workers_here(spec))
 
 
 def known_options() -> Options:

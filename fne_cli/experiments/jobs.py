@@ -18,10 +18,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Cluster:
-    """Workers to share a job with: `start` brings them, as the steps take it; `extract` is fne extract by them."""
+    """Workers to share a job with: `start` brings them, as the steps take it; `extract` is fne extract by them.
+
+    here: how many of them share the memory of this machine.
+    """
 
     start: Callable[[], AbstractContextManager[Any]]
     extract: Callable[..., Any]
+    here: int = 1
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,8 @@ def _evaluate(arguments: tuple[str, ...], options: dict[str, Any], cluster: Clus
 
     features, results = arguments
     protocol = taken(Protocol, options)
-    evaluate(Path(features), Path(results), protocol=protocol, cluster=_start(cluster), **options, **more)
+    here = 1 if cluster is None else cluster.here
+    evaluate(Path(features), Path(results), protocol=protocol, cluster=_start(cluster), here=here, **options, **more)
 
 
 def _start(cluster: Cluster | None) -> Callable[[], AbstractContextManager[Any]] | None:

@@ -65,6 +65,7 @@ def evaluate(
     model: Path | None = None,
     overwrite: bool = False,
     cluster: Cluster | None = None,
+    here: int = 1,
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Train on the training images, measure on the test images, by `protocol`; the numbers are fractions.
@@ -73,8 +74,9 @@ def evaluate(
     that Several says: the shards of an extraction count as the whole. A codes file is one embedding. An activations
     file becomes one (`embedding`), its moments computed from the training images of each trial; without `embedding`
     it is the single-layer baseline: each layer alone, every row scaled to length 1. `memory` is in bytes. With a
-    `cluster` every fit is a worker's, `memory` of each of them, and RESULTS must be given. Raises the errors of
-    fne_cli.errors: DoesNotFit before anything is computed.
+    `cluster` every fit is a worker's, `memory` of each of them, and RESULTS must be given. `here`: how many of the
+    workers share the memory of this machine, and with it the default. Raises the errors of fne_cli.errors: DoesNotFit
+    before anything is computed.
     """
     costs = sorted(set(cost))
     if cluster is not None and results is None:
@@ -109,7 +111,8 @@ def evaluate(
         if outputs.finished(inputs, overwrite) and known and results is not None:
             return Evaluation(_read_back(results), results, up_to_date=True)
         parts = _parts(results, [outputs.fingerprint, memory, outputs.detailed], source, protocol, cluster)
-        machine = {"memory": memory if memory is not None else free_memory() // 2, "processors": processors()}
+        share = free_memory() // 2 // here if memory is None else memory
+        machine = {"memory": share, "processors": processors()}
         if isinstance(parts, Parts):
             machine = parts.agreed(machine)  # the path of the solver, and with it every part, depends on them
         wanted = Wanted(chosen, embedding, each_layer, (cuts.low, cuts.high), protocol, costs, aggregate, solver,

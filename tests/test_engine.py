@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -177,6 +180,9 @@ def test_a_worker_that_dask_gives_up_is_opened_again(engine, heard):
     assert len(dict(engine.run("double", [{"value": value} for value in range(4)]))) == 4
 
 
+ONE = ("--nthreads", "1", "--resources", "fne=1", "--memory-limit", "0")
+
+
 class Enough(Exception):
     """Ends what would wait for ever."""
 
@@ -248,8 +254,6 @@ cp "$1" job-$$; bash job-$$ >log-$$ 2>&1 & echo Submitted batch job $!"""
 
 @pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", b"HTTP/1.1 400 Bad Request\r\n" * 9, b""])
 def test_a_server_that_is_no_scheduler(answer):
-    import socket
-
     import dask.config
 
     def serve():
@@ -277,3 +281,30 @@ def test_a_host_that_nobody_knows_is_said_at_once():
     with pytest.raises(Lost, match=r"tcp://none.invalid:8786 should be a Dask scheduler. Found: "):
         with Engine.open("tcp://none.invalid:8786"):
             pass
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_only_just_started_is_waited_for(monkeypatch):
+    import dask.config
+
+    monkeypatch.setattr("fne_cli.clusters.start._PATIENCE", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    started = []
+
+    class Starting(Heard):
+        def note(self, text):
+            super().note(text)
+            if text.startswith("waiting up to 300 s for the Dask scheduler tcp://127.0.0.1:"):
+                for words in (["scheduler", "--port", str(port)], ["worker", f"tcp://127.0.0.1:{port}", *ONE]):
+                    command = [sys.executable, "-m", f"distributed.cli.dask_{words[0]}", "--no-dashboard", *words[1:]]
+                    started.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+
+    try:
+        with dask.config.set({"distributed.comm.timeouts.connect": "300s"}):
+            with Engine.open(f"tcp://127.0.0.1:{port}", Starting()) as engine:
+                assert len(engine.look()) == 1
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait()

@@ -23,6 +23,7 @@ from fne_cli.progress import Progress
 
 RESOURCE = "fne"  # each worker has one of it and each task needs one: one task at a time
 PRELOAD = "fne_cli.clusters.worker"
+_PATIENCE = 2.0  # seconds without an answer, after which people are told
 
 
 class Lost(FneError):
@@ -44,7 +45,7 @@ def client_of(spec: Spec, progress: Progress) -> Iterator[tuple[Client, Any]]:
         address = cluster.scheduler_address if cluster is not None else spec.address
         try:
             if cluster is None:
-                _knock(address)
+                _knock(address, progress)
             client = stack.enter_context(Client(address, set_as_default=False, name="fne"))
         except (OSError, ValueError) as error:
             raise Lost(
@@ -55,20 +56,28 @@ def client_of(spec: Spec, progress: Progress) -> Iterator[tuple[Client, Any]]:
         yield client, cluster
 
 
-def _knock(address: str) -> None:
+def _knock(address: str, progress: Progress) -> None:
     """Ask who is there, before a client does: it waits for ever if what answers does not speak Dask's protocol.
 
-    Raises OSError or ValueError.
+    A scheduler that is just being started is waited for. Raises OSError or ValueError.
     """
 
     async def ask() -> Any:
+        waiting = f"waiting up to {seconds:.0f} s for the Dask scheduler {address}"
+        note = asyncio.get_running_loop().call_later(_PATIENCE, progress.note, waiting)
+        try:
+            return await asyncio.wait_for(identity(), seconds)
+        finally:
+            note.cancel()
+
+    async def identity() -> Any:
         async with rpc(address, connection_args=Security().get_connection_args("client")) as scheduler:
             return await scheduler.identity(n_workers=0)
 
     seconds = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
     socket.getaddrinfo(*get_address_host_port(address))  # at once, where Dask would try again and again
     try:
-        found = asyncio.run(asyncio.wait_for(ask(), seconds))
+        found = asyncio.run(ask())
     except TimeoutError as error:
         raise OSError(f"no answer as a scheduler gives it in {seconds:.0f} s") from error
     except (MemoryError, AttributeError, TypeError) as error:  # Dask takes the bytes of another protocol for lengths

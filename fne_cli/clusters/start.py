@@ -66,7 +66,7 @@ def _knock(address: str, progress: Progress) -> None:
         waiting = f"waiting up to {seconds:.0f} s for the Dask scheduler {address}"
         note = asyncio.get_running_loop().call_later(_PATIENCE, progress.note, waiting)
         try:
-            return await asyncio.wait_for(identity(), seconds)
+            return await asyncio.wait_for(identity(), seconds + 0.5)  # Dask says more of those it cannot reach
         finally:
             note.cancel()
 

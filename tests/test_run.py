@@ -526,6 +526,39 @@ def test_missing_splits_are_found_before_the_extraction(fne: Run, folder: Path) 
     assert fne("run", "noise.toml", *chosen, "--set", "protocols.split.cv=2", "-q").code == 0
 
 
+@pytest.mark.parametrize(
+    ("dataset", "most", "beyond", "found"),
+    [
+        ("{images='noise', split={per_class=4}}", "{per_class=[1, 4]}", "{per_class=[1, 5]}",
+         "split = { per_class = 4 }"),
+        ("{images='noise'}", "{per_class=[4], split={per_class=4}}", "{per_class=[5], split={per_class=4}}",
+         "split = { per_class = 4 }"),
+        ("{images='parted'}", "{per_class=[2]}", "{per_class=[3, 1]}", "class b with 2"),
+        ("{images='parted'}", "{cv=8}", "{cv=9}", "8"),
+        ("{images='parted'}", "{cv=11, rows='all'}", "{cv=12, rows='all'}", "11"),
+        ("{images='noise'}", "{cv=18}", "{cv=19}", "18"),
+    ],
+)  # fmt: skip
+def test_too_few_images_are_found_before_the_extraction(
+    fne: Run, folder: Path, dataset: str, most: str, beyond: str, found: str
+) -> None:
+    for split, counts in (("train", {"a": 3, "b": 2, "c": 3}), ("test", dict.fromkeys("abc", 1))):
+        for name, count in counts.items():
+            for number in range(count):
+                shutil.copy(folder / "noise" / "a" / "00.png", _made(folder / "parted" / split / name, number))
+    chosen = ("--set", f"datasets.noise={dataset}")
+    assert "impossible" not in fne("run", "noise.toml", "--dry-run", *chosen, "--set", f"protocols={{p={most}}}").out
+    for more in ([], ["--dry-run"]):
+        said = fne("run", "noise.toml", *more, *chosen, "--set", f"protocols={{p={beyond}}}")
+        assert (said.code, f"of [datasets.noise]. Found: {found}.\nGive fewer" in said.err) == (1, True), said.err
+    assert not (folder / "out" / "noise" / "mini.avg").exists()
+
+
+def _made(folder: Path, number: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{number}.png"
+
+
 def test_thresholds_that_are_no_file_are_found_before_the_extraction(fne: Run, folder: Path) -> None:
     protocols = "protocols={split={single_layers=false}, f={cv=2, single_layers=false}}"
     chosen = ("--set", "embeddings={x={thresholds='dta'}}", "--set", protocols)

@@ -22,7 +22,7 @@ class Cell:
     """One cell of the table, which `job` fills: an embedding, or every single layer (embedding = "layers").
 
     group: the protocol as it is called in the file, of which this may be one of several splits. needs: the jobs before
-    its own. given_splits: whether it measures the splits that the images themselves have.
+    its own.
     """
 
     dataset: str
@@ -36,7 +36,6 @@ class Cell:
     activations: Path
     job: Job
     needs: tuple[Job, ...]
-    given_splits: bool
 
 
 @dataclass(frozen=True)
@@ -219,7 +218,6 @@ class _Features:
                 yield Cell(
                     dataset, network, pooling, name, protocol.name, protocol.group,
                     self.dataset.images, self.dataset.root, self.activations, jobs[-1], (self.extraction, *jobs[:-1]),
-                    given_splits=protocol.manifest is None and "cv" not in protocol.table,
                 )  # fmt: skip
 
     def _measured(self, name: str, table: Table, protocol: _Protocol) -> list[Job]:

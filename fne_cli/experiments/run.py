@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from fne_cli.errors import BadInput, DifferentOutput, FneError, TooManyBad
+from fne_cli.experiments.checks import unmeasurable
 from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.forecast import Forecast
 from fne_cli.experiments.jobs import Cluster, Job
@@ -129,27 +130,10 @@ def run(
 
 
 def _unmeasurable(wanted: Plan, sources: Sources) -> dict[Path, Failure]:
-    """The cells that cannot be measured, found before hours of extraction: splits or thresholds are not there."""
+    """The files of cells that cannot be measured."""
     failed: dict[Path, Failure] = {}
-    made = {path for job in wanted.jobs for path in job.outputs}
-    for cell in wanted.cells:
-        for job in (*cell.needs, cell.job):
-            cuts = job.options.get("thresholds")
-            if isinstance(cuts, Path) and cuts not in made and not cuts.is_file():
-                message = (
-                    f"[embeddings.{cell.embedding}] thresholds should be data, [LOW, HIGH], or a file of fne analyze. "
-                    f"Found: {cuts}, which is no file."
-                )
-                failed |= dict.fromkeys((*job.outputs, *cell.job.outputs), Failure(cell.job, message))
-        listing = sources.listing(cell.images, cell.root) if cell.given_splits else None
-        if listing is None or {"train", "test"} <= set(listing.splits):
-            continue
-        found = ", ".join(sorted(set(listing.splits) - {""})) or "none"
-        message = (
-            f"[datasets.{cell.dataset}] should have images of the splits train and test for [protocols.{cell.group}]. "
-            f"Found: splits {found}.\nGive the dataset split = {{ per_class = 30 }}, or the protocol cv = 5 or a split."
-        )
-        failed |= dict.fromkeys(cell.job.outputs, Failure(cell.job, message))
+    for cell, outputs, message in unmeasurable(wanted, sources):
+        failed |= dict.fromkeys(outputs, Failure(cell.job, message))
     return failed
 
 

@@ -30,3 +30,8 @@ class Progress:
 
 
 SILENT = Progress()
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things in words: "1 shard", "2 shards"."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -33,11 +33,11 @@ requeue=
 trap 'requeue=yes; kill -USR1 $child' USR1
 trap 'kill -TERM $child' TERM
 wait $child
-code=$?
-while kill -0 $child 2>/dev/null; do # a trap ends `wait` too; the child's own code is what counts
+while kill -0 $child 2>/dev/null; do # a trap ends `wait` too
     wait $child
-    code=$?
 done
+wait $child # the child's own code, which the shell has kept
+code=$?
 if [ "$requeue" ] && [ $code = 143 ]; then
     scontrol requeue "${SLURM_ARRAY_JOB_ID}_$task"
 fi

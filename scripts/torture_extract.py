@@ -70,6 +70,11 @@ def wait(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def gone(child: int) -> bool:
+    """Whether a child has ended; it can still be waited for."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def run(arguments: Sequence[str], log: Path, prepare: Callable[[], None] = lambda: None) -> int:
     """Run to the end; the exit code."""
     return wait(start(arguments, log, prepare))
@@ -117,7 +122,9 @@ def torture_kill(place: Place, kills: int, seed: int) -> dict[str, Any]:
         while True:
             child = start(place.command(output), place.log)
             if hits < kills:
-                time.sleep(moments.uniform(0, duration))
+                moment = time.monotonic() + moments.uniform(0, duration)
+                while time.monotonic() < moment and not gone(child):
+                    time.sleep(0.005)
                 os.kill(child, signal.SIGKILL)
             code = wait(child)
             if code == 0:
@@ -213,6 +220,8 @@ def torture_writers(place: Place) -> dict[str, Any]:
     first = start(place.command(shared), place.log, lambda: finish_after(ended))
     partial = shared.with_name(shared.name + ".partial.json")
     while not partial.exists():
+        if gone(first):
+            raise RuntimeError(place.log.read_text()[-2000:])
         time.sleep(0.01)
     second = run(place.command(shared), place.log)
     ended.touch()

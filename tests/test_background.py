@@ -62,9 +62,10 @@ def test_no_more_than_depth_calls_wait():
 
         thread = threading.Thread(target=put)
         thread.start()
-        assert not fourth.wait(0.1)
+        too_early = fourth.wait(0.1)
         gate.set()
         thread.join()
+        assert not too_early
         assert fourth.is_set()
 
 

@@ -178,7 +178,7 @@ def scheduler(environment, tmp_path) -> Iterator[list[subprocess.Popen[bytes]]]:
 
     yield cluster
     for process in processes:
-        process.terminate()
+        process.kill()
         process.wait()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ import pytest
 from fne_cli.clusters import versions
 from fne_cli.clusters.engine import Engine
 from fne_cli.clusters.spec import Spec
-from fne_cli.clusters.start import Lost
+from fne_cli.clusters.start import Lost, _logs_told
 from fne_cli.errors import BadInput, DifferentOutput, Stopped
 from fne_cli.progress import Progress
 
@@ -55,7 +56,9 @@ def engine():
 
 
 def wait_for_workers(engine, other_than=()):
+    given_up = time.monotonic() + 300  # an engine that is broken is so for all tests that follow
     while len(set(engine.look()) - set(other_than)) < 2:
+        assert time.monotonic() < given_up, f"of two workers there is only {engine.slots}"
         time.sleep(0.1)
 
 
@@ -73,6 +76,12 @@ def text_of(log):
     while not (text := log.exists() and log.read_text()):
         time.sleep(0.05)
     return text
+
+
+def wait_for_end(log):
+    """Until its task has been stopped, which is before the engine is left but where word of it took seconds."""
+    while log.read_text() != "stopped":
+        time.sleep(0.05)
 
 
 def test_each_task_is_answered_once_and_both_workers_do_some(engine, heard):
@@ -113,13 +122,13 @@ def test_a_signal_stops_tasks_that_have_begun(engine, heard, tmp_path):
         heard.code = 130
 
     log = tmp_path / "log"
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     with pytest.raises(Stopped) as stopped:
         list(engine.run("until_stopped", [{"log": str(log)}]))
     thread.join()
     assert stopped.value.exit_code == 130
-    assert log.read_text() == "stopped"
+    wait_for_end(log)
 
 
 def test_an_abandoned_run_stops_its_tasks(engine, heard, tmp_path):
@@ -127,7 +136,7 @@ def test_an_abandoned_run_stops_its_tasks(engine, heard, tmp_path):
     for _ in engine.run("double_or_wait", [{"value": 1}, {"log": str(log)}]):
         assert text_of(log) == "begun"
         break
-    assert log.read_text() == "stopped"
+    wait_for_end(log)
 
 
 def test_workers_with_other_versions_are_refused_with_every_difference():
@@ -160,6 +169,35 @@ def worker_processes():
     return found
 
 
+def test_workers_are_there_while_the_client_asks_for_none(engine, heard):
+    """The client has a callback that asks the scheduler for no workers; what it hears is not what we hear."""
+    done = threading.Event()
+
+    def ask():
+        while not done.is_set():
+            engine._client.sync(engine._client._update_scheduler_info)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        assert {len(engine.look()) for _ in range(300)} == {2}
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_what_dask_logs_is_for_those_who_ask_for_more(engine, heard, capfd, monkeypatch):
+    told, client = [], logging.getLogger("distributed.client")
+    monkeypatch.setattr(heard, "detail", told.append)
+    monkeypatch.setattr(client, "handlers", [logging.StreamHandler()])  # as Dask has it, when nobody else logs
+    monkeypatch.setattr(client, "propagate", False)
+    with _logs_told(heard):
+        for name in ("distributed.client", "distributed.core", "tornado.application"):
+            logging.getLogger(name).error("the scheduler %s", "is gone")
+    assert told == ["Dask: the scheduler is gone"] * 3
+    assert capfd.readouterr().err == ""
+
+
 def test_killed_workers_come_back(engine, heard):
     before = worker_processes()
     os.kill(min(before), signal.SIGKILL)
@@ -178,6 +216,27 @@ def test_a_worker_that_dask_gives_up_is_opened_again(engine, heard):
         wait_for_workers(engine, known)
     assert not before & worker_processes()
     assert len(dict(engine.run("double", [{"value": value} for value in range(4)]))) == 4
+
+
+@pytest.mark.slow
+def test_workers_that_die_while_they_start_are_opened_again():
+    import dask.config
+
+    with Engine.open("local:2", Heard()) as engine:
+        seen, known = worker_processes(), set(engine.slots)
+        with dask.config.set({"distributed.deploy.lost-worker-timeout": "50ms"}):
+            for pid in seen:
+                os.kill(pid, signal.SIGKILL)
+            newborn = 0
+            while newborn < 8:
+                engine.look()
+                time.sleep(0.05)
+                for pid in worker_processes() - seen:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                    newborn += 1
+                    seen.add(pid)
+            wait_for_workers(engine, known)
 
 
 ONE = ("--nthreads", "1", "--resources", "fne=1", "--memory-limit", "0")
@@ -269,7 +328,9 @@ def test_a_server_that_is_no_scheduler(answer):
         threading.Thread(target=serve, daemon=True).start()
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
-            with pytest.raises(Lost, match=rf"{address} should be a Dask scheduler. Found: (no|an) answer"):
+            with pytest.raises(
+                Lost, match=rf"{address} should be a Dask scheduler. Found: (no answer|an answer|Timed out)"
+            ):
                 with Engine.open(address):
                     pass
         server.shutdown(socket.SHUT_RDWR)
@@ -306,5 +367,5 @@ def test_a_scheduler_that_is_only_just_started_is_waited_for(monkeypatch):
                 assert len(engine.look()) == 1
     finally:
         for process in started:
-            process.terminate()
+            process.kill()
             process.wait()

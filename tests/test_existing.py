@@ -15,7 +15,7 @@ from fne_cli.errors import BadInput, DifferentOutput
 from fne_cli.store.existing import check_place, is_recorded, up_to_date
 from fne_cli.store.output import Output
 from fne_cli.store.reader import open_file
-from fne_cli.store.schema import fingerprint
+from fne_cli.store.schema import differences, fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,15 @@ def test_what_differs_is_named(made):
     assert f'sources.0.fingerprint: "{sources[0]["fingerprint"]}" in the existing output, "ffff' in message
     assert message.endswith("Write to another output, or give --overwrite to replace it.")
     assert raised.value.exit_code == 4
+
+
+def test_of_long_values_the_part_is_shown_that_differs():
+    layers = [["conv", number, "avg"] for number in range(20)]
+    others = [*layers[:17], ["conv", 17, "max"], *layers[18:]]
+    (line,) = differences({"layers": layers}, {"layers": others})
+    existing, asked = line.removesuffix(" asked for").split(" in the existing output, ")
+    assert ('17,"max"' in existing, '17,"avg"' in asked) == (True, True)
+    assert max(map(len, (existing, asked))) < 90
 
 
 @pytest.mark.parametrize("kind", ["moments", "codes", "results"])

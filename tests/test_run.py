@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 from conftest import Result, write_image
-from waiting import PROGRAM
+from waiting import PROGRAM, wait_for
 
 CONFIG = """
 [experiment]
@@ -302,11 +303,18 @@ def test_killed_in_the_middle_it_ends_with_the_same_bytes(folder: Path) -> None:
     command = [sys.executable, "-m", "fne_cli", "run", "noise.toml", "-q"]
     subprocess.run([*command, "--set", "experiment.output=whole"], check=True)
     expected = contents(folder / "whole")
-    for delay in (2.0, 3.5, 4.5, 5.5):
+
+    def finished() -> int:
+        return sum(path.suffix in (".h5", ".json", ".csv") for path in (folder / "out").rglob("mini.avg/*"))
+
+    moments = random.Random(1)
+    for _ in range(5):
+        before = finished()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        wait_for(lambda before=before: finished() > before, process)
+        time.sleep(moments.uniform(0, 0.2))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, "it should be killed before its end"
     subprocess.run(command, check=True)
     found = contents(folder / "out")
     commands = {name: json.loads(both["results.json"])["commands"]

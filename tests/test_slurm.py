@@ -67,7 +67,9 @@ def told(slurm, *words: object) -> str:
 
 
 def wait_until(true: Callable[[], object]) -> None:
+    given_up = time.monotonic() + 600  # a job that has failed comes to nothing
     while not true():
+        assert time.monotonic() < given_up, "waited in vain"
         time.sleep(0.2)
 
 

@@ -8,13 +8,14 @@ import click
 
 from fne_cli.cli import options
 from fne_cli.cli.console import Console
+from fne_cli.errors import Stopped
 
 
 @click.command(cls=options.Command)
 @click.argument("spec")
 @click.option("--dry-run", is_flag=True, help="Print the job script of a worker, and stop.")
 def cluster(progress: Console, spec: str, dry_run: bool) -> None:
-    """Start the workers of SPEC and keep them for several commands, until a signal.
+    """Start the workers of SPEC and keep them for several commands, until Ctrl-C or SIGTERM (exit code 0).
 
     SPEC is what --cluster takes. The other commands then find the workers by --cluster tcp://HOST:PORT, the address
     that is printed. docs/clusters.md says what may stand in a cluster.toml.
@@ -33,7 +34,9 @@ def cluster(progress: Console, spec: str, dry_run: bool) -> None:
     assert start is not None  # there is a SPEC
     with start() as engine:
         click.echo(engine.address)
-        with progress.deferred() as asked:
-            while asked() is None:
+        try:
+            while True:
                 engine.keep()
                 time.sleep(1)
+        except Stopped:
+            progress.note("stopping the workers; commands that use them will say that the scheduler is gone")

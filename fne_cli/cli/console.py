@@ -127,9 +127,8 @@ class _Lines:
         self._next = now + _EVERY
         rate = (self._done - self._first) / (now - self._start)
         left = (self._total - self._done) / rate if rate else 0
-        self._console.note(
-            f"{self._done:,} of {self._total:,} {self._unit}, {rate:,.1f} {self._unit}/s, {duration(left)} left"
-        )
+        speed = f"{rate:,.1f} {self._unit}/s" if rate >= 0.95 or not rate else f"{duration(1 / rate)} each"
+        self._console.note(f"{self._done:,} of {self._total:,} {self._unit}, {speed}, {duration(left)} left")
 
 
 def duration(seconds: float) -> str:

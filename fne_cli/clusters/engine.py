@@ -17,13 +17,14 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 from distributed import Client, Future
+from distributed.core import Status
 
 from fne_cli.clusters import versions, worker
 from fne_cli.clusters.run import Run
 from fne_cli.clusters.spec import Spec
 from fne_cli.clusters.start import RESOURCE, Lost, client_of, resources_of, threads_of
 from fne_cli.errors import BadInput
-from fne_cli.progress import SILENT, Progress
+from fne_cli.progress import SILENT, Progress, counted
 
 _REMIND_SECONDS = 60.0
 
@@ -104,13 +105,9 @@ class Engine:
         """Who is there now, and how many tasks each may do."""
         if self._client.status in ("connecting", "closing", "closed"):
             raise self.lost()
-        try:
-            known = self._client.scheduler_info(n_workers=-1)["workers"]
-        except (OSError, TypeError) as error:
-            raise self.lost() from error
-        before, self.slots = len(self.slots), resources_of(known)
+        before, self.slots = len(self.slots), self._listed()
         if len(self.slots) != before and self._complete:
-            self._progress.note(f"{_workers(len(self.slots))} now, {before:,} before")
+            self._progress.note(f"{counted(len(self.slots), 'worker')} now, {before:,} before")
         if self._spec.kind == "slurm":
             self._retry_refused()
         if not self.slots and time.monotonic() > self._told + _REMIND_SECONDS:
@@ -118,8 +115,25 @@ class Engine:
             self._told = time.monotonic()
         if self._spec.kind == "local" and len(self.slots) < self._spec.workers:
             # A nanny whose worker dies while it starts, or takes long to, gives up; this opens another.
+            self._cluster.loop.add_callback(self._forget_closed)
             self._cluster.scale(self._spec.workers)
         return self.slots
+
+    def _forget_closed(self) -> None:
+        """Dask opens no other nanny while it has one of that name, be it one that never came up."""
+        for name, nanny in list(self._cluster.workers.items()):
+            if nanny.status in (Status.failed, Status.closed):
+                del self._cluster.workers[name]
+
+    def _listed(self) -> dict[str, int]:
+        # Not by Client.scheduler_info: its answer is shared with a callback of the client, which asks for no workers.
+        try:
+            known = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
+        except OSError:
+            return self.slots  # the client tries again, and its status says it when the scheduler is gone
+        except (AttributeError, TypeError) as error:  # it has no scheduler any more
+            raise self.lost() from error
+        return resources_of(known)
 
     def _retry_refused(self) -> None:
         """Ask again for jobs that sbatch refused, once a minute. Raises BadInput if there never was a worker."""
@@ -185,7 +199,3 @@ class Engine:
                     "Install it in the environment that the worker is started from."
                 ) from found
             versions.check(versions.versions(), found, address)
-
-
-def _workers(count: int) -> str:
-    return f"{count:,} worker{'' if count == 1 else 's'}"

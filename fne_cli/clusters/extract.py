@@ -10,7 +10,7 @@ from typing import Any
 
 from fne_cli.clusters.engine import Engine
 from fne_cli.errors import Stopped
-from fne_cli.progress import SILENT, Progress
+from fne_cli.progress import SILENT, Progress, counted
 from fne_cli.steps.extract import Extraction, Recipe
 from fne_cli.steps.extract.sharded import Sharded
 from fne_cli.steps.merge import merge
@@ -56,6 +56,6 @@ def extract(
                 safe, total = sum(sharded.done()), len(sharded.listing)
                 message = f"Stopped with {safe:,} of {total:,} images safe. Run the same command again to go on."
                 raise Stopped(message, stop.exit_code) from stop
-        progress.note(f"merging {len(tasks):,} shards")
+        progress.note(f"merging {counted(len(tasks), 'shard')}")
         merge(sharded.shards, sharded.merged, overwrite=True, progress=progress)
         return sharded.finish(time.monotonic() - began)

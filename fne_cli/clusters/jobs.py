@@ -31,6 +31,15 @@ _SLURM: dict[str, tuple[type, str | None]] = {
     "scratch_folder": (str, "local_directory"),
     "interface": (str, "interface"),
 }
+_KINDS = ("local", "tcp", "slurm")
+_GOES_WITH = {
+    "threads": ("local",),
+    "address": ("tcp",),
+    "slurm": ("slurm",),
+    "minimum": ("slurm",),
+    "maximum": ("slurm",),
+    "workers": ("slurm", "local"),
+}
 _MOST = 1_000_000  # of any number in the file
 _MARGIN, _STAGGER = 300, 60  # seconds between lifetime and walltime; by how much lifetimes differ
 
@@ -47,8 +56,7 @@ def read_spec(path: Path) -> Spec:
         raise BadInput(f"--cluster {path} should be TOML. Found: {error}.") from error
     _check(table, _TOP, str(path))
     kind = table.get("kind", "slurm" if "slurm" in table else "")
-    if "workers" in table and ("minimum" in table or "maximum" in table):
-        raise BadInput(f"{path} should have workers, or minimum and maximum. Found: both.")
+    _check_keys(table, kind, path)
     minimum = table.get("minimum", table.get("workers", 1))
     maximum = table.get("maximum", table.get("workers", minimum))
     if not 1 <= minimum <= maximum:
@@ -62,8 +70,6 @@ def read_spec(path: Path) -> Spec:
             return running(table.get("address", ""), f"{path}: address")
         except WrongOptions as error:
             raise BadInput(str(error)) from error
-    if kind != "slurm":
-        raise BadInput(f'{path} should have kind = "local", "tcp" or "slurm". Found: {kind!r}.')
     jobs = table.get("slurm", {})
     _check(jobs, {name: kind for name, (kind, _) in _SLURM.items()}, f"{path}, table slurm")
     spec = Spec("slurm", minimum, maximum, jobs=jobs)
@@ -72,6 +78,17 @@ def read_spec(path: Path) -> Spec:
     except BadInput as error:
         raise BadInput(f"{path}, table slurm: {error}") from error
     return spec
+
+
+def _check_keys(table: Mapping[str, Any], kind: str, path: Path) -> None:
+    """Raises BadInput for keys that would do nothing."""
+    if kind not in _KINDS:
+        raise BadInput(f'{path} should have kind = "local", "tcp" or "slurm". Found: {kind!r}.')
+    for name, kinds in _GOES_WITH.items():
+        if name in table and kind not in kinds:
+            raise BadInput(f'{path}: {name} goes with kind = "{kinds[0]}". Found: kind = "{kind}".')
+    if "workers" in table and ("minimum" in table or "maximum" in table):
+        raise BadInput(f"{path} should have workers, or minimum and maximum. Found: both.")
 
 
 def job_options(spec: Spec) -> dict[str, Any]:
@@ -148,7 +165,7 @@ def _check_memory(text: str) -> None:
         size = parse_bytes(text)
     except (ValueError, OverflowError):
         size = 0
-    if size <= 0:
+    if size < 1 << 20:  # also a number without a unit
         raise BadInput(f"memory should be a size such as 64GB. Found: {reprlib.repr(text)}.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import uuid
@@ -11,7 +12,8 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from distributed import Future, KilledWorker
+from distributed import CancelledError, Future, KilledWorker
+from distributed.client import ClosedClientError
 
 from fne_cli import errors
 from fne_cli.clusters import versions
@@ -82,7 +84,8 @@ class Run:
         out = [self._tasks[index] for index in self._running]
         for task in out:
             if task.future is not None:
-                task.future.cancel()
+                with contextlib.suppress(ClosedClientError):  # what has closed it is about to be said
+                    task.future.cancel()
         self._running.clear()
         self._waiting.clear()
         now = time.monotonic()
@@ -141,6 +144,8 @@ class Run:
             raise self.engine.lost()
         try:
             answer = json.loads(task.future.result(timeout=5))
+        except CancelledError as error:  # by a client that has lost its scheduler
+            raise self.engine.lost() from error
         except TimeoutError:  # the worker died between doing it and telling it: it is being done again
             self._inbox.put((index, None))
             return None

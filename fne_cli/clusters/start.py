@@ -116,7 +116,13 @@ def _local(spec: Spec) -> SpecCluster:
         for number in range(spec.workers)
     }
     options = {"host": "127.0.0.1", "port": 0, "dashboard": True, "dashboard_address": "127.0.0.1:0"}
-    return SpecCluster(workers=workers, scheduler={"cls": Scheduler, "options": options}, name="fne")
+    try:
+        return SpecCluster(workers=workers, scheduler={"cls": Scheduler, "options": options}, name="fne")
+    except RuntimeError as error:  # Dask does not say why
+        raise BadInput(
+            f"--cluster local:{spec.workers} should start as many processes. Found: one that ended ({_brief(error)}).\n"
+            "Is there memory for them? Try fewer, or again."
+        ) from error
 
 
 def threads_of(spec: Spec) -> int:
@@ -156,7 +162,10 @@ def _logs_told(progress: Progress) -> Iterator[None]:
             if record.levelno >= logging.WARNING:
                 progress.detail(f"Dask: {record.getMessage()}")
 
-    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio", "dask_jobqueue")]
+    tops = ("distributed", "tornado", "asyncio", "dask_jobqueue")
+    known = [logging.getLogger(name) for name in [*tops, *logging.root.manager.loggerDict]]
+    # also those below with handlers of their own, as Dask gives to distributed.client
+    loggers = [one for one in known if one.name in tops or (one.name.split(".")[0] in tops and one.handlers)]
     before = [(logger.handlers[:], logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.handlers, logger.propagate = [Teller()], False

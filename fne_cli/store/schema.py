@@ -188,7 +188,8 @@ def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
             lines += [f"{key}.{line}" for line in differences(ours, theirs)]
         else:
-            lines.append(f"{key}: {_brief(theirs)} in the existing output, {_brief(ours)} asked for")
+            there, asked = _apart(theirs, ours)
+            lines.append(f"{key}: {there} in the existing output, {asked} asked for")
     return lines
 
 
@@ -215,6 +216,21 @@ def image_differences(wanted: Images, found: Images) -> list[str]:
     return lines
 
 
+def _apart(one: Any, other: Any) -> tuple[str, str]:
+    """Two values in brief; of long ones what is around the place where they begin to differ."""
+    texts = _said(one), _said(other)
+    common = next((place for place, pair in enumerate(zip(*texts, strict=False)) if pair[0] != pair[1]), 0)
+    if common < 50 or len(texts[0]) <= 80 or len(texts[1]) <= 80:
+        return _brief(one), _brief(other)
+    start = common - 20
+    parts = [f"...{text[start : start + 60]}{'...' if len(text) > start + 60 else ''}" for text in texts]
+    return parts[0], parts[1]
+
+
+def _said(value: Any) -> str:
+    return "nothing" if value is None else canonical_json(value)
+
+
 def _brief(value: Any) -> str:
-    text = "nothing" if value is None else canonical_json(value)
+    text = _said(value)
     return text if len(text) <= 80 else text[:60] + f"... ({len(text)} characters)"

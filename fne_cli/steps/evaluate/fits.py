@@ -124,15 +124,19 @@ class Fits:
         trials, costs = self.task.trials, len(self.wanted.costs)
         if costs == 1:
             return len(trials), float(len(trials))
-        count, times = len(trials), float(len(trials))
+        count, times = sum(map(self._fits_in, trials)), float(len(trials))
         wanted = self.estimate()
         shared = wanted is not None and wanted.path == "gram"
         for trial in trials:
-            folds = 1 if len(trial.validation) else FOLDS
-            count += folds * costs
+            folds = _folds(trial)
             own = 0 if self.kind is None and shared else folds  # Gram matrices: codes have the one of the last fit
             times += own + (SHARE if shared else 1.0) * (folds * costs - own)
         return count, times
+
+    def _fits_in(self, trial: Trial) -> int:
+        """How many problems are solved in one trial, those by which C is chosen included."""
+        costs = len(self.wanted.costs)
+        return 1 if costs == 1 else 1 + _folds(trial) * costs
 
     @property
     def bytes(self) -> int:
@@ -161,10 +165,11 @@ class Fits:
 
     def here(self, progress: Progress) -> Iterator[Fit]:
         """All of them, in order."""
-        with progress.track(len(self), "fits") as advance:
-            for number in range(len(self)):
+        sizes = self._sizes()
+        with progress.track(sum(sizes), "fits") as advance:
+            for number, size in enumerate(sizes):
                 yield self.fit(number)
-                advance(1)
+                advance(size)
 
     def elsewhere(self, parts: Parts, details: bool, progress: Progress) -> Iterator[Fit]:
         """All of them, in order, by workers; with details if they are wanted."""
@@ -176,10 +181,13 @@ class Fits:
         paths = [os.path.abspath(path) for path in self.source.paths]
         shared = {"paths": paths, "wanted": self.wanted.plain(), "details": details}
         tasks = [{**shared, "fit": number} for number in range(len(self))]
-        for number, (found, place) in enumerate(parts.results("fit", tasks, "fit", [1] * len(tasks), "fits")):
+        for number, (found, place) in enumerate(parts.results("fit", tasks, "fit", self._sizes(), "fits")):
             embedding, trial = divmod(number, len(self.task.trials))
             outcome = Outcome(self.task.trials[trial], found["figures"], found["seconds"])
             yield Fit(embedding, outcome, self._detail(outcome.trial, place) if details else None)
+
+    def _sizes(self) -> list[int]:
+        return [self._fits_in(trial) for trial in self.task.trials] * len(self.embeddings)
 
     def _detail(self, trial: Trial, place: Place) -> Detail:
         def array(name: str) -> np.ndarray:
@@ -191,6 +199,11 @@ class Fits:
             embedding = Embedding(self.kind, mean, std, (self.wanted.cuts[0], self.wanted.cuts[1]))
         model = LinearModel(array("classes"), array("weights"), array("intercepts"))
         return Detail(Judged(array("decisions"), array("predicted")), model, embedding)
+
+
+def _folds(trial: Trial) -> int:
+    """In how many divisions of its training images a trial tries the values of C."""
+    return 1 if len(trial.validation) else FOLDS
 
 
 @kept

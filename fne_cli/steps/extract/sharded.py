@@ -19,7 +19,7 @@ from fne_cli.images import source
 from fne_cli.images.geometry import MAX_PIXELS
 from fne_cli.images.slices import write_slice
 from fne_cli.networks.recipe import Recipe
-from fne_cli.progress import SILENT, Progress
+from fne_cli.progress import SILENT, Progress, counted
 from fne_cli.steps.extract import leftovers
 from fne_cli.steps.extract.job import Extraction, Job, part_of, table_of
 from fne_cli.steps.extract.leftovers import MOST_SHARDS, read_plan
@@ -244,7 +244,7 @@ class Sharded:
                 f"merged. Free on its disk: {wanted.free_bytes:,}.\nUse another disk, fewer --layers, or --dtype "
                 "float16 (half the size)."
             )
-        self.progress.note(f"{self.job.path}: {len(self.listing):,} images in {self.count:,} shards, {wanted}")
+        self.progress.note(f"{self.job.path}: {len(self.listing):,} images in {counted(self.count, 'shard')}, {wanted}")
 
 
 def _absolute(recipe: Recipe) -> Recipe:

@@ -60,6 +60,13 @@ def place(tmp_path_factory, slurm) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def no_jobs_left(slurm) -> Iterator[None]:
+    """Those of a test that has failed would keep the processors that the next one needs."""
+    yield
+    subprocess.run(["scancel", "--user", "root"], env=slurm)
+
+
 def told(slurm, *words: object) -> str:
     done = subprocess.run([str(word) for word in words], env=slurm, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -24,9 +24,13 @@ lint-imports
 echo "== tests"
 # The tests run against the installed package, not against this folder.
 # pytest ends a test that hangs; the outer limit is for what it cannot end, such as a fixture that is closed.
-timeout --foreground --kill-after=60 2000 python -P -m pytest -m "not slow" --numprocesses 2 --dist loadfile
+limited() {
+    if command -v timeout >/dev/null; then timeout --foreground --kill-after=60 "$@"; else shift && "$@"; fi
+}
+limited 2000 python -P -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 if [ "${1:-}" = "--slow" ]; then
-    timeout --foreground --kill-after=60 3000 python -P -m pytest -m slow # one at a time: many of these start several processes of their own
+    # one at a time: many of these start several processes of their own
+    limited 3000 python -P -m pytest -m slow
 fi
 
 echo "== the demo"

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from fne_cli.cli import options
+from fne_cli.cli import options, workers
 from fne_cli.cli.console import Console
 from fne_cli.errors import Stopped
 
@@ -25,7 +25,7 @@ def cluster(progress: Console, spec: str, dry_run: bool) -> None:
     """
     from fne_cli.clusters.spec import Spec
 
-    start = options.workers(spec, progress)
+    start = workers.of(spec, progress)
     if dry_run:
         from fne_cli.clusters.slurm import job_script
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import options
+from fne_cli.cli import options, workers
 from fne_cli.cli.console import Console, table
 from fne_cli.errors import BadInput
 from fne_cli.measures import MEASURES
@@ -68,7 +68,7 @@ from fne_cli.measures import MEASURES
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of folds, draws and solver.")
 @click.option("--predictions", type=options.FILE, help="CSV to write: truth, prediction, decision values.")
 @click.option("--model", type=options.FILE, help=".npz to write: the classifier, for fne predict.")
-@options.cluster
+@workers.option
 @options.as_json
 @options.overwrite
 def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **values: Any) -> None:
@@ -90,8 +90,8 @@ def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **val
 
     protocol = Protocol(**{name: values.pop(name) for name in ("split", "cv", "rows", "per_class", "draws")})
     features, results = _parted(features)
-    values["here"] = options.workers_here(values["cluster"])
-    values["cluster"] = options.workers(values["cluster"], progress)
+    values["here"] = workers.here(values["cluster"])
+    values["cluster"] = workers.of(values["cluster"], progress)
     done = evaluate(features, results, protocol=protocol, progress=progress, **values)
     if done.up_to_date:
         progress.note(f"{done.path} is up to date")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import options
+from fne_cli.cli import options, workers
 from fne_cli.cli.console import Console, duration
 
 
@@ -65,7 +65,7 @@ from fne_cli.cli.console import Console, duration
 @click.option("--dry-run", is_flag=True, help="Print what it would take, and stop.")
 @click.option("--recheck", is_flag=True, help="Compare images by content, not by size and time.")
 @options.overwrite
-@options.cluster
+@workers.option
 @click.option("--shard-rows", type=click.IntRange(min=1), metavar="ROWS",
               help="With --cluster: rows of a shard.  [default: for eight shards a worker, within limits]")  # fmt: skip
 def extract(progress: Console, cluster: str | None, shard_rows: int | None, **values: Any) -> None:
@@ -81,7 +81,7 @@ def extract(progress: Console, cluster: str | None, shard_rows: int | None, **va
     from fne_cli.steps.extract import Recipe, extract
 
     recipe = Recipe(**{field.name: values.pop(field.name) for field in dataclasses.fields(Recipe)})
-    start = options.workers(cluster, progress)
+    start = workers.of(cluster, progress)
     if start is not None and values["shard"]:
         raise click.UsageError("Give --shard or --cluster, which makes shards of its own.")
     if start is None and shard_rows is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fne_cli.cli import options
+from fne_cli.cli import options, workers
 from fne_cli.cli.console import Console, duration, plain, table
 from fne_cli.measures import MEASURES
 
@@ -28,7 +28,7 @@ STEPS = ("split", "extract", "normalize", "discretize", "analyze", "evaluate")
 @click.option("--set", "overrides", metavar="TABLE.KEY=VALUE", multiple=True,
               help="In place of what CONFIG has: networks.vgg16.batch_size=32. May be given repeatedly.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print what is up to date, what would be made, its size and its time.")
-@options.cluster
+@workers.option
 @options.as_json
 @options.overwrite
 def run(
@@ -71,13 +71,13 @@ def run(
 
 def _cluster(spec: str | None, progress: Console) -> Cluster | None:
     """The workers of --cluster, started when there is work for them."""
-    start = options.workers(spec, progress)
+    start = workers.of(spec, progress)
     if start is None:
         return None
     from fne_cli.clusters.extract import extract
     from fne_cli.experiments.jobs import Cluster
 
-    return Cluster(start, extract, options.workers_here(spec))
+    return Cluster(start, extract, workers.here(spec))
 
 
 def known_options() -> Options:

@@ -56,8 +56,8 @@ def labels_of(images: int, classes: int, uneven: bool) -> np.ndarray:
 
 def write(folder: Path, images: int, classes: int, features: int, uneven: bool) -> None:
     """The activations file, in LAYERS layers."""
-    from fne_cli.store.schema import Images, Layer, fingerprint
-    from fne_cli.store.writer import Writer
+    from fne_cli.store.format.schema import Images, Layer, fingerprint
+    from fne_cli.store.format.writer import Writer
 
     labels = labels_of(images, classes, uneven)
     table = Images(

@@ -222,7 +222,7 @@ def ratio(rates: dict[str, list[float]], ours: str, theirs: str) -> float:
 
 def codes_that_differ(network: Path, folder: Path) -> dict[str, Any]:
     """Share of ternary codes that change when a real network computes in bfloat16."""
-    from fne_cli.numerics import ternary
+    from fne_cli.numerics.codes import ternary
 
     arrays = {}
     for precision in ("float32", "bfloat16"):

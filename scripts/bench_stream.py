@@ -26,13 +26,13 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.numerics import ternary
-from fne_cli.numerics.checksums import fletcher32
+from fne_cli.numerics.codes import ternary
 from fne_cli.steps.discretize import discretize
 from fne_cli.steps.normalize import normalize
-from fne_cli.store.reader import open_file
-from fne_cli.store.schema import Images, Layer, fingerprint
-from fne_cli.store.writer import Writer
+from fne_cli.store.format.checksum import fletcher32
+from fne_cli.store.format.reader import open_file
+from fne_cli.store.format.schema import Images, Layer, fingerprint
+from fne_cli.store.format.writer import Writer
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512, 4096, 4096)  # VGG16
 SECTIONS = ("normalize", "discretize", "packed", "memory", "images")

@@ -82,7 +82,7 @@ def fit(folder: Path, who: str) -> dict[str, Any]:
     # each process imports its own library only, so that the peaks are those of a program that uses it
     estimator: Any
     if who == "ours":
-        from fne_cli.numerics.classifier import GramLinearSVC
+        from fne_cli.numerics.svm.classifier import GramLinearSVC
 
         estimator = GramLinearSVC()
     else:
@@ -109,9 +109,9 @@ def fit(folder: Path, who: str) -> dict[str, Any]:
 
 def grid(folder: Path, who: str) -> dict[str, Any]:
     """One fit, or the cross-validation of 7 C with 5 folds, Gram product included in both."""
-    from fne_cli.numerics.gram import gram
-    from fne_cli.numerics.selection import cross_validate, stratified_folds
-    from fne_cli.numerics.svm import solve
+    from fne_cli.numerics.svm.gram import gram
+    from fne_cli.numerics.svm.selection import cross_validate, stratified_folds
+    from fne_cli.numerics.svm.solver import solve
 
     rows, labels = np.load(folder / "rows.npy"), np.load(folder / "labels.npy")
     solve(rows[:50], labels[:50])
@@ -132,8 +132,8 @@ def grid(folder: Path, who: str) -> dict[str, Any]:
 
 def stream(folder: Path, who: str) -> dict[str, Any]:
     """One fit from packed codes in a file; the rows are never in memory as a whole but in the page cache."""
-    from fne_cli.numerics.packed import PackedCodes
-    from fne_cli.numerics.svm import solve
+    from fne_cli.numerics.codes.packed import PackedCodes
+    from fne_cli.numerics.svm.solver import solve
 
     shape = json.loads((folder / "shape.json").read_text())
     planes = [

@@ -48,7 +48,7 @@ def start(arguments: Sequence[str], log: Path, prepare: Callable[[], None] = lam
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         from fne_cli.cli.main import main
-        from fne_cli.store import resume
+        from fne_cli.store.output import resume
 
         resume.COMMIT_SECONDS = 0.1
         prepare()
@@ -201,7 +201,7 @@ def torture_bad(place: Place, count: int, seed: int) -> dict[str, Any]:
 
 def finish_after(event: Path) -> None:
     """Have this process finish no file before there is the file `event`."""
-    from fne_cli.store.resume import Growing
+    from fne_cli.store.output.resume import Growing
 
     finish = Growing.finish
 

@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from fne_cli.store.schema import Images, Layer, fingerprint
-from fne_cli.store.writer import Writer
+from fne_cli.store.format.schema import Images, Layer, fingerprint
+from fne_cli.store.format.writer import Writer
 
 
 def table(count, *, paths=None, split=None, label=None, classes=("a", "b"), bad=()):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fne_cli.store.schema import Images, fingerprint
-from fne_cli.store.schema import Layer as Spec
-from fne_cli.store.writer import Writer
+from fne_cli.store.format.schema import Images, fingerprint
+from fne_cli.store.format.schema import Layer as Spec
+from fne_cli.store.format.writer import Writer
 
 
 def write(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def prepare():
-    from fne_cli.store import resume
+    from fne_cli.store.output import resume
 
     resume.COMMIT_SECONDS = 0.1
     go = os.environ.get("HELD_UNTIL")

@@ -19,10 +19,10 @@ from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.recipe import Prepared, Recipe
 from fne_cli.steps.discretize import discretize
 from fne_cli.steps.normalize import normalize
-from fne_cli.store.output import Output
-from fne_cli.store.record import new_run, plain
-from fne_cli.store.resume import Growing
-from fne_cli.store.schema import Images, Layer
+from fne_cli.store.format.schema import Images, Layer
+from fne_cli.store.output.partial import Output
+from fne_cli.store.output.record import new_run, plain
+from fne_cli.store.output.resume import Growing
 
 INPUTS = {"request": {"model": "toy"}, "listing": "ab", "state": "cd"}
 SOFTWARE = {"fne": "0", "numpy": "0"}

@@ -13,8 +13,8 @@ from activations import table
 from activations import write as write_activations
 from conftest import write_image
 
-from fne_cli.store.output import record_path
-from fne_cli.store.predictions import Predicted, write_predictions
+from fne_cli.store.other.predictions import Predicted, write_predictions
+from fne_cli.store.output.partial import record_path
 
 ATTACK = "window.attacked=1"
 HOSTILE = [
@@ -154,7 +154,7 @@ def activations(path: Path, digests: dict[str, str], classes: Sequence[str], bad
 
 def fingerprint_of(path: Path) -> str:
     """That of an HDF5 file of ours."""
-    from fne_cli.store.reader import open_file
+    from fne_cli.store.format.reader import open_file
 
     with open_file(path) as source:
         return source.fingerprint

@@ -14,7 +14,7 @@ from fne_cli.steps.analyze import analyze, work
 from fne_cli.steps.discretize import discretize
 from fne_cli.steps.normalize import normalize
 from fne_cli.steps.verify import verify
-from fne_cli.store.reader import open_file
+from fne_cli.store.format.reader import open_file
 
 CLASSES = ("a", "b", "c")
 

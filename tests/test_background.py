@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fne_cli.store.background import Background
+from fne_cli.store.output.background import Background
 
 
 @settings(deadline=None, max_examples=30)

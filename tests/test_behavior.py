@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from fne_cli.numerics.behavior import Groups, mean_scores, signed_ks, sorted_keys
+from fne_cli.numerics.statistics.behavior import Groups, mean_scores, signed_ks, sorted_keys
 
 
 def relu(seed, features=6, images=90, classes=5, zeros=0.6):

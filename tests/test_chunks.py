@@ -13,8 +13,8 @@ from h5py._objects import phil
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fne_cli.store import chunks
-from fne_cli.store.chunks import Appender, checksum, create_column, read_raw, read_rows, replace_rows
+from fne_cli.store.format import chunks
+from fne_cli.store.format.chunks import Appender, checksum, create_column, read_raw, read_rows, replace_rows
 
 TYPES = ("<f4", "<f2", "i1", "S3")
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fne_cli.errors import DamagedFile
-from fne_cli.store import claims
+from fne_cli.store.format import claims
 
 plain_json = st.recursive(
     st.none()

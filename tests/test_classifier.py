@@ -4,7 +4,7 @@ from sklearn.datasets import load_digits
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fne_cli.numerics.classifier import GramLinearSVC
+from fne_cli.numerics.svm.classifier import GramLinearSVC
 
 
 @parametrize_with_checks([GramLinearSVC(solver=name, n_jobs=1) for name in ("auto", "gram", "direct", "newton")])
@@ -48,7 +48,7 @@ def test_numerics_without_it_load_no_scikit_learn():
     import subprocess
     import sys
 
-    rooms = "fne_cli.numerics.moments, fne_cli.numerics.svm"
+    rooms = "fne_cli.numerics.statistics.moments, fne_cli.numerics.svm.solver"
     program = f"import sys, {rooms}; print('sklearn' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert found.split() == ["False"]

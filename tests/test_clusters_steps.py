@@ -17,13 +17,13 @@ from activations import relu, shards, table, write
 from engines import Around, Here
 
 from fne_cli.errors import BadInput, DamagedFile, DoesNotFit, Stopped
-from fne_cli.numerics import spread
+from fne_cli.numerics.svm import spread
 from fne_cli.steps.analyze import analyze, work
 from fne_cli.steps.discretize import discretize
 from fne_cli.steps.evaluate import Protocol, evaluate, fits
 from fne_cli.steps.merge import merge
 from fne_cli.steps.normalize import normalize
-from fne_cli.store import stream
+from fne_cli.store.many import stream
 
 pytestmark = pytest.mark.slow  # together they take tens of seconds; tests/test_engine.py stays in the default suite
 
@@ -171,7 +171,7 @@ def many_classes(tmp_path, monkeypatch):
     monkeypatch.setattr(spread, "EACH", 1)
     monkeypatch.setattr(fits, "EACH", 1)
     monkeypatch.setattr(fits, "BLOCK_SECONDS", 0.0)
-    monkeypatch.setattr("fne_cli.numerics.svm.FEW_FEATURES", 0)  # else Newton's method takes it
+    monkeypatch.setattr("fne_cli.numerics.svm.solver.FEW_FEATURES", 0)  # else Newton's method takes it
     from evaluation_files import codes_of, noisy
     from evaluation_files import write as write_features
 
@@ -183,7 +183,7 @@ def many_classes(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("path", "few_rows"), [("gram", 4096), ("direct", 0)])
 def test_blocks_of_classes(many_classes, engine, tmp_path, path, few_rows, monkeypatch):
-    monkeypatch.setattr("fne_cli.numerics.svm.FEW_ROWS", few_rows)
+    monkeypatch.setattr("fne_cli.numerics.svm.solver.FEW_ROWS", few_rows)
     watched = Around(engine)
     both(many_classes, tmp_path, watched)
     both(many_classes, tmp_path / "1", watched, cost=(0.1, 1))
@@ -287,7 +287,7 @@ def test_an_interrupted_evaluation_goes_on_whatever_is_free_then(many_classes, t
         if len(engine.done) == 3:
             raise Stopped("stopped", 143)
 
-    monkeypatch.setattr("fne_cli.numerics.svm.FEW_ROWS", 0)  # the path depends on the memory alone
+    monkeypatch.setattr("fne_cli.numerics.svm.solver.FEW_ROWS", 0)  # the path depends on the memory alone
     evaluate(many_classes, tmp_path / "1.json", cost=(0.1, 1))
     monkeypatch.setattr("fne_cli.steps.evaluate.free_memory", lambda: 10**9)
     with pytest.raises(Stopped):

@@ -1,7 +1,7 @@
 import numba
 import pytest
 
-from fne_cli.numerics.compiled import compiled
+from fne_cli.compiled import compiled
 
 
 def twice(number):

@@ -6,15 +6,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fne_cli.errors import BadInput, DamagedFile, DifferentOutput, WrongFile
-from fne_cli.numerics.ternary import encode, standardize
+from fne_cli.numerics.codes.ternary import encode, standardize
 from fne_cli.steps.discretize import discretize
 from fne_cli.steps.evaluate import evaluate
 from fne_cli.steps.info import info
 from fne_cli.steps.merge import merge
 from fne_cli.steps.normalize import normalize
 from fne_cli.steps.verify import verify
-from fne_cli.store.reader import open_file
-from fne_cli.store.writer import Writer
+from fne_cli.store.format.reader import open_file
+from fne_cli.store.format.writer import Writer
 
 
 def codes(path):
@@ -272,8 +272,8 @@ def test_the_command(photos, tmp_path, capfd):
 
 
 def test_a_writer_with_its_own_checksum_writes_the_same_bytes(tmp_path):
-    from fne_cli.numerics.checksums import fletcher32
-    from fne_cli.store.schema import Layer
+    from fne_cli.store.format.checksum import fletcher32
+    from fne_cli.store.format.schema import Layer
 
     rows = np.random.default_rng(0).integers(-1, 2, (1000, 3001), dtype=np.int8)
     for name, checksum in (("a.h5", None), ("b.h5", fletcher32)):

@@ -6,11 +6,11 @@ from scipy.optimize import minimize
 from sklearn.svm import LinearSVC
 from svm_problems import primal, problem
 
-from fne_cli.numerics import dual as module
-from fne_cli.numerics.dual import one_vs_rest, solve_dual
-from fne_cli.numerics.gram import gram
-from fne_cli.numerics.liblinear import objective_and_gap
-from fne_cli.numerics.svm import LinearModel
+from fne_cli.numerics.svm import dual as module
+from fne_cli.numerics.svm.dual import one_vs_rest, solve_dual
+from fne_cli.numerics.svm.gram import gram
+from fne_cli.numerics.svm.liblinear import objective_and_gap
+from fne_cli.numerics.svm.solver import LinearModel
 
 
 def weights(codes, signs, alpha):

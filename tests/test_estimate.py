@@ -12,8 +12,8 @@ import pytest
 from real_files import images, layers, needs_reserved_blocks, settings
 
 from fne_cli.errors import DoesNotFit
-from fne_cli.store.estimate import Estimate, check_fits, estimate, human
-from fne_cli.store.writer import Writer
+from fne_cli.store.format.writer import Writer
+from fne_cli.store.output.estimate import Estimate, check_fits, estimate, human
 
 VGG16 = [(64,)] * 2 + [(128,)] * 2 + [(256,)] * 3 + [(512,)] * 6 + [(4096,)] * 2
 
@@ -33,7 +33,7 @@ VGG16 = [(64,)] * 2 + [(128,)] * 2 + [(256,)] * 3 + [(512,)] * 6 + [(4096,)] * 2
 )
 @pytest.mark.parametrize("several", [False, True])
 def test_the_file_takes_no_more_and_hardly_less(tmp_path, monkeypatch, count, crops, shapes, dtype, several):
-    monkeypatch.setattr("fne_cli.store.writer.reserve", lambda handle, size: None)
+    monkeypatch.setattr("fne_cli.store.format.writer.reserve", lambda handle, size: None)
     table, specs = images(count, several=several), layers(*shapes, dtype=dtype)
     path = tmp_path / "file"
     path.touch()

@@ -83,7 +83,7 @@ def test_results_file_is_up_to_date_the_second_time_and_exits_4_for_other_settin
 
 
 def test_crops_vote_and_ties_go_to_the_larger_sum():
-    from fne_cli.numerics.metrics import majority_vote
+    from fne_cli.numerics.evaluation.metrics import majority_vote
 
     decisions = np.array(
         [

@@ -15,7 +15,7 @@ from fne_cli.steps.discretize import discretize
 from fne_cli.steps.evaluate import Protocol, evaluate
 from fne_cli.steps.merge import merge
 from fne_cli.steps.normalize import normalize
-from fne_cli.store.several import Several
+from fne_cli.store.many.joined import Several
 
 CROPS = 2
 

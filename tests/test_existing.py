@@ -12,10 +12,10 @@ import pytest
 from real_files import write_all
 
 from fne_cli.errors import BadInput, DifferentOutput
-from fne_cli.store.existing import check_place, is_recorded, up_to_date
-from fne_cli.store.output import Output
-from fne_cli.store.reader import open_file
-from fne_cli.store.schema import differences, fingerprint
+from fne_cli.store.format.reader import open_file
+from fne_cli.store.format.schema import differences, fingerprint
+from fne_cli.store.output.partial import Output
+from fne_cli.store.output.up_to_date import check_place, is_recorded, up_to_date
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,7 @@ def test_killed_while_it_gets_its_name_a_table_is_made_again_or_known(tmp_path, 
             rename = os.replace
             patched.setattr(os, "replace", lambda a, b: die() if Path(b) == path else rename(a, b))
         else:
-            patched.setattr("fne_cli.store.output.write_json", die)
+            patched.setattr("fne_cli.store.output.partial.write_json", die)
         with pytest.raises(Killed), Output(path) as output:
             output.partial.write_text("a,b\n")
             output.accept_noted({"fingerprint": "one"})

@@ -11,7 +11,7 @@ from evaluation_files import write as write_codes
 from fne_cli.errors import BadInput, WrongFile
 from fne_cli.steps.analyze import analyze
 from fne_cli.steps.features import features
-from fne_cli.store.reader import open_file
+from fne_cli.store.format.reader import open_file
 
 
 @pytest.fixture

@@ -25,11 +25,11 @@ from fne_cli.steps.discretize import discretize
 from fne_cli.steps.extract import work as extract_work
 from fne_cli.steps.extract.job import Job
 from fne_cli.steps.normalize import normalize
-from fne_cli.store import schema
-from fne_cli.store.output import read_record
-from fne_cli.store.parts import Parts
-from fne_cli.store.record import new_run
-from fne_cli.store.resume import Growing
+from fne_cli.store.format import schema
+from fne_cli.store.output.partial import read_record
+from fne_cli.store.output.record import new_run
+from fne_cli.store.output.resume import Growing
+from fne_cli.tasks.parts import Parts
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "format.md").read_text(encoding="utf-8")
 KINDS = ("activations", "moments", "standardized", "plain codes", "packed codes", "behavior")

@@ -9,8 +9,8 @@ import pytest
 from evaluation_files import write
 
 from fne_cli.errors import DoesNotFit
-from fne_cli.store import gather
-from fne_cli.store.reader import open_file
+from fne_cli.store.format.reader import open_file
+from fne_cli.store.many import gather
 
 
 @pytest.mark.parametrize("crops", [1, 3])

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fne_cli.numerics import gram as module
-from fne_cli.numerics.gram import cross_gram, exact_type, gram
-from fne_cli.numerics.packed import PackedCodes, dense
-from fne_cli.numerics.words import Words, is_ternary
+from fne_cli.numerics.codes.packed import PackedCodes, dense
+from fne_cli.numerics.codes.words import Words, is_ternary
+from fne_cli.numerics.svm import gram as module
+from fne_cli.numerics.svm.gram import cross_gram, exact_type, gram
 
 CODES = hnp.arrays(np.int8, st.tuples(st.integers(1, 9), st.integers(1, 40)), elements=st.integers(-1, 1))
 

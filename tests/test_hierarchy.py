@@ -7,7 +7,7 @@ import pytest
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import pdist, squareform
 
-from fne_cli.numerics.hierarchy import average_linkage
+from fne_cli.numerics.statistics.hierarchy import average_linkage
 
 
 def distances(count, seed=0):

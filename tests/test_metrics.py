@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as peer
 
-from fne_cli.numerics import metrics
+from fne_cli.numerics.evaluation import metrics
 
 
 def labels(seed, images=80, classes=6):

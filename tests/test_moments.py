@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.preprocessing import StandardScaler
 
-from fne_cli.numerics.moments import Moments, Sums
+from fne_cli.numerics.statistics.moments import Moments, Sums
 
 
 def exact(rows):

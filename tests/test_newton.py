@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from fne_cli.numerics.newton import solve_primal
+from fne_cli.numerics.svm.newton import solve_primal
 from fne_cli.numerics.threads import workers
 
 

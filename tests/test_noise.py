@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control, ks_2samp
 
-from fne_cli.numerics.behavior import Groups, signed_ks, sorted_keys
-from fne_cli.numerics.noise import LEVELS, Noise, RandomClasses, labelled
+from fne_cli.numerics.statistics.behavior import Groups, signed_ks, sorted_keys
+from fne_cli.numerics.statistics.noise import LEVELS, Noise, RandomClasses, labelled
 
 
 @settings(deadline=None, max_examples=30)

@@ -15,7 +15,7 @@ from fne_cli.errors import BadInput, DamagedFile, DifferentOutput, WrongFile
 from fne_cli.steps.merge import merge
 from fne_cli.steps.normalize import normalize
 from fne_cli.steps.verify import verify
-from fne_cli.store.reader import open_file
+from fne_cli.store.format.reader import open_file
 
 
 def moments(path):

@@ -16,8 +16,8 @@ import pytest
 from real_files import small_files
 
 from fne_cli.errors import BadInput, Busy, DamagedFile, DoesNotFit, FneError
-from fne_cli.store import output as module
-from fne_cli.store.output import Output, read_record, record_path, write_json
+from fne_cli.store.output import partial as module
+from fne_cli.store.output.partial import Output, read_record, record_path, write_json
 
 
 def names(folder: Path) -> list[str]:
@@ -95,7 +95,7 @@ def test_replacing_an_output_removes_its_record_first(tmp_path, monkeypatch):
 CHILD = """
 import sys, time
 from pathlib import Path
-from fne_cli.store.output import Output
+from fne_cli.store.output.partial import Output
 with Output(Path(sys.argv[1]), keep=True) as output:
     output.partial.write_text("half")
     output.note({"committed": 1, "images": 1, "inputs": {}, "runs": []})

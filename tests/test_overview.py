@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fne_cli.numerics.overview import EDGES, QUANTILES, THRESHOLDS, Null, Overview
+from fne_cli.numerics.statistics.overview import EDGES, QUANTILES, THRESHOLDS, Null, Overview
 
 LEVELS = np.linspace(0, 1, 101)
 

@@ -9,8 +9,8 @@ import pytest
 from engines import Here
 
 from fne_cli.errors import BadInput, DamagedFile, DoesNotFit, Stopped
-from fne_cli.store.parts import Parts
-from fne_cli.store.place import Place, kept
+from fne_cli.tasks.parts import Parts
+from fne_cli.tasks.place import Place, kept
 
 
 @kept

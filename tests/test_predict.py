@@ -12,7 +12,7 @@ import pytest
 from evaluation_files import codes_of, noisy, write
 
 from fne_cli.errors import FneError
-from fne_cli.store.model import load_model, save_model
+from fne_cli.store.other.classifiers import load_model, save_model
 
 
 def lines(text):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fne_cli.errors import BadInput, DamagedFile
-from fne_cli.store.predictions import Predicted, read_predictions, write_predictions
+from fne_cli.store.other.predictions import Predicted, read_predictions, write_predictions
 
 CLASSES = ["a", 'b,"\n', "é;"]
 

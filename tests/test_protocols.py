@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from fne_cli.errors import BadInput
-from fne_cli.numerics import protocols
-from fne_cli.numerics.selection import stratified_folds
+from fne_cli.numerics.evaluation import protocols
+from fne_cli.numerics.svm.selection import stratified_folds
 
 EXACT = ("--tolerance", "1e-8")
 
@@ -507,9 +507,9 @@ def test_what_is_not_the_optimum_is_said(fne, tmp_path, monkeypatch):
     (found,) = json.loads(result.out)["results"]
     assert 0 < found["choice_of_C"]["duality_gap"] <= 1e-4
     assert "stopped" not in result.err
-    for module in ("fne_cli.numerics.problem", "fne_cli.steps.evaluate"):
+    for module in ("fne_cli.numerics.svm.problem", "fne_cli.steps.evaluate"):
         monkeypatch.setattr(f"{module}.CHOOSING", 1e-300)
-    monkeypatch.setattr("fne_cli.numerics.svm.FEW_FEATURES", 0)  # Newton's method ends at the last bit
+    monkeypatch.setattr("fne_cli.numerics.svm.solver.FEW_FEATURES", 0)  # Newton's method ends at the last bit
     result = fne("evaluate", path, "--json", "-C", "0.1,1000", "--tolerance", "1e-300")
     (found,) = json.loads(result.out)["results"]
     assert not found["converged"]

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fne_cli.numerics.prototypes import Counts, differing
+from fne_cli.numerics.codes.prototypes import Counts, differing
 
 
 def test_by_hand():

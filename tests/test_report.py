@@ -41,9 +41,9 @@ from fne_cli.steps.report.comparison import grouped
 from fne_cli.steps.report.drawing import named
 from fne_cli.steps.report.records import quoted
 from fne_cli.steps.report.sources import gather
-from fne_cli.store.drawings import Drawings
-from fne_cli.store.output import record_path
-from fne_cli.store.results import read_results
+from fne_cli.store.other.drawings import Drawings
+from fne_cli.store.other.results import read_results
+from fne_cli.store.output.partial import record_path
 
 CLASSES = ["a", "b", "c"]
 

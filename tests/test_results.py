@@ -14,7 +14,7 @@ from report_files import document, entry, experiment
 
 from fne_cli.errors import BadInput, DamagedFile, FneError, WrongFile
 from fne_cli.steps.evaluate import Protocol, evaluate
-from fne_cli.store.results import Experiment, Results, read_results
+from fne_cli.store.other.results import Experiment, Results, read_results
 
 CLASSES = ["a", "b", "c"]
 

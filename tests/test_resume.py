@@ -18,12 +18,13 @@ from real_files import INPUTS, SOFTWARE, add, found, images, layers, rows_of, se
 
 from fne_cli.errors import DamagedFile, DifferentOutput, DoesNotFit
 from fne_cli.steps.verify import verify
-from fne_cli.store import chunks, resume
-from fne_cli.store.output import Output
-from fne_cli.store.reader import open_file
-from fne_cli.store.record import new_run
-from fne_cli.store.resume import Growing
-from fne_cli.store.schema import Images, Layer
+from fne_cli.store.format import chunks
+from fne_cli.store.format.reader import open_file
+from fne_cli.store.format.schema import Images, Layer
+from fne_cli.store.output import resume
+from fne_cli.store.output.partial import Output
+from fne_cli.store.output.record import new_run
+from fne_cli.store.output.resume import Growing
 
 COUNT, CROPS, BAD = 11, 5, (2, 9, 10)
 SPECS = [Layer("big", (200,), np.dtype("f4")), *layers((3,), (2, 2))]
@@ -406,7 +407,7 @@ def test_the_disk_fills_up_on_the_way(tmp_path, monkeypatch, whole):
     """Where blocks cannot be reserved. What was committed stays, and the same command goes on from there."""
     path = tmp_path / "a.h5"
     with monkeypatch.context() as patches:
-        patches.setattr("fne_cli.store.writer.reserve", lambda handle, size: None)
+        patches.setattr("fne_cli.store.format.writer.reserve", lambda handle, size: None)
         real = chunks.Appender._write
 
         def full(self: chunks.Appender, row: int) -> None:

@@ -189,7 +189,7 @@ def test_a_split_that_fails_is_missing_from_the_mean_and_says_why(fne: Run, done
 
 
 def test_the_other_splits_are_known_as_such_when_the_first_failed(done_folder: Path) -> None:
-    from fne_cli.store.results import Experiment, read_results
+    from fne_cli.store.other.results import Experiment, read_results
 
     path = done_folder / "out" / "results.json"
     first = {Path(f"out/noise/mini.avg/{name}.random-1.json"): "no reason" for name in ("fne", "data", "z")}
@@ -632,7 +632,7 @@ def test_the_plan_knows_the_digits_before_they_are_written(fne: Run, folder: Pat
 
 
 def test_a_second_run_of_the_same_experiment_is_refused(fne: Run, folder: Path) -> None:
-    from fne_cli.store.output import Output
+    from fne_cli.store.output.partial import Output
 
     (folder / "out").mkdir()
     with Output(folder / "out" / "results.json"):

@@ -13,8 +13,8 @@ from real_files import found, images, settings
 
 from fne_cli.errors import BadInput
 from fne_cli.images.bad import Status
-from fne_cli.store import schema
-from fne_cli.store.schema import Images, Layer, canonical_json, differences, fingerprint, image_differences
+from fne_cli.store.format import schema
+from fne_cli.store.format.schema import Images, Layer, canonical_json, differences, fingerprint, image_differences
 
 
 def test_a_good_image_has_the_status_that_images_give_it():

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fne_cli.numerics.separation import Separation, parting
+from fne_cli.numerics.statistics.separation import Separation, parting
 
 VALUES = st.lists(st.integers(-8, 8).map(lambda number: number / 4), min_size=1, max_size=20)
 

@@ -9,14 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fne_cli.errors import DamagedFile
-from fne_cli.numerics.checksums import fletcher32
-from fne_cli.numerics.moments import Sums
+from fne_cli.numerics.statistics.moments import Sums
 from fne_cli.progress import SILENT
-from fne_cli.store import spans, stream
-from fne_cli.store.place import Place
-from fne_cli.store.schema import Layer
-from fne_cli.store.several import Several
-from fne_cli.store.stream import Stream
+from fne_cli.store.format.checksum import fletcher32
+from fne_cli.store.format.schema import Layer
+from fne_cli.store.many import stream
+from fne_cli.store.many.joined import Several
+from fne_cli.store.many.stream import Stream
+from fne_cli.tasks import spans
+from fne_cli.tasks.place import Place
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from fne_cli.numerics import spread, svm
-from fne_cli.numerics.dual import fields_of, one_vs_rest, solve_dual
-from fne_cli.numerics.gram import gram
-from fne_cli.numerics.packed import PackedCodes
-from fne_cli.numerics.streaming import shuffled, solve_streamed
+from fne_cli.numerics.codes.packed import PackedCodes
+from fne_cli.numerics.svm import solver as svm
+from fne_cli.numerics.svm import spread
+from fne_cli.numerics.svm.dual import fields_of, one_vs_rest, solve_dual
+from fne_cli.numerics.svm.gram import gram
+from fne_cli.numerics.svm.streaming import shuffled, solve_streamed
 
 
 class Elsewhere:

@@ -3,10 +3,10 @@ import pytest
 from sklearn.svm import LinearSVC
 from svm_problems import primal, problem
 
-from fne_cli.numerics.dual import one_vs_rest, solve_dual
-from fne_cli.numerics.gram import gram
-from fne_cli.numerics.packed import PackedCodes
-from fne_cli.numerics.streaming import shuffled, solve_streamed
+from fne_cli.numerics.codes.packed import PackedCodes
+from fne_cli.numerics.svm.dual import one_vs_rest, solve_dual
+from fne_cli.numerics.svm.gram import gram
+from fne_cli.numerics.svm.streaming import shuffled, solve_streamed
 
 
 @pytest.mark.parametrize("kind", ["int8", "packed", "float64", "memory map"])

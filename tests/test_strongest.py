@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fne_cli.numerics.strongest import largest
+from fne_cli.numerics.statistics.strongest import largest
 
 
 @given(st.integers(0, 999), st.integers(1, 30))

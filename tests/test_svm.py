@@ -5,12 +5,12 @@ from sklearn.svm import LinearSVC
 from svm_problems import problem
 
 from fne_cli.errors import BadInput, DoesNotFit
+from fne_cli.numerics.codes.packed import PackedCodes
 from fne_cli.numerics.embedding import unit_rows
-from fne_cli.numerics.gram import gram
-from fne_cli.numerics.liblinear import fit_liblinear, objective_and_gap
-from fne_cli.numerics.packed import PackedCodes
-from fne_cli.numerics.selection import cross_validate, stratified_folds
-from fne_cli.numerics.svm import LinearModel, estimate, solve
+from fne_cli.numerics.svm.gram import gram
+from fne_cli.numerics.svm.liblinear import fit_liblinear, objective_and_gap
+from fne_cli.numerics.svm.selection import cross_validate, stratified_folds
+from fne_cli.numerics.svm.solver import LinearModel, estimate, solve
 
 
 @pytest.mark.parametrize("path", ["gram", "direct", "newton"])

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fne_cli.numerics import ternary
-from fne_cli.numerics.ternary import Cuts, Scores, encode, standardize
+from fne_cli.numerics.codes import ternary
+from fne_cli.numerics.codes.ternary import Cuts, Scores, encode, standardize
 
 
 def literal(rows, mean, std, low, high):

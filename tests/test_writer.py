@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from real_files import SHAPES, found, images, layers, needs_reserved_blocks, rows_of, settings, small_files, write_all
 
 from fne_cli.errors import BadInput, DoesNotFit
-from fne_cli.store.output import Output
-from fne_cli.store.reader import open_file
-from fne_cli.store.schema import Images, Layer
-from fne_cli.store.text import text_column
-from fne_cli.store.writer import Writer
+from fne_cli.store.format.reader import open_file
+from fne_cli.store.format.schema import Images, Layer
+from fne_cli.store.format.text import text_column
+from fne_cli.store.format.writer import Writer
+from fne_cli.store.output.partial import Output
 
 
 def create(path: Path, table: Images | None = None, specs: list[Layer] | None = None, **changed: Any) -> Writer:

@@ -41,7 +41,7 @@ def wait(go: Path) -> None:
 
 def hold_extraction(go: Path) -> None:
     """100 images are committed; the rows of 50 more are in the file, and do not count yet."""
-    from fne_cli.store import resume
+    from fne_cli.store.output import resume
 
     resume.COMMIT_SECONDS = math.inf
     add, images = resume.Growing.add, 0

@@ -16,8 +16,8 @@ from fne_cli.experiments.jobs import Job, taken
 from fne_cli.experiments.stamps import Sources, Stamps
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.sample import COUNTS
-from fne_cli.store.output import Output
-from fne_cli.store.reader import open_file
+from fne_cli.store.format.reader import open_file
+from fne_cli.store.output.partial import Output
 
 if TYPE_CHECKING:
     from fne_cli.networks.recipe import Recipe
@@ -111,7 +111,7 @@ class Forecast:
 
     def _evaluation(self, job: Job) -> Expected:
         from fne_cli.numerics.memory import free_memory
-        from fne_cli.numerics.svm import estimate
+        from fne_cli.numerics.svm.solver import estimate
 
         activations = Path(job.arguments[0]).with_name("activations.h5")
         found = self._of_file(activations)

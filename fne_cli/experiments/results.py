@@ -17,11 +17,11 @@ from fne_cli.errors import DamagedFile, FneError
 from fne_cli.experiments.config import Experiment, Value
 from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.plan import LAYERS, Cell, Plan
-from fne_cli.store import results as stored
-from fne_cli.store.claims import parse_json
-from fne_cli.store.output import Output
-from fne_cli.store.record import plain
-from fne_cli.store.software import software
+from fne_cli.store.format.claims import parse_json
+from fne_cli.store.other import results as stored
+from fne_cli.store.output.partial import Output
+from fne_cli.store.output.record import plain
+from fne_cli.store.output.software import software
 
 _TABLE = 2  # the way in which it is made from the results; another number makes every table anew
 KEYS = ("dataset", "network", "pooling", "embedding", "protocol", "name")

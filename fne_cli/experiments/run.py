@@ -17,8 +17,8 @@ from fne_cli.experiments.plan import Plan, plan
 from fne_cli.experiments.results import document, has_more, read_table, table_job, write_table
 from fne_cli.experiments.stamps import Sources, Stamps
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.estimate import human
-from fne_cli.store.output import Output
+from fne_cli.store.output.estimate import human
+from fne_cli.store.output.partial import Output
 
 STAMPS = "stamps.json"
 State = Literal["up to date", "to do", "unfinished", "changed", "impossible"]

@@ -1,1 +1,1 @@
-"""Arrays in, arrays out: moments, ternary codes, SVM, metrics. The only room that touches scikit-learn."""
+"""Arrays in, arrays out."""

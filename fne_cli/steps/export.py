@@ -11,12 +11,12 @@ from pathlib import Path
 
 from fne_cli.errors import BadInput
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.existing import check_place, is_recorded
-from fne_cli.store.matrix import Matrix, Rows
-from fne_cli.store.output import Output
-from fne_cli.store.reader import open_file
-from fne_cli.store.schema import canonical_json
-from fne_cli.store.tables import WRITERS
+from fne_cli.store.format.reader import open_file
+from fne_cli.store.format.schema import canonical_json
+from fne_cli.store.other.matrix import Matrix, Rows
+from fne_cli.store.other.tables import WRITERS
+from fne_cli.store.output.partial import Output
+from fne_cli.store.output.up_to_date import check_place, is_recorded
 
 BATCH_BYTES = 1 << 25  # of matrix in memory, whatever --batch-size says
 

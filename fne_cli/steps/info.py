@@ -10,9 +10,9 @@ import numpy as np
 
 from fne_cli.errors import WrongFile
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.output import read_record
-from fne_cli.store.reader import Reader, open_file
-from fne_cli.store.schema import SETS, VERSION
+from fne_cli.store.format.reader import Reader, open_file
+from fne_cli.store.format.schema import SETS, VERSION
+from fne_cli.store.output.partial import read_record
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ import numpy as np
 
 from fne_cli.errors import DifferentOutput, FneError, WrongFile
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.existing import check_place, check_replaceable, file_head
-from fne_cli.store.output import Output
-from fne_cli.store.reader import Reader, open_file
-from fne_cli.store.schema import Images, Layer, differences, fingerprint
-from fne_cli.store.writer import Writer
+from fne_cli.store.format.reader import Reader, open_file
+from fne_cli.store.format.schema import Images, Layer, differences, fingerprint
+from fne_cli.store.format.writer import Writer
+from fne_cli.store.output.partial import Output
+from fne_cli.store.output.up_to_date import check_place, check_replaceable, file_head
 
 _MEMORY = 256 * 2**20  # bytes of rows in memory at once (twice, while they are put in order)
 

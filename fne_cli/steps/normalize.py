@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.numerics import ternary
-from fne_cli.numerics.checksums import fletcher32
-from fne_cli.numerics.moments import Moments, Sums
+from fne_cli.numerics.codes import ternary
+from fne_cli.numerics.statistics.moments import Moments, Sums
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.alike import absent_shards
-from fne_cli.store.existing import up_to_date
-from fne_cli.store.finite import refuse_infinite
-from fne_cli.store.parts import Cluster, Parts
-from fne_cli.store.place import Place, Result, check_same, kept, reopened
-from fne_cli.store.reader import open_file
-from fne_cli.store.schema import Layer, fingerprint
-from fne_cli.store.several import Several
-from fne_cli.store.spans import arriving, leave, tasks_of
-from fne_cli.store.stream import EVERYTHING, Stream
-from fne_cli.store.streamed import streamed
+from fne_cli.store.format.checksum import fletcher32
+from fne_cli.store.format.reader import open_file
+from fne_cli.store.format.schema import Layer, fingerprint
+from fne_cli.store.many.alike import absent_shards
+from fne_cli.store.many.finite import refuse_infinite
+from fne_cli.store.many.joined import Several
+from fne_cli.store.many.stream import EVERYTHING, Stream
+from fne_cli.store.output.up_to_date import up_to_date
+from fne_cli.tasks.parts import Cluster, Parts
+from fne_cli.tasks.place import Place, Result, check_same, kept, reopened
+from fne_cli.tasks.spans import arriving, leave, tasks_of
+from fne_cli.tasks.streamed import streamed
 
 
 @dataclass(frozen=True)

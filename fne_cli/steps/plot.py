@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
-from fne_cli.numerics.hierarchy import average_linkage
-from fne_cli.numerics.overview import EDGES, THRESHOLDS, Null, Overview
-from fne_cli.numerics.ternary import HIGH, LOW
+from fne_cli.numerics.codes.ternary import HIGH, LOW
+from fne_cli.numerics.statistics.hierarchy import average_linkage
+from fne_cli.numerics.statistics.overview import EDGES, THRESHOLDS, Null, Overview
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.behavior import Behavior
-from fne_cli.store.drawings import Drawings
-from fne_cli.store.reader import Reader, open_file
-from fne_cli.store.schema import fingerprint
+from fne_cli.store.format.behavior import Behavior
+from fne_cli.store.format.reader import Reader, open_file
+from fne_cli.store.format.schema import fingerprint
+from fne_cli.store.other.drawings import Drawings
 
 if TYPE_CHECKING:
     from fne_cli.figures.exemplars import Strip

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import WrongFile
-from fne_cli.numerics.assessment import judge
 from fne_cli.numerics.embedding import Embedding
-from fne_cli.numerics.svm import LinearModel
+from fne_cli.numerics.evaluation.assessment import judge
+from fne_cli.numerics.svm.solver import LinearModel
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.alike import without_shard
-from fne_cli.store.existing import is_recorded
-from fne_cli.store.gather import gathered
-from fne_cli.store.model import load_model
-from fne_cli.store.output import Output
-from fne_cli.store.predictions import Predicted, label_names, write_predictions
-from fne_cli.store.reader import LayerReader, Reader, open_file
-from fne_cli.store.schema import differences, fingerprint
+from fne_cli.store.format.reader import LayerReader, Reader, open_file
+from fne_cli.store.format.schema import differences, fingerprint
+from fne_cli.store.many.alike import without_shard
+from fne_cli.store.many.gather import gathered
+from fne_cli.store.other.classifiers import load_model
+from fne_cli.store.other.predictions import Predicted, label_names, write_predictions
+from fne_cli.store.output.partial import Output
+from fne_cli.store.output.up_to_date import is_recorded
 
 BLOCK = 1024  # images at a time
 

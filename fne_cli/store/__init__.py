@@ -1,1 +1,1 @@
-"""The HDF5 format: schema, reader, writer, resume, verification. The only room that touches h5py."""
+"""Files: the format, outputs that appear whole, several files as one, and the other kinds of files."""

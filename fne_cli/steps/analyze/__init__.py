@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.numerics.behavior import Groups
-from fne_cli.numerics.noise import LEVELS, Noise, RandomClasses, labelled
-from fne_cli.numerics.separation import Separation
+from fne_cli.numerics.statistics.behavior import Groups
+from fne_cli.numerics.statistics.noise import LEVELS, Noise, RandomClasses, labelled
+from fne_cli.numerics.statistics.separation import Separation
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.analyze.work import Work
-from fne_cli.store.alike import absent_shards
-from fne_cli.store.existing import up_to_date
-from fne_cli.store.gather import room
-from fne_cli.store.parts import Cluster, Parts
-from fne_cli.store.place import Place, Result, kept, reopened
-from fne_cli.store.reader import open_file
-from fne_cli.store.schema import NO_LABEL, SETS
-from fne_cli.store.several import Several
-from fne_cli.store.streamed import streamed
+from fne_cli.store.format.reader import open_file
+from fne_cli.store.format.schema import NO_LABEL, SETS
+from fne_cli.store.many.alike import absent_shards
+from fne_cli.store.many.gather import room
+from fne_cli.store.many.joined import Several
+from fne_cli.store.output.up_to_date import up_to_date
+from fne_cli.tasks.parts import Cluster, Parts
+from fne_cli.tasks.place import Place, Result, kept, reopened
+from fne_cli.tasks.streamed import streamed
 
 
 @dataclass(frozen=True)

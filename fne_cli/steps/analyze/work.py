@@ -8,16 +8,16 @@ from itertools import pairwise
 
 import numpy as np
 
-from fne_cli.numerics.behavior import Groups, mean_scores, signed_ks, sorted_keys
-from fne_cli.numerics.checksums import fletcher32
-from fne_cli.numerics.moments import Moments, Sums
-from fne_cli.numerics.noise import RandomClasses
+from fne_cli.numerics.statistics.behavior import Groups, mean_scores, signed_ks, sorted_keys
+from fne_cli.numerics.statistics.moments import Moments, Sums
+from fne_cli.numerics.statistics.noise import RandomClasses
 from fne_cli.numerics.threads import workers
 from fne_cli.progress import Progress
-from fne_cli.store.finite import refuse_infinite
-from fne_cli.store.gather import room
-from fne_cli.store.several import Several
-from fne_cli.store.stream import Stream
+from fne_cli.store.format.checksum import fletcher32
+from fne_cli.store.many.finite import refuse_infinite
+from fne_cli.store.many.gather import room
+from fne_cli.store.many.joined import Several
+from fne_cli.store.many.stream import Stream
 
 BATCH_ROWS = 32768
 BLOCK_BYTES = 1 << 20  # of sorted keys in a thread: they stay in its cache

@@ -12,27 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput, DamagedFile, FneError, WrongOptions
-from fne_cli.numerics import ternary
-from fne_cli.numerics.assessment import Aggregate
+from fne_cli.numerics.codes import ternary
 from fne_cli.numerics.embedding import Kind
+from fne_cli.numerics.evaluation.assessment import Aggregate
 from fne_cli.numerics.memory import free_memory
-from fne_cli.numerics.problem import CHOOSING, Solver
+from fne_cli.numerics.svm.problem import CHOOSING, Solver
 from fne_cli.processors import processors
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.evaluate.fits import KINDS, Fit, Fits, Wanted
 from fne_cli.steps.evaluate.measure import Outcome
 from fne_cli.steps.evaluate.outputs import Outputs
 from fne_cli.steps.evaluate.task import Protocol
-from fne_cli.store.alike import absent_shards
-from fne_cli.store.claims import parse_json
-from fne_cli.store.existing import up_to_date
-from fne_cli.store.parts import Cluster, Parts
-from fne_cli.store.record import new_run, time_run
-from fne_cli.store.results import read_results
-from fne_cli.store.schema import fingerprint
-from fne_cli.store.several import Several
-from fne_cli.store.software import software
-from fne_cli.store.thresholds import Thresholds, read_thresholds
+from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.schema import fingerprint
+from fne_cli.store.many.alike import absent_shards
+from fne_cli.store.many.joined import Several
+from fne_cli.store.many.thresholds import Thresholds, read_thresholds
+from fne_cli.store.other.results import read_results
+from fne_cli.store.output.record import new_run, time_run
+from fne_cli.store.output.software import software
+from fne_cli.store.output.up_to_date import up_to_date
+from fne_cli.tasks.parts import Cluster, Parts
 
 __all__ = ["Evaluation", "Protocol", "evaluate"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.numerics.spread import WORKS, Arrays, Job
+from fne_cli.numerics.svm.spread import WORKS, Arrays, Job
 from fne_cli.progress import Progress
-from fne_cli.store.parts import Parts
-from fne_cli.store.place import Place, Result, kept
+from fne_cli.tasks.parts import Parts
+from fne_cli.tasks.place import Place, Result, kept
 
 
 class Blocks:

@@ -16,22 +16,22 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import DoesNotFit
-from fne_cli.numerics.assessment import Judged
-from fne_cli.numerics.dual import GROUP
 from fne_cli.numerics.embedding import Embedding, Kind
+from fne_cli.numerics.evaluation.assessment import Judged
+from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.memory import free_memory
-from fne_cli.numerics.protocols import Trial
-from fne_cli.numerics.spread import EACH
-from fne_cli.numerics.svm import Estimate, LinearModel, estimate
+from fne_cli.numerics.svm.dual import GROUP
+from fne_cli.numerics.svm.solver import Estimate, LinearModel, estimate
+from fne_cli.numerics.svm.spread import EACH
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.evaluate.blocks import Blocks
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.measure import Detail, Measurement, Outcome
 from fne_cli.steps.evaluate.task import FOLDS, Protocol, Task
-from fne_cli.store.gather import JoinedLayer
-from fne_cli.store.parts import Parts
-from fne_cli.store.place import Place, Result, kept, reopened
-from fne_cli.store.several import Several
+from fne_cli.store.many.gather import JoinedLayer
+from fne_cli.store.many.joined import Several
+from fne_cli.tasks.parts import Parts
+from fne_cli.tasks.place import Place, Result, kept, reopened
 
 KINDS = ("codes", "activations")
 EMBEDDING = "embedding"

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.numerics import assessment
-from fne_cli.numerics.assessment import Aggregate, Judged, judge
 from fne_cli.numerics.embedding import Embedding
-from fne_cli.numerics.protocols import Trial, folds
-from fne_cli.numerics.svm import LinearModel
+from fne_cli.numerics.evaluation import assessment
+from fne_cli.numerics.evaluation.assessment import Aggregate, Judged, judge
+from fne_cli.numerics.evaluation.protocols import Trial, folds
+from fne_cli.numerics.svm.solver import LinearModel
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.task import FOLDS, Task
 

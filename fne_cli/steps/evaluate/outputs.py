@@ -11,17 +11,17 @@ from typing import Any, Self
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.numerics import ternary
-from fne_cli.numerics.assessment import Aggregate
-from fne_cli.numerics.protocols import Trial
+from fne_cli.numerics.codes import ternary
+from fne_cli.numerics.evaluation.assessment import Aggregate
+from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.measure import Detail
 from fne_cli.steps.evaluate.task import Task
-from fne_cli.store.existing import is_recorded
-from fne_cli.store.model import save_model
-from fne_cli.store.output import Output, record_path
-from fne_cli.store.predictions import Predicted, label_names, write_predictions
-from fne_cli.store.several import Several
+from fne_cli.store.many.joined import Several
+from fne_cli.store.other.classifiers import save_model
+from fne_cli.store.other.predictions import Predicted, label_names, write_predictions
+from fne_cli.store.output.partial import Output, record_path
+from fne_cli.store.output.up_to_date import is_recorded
 
 
 class Outputs:

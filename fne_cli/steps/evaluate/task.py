@@ -12,10 +12,10 @@ import numpy as np
 
 from fne_cli.errors import BadInput
 from fne_cli.images.manifest import read_manifest
-from fne_cli.numerics.protocols import Trial, draws, folds
+from fne_cli.numerics.evaluation.protocols import Trial, draws, folds
 from fne_cli.progress import Progress
-from fne_cli.store.schema import Images
-from fne_cli.store.several import Several
+from fne_cli.store.format.schema import Images
+from fne_cli.store.many.joined import Several
 
 VALIDATION = ("val", "validation", "valid")
 FOLDS = 5  # to choose C without validation images

@@ -15,12 +15,12 @@ from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.extract import leftovers
 from fne_cli.steps.extract.job import Extraction, Job, part_of, table_of
 from fne_cli.steps.extract.work import Work
-from fne_cli.store.estimate import check_fits, estimate
-from fne_cli.store.output import read_record
-from fne_cli.store.record import new_run, plain
-from fne_cli.store.resume import Growing
-from fne_cli.store.schema import Layer
-from fne_cli.store.software import software
+from fne_cli.store.format.schema import Layer
+from fne_cli.store.output.estimate import check_fits, estimate
+from fne_cli.store.output.partial import read_record
+from fne_cli.store.output.record import new_run, plain
+from fne_cli.store.output.resume import Growing
+from fne_cli.store.output.software import software
 
 __all__ = ["Extraction", "Recipe", "extract", "extract_job"]
 

@@ -15,13 +15,13 @@ from fne_cli.images.bad import Allowed, bad_summary
 from fne_cli.images.listing import Listing
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import Progress
-from fne_cli.store.estimate import Estimate
-from fne_cli.store.existing import check_replaceable, file_head
-from fne_cli.store.output import Output, read_record, record_path, write_json
-from fne_cli.store.reader import open_file
-from fne_cli.store.record import file_state, plain
-from fne_cli.store.resume import check_same
-from fne_cli.store.schema import Images
+from fne_cli.store.format.reader import open_file
+from fne_cli.store.format.schema import Images
+from fne_cli.store.output.estimate import Estimate
+from fne_cli.store.output.partial import Output, read_record, record_path, write_json
+from fne_cli.store.output.record import file_state, plain
+from fne_cli.store.output.resume import check_same
+from fne_cli.store.output.up_to_date import check_replaceable, file_head
 
 
 @dataclass(frozen=True)

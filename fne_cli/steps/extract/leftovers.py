@@ -14,8 +14,8 @@ from typing import Any
 
 from fne_cli.errors import BadInput, Busy, DifferentOutput
 from fne_cli.progress import Progress
-from fne_cli.store.claims import parse_json
-from fne_cli.store.output import Output
+from fne_cli.store.format.claims import parse_json
+from fne_cli.store.output.partial import Output
 
 SHARDS = ".shards"  # the end of the folder's name
 MOST_SHARDS = 500  # `merge` has all of them open at once

@@ -23,9 +23,9 @@ from fne_cli.progress import SILENT, Progress, counted
 from fne_cli.steps.extract import leftovers
 from fne_cli.steps.extract.job import Extraction, Job, part_of, table_of
 from fne_cli.steps.extract.leftovers import MOST_SHARDS, read_plan
-from fne_cli.store.estimate import estimate
-from fne_cli.store.output import Output, read_record, write_json
-from fne_cli.store.schema import Layer, differences
+from fne_cli.store.format.schema import Layer, differences
+from fne_cli.store.output.estimate import estimate
+from fne_cli.store.output.partial import Output, read_record, write_json
 
 SHARDS_PER_WORKER = 8
 LEAST, LARGEST = 4096, 65536  # images of a shard

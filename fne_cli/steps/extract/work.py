@@ -15,9 +15,9 @@ from fne_cli.images.geometry import Geometry
 from fne_cli.images.listing import Listing
 from fne_cli.networks.recipe import Prepared
 from fne_cli.progress import Progress
-from fne_cli.store.background import Background
-from fne_cli.store.resume import Growing
-from fne_cli.store.schema import Layer
+from fne_cli.store.format.schema import Layer
+from fne_cli.store.output.background import Background
+from fne_cli.store.output.resume import Growing
 
 
 class Work:

@@ -8,7 +8,7 @@ from fne_cli.errors import BadInput
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.features.pairs import Exciting, Pair, Pairs, exciting_images, known, strongest_pairs
 from fne_cli.steps.features.prototypes import LayerPart, Prototype, Prototypes, find_prototypes
-from fne_cli.store.reader import Reader, open_file
+from fne_cli.store.format.reader import Reader, open_file
 
 __all__ = ["Exciting", "LayerPart", "Pair", "Pairs", "Prototype", "Prototypes", "features"]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from fne_cli.errors import BadInput, WrongFile
-from fne_cli.numerics.strongest import largest
-from fne_cli.store.alike import without_shard
-from fne_cli.store.behavior import Behavior
-from fne_cli.store.predictions import label_names
-from fne_cli.store.reader import Reader, open_file
-from fne_cli.store.schema import differences
+from fne_cli.numerics.statistics.strongest import largest
+from fne_cli.store.format.behavior import Behavior
+from fne_cli.store.format.reader import Reader, open_file
+from fne_cli.store.format.schema import differences
+from fne_cli.store.many.alike import without_shard
+from fne_cli.store.other.predictions import label_names
 
 BATCH_BYTES = 1 << 26
 

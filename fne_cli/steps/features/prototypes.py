@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.numerics.prototypes import Counts, differing
+from fne_cli.numerics.codes.prototypes import Counts, differing
 from fne_cli.progress import Progress
-from fne_cli.store.reader import Reader
+from fne_cli.store.format.reader import Reader
 
 BATCH_BYTES = 1 << 25
 

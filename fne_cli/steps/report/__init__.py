@@ -22,7 +22,7 @@ from fne_cli.steps.report.sources import Sources, gather
 from fne_cli.steps.report.standing import check_name, is_standing
 from fne_cli.steps.report.tables import image_tables
 from fne_cli.steps.report.wrong import Sought, matched, most_wrong
-from fne_cli.store.output import Output
+from fne_cli.store.output.partial import Output
 from fne_cli.version import __version__
 
 _NEEDED = {"jinja2": "Jinja2", "vl_convert": "vl-convert-python", "matplotlib": "matplotlib"}

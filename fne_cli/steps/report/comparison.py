@@ -13,7 +13,7 @@ from fne_cli.steps.report.classes import confused, together, views
 from fne_cli.steps.report.facts import facts
 from fne_cli.steps.report.protocols import agreeing, called, costs_of, kind_of
 from fne_cli.steps.report.sources import Evaluated, extraction, poolings
-from fne_cli.store.results import Entry, Results
+from fne_cli.store.other.results import Entry, Results
 
 _MADE = {
     "codes": "ternary codes",

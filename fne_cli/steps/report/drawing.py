@@ -8,7 +8,7 @@ from pathlib import Path
 from fne_cli.figures.contents import Group
 from fne_cli.figures.names import file_name
 from fne_cli.progress import Progress
-from fne_cli.store.drawings import Drawings
+from fne_cli.store.other.drawings import Drawings
 
 
 def drawings_of(folder: Path, groups: Sequence[Group], digest: str) -> Drawings:

@@ -8,7 +8,7 @@ from typing import Any
 from fne_cli.figures.names import places_of_equals
 from fne_cli.steps.report.facts import told
 from fne_cli.steps.report.sources import Evaluated, extraction
-from fne_cli.store.results import Results
+from fne_cli.store.other.results import Results
 
 
 def kind_of(results: Results) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import FneError
-from fne_cli.store.results import Cell, Experiment, Results, read_results
+from fne_cli.store.other.results import Cell, Experiment, Results, read_results
 
 
 @dataclass(frozen=True)

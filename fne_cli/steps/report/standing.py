@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fne_cli.errors import BadInput, DifferentOutput
-from fne_cli.store.existing import check_place
-from fne_cli.store.output import read_record
-from fne_cli.store.record import file_state
+from fne_cli.store.output.partial import read_record
+from fne_cli.store.output.record import file_state
+from fne_cli.store.output.up_to_date import check_place
 
 ENDINGS = (".html", ".htm")
 _START, _GENERATOR = b"<!DOCTYPE html>", b'<meta name="generator" content="fne '

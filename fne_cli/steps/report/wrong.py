@@ -16,8 +16,8 @@ from fne_cli.figures.contents import Group, Row, Wrong
 from fne_cli.images.thumbnails import encoded, find, thumbnails
 from fne_cli.steps.report.sources import Evaluated, extraction
 from fne_cli.steps.report.tables import Tables
-from fne_cli.store.output import read_record
-from fne_cli.store.predictions import Prediction, read_predictions
+from fne_cli.store.other.predictions import Prediction, read_predictions
+from fne_cli.store.output.partial import read_record
 
 SHOWN = 24
 SIDE = 128  # pixels

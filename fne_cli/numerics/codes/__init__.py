@@ -1,0 +1,1 @@
+"""Ternary codes: encoding, two bit planes, products by counting bits, prototypes."""

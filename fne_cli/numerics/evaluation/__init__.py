@@ -1,0 +1,1 @@
+"""Trials of an evaluation, and how well a classifier did in them."""

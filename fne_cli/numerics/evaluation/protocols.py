@@ -1,0 +1,96 @@
+"""Which images are trained on and which are measured: splits, cross-validation, a few images per class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fne_cli.errors import BadInput
+from fne_cli.numerics.svm.selection import stratified_folds
+
+NOBODY = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training and its measurement. train, test, validation: ascending image numbers, (m,) int64.
+
+    `of` names what is repeated (images per class, draw, fold); the trials of one `group` are averaged.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    validation: np.ndarray = field(default_factory=lambda: NOBODY)
+    group: tuple[tuple[str, Any], ...] = ()
+    of: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def images(self) -> np.ndarray:
+        """All images that take part, ascending."""
+        return np.unique(np.concatenate([self.train, self.test, self.validation]))
+
+    @property
+    def name(self) -> str:
+        """What distinguishes it: "training images per class 5, draw 2"; "" if it is alone."""
+        return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in (*self.group, *self.of))
+
+
+def folds(labels: np.ndarray, images: np.ndarray, count: int, seed: int) -> list[Trial]:
+    """Cross-validation over `images`: every image is measured once. labels: of all images, as in `svm.solve`."""
+    if not 2 <= count <= len(images):
+        raise BadInput(f"There should be 2 to {len(images):,} folds, one image at least in each. Found: {count}.")
+    fold = stratified_folds(strata(labels[images]), count, seed)
+    return [
+        Trial(images[fold != number], images[fold == number], group=(("folds", count),), of=(("fold", number + 1),))
+        for number in range(count)
+    ]
+
+
+def draws(
+    labels: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    sizes: Sequence[int],
+    count: int,
+    seed: int,
+    validation: np.ndarray = NOBODY,
+) -> list[Trial]:
+    """For a learning curve: `count` times n training images of each class, for each n of `sizes`.
+
+    The smaller sets of a draw are parts of its larger ones, so that the curve shows the number of images and not the
+    luck of the draw. Raises BadInput if a class has too few images; its exception has the class number as `label`.
+    """
+    present, available = np.unique(labels[train], return_counts=True)
+    for size in sizes:
+        if size > available.min():
+            short = present[available.argmin()]
+            error = BadInput(f"should have {size:,} training images. Found: {available.min():,}.")
+            error.add_note(str(short))
+            raise error
+    trials = []
+    for size in dict.fromkeys(sizes):
+        for draw in range(count):
+            generator = np.random.default_rng([seed, draw])
+            chosen = [generator.permutation(train[labels[train] == label])[:size] for label in present]
+            trials.append(
+                Trial(
+                    np.sort(np.concatenate(chosen)),
+                    test,
+                    validation,
+                    group=(("training_images_per_class", int(size)),),
+                    of=(("draw", draw + 1),),
+                )
+            )
+    return trials
+
+
+def strata(labels: np.ndarray) -> np.ndarray:
+    """(n,): what folds are balanced by: the class, or with several labels the rarest that an image has (-1: none)."""
+    if labels.ndim == 1:
+        return labels
+    present = labels == 1
+    frequency = np.where(present, present.sum(axis=0), np.iinfo(np.int64).max)
+    return np.where(present.any(axis=1), frequency.argmin(axis=1), -1)

@@ -1,0 +1,1 @@
+"""What is computed over all rows: moments, and the behavior of features."""

@@ -1,0 +1,266 @@
+"""Reading a file of the format, and saying plainly when it is not one. What a file claims is checked in claims.py."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from fne_cli.errors import BadInput, DamagedFile, WrongFile
+from fne_cli.store.format import claims
+from fne_cli.store.format.behavior import Behavior, sound_settings
+from fne_cli.store.format.chunks import rows_per_chunk
+from fne_cli.store.format.columns import ImageTable
+from fne_cli.store.format.packed import packed_features, unpack
+from fne_cli.store.format.schema import DIGEST_LENGTH, FORMAT, LAYER_TEXTS, MADE_BY, MOMENTS, VERSION, Images, shard_of
+
+_MAX_CROPS = 100
+_LAYERS: dict[str, tuple[Any, ...]] = {"activations": ("f4 f2",), "standardized": ("f4", 2), "codes": ("i1", 2)}
+_PACKED = ("u1", 3)
+
+
+class Reader:
+    """An open file. `kind`, `fingerprint`, `settings`, `sources`, `software`, `images`, `layers` say what it holds.
+
+    Its structure has been checked; the columns of text in `images` are read while the file is open.
+    """
+
+    def __init__(self, path: Path, file: h5py.File, kind: str, fingerprint: str) -> None:
+        self.path = path
+        self._file = file
+        self.kind = kind
+        self.fingerprint = fingerprint
+        self.settings: dict[str, Any] = claims.json_attribute(path, file, "settings", dict)
+        self.sources: list[Any] = claims.json_attribute(path, file, "sources", list)
+        self.software: dict[str, str] = claims.json_attribute(path, file, "software", dict)
+        self._images: Images | None = None
+        self._table = ImageTable(path, file)
+        self._check_settings()
+        without_rows = kind in ("moments", "behavior")
+        self.layers: dict[str, LayerReader] = {} if without_rows else self._open_layers()
+
+    def _check_settings(self) -> None:
+        """What the steps rely on; all else in the settings is only compared and shown."""
+        settings, shard = self.settings, shard_of(self.settings)
+        if self.kind == "moments":
+            whole = isinstance(settings.get("rows"), str) and isinstance(settings.get("activations"), dict)
+        elif self.kind == "behavior":
+            whole = sound_settings(settings)
+        else:
+            crops = settings.get("crops")
+            whole = type(crops) is int and 1 <= crops <= _MAX_CROPS
+        if shard is not None:
+            parts = shard if isinstance(shard, dict) else {}
+            numbers: list[Any] = [parts.get(name) for name in ("number", "of", "images")]
+            whole = whole and all(type(number) is int for number in numbers) and 1 <= numbers[0] <= numbers[1]
+        if not whole:
+            raise DamagedFile(f"{self.path}: attribute settings should say how a {self.kind} file was made.")
+
+    def _layer_names(self) -> list[str]:
+        """In the order of the network."""
+        layers = claims.group(self.path, self._file, "layers")
+        orders = {}
+        for name in layers:
+            if not isinstance(layers.get(name, getlink=True), h5py.HardLink):
+                raise DamagedFile(f"{self.path} should have layers/{name} in the file itself. Found: a link.")
+            orders[name] = int(claims.attribute(self.path, layers[name], "order"))
+        return sorted(orders, key=orders.__getitem__)
+
+    def _open_layers(self) -> dict[str, LayerReader]:
+        layers = {}
+        for name in self._layer_names():
+            packed = self.kind == "codes" and "packing" in self._file["layers"][name].attrs
+            types, *dimensions = _PACKED if packed else _LAYERS[self.kind]
+            dataset = claims.dataset(self.path, self._file, f"layers/{name}", types, *dimensions)
+            attrs = {
+                key: claims.attribute(self.path, dataset, key)
+                for key in (*LAYER_TEXTS, "thresholds")
+                if key in dataset.attrs
+            }
+            layers[name] = LayerReader(self, name, dataset, attrs, packed)
+        rows = {layer.shape[0] for layer in layers.values()}
+        images, crops = self.length("images/status"), self.settings["crops"]
+        if rows - {images * crops}:
+            raise DamagedFile(
+                f"{self.path} should have {images * crops} rows in every layer ({images} images, {crops} crops). "
+                f"Found: {sorted(rows)}."
+            )
+        return layers
+
+    @property
+    def images(self) -> Images:
+        """The image table, looked up on first use."""
+        if self._images is None:
+            self._images = self._table.images()
+        return self._images
+
+    def listing(self) -> Images:
+        """The image table as it was before any image was read, also where a torn write has hit what came later."""
+        return self._table.images(whole=False)
+
+    def length(self, name: str) -> int:
+        """As ImageTable.length."""
+        return self._table.length(name)
+
+    def column(self, name: str, start: int, stop: int) -> np.ndarray:
+        """As ImageTable.column."""
+        return self._table.column(name, start, stop)
+
+    def check_images(self) -> None:
+        """As ImageTable.check."""
+        self._table.check()
+
+    def moments(self) -> dict[str, dict[str, np.ndarray]]:
+        """The datasets of a moments file: {layer: {"mean": (features,) float64, "std": ...}}, in network order."""
+        table: dict[str, dict[str, np.ndarray]] = {}
+        with claims.doubted(self.path):
+            for name in self._layer_names():
+                parts = {}
+                for part in MOMENTS:
+                    column = claims.dataset(self.path, self._file, f"layers/{name}/{part}", "f8", 1)
+                    parts[part] = claims.values(self.path, column)
+                if len({len(values) for values in parts.values()}) != 1:
+                    raise DamagedFile(f"{self.path}: layer {name} should have {', '.join(MOMENTS)} of one length.")
+                table[name] = parts
+        return table
+
+    def moments_rows(self, layer: str) -> int:
+        """The number of rows that a layer's moments were computed from."""
+        with claims.doubted(self.path):
+            return int(claims.attribute(self.path, claims.group(self.path, self._file, f"layers/{layer}"), "rows"))
+
+    def behavior(self) -> Behavior:
+        """What a behavior file holds, checked."""
+        with claims.doubted(self.path):
+            return Behavior(self.path, self._file, self._layer_names())
+
+    def select(self, patterns: Sequence[str]) -> dict[str, LayerReader]:
+        """The layers that a name or glob matches, in network order. Raises BadInput for a pattern without match."""
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in self.layers):
+                raise BadInput(f"{self.path} has no layer {pattern!r}. It has: {', '.join(self.layers)}.")
+        return {n: r for n, r in self.layers.items() if any(fnmatchcase(n, pattern) for pattern in patterns)}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class LayerReader:
+    """One layer: (rows, *row_shape) values, read in batches of whole chunks."""
+
+    def __init__(self, file: Reader, name: str, dataset: h5py.Dataset, attrs: dict[str, Any], packed: bool) -> None:
+        self.name = name
+        self.shape: tuple[int, ...] = dataset.shape
+        self.dtype: np.dtype[Any] = dataset.dtype
+        self.attrs = attrs
+        self.packed = packed
+        if packed:
+            self.shape, self.dtype = (dataset.shape[0], packed_features(file.path, dataset)), np.dtype(np.int8)
+        self._file = file
+        self._dataset = dataset
+        row_bytes = self.features * self.dtype.itemsize
+        self.chunk_rows: int = dataset.chunks[0] if dataset.chunks else rows_per_chunk(row_bytes, self.shape[0])
+
+    @property
+    def features(self) -> int:
+        """Number of columns of the flattened row."""
+        return int(np.prod(self.shape[1:], dtype=np.int64))
+
+    @property
+    def dataset(self) -> h5py.Dataset:
+        """The dataset as it is stored, for modules of this room."""
+        return self._dataset
+
+    @property
+    def descriptor(self) -> int:
+        """The file descriptor that HDF5 reads from."""
+        handle: int = self._dataset.file.id.get_vfd_handle()
+        return handle
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Rows start ... stop - 1 as (rows, features), unpacked. Raises DamagedFile naming file, layer and rows."""
+        values = self.read_stored(start, stop)
+        return unpack(values, self.features) if self.packed else values.reshape(stop - start, self.features)
+
+    def read_stored(self, start: int, stop: int) -> np.ndarray:
+        """The same rows as they stand in the file, (rows, *stored shape)."""
+        try:
+            return self._dataset[start:stop]
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DamagedFile(
+                f"{self._file.path}: layer {self.name}, rows {start}-{stop - 1} are damaged ({claims.reason(error)}).\n"
+                f"Make the file again with {MADE_BY[self._file.kind]} --overwrite, or fetch a good copy."
+            ) from error
+
+    def batches(self, batch_rows: int) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield (span, rows) over all rows; a batch is whole chunks, as many as `batch_rows` holds, at least one."""
+        step = max(1, batch_rows // self.chunk_rows) * self.chunk_rows
+        for start in range(0, self.shape[0], step):
+            stop = min(start + step, self.shape[0])
+            yield slice(start, stop), self.read(start, stop)
+
+
+def open_file(path: Path, *kinds: str, unfinished: bool = False) -> Reader:
+    """Open a file of the format that is one of `kinds` (default: any). Raises BadInput, WrongFile or DamagedFile.
+
+    Only with `unfinished` a file whose rows are not all written yet is accepted.
+    """
+    expected = f"should be an fne {' or '.join(kinds)} file" if kinds else "should be a file made by fne"
+    remedy = f" Run {MADE_BY[kinds[0]]} first." if kinds else ""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:
+        found = "no such file" if isinstance(error, FileNotFoundError) else claims.reason(error)
+        raise BadInput(f"{path} {expected}. Found: {found}.{remedy}") from error
+    if not stat.S_ISREG(mode):
+        raise WrongFile(f"{path} {expected}. Found: {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}.")
+    try:
+        with open(path, "rb") as raw:
+            empty = not raw.read(1)
+    except OSError as error:
+        raise BadInput(f"{path} {expected}. Found: {error.strerror}.") from error
+    try:
+        if not h5py.is_hdf5(path):
+            raise WrongFile(f"{path} {expected}. Found: {'an empty file' if empty else 'not HDF5'}.{remedy}")
+        file = h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise DamagedFile(f"{path} {expected}. Found: {claims.reason(error)}.{remedy}") from error
+    try:
+        with claims.doubted(path):
+            kind, fingerprint = _recognised(path, file, kinds, f"{path} {expected}", remedy, unfinished)
+            return Reader(path, file, kind, fingerprint)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _recognised(
+    path: Path, file: h5py.File, kinds: Sequence[str], expected: str, remedy: str, unfinished: bool
+) -> tuple[str, str]:
+    """Kind and fingerprint of a file that is ours."""
+    if "format" not in file.attrs or claims.attribute(path, file, "format") != FORMAT:
+        raise WrongFile(f"{expected}. Found: HDF5 of another origin.{remedy}")
+    version = claims.attribute(path, file, "version")
+    if version != VERSION:
+        newer = isinstance(version, int) and version > VERSION
+        todo = "Update fne: pip install --upgrade fne-cli" if newer else "Make the file again."
+        raise WrongFile(f"{path} should have format version {VERSION}. Found: version {version}. {todo}")
+    kind, fingerprint = claims.attribute(path, file, "kind"), claims.attribute(path, file, "fingerprint")
+    if kind not in MADE_BY or (kinds and kind not in kinds):
+        raise WrongFile(f"{expected}. Found: kind={kind}.{remedy}")
+    if not unfinished and fingerprint == "0" * DIGEST_LENGTH:
+        raise WrongFile(f"{expected}. Found: one that is not finished. Run {MADE_BY[kind]} again to resume.")
+    return kind, str(fingerprint)

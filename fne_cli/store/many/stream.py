@@ -1,0 +1,143 @@
+"""The two idioms of streaming steps over several files, reduce (fold) and map (transform), read ahead in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fne_cli.store.format.direct import Checksum, DirectLayer
+from fne_cli.store.format.writer import Writer
+from fne_cli.store.many.joined import BLOCK, COLUMNS, Part, Several, Task
+from fne_cli.store.many.prefetch import in_order, threads
+
+Partial = TypeVar("Partial")
+Result = TypeVar("Result")
+Job = TypeVar("Job")
+
+EVERYTHING = (0, None)
+SPAN_BYTES = 1 << 30  # of stored rows that one worker of a cluster reads as one task
+
+
+class Stream:
+    """All rows of some files, layer after layer, with at most `batch_rows` rows (at least one chunk) in memory.
+
+    layers: names of those to read, by default all.
+    """
+
+    def __init__(
+        self, files: Several, batch_rows: int, checksum: Checksum, layers: Sequence[str] | None = None
+    ) -> None:
+        self.files, self.batch_rows = files, batch_rows
+        self._layers = {name: files.layers[name] for name in (files.layers if layers is None else layers)}
+        self._checksum = checksum
+        self._readers: dict[tuple[str, int], DirectLayer] = {}
+        chunk_rows = max(reader.chunk_rows for readers in self._layers.values() for reader in readers)
+        self._workers = threads(batch_rows, chunk_rows)
+
+    def parts(self) -> Iterator[tuple[str, Part]]:
+        """What `fold` goes through."""
+        return ((layer, part) for layer in self._layers for part in self.files.chunks_of_files(layer))
+
+    def tasks(self) -> Iterator[tuple[str, Task]]:
+        """What `transform` goes through."""
+        return ((layer, task) for layer in self._layers for task in self.files.tasks(layer))
+
+    def spans(self, jobs: Iterable[tuple[str, Part | Task]]) -> list[tuple[int, int, int]]:
+        """Cut `parts` or `tasks` where they have some SPAN_BYTES of stored rows: first, last + 1, and rows of each."""
+        found = []
+        first = rows = held = number = 0
+        for number, (layer, job) in enumerate(jobs, 1):
+            reader, count = self._layers[layer][0], job.stop - job.start
+            rows += count
+            held += count * reader.features * reader.dtype.itemsize
+            if held >= SPAN_BYTES:
+                found.append((first, number, rows))
+                first, rows, held = number, 0, 0
+        return [*found, (first, number, rows)] if first < number else found
+
+    def _ready(self, jobs: Iterable[tuple[str, Sequence[Part], Job]]) -> Iterator[Job]:
+        """Jobs with what reads them: looking up where all chunks of a layer stand takes as long as reading some."""
+        for layer, parts, job in jobs:
+            for part in parts:
+                if (layer, part.file) not in self._readers:
+                    self._readers[layer, part.file] = DirectLayer(self._layers[layer][part.file], self._checksum)
+            yield job
+
+    def fold(
+        self,
+        chosen: np.ndarray,
+        new: Callable[[int], Partial],
+        add: Callable[[Partial, np.ndarray, np.ndarray], None],
+        span: Sequence[int | None] = EVERYTHING,
+    ) -> Iterator[tuple[str, Part, Partial]]:
+        """Yield (layer, part, what `add` makes of it), in order; of a `span` of the parts only.
+
+        new(features) begins a part. add(partial, rows, numbers) is called in threads with a chunk and the numbers of
+        its rows that belong to `chosen` images, (n,) bool. A chunk without any is not read.
+        """
+        files = self.files
+        masks = [files.of_file(chosen, number) for number in range(len(files.files))]
+
+        def work(task: tuple[str, Part]) -> tuple[str, Part, Partial]:
+            layer, part = task
+            reader, partial = self._readers[layer, part.file], new(files.layers[layer][0].features)
+            for start, stop in reader.spans(part.start, part.stop):
+                numbers = np.flatnonzero(_of_rows(masks[part.file], start, stop, files.crops))
+                if len(numbers):
+                    add(partial, reader.read(start, stop), numbers)
+            return layer, part, partial
+
+        jobs = self._ready((layer, (part,), (layer, part)) for layer, part in islice(self.parts(), *span))
+        yield from in_order(work, jobs, self._workers)
+
+    def transform(
+        self,
+        encode: Mapping[str, Callable[[np.ndarray, np.ndarray], None]],
+        dtype: Any,
+        blank: float,
+        finish: Callable[[np.ndarray], Result],
+        span: Sequence[int | None] = EVERYTHING,
+    ) -> Iterator[tuple[str, Result]]:
+        """Yield (layer, finish(out)) for all rows of all layers in row order, out being (rows, features) of `dtype`.
+
+        encode[layer](rows, out) fills `out`; rows of bad images become `blank`. Both are called in threads. With a
+        `span`, of these tasks only.
+        """
+        files, crops = self.files, self.files.crops
+
+        def work(job: tuple[str, Task]) -> tuple[str, Result]:
+            layer, task = job
+            features = files.layers[layer][0].features
+            out = np.empty((task.stop - task.start, features), dtype)
+            for part in task.parts:
+                whole = len(task.parts) == 1
+                own = out if whole else np.empty((part.stop - part.start, features), dtype)
+                reader = self._readers[layer, part.file]
+                for start, stop in reader.spans(part.start, part.stop):
+                    encode[layer](reader.read(start, stop), own[start - part.start : stop - part.start])
+                if not whole:
+                    images = out.reshape(-1, crops, features)[part.first :: part.step]
+                    images[: len(own) // crops] = own.reshape(-1, crops, features)
+            bad = ~_of_rows(files.good, task.start, task.stop, crops)
+            if bad.any():
+                out[bad] = blank
+            return layer, finish(out)
+
+        jobs = self._ready((layer, task.parts, (layer, task)) for layer, task in islice(self.tasks(), *span))
+        yield from in_order(work, jobs, self._workers)
+
+
+def _of_rows(images: np.ndarray, start: int, stop: int, crops: int) -> np.ndarray:
+    """For rows start ... stop - 1, the entry of their image."""
+    return images[start:stop] if crops == 1 else images[np.arange(start, stop) // crops]
+
+
+def copy_images(files: Several, writer: Writer) -> None:
+    """Fill the image table that the writer created after `files.table()`, in row order."""
+    for name in COLUMNS:
+        _, dtype = files.column_type(name)
+        for start in range(0, len(files), BLOCK):
+            writer.append_column(name, files.column(name, start, start + BLOCK).astype(dtype))

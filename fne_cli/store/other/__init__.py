@@ -1,0 +1,1 @@
+"""Files that are not HDF5: results, classifiers, predictions, tables for other tools, drawings."""

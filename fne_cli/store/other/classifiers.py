@@ -1,0 +1,125 @@
+"""A saved classifier: an .npz of plain arrays and a JSON text, written the same way every time, read with distrust."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fne_cli.errors import BadInput, DamagedFile, WrongFile
+from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.schema import canonical_json
+
+FORMAT, VERSION = "fne model", 1
+_HEAD = "head"
+_NEEDED = ("weights", "intercepts")
+_ARRAYS = (*_NEEDED, "mean", "std")
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(<f8|\|u1)', 'fortran_order': False, 'shape': "
+    rb"\((\d{1,12},|\d{1,12}, \d{1,12})\), \} *\n",
+    re.DOTALL,
+)
+
+
+def save_model(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays of float64 and what `head` says of them to `path`."""
+    described = {"format": FORMAT, "version": VERSION, **head}
+    text = np.frombuffer(canonical_json(described).encode(), np.uint8)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for name, values in {_HEAD: text, **arrays}.items():
+            # a fixed date, so that the same command writes the same bytes
+            member = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            with archive.open(member, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
+
+
+def load_model(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What `save_model` wrote. Raises BadInput, WrongFile or DamagedFile; nothing in the file is ever unpickled."""
+    try:
+        size = path.stat().st_size
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            if _HEAD not in members:
+                raise WrongFile(f"{path} should be a classifier that fne evaluate --model saved. Found: other arrays.")
+            values = {name: _array(path, archive, members[name], size) for name in (_HEAD, *_ARRAYS) if name in members}
+    except OSError as error:
+        raise BadInput(f"{path} should be a classifier that can be read. Found: {error.strerror or error}.") from error
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, struct.error) as error:
+        raise WrongFile(
+            f"{path} should be a classifier that fne evaluate --model saved. Found: no .npz file ({error})."
+        ) from error
+    head = _checked_head(path, values.pop(_HEAD))
+    features = sum(head["layer_features"])
+    shapes: dict[str, tuple[int, ...]] = {
+        "weights": (len(head["classes"]), features),
+        "intercepts": (len(head["classes"]),),
+        "mean": (features,),
+        "std": (features,),
+    }
+    for name in _NEEDED if head["embedding"] not in ("fne", "standardized") else _ARRAYS:
+        array = values.get(name)
+        if array is None or array.shape != shapes[name] or array.dtype != np.float64 or not np.isfinite(array).all():
+            found = "nothing" if array is None else f"{array.dtype} of shape {array.shape}"
+            raise DamagedFile(f"{path}: {name} should be finite float64 of shape {shapes[name]}. Found: {found}.")
+    return head, values
+
+
+def _array(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int) -> np.ndarray:
+    """One member; its sizes are compared with each other and with the file before memory is taken."""
+    if member.compress_type != zipfile.ZIP_STORED or member.file_size > size:
+        raise DamagedFile(f"{path}: {member.filename[:80]!r} should be stored as it is, within {size:,} bytes.")
+    with archive.open(member) as file:
+        content = file.read()
+    # NumPy evaluates a header as Python; ours have one form only, so nothing but that form is taken
+    header = _HEADER.match(content)
+    shape = tuple(int(size) for size in header[2].split(b",") if size.strip()) if header else ()
+    dtype = np.dtype(np.float64 if header and header[1] == b"<f8" else np.uint8)
+    if header is None or math.prod(shape) * dtype.itemsize != len(content) - header.end():
+        raise DamagedFile(f"{path}: {member.filename[:80]!r} should be a plain array. Found: another header or length.")
+    return np.frombuffer(content, dtype, offset=header.end()).reshape(shape)
+
+
+def _checked_head(path: Path, text: np.ndarray) -> dict[str, Any]:
+    try:
+        head = parse_json(text.tobytes())
+    except ValueError:
+        head = None
+    if not isinstance(head, dict) or head.get("format") != FORMAT:
+        raise WrongFile(f"{path} should be a classifier that fne evaluate --model saved. Found: something else.")
+    if head.get("version") != VERSION:
+        raise WrongFile(f"{path} should have version {VERSION} of the format. Found: {str(head.get('version'))[:20]}.")
+    names = all(
+        isinstance(head.get(key), list) and head[key] and all(map(_is_name, head[key])) for key in ("classes", "layers")
+    )
+    widths = head.get("layer_features")
+    whole = (
+        names
+        and isinstance(widths, list)
+        and len(widths) == len(head["layers"])
+        and all(type(width) is int and 0 < width < 2**31 for width in widths)
+        and isinstance(head.get("made_from"), dict)
+        and isinstance(head.get("sources"), list)
+        and head.get("embedding") in ("codes", "fne", "standardized", "l2", "raw")
+        and head.get("aggregate") in ("vote", "sum")
+        and type(head.get("several_labels")) is bool
+        and isinstance(head.get("thresholds"), list)
+        and len(head["thresholds"]) == 2
+        and all(type(value) in (int, float) and abs(value) < 2**1000 for value in head["thresholds"])
+    )
+    if not whole:
+        raise DamagedFile(f"{path}: its head should say classes, layers and how the features were made.")
+    return dict(head)
+
+
+def _is_name(value: Any) -> bool:
+    """Text that can be written."""
+    try:
+        return isinstance(value, str) and bool(value.encode())
+    except UnicodeEncodeError:
+        return False

@@ -1,0 +1,72 @@
+"""Figures as files of a folder, each a PNG and an SVG, and a record there that says what they were made from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from fne_cli.errors import BadInput, DifferentOutput
+from fne_cli.store.output.partial import Output, read_record, record_path
+from fne_cli.store.output.record import file_state
+
+
+class Drawings:
+    """The figures of these names. `maker`, plot or report, names the record; `digest` says what they are made from.
+
+    Use as a context manager to draw: the record is written before the first, so that what an interrupted run leaves is
+    known as ours, and again when all are there. Raises the errors of Output.
+    """
+
+    def __init__(self, folder: Path, maker: str, names: Sequence[str], digest: str) -> None:
+        self._folder, self._names, self._digest = folder, names, digest
+        self._record = folder / maker
+
+    def are_there(self, overwrite: bool, origin: str) -> bool:
+        """Whether the folder, made if need be, has them. Raises DifferentOutput if it has others of their names.
+
+        origin: what they are made from, for the message.
+        """
+        try:
+            os.makedirs(self._folder, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"{self._folder} should be a folder for figures. Found: {error.strerror}.") from error
+        record = read_record(self._record)
+        ours = record.get("fingerprint") == self._digest
+        there = [path.name for name in self._names for path in self._paths(name) if path.exists()]
+        if there and not ours and not overwrite:
+            raise DifferentOutput(
+                f"{self._folder} has {there[0]}, which was not made from {origin}, or with other options.\n"
+                "Choose another folder, or give --overwrite to replace it."
+            )
+        return ours and not overwrite and record.get("figures") == self._states()
+
+    def draw(self, name: str, function: Callable[..., None], *contents: Any, **tables: Any) -> None:
+        """Call function(PNG, SVG, ...), which writes both."""
+        png, svg = self._paths(name)
+        with Output(png) as one, Output(svg) as other:
+            function(one.partial, other.partial, *contents, **tables)
+            one.accept()
+            other.accept()
+
+    def __enter__(self) -> Self:
+        self._note({})
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._note({"figures": self._states()})
+
+    def _note(self, state: Mapping[str, Any]) -> None:
+        with Output(record_path(self._record)) as output:  # it says what a full disk is
+            output.write_json({"fingerprint": self._digest, **state})
+            output.accept()
+
+    def _paths(self, name: str) -> tuple[Path, Path]:
+        return self._folder / f"{name}.png", self._folder / f"{name}.svg"
+
+    def _states(self) -> dict[str, Any]:
+        return {
+            name: [file_state(path) if path.exists() else None for path in self._paths(name)] for name in self._names
+        }

@@ -1,0 +1,79 @@
+"""All layers of a file side by side as one matrix, in batches of rows, with what is known of each row's image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fne_cli.store.format.reader import LayerReader, Reader
+from fne_cli.store.format.schema import GOOD
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A batch: values (rows, features), and per row the image's path, split, label and crop number."""
+
+    values: np.ndarray
+    path: np.ndarray
+    split: np.ndarray
+    label: np.ndarray
+    crop: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class Matrix:
+    """The rows of all good images, (rows, features) of `dtype`; columns in the order of `layers`."""
+
+    def __init__(self, file: Reader, layers: Sequence[LayerReader]) -> None:
+        file.check_images()
+        self._file = file
+        self.layers = tuple(layers)
+        self.crops = int(file.settings["crops"])
+        self._images = file.length("images/status")
+        self.good = file.column("images/status", 0, self._images) == GOOD
+        self.classes = [name.decode(errors="replace") for name in file.column("classes", 0, file.length("classes"))]
+        self.dtype = np.result_type(*(layer.dtype for layer in layers))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows of good images, and features."""
+        return int(self.good.sum()) * self.crops, sum(layer.features for layer in self.layers)
+
+    @property
+    def bad(self) -> int:
+        """Images that are left out."""
+        return int((~self.good).sum())
+
+    def text_width(self, name: str) -> int:
+        """The bytes of the longest entry that a text column of the image table can have."""
+        return int(self._file.column(f"images/{name}", 0, 0).dtype.itemsize)
+
+    def labels_shape(self) -> tuple[int, ...]:
+        """() with one label per image, (classes,) with several."""
+        return tuple(self._file.column("images/label", 0, 0).shape[1:])
+
+    def batches(self, batch_rows: int, with_values: bool = True) -> Iterator[Rows]:
+        """Yield the matrix from the top, at most `batch_rows` rows (and at least one image) at a time.
+
+        Without values, they are (rows, 0).
+        """
+        step, features = max(1, batch_rows // self.crops), self.shape[1]
+        for start in range(0, self._images, step):
+            stop = min(start + step, self._images)
+            keep = np.flatnonzero(self.good[start:stop])
+            rows = (keep[:, None] * self.crops + np.arange(self.crops)).ravel()
+            values = np.empty((len(rows), features if with_values else 0), self.dtype)
+            left = 0
+            for layer in self.layers if with_values else ():
+                part = layer.read(start * self.crops, stop * self.crops)
+                values[:, left : left + layer.features] = part[rows]
+                left += layer.features
+            columns = {
+                name: np.repeat(self._file.column(f"images/{name}", start, stop)[keep], self.crops, axis=0)
+                for name in ("path", "split", "label")
+            }
+            yield Rows(values=values, crop=np.tile(np.arange(self.crops), len(keep)), **columns)

@@ -1,0 +1,259 @@
+"""Reading what fne evaluate and fne run say, and saying plainly where a file does not say it.
+
+A results file may come from anywhere: every number that is used is looked at first; no path leads out of its folder.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fne_cli.errors import BadInput, DamagedFile, WrongFile
+from fne_cli.measures import MEASURES
+from fne_cli.store.format.claims import NoNumber, parse_json
+from fne_cli.store.other.objects import Claim, brief, is_share
+
+_MOST_BYTES = 1 << 30
+_MOST_CLASSES = 1 << 14
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """One class of an entry: its accuracy or average precision (None without test images), and numbers of images."""
+
+    name: str
+    value: float | None
+    training: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One embedding or layer, measured. Fractions; a figure that was not measured is missing from `figures`.
+
+    spreads: standard deviations over `trials`. interval: 95 % of the mean per-class accuracy. per_class: training
+    images per class of a learning curve. confusion: (k, k) int64, rows are true classes; None with several labels per
+    image (`several`).
+    """
+
+    name: str
+    figures: Mapping[str, float]
+    spreads: Mapping[str, float]
+    interval: tuple[float, float] | None
+    per_class: int | None
+    folds: int | None
+    trials: int
+    features: int
+    costs: Sequence[float]
+    classes: Sequence[str]
+    each_class: Sequence[ClassResult]
+    confusion: np.ndarray | None
+    several: bool
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results file of fne evaluate."""
+
+    path: Path
+    fingerprint: str
+    settings: Mapping[str, Any]
+    sources: Sequence[Any]
+    software: Mapping[str, str]
+    images: Mapping[str, Any]
+    made_from: Mapping[str, Any]
+    entries: Sequence[Entry]
+
+    @property
+    def of_codes(self) -> bool:
+        """Whether a codes file is among what they were made from."""
+        return any(isinstance(source, dict) and source.get("kind") == "codes" for source in self.sources)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One evaluation of an experiment. Paths are those of files below the experiment's folder, None if there is none.
+
+    images, root: where the images were, as fne extract was given them. error: why there are no results.
+    """
+
+    dataset: str
+    network: str
+    pooling: str
+    embedding: str
+    protocol: str
+    results: Path | None
+    predictions: Path | None = None
+    activations: Path | None = None
+    images: str | None = None
+    root: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The results.json of fne run. splits: of a protocol with several, by the name of each, the protocol's name."""
+
+    path: Path
+    name: str
+    software: Mapping[str, str]
+    cells: Sequence[Cell]
+    commands: Sequence[str]
+    splits: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_results(path: Path) -> Results | Experiment:
+    """A results file of fne evaluate, or what fne run wrote: its results.json, or the folder that has it.
+
+    Raises BadInput, WrongFile or DamagedFile.
+    """
+    if path.is_dir():
+        path = path / "results.json"
+    document = _document(path)
+    claim = Claim(path, "", document)
+    if claim.text("kind", "results") == "experiment":
+        return _experiment(path, claim)
+    entries = [_entry(part) for part in claim.parts("results")]
+    if not entries:
+        raise DamagedFile(f"{path} should have at least one result. Found: none.")
+    return Results(
+        path,
+        claim.text("fingerprint"),
+        claim.table("settings"),
+        claim.listed("sources"),
+        claim.texts("software"),
+        claim.table("images"),
+        claim.table("made_from"),
+        entries,
+    )
+
+
+def _document(path: Path) -> dict[str, Any]:
+    expected = f"{path} should be what fne evaluate or fne run wrote (JSON)."
+    try:
+        size = os.stat(path).st_size
+        if size > _MOST_BYTES:
+            raise WrongFile(f"{expected} Found: {size:,} bytes.")
+        if not path.is_file():
+            raise WrongFile(f"{expected} Found: not a regular file.")
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        found = "no such file" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", None) or error
+        raise BadInput(f"{expected} Found: {found}.") from error
+    try:
+        document = parse_json(content)
+    except ValueError as error:
+        hdf5 = content[:8] == b"\x89HDF\r\n\x1a\n"
+        why = f", which has finite numbers only ({error})" if isinstance(error, NoNumber) else ""
+        said = "HDF5" if hdf5 else f"no JSON{why}"
+        hint = " fne evaluate makes results of features." if hdf5 else ""
+        raise WrongFile(f"{expected} Found: {said}.{hint}") from error
+    if not isinstance(document, dict) or document.get("format") != "fne":
+        raise WrongFile(f"{expected} Found: JSON of another origin.")
+    version = document.get("version")
+    if version != 1:
+        newer = type(version) is int and version > 1
+        todo = "Update fne: pip install --upgrade fne-cli" if newer else "Make the file again."
+        raise WrongFile(f"{path} should have version 1. Found: {brief(version)}.\n{todo}")
+    if document.get("kind") not in ("results", "experiment"):
+        raise WrongFile(f"{expected} Found: kind {brief(document.get('kind'))}.")
+    return document
+
+
+def _experiment(path: Path, claim: Claim) -> Experiment:
+    cells = []
+    for part in claim.parts("cells"):
+        cells.append(
+            Cell(
+                dataset=part.text("dataset"),
+                network=part.text("network"),
+                pooling=part.text("pooling"),
+                embedding=part.text("embedding"),
+                protocol=part.text("protocol"),
+                results=part.below("results"),
+                predictions=part.below("predictions"),
+                activations=part.below("activations"),
+                images=part.text("images", "") or None,
+                root=part.text("root", "") or None,
+                error=part.text("error", "") or None,
+            )
+        )
+    commands = claim.listed("commands")
+    if not all(isinstance(command, str) for command in commands):
+        raise DamagedFile(f"{path}: commands should be texts. Found: {brief(commands)}.")
+    several: dict[str, int] = {}
+    for part in claim.parts("results"):
+        if "splits" in part.value:
+            name = part.text("protocol")
+            count = part.count("splits") + (part.count("splits_missing") if "splits_missing" in part.value else 0)
+            several[name] = max(count, several.get(name, 0))
+    called = {cell.protocol for cell in cells}
+    splits = {
+        name: group
+        for group, count in several.items()
+        for name in (f"{group}-{number}" for number in range(1, min(count, len(cells)) + 1))
+        if name in called
+    }
+    return Experiment(path, claim.text("name", path.parent.name), claim.texts("software"), cells, commands, splits)
+
+
+def _entry(part: Claim) -> Entry:
+    several = "mean_average_precision" in part.value
+    figures = {key: value for key in MEASURES if (value := part.share(key)) is not None}
+    spreads = {key: value for key in MEASURES if (value := part.number(f"{key}_std")) is not None}
+    classes = part.listed("classes")
+    if not all(isinstance(name, str) for name in classes) or not 0 < len(set(classes)) == len(classes) < _MOST_CLASSES:
+        raise part.wrong("classes", "distinct names", classes)
+    rows = []
+    for one in part.parts("per_class"):
+        value = one.share("average_precision" if several else "accuracy")
+        rows.append(ClassResult(one.text("class"), value, one.count("training_images"), one.count("test_images")))
+    if [row.name for row in rows] != classes:
+        raise part.wrong("per_class", "the classes, in their order", [row.name for row in rows])
+    cost = part.value.get("C", [])
+    costs = cost if isinstance(cost, list) else [cost]
+    if not all(isinstance(one, int | float) and math.isfinite(one) for one in costs):
+        raise part.wrong("C", "numbers", cost)
+    interval = part.value.get("mean_per_class_accuracy_95")
+    bounds: tuple[float, float] | None = None
+    if interval is not None:
+        if not (isinstance(interval, list) and len(interval) == 2 and all(map(is_share, interval))):
+            raise part.wrong("mean_per_class_accuracy_95", "two fractions", interval)
+        bounds = (float(interval[0]), float(interval[1]))
+    repeated = "trials" in part.value
+    return Entry(
+        name=part.text("name"),
+        figures=figures,
+        spreads=spreads,
+        interval=bounds,
+        per_class=part.count("training_images_per_class") if "training_images_per_class" in part.value else None,
+        folds=part.count("folds") if "folds" in part.value else None,
+        trials=part.count("trials") if repeated else 1,
+        features=part.count("features"),
+        costs=tuple(float(one) for one in costs),
+        classes=classes,
+        each_class=rows,
+        confusion=None if several or part.value.get("confusion") is None else _confusion(part, len(classes)),
+        several=several,
+    )
+
+
+def _confusion(part: Claim, classes: int) -> np.ndarray:
+    """(classes, classes) int64."""
+    rows, expected = part.listed("confusion"), f"{classes} rows of {classes} counts"
+    if len(rows) != classes:
+        raise part.wrong("confusion", expected, rows)
+    for number, row in enumerate(rows):
+        place = f"confusion[{number}]"
+        if not isinstance(row, list) or len(row) != classes:
+            raise part.wrong(place, f"{classes} counts", row)
+        for column, value in enumerate(row):
+            if type(value) is not int or not 0 <= value < 1 << 31:
+                raise part.wrong(f"{place}[{column}]", "a count, a whole number of 0 or more", value)
+    return np.array(rows, np.int64).reshape(classes, classes)

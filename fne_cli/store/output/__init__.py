@@ -1,0 +1,1 @@
+"""An output while it is made: partial file, journal, record, and whether it is there already."""

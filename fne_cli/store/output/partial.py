@@ -1,0 +1,257 @@
+"""An output appears whole or not at all: locked and written as OUTPUT.partial, then synced and renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import shutil
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from fne_cli.errors import BadInput, Busy, DamagedFile, DoesNotFit, FneError
+from fne_cli.store.format.claims import parse_json
+from fne_cli.store.output.pretty import pretty
+from fne_cli.store.output.record import file_state
+
+
+class Output:
+    """The right to write `path`. Use as a context manager; without `accept`, `path` stays as it was.
+
+    What an earlier run left in OUTPUT.partial is discarded, and so is what this one leaves on an error; with `keep` it
+    stays if the journal, OUTPUT.partial.json, says how much of it counts. Raises Busy if another process holds the
+    right, BadInput if the place cannot be written, DoesNotFit if the disk is full.
+    """
+
+    def __init__(self, path: Path, keep: bool = False) -> None:
+        if not path.name:
+            raise BadInput(f"{path} should be a file to write. Found: a folder.")
+        self.path = path
+        self.partial = path.with_name(path.name + ".partial")
+        self.journal = path.with_name(path.name + ".partial.json")
+        self.keep = keep
+        self._lock: int | None = None
+
+    @property
+    def resumable(self) -> bool:
+        """Whether an earlier run left a partial file with its journal."""
+        try:
+            return os.path.getsize(self.partial) > 0 and os.path.exists(self.journal)
+        except OSError:
+            return False
+
+    def __enter__(self) -> Self:
+        self.check_place()
+        while self._lock is None:
+            try:
+                lock = os.open(self.partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except OSError as error:
+                raise BadInput(f"{self.partial} cannot be written: {error.strerror}.") from error
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                raise Busy(f"{self.path} is being written by another process. Wait for it, or stop it.") from None
+            except OSError as error:
+                os.close(lock)
+                raise BadInput(
+                    f"{self.path} should be on a file system with locks (flock). Found: {error.strerror}.\n"
+                    "Write to a local disk, or mount this one with locks."
+                ) from error
+            # Between open and lock the other process may have renamed or removed the file we hold.
+            if self._is_ours(lock):
+                self._lock = lock
+            else:
+                os.close(lock)
+        if not self.keep:
+            try:
+                self.clear()
+            except OSError as error:
+                self.__exit__(type(error), error)
+                raise
+        return self
+
+    def check_place(self) -> None:
+        """Raises BadInput if no file can stand there."""
+        parent = self.path.parent
+        if not os.path.isdir(parent):
+            raise BadInput(f"{self.path} should be in an existing folder. Found: no folder {parent}. mkdir -p {parent}")
+        if os.path.isdir(self.path):
+            raise BadInput(f"{self.path} should be a file to write. Found: a folder.")
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
+            raise BadInput(f"{self.path} should be a file to write. Found: a device or a pipe.")
+
+    def _is_ours(self, lock: int) -> bool:
+        """Whether OUTPUT.partial still is the file behind the lock."""
+        try:
+            return os.path.samestat(os.fstat(lock), os.stat(self.partial))
+        except OSError:
+            return False
+
+    def _check_ours(self) -> None:
+        """Raises Busy if OUTPUT.partial has been removed under us, by whoever: a new one is not ours to accept."""
+        if self._lock is None or not self._is_ours(self._lock):
+            raise Busy(
+                f"{self.partial} should be the file that this command has written. Found: another file, or none.\n"
+                f"Somebody has removed it, and maybe begun {self.path.name} again."
+            )
+
+    def write_json(self, document: Mapping[str, Any]) -> None:
+        """Make OUTPUT.partial a JSON file."""
+        self.partial.write_bytes(pretty(document, allow_nan=False))
+
+    def note(self, state: Mapping[str, Any]) -> None:
+        """Replace the journal, OUTPUT.partial.json, atomically; it is on the disk when this returns."""
+        write_json(self.journal, state)
+
+    def read_journal(self) -> dict[str, Any]:
+        """The journal of the interrupted run. Raises DamagedFile."""
+        try:
+            state = parse_json(self.journal.read_bytes())
+            whole = (
+                isinstance(state, dict)
+                and 0 <= state["committed"] <= state["images"]
+                and isinstance(state["inputs"], dict)
+                and isinstance(state["runs"], list)
+            )
+        except (OSError, ValueError, TypeError, KeyError):
+            whole = False
+        if not whole:
+            raise DamagedFile(
+                f"{self.journal} should say how far the unfinished work has come. Found: something else.\n"
+                "--overwrite begins again."
+            )
+        return dict(state)
+
+    def clear(self) -> None:
+        """Forget what an earlier run left: no journal, an empty partial file (the lock stays)."""
+        if self.journal.exists():  # it goes first: a journal must never speak of another file
+            self.journal.unlink()
+            sync(self.path.parent)
+        os.truncate(self.partial, 0)
+
+    def begin_with(self, content: Path, state: Mapping[str, Any]) -> None:
+        """Make OUTPUT.partial a copy of a file, to be changed, with the journal that says what is in it."""
+        self.clear()
+        with open(content, "rb") as source, open(self.partial, "r+b") as target:
+            shutil.copyfileobj(source, target, 1 << 24)
+        sync(self.partial)
+        self.note(state)
+
+    def take(self, content: Path, state: Mapping[str, Any]) -> None:
+        """Make a finished file beside it OUTPUT.partial, without a copy, with the journal that says what it is."""
+        self.clear()
+        lock = os.open(content, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.replace(content, self.partial)
+        except BaseException:
+            os.close(lock)
+            raise
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = lock
+        sync(self.path.parent)
+        self.note(state)
+
+    def accept(self, record: Mapping[str, Any] | None = None) -> None:
+        """Sync OUTPUT.partial, rename it to OUTPUT, and write OUTPUT.run.json if there is a record. Raises Busy."""
+        self._check_ours()
+        sync(self.partial)
+        record_path(self.path).unlink(missing_ok=True)  # it speaks of the file that is replaced now
+        os.replace(self.partial, self.path)
+        sync(self.path.parent)
+        if record is not None:
+            write_json(record_path(self.path), record)
+        self.journal.unlink(missing_ok=True)
+
+    def accept_noted(self, record: Mapping[str, Any]) -> None:
+        """As `accept`, of a file that does not say itself what it is: OUTPUT.run.json says it before OUTPUT is there.
+
+        A process killed between the two leaves no file without its record, which nobody would know again.
+        """
+        self._check_ours()
+        sync(self.partial)
+        write_json(record_path(self.path), {**record, "output": file_state(self.partial)})
+        os.replace(self.partial, self.path)
+        sync(self.path.parent)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        if self._lock is None:
+            return
+        failure = self._failure(error, os.fstat(self._lock))
+        if self._is_ours(self._lock) and not (self.keep and self.resumable):
+            with contextlib.suppress(OSError):
+                self.journal.unlink(missing_ok=True)
+                self.partial.unlink(missing_ok=True)
+        os.close(self._lock)
+        self._lock = None
+        if failure is not None:
+            raise failure from error
+
+    def _failure(self, error: BaseException | None, state: os.stat_result) -> FneError | None:
+        """What to say of an error that the disk made. From HDF5 it comes as ValueError and RuntimeError too."""
+        if not isinstance(error, OSError | ValueError | RuntimeError):
+            return None
+        told = re.search(r"errno = (\d+)", str(error))
+        code = int(told[1]) if told else getattr(error, "errno", None)
+        if code is None:
+            return None
+        if code not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return BadInput(f"{self.path} cannot be written. Found: {os.strerror(code) if told else error}.")
+        free = shutil.disk_usage(self.path.parent).free
+        missing = max(0, state.st_size - state.st_blocks * 512)
+        size = f"becomes {state.st_size:,} bytes; {missing:,} of them are still to be written"
+        again = ": it goes on from the last committed image" if self.keep and self.resumable else ""
+        return DoesNotFit(
+            f"The disk of {self.path.absolute().parent} is full. {self.path.name} "
+            f"{size if missing else f'has {state.st_size:,} bytes so far'}; {free:,} are free.\n"
+            f"Make room and run the same command again{again}."
+        )
+
+
+def record_path(path: Path) -> Path:
+    """Where the run record of an output stands: OUTPUT.run.json."""
+    return path.with_name(path.name + ".run.json")
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The run record of an output, or {} if there is none that can be read."""
+    try:
+        record = parse_json(record_path(path).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    whole = isinstance(record, dict) and isinstance(record.get("inputs", {}), dict)
+    return record if whole and isinstance(record.get("runs", []), list) else {}
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write `value` as JSON so that a reader sees the old file or the new one, never a part; durable on return."""
+    scratch = path.with_name(path.name + ".new")
+    with open(scratch, "wb") as file:
+        file.write(pretty(value))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.replace(scratch, path)
+    except FileNotFoundError:
+        if not path.exists():
+            raise
+        # else another process, that writes the same record, was quicker
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Fsync a file or a folder; some network file systems refuse it for folders, and need none."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if not (stat.S_ISDIR(os.fstat(handle).st_mode) and error.errno in (errno.EINVAL, errno.ENOTSUP, errno.EBADF)):
+            raise
+    finally:
+        os.close(handle)

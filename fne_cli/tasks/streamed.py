@@ -1,0 +1,67 @@
+"""The output of a step that streams through files: locked, shared with workers, accepted with a record of the run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fne_cli.store.format.direct import Checksum
+from fne_cli.store.format.schema import Layer, fingerprint
+from fne_cli.store.format.writer import Writer
+from fne_cli.store.many.joined import Several
+from fne_cli.store.many.stream import copy_images
+from fne_cli.store.output.partial import Output
+from fne_cli.store.output.record import new_run, time_run
+from fne_cli.store.output.software import software
+from fne_cli.tasks.parts import Cluster, Parts
+
+
+@contextmanager
+def streamed(
+    path: Path,
+    kind: str,
+    files: Several,
+    settings: Mapping[str, Any],
+    sources: Any,
+    cluster: Cluster | None,
+    *,
+    layers: Sequence[Layer] = (),
+    checksum: Checksum | None = None,
+    beside: Mapping[Path, str] | None = None,
+) -> Iterator[tuple[Writer, Parts | None]]:
+    """Yield the writer of the output, and the parts that a cluster's workers leave (None without one).
+
+    layers: those with a row for each row of `files`; with any, the image table is copied too. checksum: as in Writer.
+    beside: fingerprints of what else workers read, by path. The output appears when the block ends; after an exception
+    there is none.
+    """
+    versions = software("numba")
+    digest = fingerprint(kind, settings, sources)
+    made_of = [digest, [file.fingerprint for file in files.files]]  # spans are cut in the order of the files
+    rows: dict[str, Any] = {"table": files.table(), "checksum": checksum} if layers else {}
+    began, run = time.monotonic(), new_run(versions)
+    with (
+        Output(path) as output,
+        Parts.of(path, made_of, {**files.fingerprints, **(beside or {})}, cluster) as parts,
+        Writer.create(
+            output.partial,
+            kind,
+            layers,
+            files.rows,
+            settings=settings,
+            sources=sources,
+            software=versions,
+            fingerprint=digest,
+            **rows,
+        ) as writer,
+    ):
+        if layers:
+            copy_images(files, writer)
+        yield writer, parts
+        writer.close()
+        run["images"] = len(files)
+        time_run(run, time.monotonic() - began)
+        output.accept({"fingerprint": digest, "runs": [run]})

@@ -29,7 +29,6 @@ import numpy as np
 from fne_cli.numerics.codes import ternary
 from fne_cli.steps.discretize import discretize
 from fne_cli.steps.normalize import normalize
-from fne_cli.store.format.checksum import fletcher32
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import Images, Layer, fingerprint
 from fne_cli.store.format.writer import Writer
@@ -63,7 +62,6 @@ def make(path: Path, rows: int, widths: tuple[int, ...] = WIDTHS) -> Path:
         software={},
         fingerprint=fingerprint("activations", settings, [], images),
         images=images,
-        checksum=fletcher32,
     ) as writer:
         for layer in layers:
             scale = (10.0 ** rng.uniform(-1.5, 1.5, layer.features)).astype(np.float32)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from real_files import needs_reserved_blocks
 
-from fne_cli.store.format import blank
+from fne_cli.store.format import disk as blank
 from fne_cli.store.format.chunks import Appender, create_column
 
 
@@ -56,8 +56,8 @@ def test_filling_the_chunks_moves_nothing(tmp_path):
 def test_the_bytes_do_not_depend_on_what_memory_held_before(tmp_path):
     """MALLOC_PERTURB_ fills fresh memory with a byte; nothing of it may come to lie in a file."""
     program = (
-        "import sys; from pathlib import Path; from fne_cli.store.format import blank; import test_blank;"
-        "path = Path(sys.argv[1]); path.touch(); blank.write_blank(path, test_blank.two_columns)"
+        "import sys; from pathlib import Path; from fne_cli.store.format import disk; import test_blank;"
+        "path = Path(sys.argv[1]); path.touch(); disk.write_blank(path, test_blank.two_columns)"
     )
     found = set()
     for byte in ("0", "85", "170"):

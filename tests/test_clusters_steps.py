@@ -200,7 +200,7 @@ def test_workers_choose_the_path_as_the_command_does_whatever_their_processors(t
     engine = Here()
 
     def elsewhere():
-        monkeypatch.setattr("fne_cli.processors.processors", lambda: 10_000)  # Newton's method needs memory for each
+        monkeypatch.setattr("fne_cli.machine.processors", lambda: 10_000)  # Newton's method needs memory for each
         return nullcontext(engine)
 
     monkeypatch.setattr("fne_cli.steps.evaluate.processors", lambda: 2)  # with a hundred the memory is too little

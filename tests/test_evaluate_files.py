@@ -15,7 +15,7 @@ from fne_cli.steps.discretize import discretize
 from fne_cli.steps.evaluate import Protocol, evaluate
 from fne_cli.steps.merge import merge
 from fne_cli.steps.normalize import normalize
-from fne_cli.store.many.joined import Several
+from fne_cli.store.many.joined import JoinedFiles
 
 CROPS = 2
 
@@ -137,7 +137,7 @@ def test_an_image_without_labels_has_none_of_the_other_file_either(tmp_path):
         write(tmp_path / f"{name}.h5", {"x": rng.normal(size=(6, 3)).astype(np.float32)}, images)
         for name, images in (("one", one), ("two", two))
     ]
-    with Several(files) as several:
+    with JoinedFiles(files) as several:
         assert several.images.label[:3].tolist() == [[1, 0, 0], [0, 1, 0], [-1, -1, -1]]
     found = evaluate(files).results["images"]
     assert (found["training"], found["without_label"]) == (4, 2)

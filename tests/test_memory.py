@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fne_cli.numerics.memory import free_memory
+from fne_cli.machine import free_memory
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_another_file_in_the_place_of_the_output_stays(tmp_path, whole):
 def test_memory_is_bounded_whatever_the_size_of_a_row(tmp_path, whole, monkeypatch):
     """With 600 bytes for all shards together no more is read at once, and the bytes are the same."""
     from fne_cli.steps import merge as step
-    from fne_cli.store.format.reader import LayerReader
+    from fne_cli.store.format.layer import LayerReader
 
     layers, images = whole
     parts = shards(tmp_path, layers, images, 2, crops=2)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fne_cli.numerics.codes.packing import pack, plane_bytes
+from fne_cli.numerics.codes.packed import pack, plane_bytes
 from fne_cli.store.format.checksum import fletcher32
-from fne_cli.store.format.packed import impossible, unpack
+from fne_cli.store.format.layer import impossible, unpack
 
 
 def packed(codes):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from fne_cli.processors import processors
+from fne_cli.machine import processors
 
 
 @pytest.mark.parametrize(("limit", "expected"), [("1", 1), ("0", 1), ("9999", None), ("", None), ("many", None)])

@@ -23,7 +23,7 @@ from fne_cli.steps.info import info
 from fne_cli.steps.merge import merge
 from fne_cli.steps.normalize import normalize
 from fne_cli.steps.verify import verify
-from fne_cli.store.format import text
+from fne_cli.store.format import columns as text
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.writer import Writer
 

@@ -14,8 +14,7 @@ from fne_cli.steps.discretize import discretize
 from fne_cli.steps.normalize import normalize
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.output.partial import read_record
-from fne_cli.store.output.record import file_state, new_run, plain, time_run
-from fne_cli.store.output.software import software
+from fne_cli.store.output.record import file_state, new_run, plain, software, time_run
 
 
 def test_a_run_as_it_begins_and_as_it_goes_on(monkeypatch):

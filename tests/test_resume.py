@@ -154,7 +154,7 @@ class Disk:
         self.synced_names, self.synced = self.now()
         for owner, name in (
             *((os, name) for name in ("pwrite", "ftruncate", "truncate", "unlink", "replace", "fsync")),
-            (chunks, "write_raw"),
+            (chunks, "write_chunk"),
             (chunks.Appender, "_write"),
             (h5py.File, "flush"),
             (h5py.File, "close"),

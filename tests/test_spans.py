@@ -5,17 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from activations import relu, shards, table, write
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fne_cli.errors import DamagedFile
 from fne_cli.numerics.statistics.moments import Sums
 from fne_cli.progress import SILENT
-from fne_cli.store.format.checksum import fletcher32
 from fne_cli.store.format.schema import Layer
-from fne_cli.store.many import stream
-from fne_cli.store.many.joined import Several
-from fne_cli.store.many.stream import Stream
+from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.many.stream import RowStream
 from fne_cli.tasks import spans
 from fne_cli.tasks.place import Place
 
@@ -32,12 +30,11 @@ def sources(tmp_path_factory):
     return [one], shards(folder, layers, images, 3), [one, more]
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(which=st.integers(0, 2), size=st.sampled_from([1, 5000, 10**6, 10**9]))
-def test_spans_have_every_row_once_and_add_up_to_the_whole(sources, monkeypatch, which, size):
-    monkeypatch.setattr(stream, "SPAN_BYTES", size)
-    with Several(sources[which]) as files:
-        whole = Stream(files, 1000, fletcher32)
+def test_spans_have_every_row_once_and_add_up_to_the_whole(sources, which, size):
+    with JoinedFiles(sources[which]) as files:
+        whole = RowStream(files, 1000, span_bytes=size)
         for jobs in (whole.parts, whole.tasks):
             cut = whole.spans(jobs())
             assert [first for first, *_ in cut] == [0, *(last for _, last, _ in cut[:-1])]
@@ -45,7 +42,7 @@ def test_spans_have_every_row_once_and_add_up_to_the_whole(sources, monkeypatch,
             assert (size < 10**9) == (len(cut) > 1)
         found = dict.fromkeys(files.layers, 0)
         for first, last, rows in whole.spans(whole.parts()):
-            folded = list(Stream(files, 1000, fletcher32).fold(files.good, Sums, Sums.add, (first, last)))
+            folded = list(RowStream(files, 1000).fold(files.good, Sums, Sums.add, (first, last)))
             assert sum(part.stop - part.start for _, part, _ in folded) == rows
             for layer, _, sums in folded:
                 found[layer] += sums.count

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fne_cli.errors import BadInput, DamagedFile
-from fne_cli.store.format import text
-from fne_cli.store.format.text import TextColumn, text_bytes, text_column
+from fne_cli.store.format import columns as text
+from fne_cli.store.format.columns import TextColumn, text_bytes, text_column
 
 # What may be in a name: no half characters (UTF-8 has none), no NUL at the end (HDF5 pads with it).
 names = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12).filter(lambda t: t[-1:] != "\0"))

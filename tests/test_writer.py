@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from real_files import SHAPES, found, images, layers, needs_reserved_blocks, rows_of, settings, small_files, write_all
 
 from fne_cli.errors import BadInput, DoesNotFit
+from fne_cli.store.format.columns import text_column
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import Images, Layer
-from fne_cli.store.format.text import text_column
 from fne_cli.store.format.writer import Writer
 from fne_cli.store.output.partial import Output
 

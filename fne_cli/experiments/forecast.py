@@ -110,7 +110,7 @@ class Forecast:
         return Expected("", size, self._stamps.seconds(job))
 
     def _evaluation(self, job: Job) -> Expected:
-        from fne_cli.numerics.memory import free_memory
+        from fne_cli.machine import free_memory
         from fne_cli.numerics.svm.solver import estimate
 
         activations = Path(job.arguments[0]).with_name("activations.h5")

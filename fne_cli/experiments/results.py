@@ -20,8 +20,7 @@ from fne_cli.experiments.plan import LAYERS, Cell, Plan
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.other import results as stored
 from fne_cli.store.output.partial import Output
-from fne_cli.store.output.record import plain
-from fne_cli.store.output.software import software
+from fne_cli.store.output.record import plain, software
 
 _TABLE = 2  # the way in which it is made from the results; another number makes every table anew
 KEYS = ("dataset", "network", "pooling", "embedding", "protocol", "name")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
-from fne_cli.processors import processors
+from fne_cli.machine import processors
 
 
 @contextmanager

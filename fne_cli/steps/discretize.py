@@ -13,15 +13,14 @@ import numpy as np
 
 from fne_cli.errors import DamagedFile, WrongFile
 from fne_cli.numerics.codes import ternary
-from fne_cli.numerics.codes.packing import pack, plane_bytes
+from fne_cli.numerics.codes.packed import pack, plane_bytes
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.format.checksum import fletcher32
-from fne_cli.store.format.packed import PACKING
+from fne_cli.store.format.layer import PACKING
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import Layer, differences
 from fne_cli.store.many.alike import absent_shards, without_shard
-from fne_cli.store.many.joined import Several
-from fne_cli.store.many.stream import EVERYTHING, Stream
+from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.many.stream import EVERYTHING, RowStream
 from fne_cli.store.many.thresholds import read_thresholds
 from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.parts import Cluster
@@ -60,7 +59,7 @@ def discretize(
     Several says. Memory holds `batch_size` rows, or one chunk. With a `cluster`, its workers encode and this process
     writes. Raises WrongFile if the moments are of another network.
     """
-    with Several(activations) as files, open_file(moments, "moments") as statistics:
+    with JoinedFiles(activations) as files, open_file(moments, "moments") as statistics:
         _check_same_network(files, statistics)
         table = _checked(files, statistics)
         cuts = read_thresholds(thresholds, files.settings, files.paths[0])
@@ -86,8 +85,8 @@ def discretize(
             for name, readers in files.layers.items()
         }
         below = above = 0
-        stream = Stream(files, batch_size, fletcher32)
-        more: dict[str, Any] = {"layers": list(specs.values()), "checksum": fletcher32}
+        stream = RowStream(files, batch_size)
+        more: dict[str, Any] = {"layers": list(specs.values())}
         more["beside"] = {moments: statistics.fingerprint}
         with streamed(codes, "codes", files, settings, sources, cluster, **more) as (writer, parts):
             if parts is None:
@@ -110,7 +109,7 @@ def discretize(
 
 
 def _encoded(
-    stream: Stream,
+    stream: RowStream,
     table: Mapping[str, Mapping[str, np.ndarray]],
     cuts: Sequence[float],
     packed: bool,
@@ -135,7 +134,7 @@ def encode_span(settings: Mapping[str, Any], place: Place, progress: Progress) -
     with reopened(settings) as files, open_file(moments, "moments") as statistics:
         check_same(moments, statistics.fingerprint, settings["inputs"])
         table = _checked(files, statistics)
-        stream = Stream(files, settings["batch_size"], fletcher32)
+        stream = RowStream(files, settings["batch_size"])
         left = leave(place, rows(), progress)
     return {**left, "below": below, "above": above}
 
@@ -174,7 +173,7 @@ def _spec(name: str, features: int, attrs: dict[str, Any], packed: bool) -> Laye
     return Layer(name, (features,), np.dtype(np.int8), attrs)
 
 
-def _checked(files: Several, statistics: Reader) -> dict[str, dict[str, np.ndarray]]:
+def _checked(files: JoinedFiles, statistics: Reader) -> dict[str, dict[str, np.ndarray]]:
     """The moments of every layer, as many as it has features, finite, with no negative deviation."""
     table = statistics.moments()
     for name, readers in files.layers.items():
@@ -195,7 +194,7 @@ def _checked(files: Several, statistics: Reader) -> dict[str, dict[str, np.ndarr
     return table
 
 
-def _check_same_network(files: Several, statistics: Reader) -> None:
+def _check_same_network(files: JoinedFiles, statistics: Reader) -> None:
     """The moments may be of other images, never of another network, preprocessing or pooling."""
     apart = differences(without_shard(files.settings), without_shard(statistics.settings.get("activations", {})))
     if apart:

@@ -14,13 +14,11 @@ from fne_cli.errors import BadInput
 from fne_cli.numerics.codes import ternary
 from fne_cli.numerics.statistics.moments import Moments, Sums
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.format.checksum import fletcher32
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import Layer, fingerprint
 from fne_cli.store.many.alike import absent_shards
-from fne_cli.store.many.finite import refuse_infinite
-from fne_cli.store.many.joined import Several
-from fne_cli.store.many.stream import EVERYTHING, Stream
+from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.many.stream import EVERYTHING, RowStream, refuse_infinite
 from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.parts import Cluster, Parts
 from fne_cli.tasks.place import Place, Result, check_same, kept, reopened
@@ -62,7 +60,7 @@ def normalize(
     """
     if standardized is not None and standardized.resolve() == moments.resolve():
         raise BadInput(f"The z-scores should be a file of their own. Found: {moments} for them and the moments.")
-    with Several(activations) as files:
+    with JoinedFiles(activations) as files:
         name, chosen = files.chosen(rows)
         count = int(chosen.sum()) * files.crops
         settings = {"rows": name, "activations": files.settings}
@@ -80,7 +78,7 @@ def normalize(
             progress.note(absent)
         if rows is None and name == "all" and not done:
             progress.note(f"{files.name} has no splits: the moments are those of all {count:,} rows")
-        stream = Stream(files, batch_size, fletcher32)
+        stream = RowStream(files, batch_size)
         result = Normalized(moments, name, count, up_to_date=True)
         if not done:
             table = _write_moments(stream, (name, chosen), moments, settings, sources, cluster, progress)
@@ -94,7 +92,7 @@ def normalize(
 
 
 def _write_moments(
-    stream: Stream,
+    stream: RowStream,
     rows: tuple[str, np.ndarray],
     path: Path,
     settings: dict[str, Any],
@@ -120,13 +118,13 @@ def _write_moments(
     return table
 
 
-def _nothing(files: Several) -> dict[str, Sums]:
+def _nothing(files: JoinedFiles) -> dict[str, Sums]:
     return {layer: Sums(readers[0].features) for layer, readers in files.layers.items()}
 
 
 def _add_up(
     totals: Mapping[str, Sums],
-    stream: Stream,
+    stream: RowStream,
     chosen: np.ndarray,
     progress: Progress,
     span: Sequence[int | None] = EVERYTHING,
@@ -140,7 +138,7 @@ def _add_up(
             advance(part.stop - part.start)
 
 
-def _added_up(parts: Parts, stream: Stream, rows: str) -> Iterator[tuple[str, Sums]]:
+def _added_up(parts: Parts, stream: RowStream, rows: str) -> Iterator[tuple[str, Sums]]:
     """What the rows of each layer add up to in each of the workers' spans, in order."""
     tasks, sizes = tasks_of(stream, stream.parts(), {"rows": rows})
     for found, place in parts.results("moments", tasks, "sums", sizes):
@@ -154,14 +152,14 @@ def add_up_span(settings: Mapping[str, Any], place: Place, progress: Progress) -
     with reopened(settings) as files:
         totals = _nothing(files)
         _, chosen = files.chosen(settings["rows"])
-        _add_up(totals, Stream(files, settings["batch_size"], fletcher32), chosen, progress, settings["span"])
+        _add_up(totals, RowStream(files, settings["batch_size"]), chosen, progress, settings["span"])
     found = [(layer, sums) for layer, sums in totals.items() if sums.count]
     place.save(**{f"sums-{number}": sums.state for number, (_, sums) in enumerate(found)})
     return {"counts": [(layer, sums.count) for layer, sums in found]}
 
 
 def _write_scores(
-    stream: Stream,
+    stream: RowStream,
     moments: Path,
     path: Path,
     settings: dict[str, Any],
@@ -176,7 +174,7 @@ def _write_scores(
         Layer(name, (readers[0].features,), np.dtype(np.float32), readers[0].attrs)
         for name, readers in files.layers.items()
     ]
-    more: dict[str, Any] = {"layers": specs, "checksum": fletcher32, "beside": beside}
+    more: dict[str, Any] = {"layers": specs, "beside": beside}
     with streamed(path, "standardized", files, settings, sources, cluster, **more) as (writer, parts):
         if parts is None:
             with progress.track(files.rows * len(specs), "rows") as advance:
@@ -191,7 +189,7 @@ def _write_scores(
 
 
 def _scores(
-    stream: Stream, table: Mapping[str, Mapping[str, np.ndarray]], span: Sequence[int | None] = EVERYTHING
+    stream: RowStream, table: Mapping[str, Mapping[str, np.ndarray]], span: Sequence[int | None] = EVERYTHING
 ) -> Iterator[tuple[str, np.ndarray]]:
     scores = {name: ternary.Scores(part["mean"], part["std"]).write for name, part in table.items()}
     return stream.transform(scores, np.float32, np.nan, lambda rows: rows, span)
@@ -203,5 +201,5 @@ def scores_of_span(settings: Mapping[str, Any], place: Place, progress: Progress
     moments = Path(settings["moments"])
     with reopened(settings) as files, open_file(moments, "moments") as statistics:
         check_same(moments, statistics.fingerprint, settings["inputs"])
-        stream = Stream(files, settings["batch_size"], fletcher32)
+        stream = RowStream(files, settings["batch_size"])
         return leave(place, _scores(stream, statistics.moments(), settings["span"]), progress)

@@ -16,7 +16,8 @@ from fne_cli.numerics.embedding import Embedding
 from fne_cli.numerics.evaluation.assessment import judge
 from fne_cli.numerics.svm.solver import LinearModel
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.format.reader import LayerReader, Reader, open_file
+from fne_cli.store.format.layer import LayerReader
+from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import differences, fingerprint
 from fne_cli.store.many.alike import without_shard
 from fne_cli.store.many.gather import gathered

@@ -10,8 +10,8 @@ import numpy as np
 from fne_cli.errors import DamagedFile
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.behavior import Behavior
-from fne_cli.store.format.packed import impossible
-from fne_cli.store.format.reader import LayerReader, Reader, open_file
+from fne_cli.store.format.layer import LayerReader, impossible
+from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import SETS, fingerprint
 
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self
 
 from fne_cli.errors import BadInput
 from fne_cli.store.format.schema import canonical_json
-from fne_cli.store.output.software import software
+from fne_cli.store.output.record import software
 from fne_cli.tasks.place import Place, Result
 
 _NAME = re.compile(r"\.?[0-9a-f]{16}-.+")

@@ -20,7 +20,7 @@ import numpy as np
 from fne_cli.errors import BadInput, DamagedFile, DoesNotFit, FneError, Stopped
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.claims import parse_json
-from fne_cli.store.many.joined import Several
+from fne_cli.store.many.joined import JoinedFiles
 
 Result = dict[str, Any]
 
@@ -151,9 +151,9 @@ def check_same(path: Path, found: str, inputs: Mapping[str, str]) -> None:
         )
 
 
-def reopened(settings: Mapping[str, Any], *kinds: str) -> Several:
+def reopened(settings: Mapping[str, Any], *kinds: str) -> JoinedFiles:
     """On a worker: the files of a task, settings["paths"], which are those that the command read; kinds: as Several."""
-    files = Several([Path(path) for path in settings["paths"]], *kinds)
+    files = JoinedFiles([Path(path) for path in settings["paths"]], *kinds)
     try:
         for path, digest in files.fingerprints.items():
             check_same(path, digest, settings["inputs"])

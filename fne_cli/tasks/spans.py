@@ -12,8 +12,8 @@ import numpy as np
 from fne_cli.errors import DamagedFile
 from fne_cli.progress import Progress
 from fne_cli.store.format.schema import Layer
-from fne_cli.store.many.joined import Part, Task
-from fne_cli.store.many.stream import Stream
+from fne_cli.store.many.joined import FileRows, RowBlock
+from fne_cli.store.many.stream import RowStream
 from fne_cli.tasks.parts import Parts
 from fne_cli.tasks.place import Place, Result, visible
 
@@ -21,7 +21,7 @@ _BLOCK_BYTES = 1 << 25  # read at once
 
 
 def tasks_of(
-    stream: Stream, jobs: Iterable[tuple[str, Part | Task]], settings: Mapping[str, Any]
+    stream: RowStream, jobs: Iterable[tuple[str, FileRows | RowBlock]], settings: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], list[int]]:
     """Plain settings of a task for each span of the stream's parts or tasks, and how many rows it has."""
     paths = [os.path.abspath(path) for path in stream.files.paths]

@@ -8,14 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fne_cli.store.format.direct import Checksum
 from fne_cli.store.format.schema import Layer, fingerprint
 from fne_cli.store.format.writer import Writer
-from fne_cli.store.many.joined import Several
+from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.stream import copy_images
 from fne_cli.store.output.partial import Output
-from fne_cli.store.output.record import new_run, time_run
-from fne_cli.store.output.software import software
+from fne_cli.store.output.record import new_run, software, time_run
 from fne_cli.tasks.parts import Cluster, Parts
 
 
@@ -23,25 +21,24 @@ from fne_cli.tasks.parts import Cluster, Parts
 def streamed(
     path: Path,
     kind: str,
-    files: Several,
+    files: JoinedFiles,
     settings: Mapping[str, Any],
     sources: Any,
     cluster: Cluster | None,
     *,
     layers: Sequence[Layer] = (),
-    checksum: Checksum | None = None,
     beside: Mapping[Path, str] | None = None,
 ) -> Iterator[tuple[Writer, Parts | None]]:
     """Yield the writer of the output, and the parts that a cluster's workers leave (None without one).
 
-    layers: those with a row for each row of `files`; with any, the image table is copied too. checksum: as in Writer.
+    layers: those with a row for each row of `files`; with any, the image table is copied too.
     beside: fingerprints of what else workers read, by path. The output appears when the block ends; after an exception
     there is none.
     """
     versions = software("numba")
     digest = fingerprint(kind, settings, sources)
     made_of = [digest, [file.fingerprint for file in files.files]]  # spans are cut in the order of the files
-    rows: dict[str, Any] = {"table": files.table(), "checksum": checksum} if layers else {}
+    rows: dict[str, Any] = {"table": files.table()} if layers else {}
     began, run = time.monotonic(), new_run(versions)
     with (
         Output(path) as output,

@@ -77,3 +77,39 @@ def _unpack(positive: np.ndarray, negative: np.ndarray, out: np.ndarray) -> None
             high, low = np.int32(positive[row, byte]), np.int32(negative[row, byte])
             for bit in range(8):
                 out[row, 8 * byte + bit] = ((high >> bit) & 1) - ((low >> bit) & 1)
+
+
+def plane_bytes(features: int) -> int:
+    """Bytes of one plane of one row."""
+    return -(-features // 8)
+
+
+def pack(codes: np.ndarray, planes: np.ndarray) -> None:
+    """Write codes, (rows, features) int8 of -1, 0, 1, to planes, (rows, 2, plane_bytes(features)) uint8.
+
+    Plane 0 has the +1, plane 1 the -1; the bits behind the last feature are 0.
+    """
+    whole = codes.shape[1] // 8 * 8
+    wide = np.ascontiguousarray(codes[:, :whole]).view("<u8")
+    _pack(wide, codes[:, whole:], planes)
+
+
+@compiled()
+def _pack(wide: np.ndarray, rest: np.ndarray, planes: np.ndarray) -> None:
+    ones, gather = np.uint64(0x0101010101010101), np.uint64(0x0102040810204080)
+    top, sign = np.uint64(56), np.uint64(7)
+    count = wide.shape[1]
+    for i in range(len(planes)):
+        row, positive, negative = wide[i], planes[i, 0], planes[i, 1]
+        for j in range(count):
+            # Every byte is 00000000, 00000001 or 11111111. One multiplication brings eight lowest bits together.
+            minus = (row[j] >> sign) & ones
+            plus = row[j] & ones & ~minus
+            positive[j] = (plus * gather) >> top
+            negative[j] = (minus * gather) >> top
+        if rest.shape[1]:
+            plus_byte, minus_byte = 0, 0
+            for k in range(rest.shape[1]):
+                plus_byte |= (rest[i, k] > 0) << k
+                minus_byte |= (rest[i, k] < 0) << k
+            positive[count], negative[count] = plus_byte, minus_byte

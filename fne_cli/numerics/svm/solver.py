@@ -111,8 +111,8 @@ def estimate(
     its passes are the cheaper ones; each only if it fits into `memory` bytes. Raises DoesNotFit with the numbers if the
     chosen path needs more than `memory`.
     """
+    from fne_cli.machine import processors
     from fne_cli.numerics.svm import dual, gram, streaming
-    from fne_cli.processors import processors
 
     state = 8 * classes * (3 * rows + 2 * features)
     gram_bytes = itemsize * rows * (rows + gram.COLUMNS) + state + 4 * 32 * rows * 8

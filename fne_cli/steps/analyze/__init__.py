@@ -20,7 +20,7 @@ from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import NO_LABEL, SETS
 from fne_cli.store.many.alike import absent_shards
 from fne_cli.store.many.gather import room
-from fne_cli.store.many.joined import Several
+from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.parts import Cluster, Parts
 from fne_cli.tasks.place import Place, Result, kept, reopened
@@ -81,7 +81,7 @@ def analyze(
     about `memory` bytes together lie in temporary files; the result does not depend on it. With a `cluster`, each of
     its workers takes some features at a time.
     """
-    with Several(activations) as files:
+    with JoinedFiles(activations) as files:
         files.layers = {name: files.layers[name] for name in files.select(layers)}
         name, chosen = files.chosen(rows)
         groups, images = _labelled(files, name, chosen)
@@ -111,7 +111,7 @@ def analyze(
     return _summary(output, done)
 
 
-def _labelled(files: Several, name: str, chosen: np.ndarray) -> tuple[Groups, np.ndarray]:
+def _labelled(files: JoinedFiles, name: str, chosen: np.ndarray) -> tuple[Groups, np.ndarray]:
     """The classes of the chosen images that have a label, and the numbers of these images, ascending."""
     labels = files.column("label", 0, len(files))
     known = labels != NO_LABEL

@@ -13,11 +13,9 @@ from fne_cli.numerics.statistics.moments import Moments, Sums
 from fne_cli.numerics.statistics.noise import RandomClasses
 from fne_cli.numerics.threads import workers
 from fne_cli.progress import Progress
-from fne_cli.store.format.checksum import fletcher32
-from fne_cli.store.many.finite import refuse_infinite
 from fne_cli.store.many.gather import room
-from fne_cli.store.many.joined import Several
-from fne_cli.store.many.stream import Stream
+from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.many.stream import RowStream, refuse_infinite
 
 BATCH_ROWS = 32768
 BLOCK_BYTES = 1 << 20  # of sorted keys in a thread: they stay in its cache
@@ -36,7 +34,7 @@ class Work:
 
     def __init__(
         self,
-        files: Several,
+        files: JoinedFiles,
         chosen: np.ndarray,
         images: np.ndarray,
         groups: Groups,
@@ -94,7 +92,7 @@ class Work:
         values = room((features, len(self.images)), np.float32 if crops == 1 else np.float64, self.memory // 2)
         total = Sums(features)
         places = [files.of_file(self._places, number) for number in range(len(files.files))]
-        stream = Stream(files, BATCH_ROWS, fletcher32, [layer])
+        stream = RowStream(files, BATCH_ROWS, [layer])
         for _, part, piece in stream.fold(self.chosen, partial(_Piece, self._columns), _Piece.add):
             if not piece.sums.finite:
                 refuse_infinite(files, layer, part, self.chosen)

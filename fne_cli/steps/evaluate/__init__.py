@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput, DamagedFile, FneError, WrongOptions
+from fne_cli.machine import free_memory, processors
 from fne_cli.numerics.codes import ternary
 from fne_cli.numerics.embedding import Kind
 from fne_cli.numerics.evaluation.assessment import Aggregate
-from fne_cli.numerics.memory import free_memory
 from fne_cli.numerics.svm.problem import CHOOSING, Solver
-from fne_cli.processors import processors
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.evaluate.fits import KINDS, Fit, Fits, Wanted
 from fne_cli.steps.evaluate.measure import Outcome
@@ -26,11 +25,10 @@ from fne_cli.steps.evaluate.task import Protocol
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.schema import fingerprint
 from fne_cli.store.many.alike import absent_shards
-from fne_cli.store.many.joined import Several
+from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.thresholds import Thresholds, read_thresholds
 from fne_cli.store.other.results import read_results
-from fne_cli.store.output.record import new_run, time_run
-from fne_cli.store.output.software import software
+from fne_cli.store.output.record import new_run, software, time_run
 from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.parts import Cluster, Parts
 
@@ -81,7 +79,7 @@ def evaluate(
     costs = sorted(set(cost))
     if cluster is not None and results is None:
         raise WrongOptions("--cluster keeps what is finished beside the file RESULTS. Found: none. Give it, too.")
-    with Several(features, *KINDS) as source:
+    with JoinedFiles(features, *KINDS) as source:
         chosen = source.select(layers)
         changed = thresholds != (ternary.LOW, ternary.HIGH)
         _check(source, embedding, changed, each_layer, len(chosen), protocol, model)
@@ -172,7 +170,7 @@ def _table(
 
 
 def _check(
-    source: Several,
+    source: JoinedFiles,
     embedding: Kind | None,
     changed: bool,
     each_layer: bool,
@@ -208,14 +206,14 @@ def _read_back(results: Path) -> dict[str, Any]:
     return document
 
 
-def _parts_named(source: Several, embedding: Kind | None, each_layer: bool) -> str:
+def _parts_named(source: JoinedFiles, embedding: Kind | None, each_layer: bool) -> str:
     if source.kind == "activations" and embedding is None:
         return "each layer"
     return "embedding and each layer" if each_layer else "embedding"
 
 
 def _parts(
-    results: Path | None, made_of: list[Any], source: Several, protocol: Protocol, cluster: Cluster | None
+    results: Path | None, made_of: list[Any], source: JoinedFiles, protocol: Protocol, cluster: Cluster | None
 ) -> AbstractContextManager[Parts | None, bool | None]:
     if results is None:
         return nullcontext()
@@ -236,7 +234,7 @@ def _split_source(protocol: Protocol) -> list[dict[str, str]]:
     return [{"kind": "split", "fingerprint": hashlib.sha256(content).hexdigest()}]
 
 
-def _warn_of_moments(source: Several, protocol: Protocol, cuts: Thresholds, progress: Progress) -> None:
+def _warn_of_moments(source: JoinedFiles, protocol: Protocol, cuts: Thresholds, progress: Progress) -> None:
     """Codes carry the moments of the rows they were standardised by, thresholds those of theirs; folds have others."""
     if cuts.rows is not None and (protocol.cv is not None or protocol.split is not None or cuts.rows == "all"):
         progress.note(f"the thresholds come from the rows {cuts.rows!r}, images that are measured here among them")

@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import DamagedFile
-from fne_cli.numerics.codes.packed import PackedCodes, Rows
-from fne_cli.numerics.codes.packing import pack, plane_bytes
+from fne_cli.numerics.codes.packed import PackedCodes, Rows, pack, plane_bytes
 from fne_cli.numerics.embedding import Embedding, Kind
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.statistics.moments import Sums
 from fne_cli.numerics.svm.problem import Problem
 from fne_cli.steps.evaluate.task import Task
 from fne_cli.store.many.gather import BATCH_BYTES, JoinedLayer, gathered, room
-from fne_cli.store.many.joined import Several
+from fne_cli.store.many.joined import JoinedFiles
 
 
 class Features:
@@ -24,7 +23,7 @@ class Features:
 
     def __init__(
         self,
-        source: Several,
+        source: JoinedFiles,
         layers: Sequence[JoinedLayer],
         kind: Kind | None,
         thresholds: tuple[float, float],

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import DoesNotFit
+from fne_cli.machine import free_memory
 from fne_cli.numerics.embedding import Embedding, Kind
 from fne_cli.numerics.evaluation.assessment import Judged
 from fne_cli.numerics.evaluation.protocols import Trial
-from fne_cli.numerics.memory import free_memory
 from fne_cli.numerics.svm.dual import GROUP
 from fne_cli.numerics.svm.solver import Estimate, LinearModel, estimate
 from fne_cli.numerics.svm.spread import EACH
@@ -29,7 +29,7 @@ from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.measure import Detail, Measurement, Outcome
 from fne_cli.steps.evaluate.task import FOLDS, Protocol, Task
 from fne_cli.store.many.gather import JoinedLayer
-from fne_cli.store.many.joined import Several
+from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.tasks.parts import Parts
 from fne_cli.tasks.place import Place, Result, kept, reopened
 
@@ -85,7 +85,7 @@ class Fit:
 class Fits:
     """All fits of an evaluation. embeddings: names and features."""
 
-    def __init__(self, source: Several, wanted: Wanted, progress: Progress) -> None:
+    def __init__(self, source: JoinedFiles, wanted: Wanted, progress: Progress) -> None:
         self.source, self.wanted = source, wanted
         self.task = Task.of(source, wanted.protocol, wanted.seed, progress)
         self.measurement = Measurement(self.task, wanted.costs, wanted.aggregate, wanted.seed)
@@ -256,7 +256,7 @@ class _Forgetting:
 _forgetting = _Forgetting(120.0)
 
 
-def _embeddings(source: Several, wanted: Wanted) -> Iterator[tuple[str, list[JoinedLayer]]]:
+def _embeddings(source: JoinedFiles, wanted: Wanted) -> Iterator[tuple[str, list[JoinedLayer]]]:
     layers = [JoinedLayer(source, name) for name in wanted.layers]
     alone = source.kind == "activations" and wanted.embedding is None
     if not alone:

@@ -17,7 +17,7 @@ from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.measure import Detail
 from fne_cli.steps.evaluate.task import Task
-from fne_cli.store.many.joined import Several
+from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.other.classifiers import save_model
 from fne_cli.store.other.predictions import Predicted, label_names, write_predictions
 from fne_cli.store.output.partial import Output, record_path
@@ -98,7 +98,9 @@ class Outputs:
         with open(self._open[self.predictions].partial, "w", newline="", encoding="utf-8") as file:
             write_predictions(file, task.classes, parts(), columns)
 
-    def write_model(self, source: Several, task: Task, features: Features, cost: float, aggregate: Aggregate) -> None:
+    def write_model(
+        self, source: JoinedFiles, task: Task, features: Features, cost: float, aggregate: Aggregate
+    ) -> None:
         """The hyperplanes, and all that `fne predict` needs to make features like those that they were trained on."""
         if self.model is None:
             return

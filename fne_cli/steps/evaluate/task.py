@@ -15,7 +15,7 @@ from fne_cli.images.manifest import read_manifest
 from fne_cli.numerics.evaluation.protocols import Trial, draws, folds
 from fne_cli.progress import Progress
 from fne_cli.store.format.schema import Images
-from fne_cli.store.many.joined import Several
+from fne_cli.store.many.joined import JoinedFiles
 
 VALIDATION = ("val", "validation", "valid")
 FOLDS = 5  # to choose C without validation images
@@ -70,7 +70,7 @@ class Task:
         return (labels == 1).sum(axis=0) if self.several else np.bincount(labels, minlength=len(self.classes))
 
     @classmethod
-    def of(cls, source: Several, protocol: Protocol, seed: int, progress: Progress) -> Task:
+    def of(cls, source: JoinedFiles, protocol: Protocol, seed: int, progress: Progress) -> Task:
         """The task that a file, and maybe a manifest, defines. Raises BadInput if there is none."""
         images = source.images
         several = images.label.ndim == 2
@@ -150,7 +150,7 @@ def _places(numbers: np.ndarray, count: int) -> list[np.ndarray]:
     return [order[start:stop] for start, stop in pairwise(edges)]
 
 
-def _split(source: Several, known: dict[str, np.ndarray], name: str) -> np.ndarray:
+def _split(source: JoinedFiles, known: dict[str, np.ndarray], name: str) -> np.ndarray:
     if not len(known.get(name, ())):
         found = ", ".join(split for split in known if split) or "none"
         raise BadInput(
@@ -160,7 +160,7 @@ def _split(source: Several, known: dict[str, np.ndarray], name: str) -> np.ndarr
     return known[name]
 
 
-def _chosen(source: Several, rows: str | None, known: dict[str, np.ndarray], usable: np.ndarray) -> np.ndarray:
+def _chosen(source: JoinedFiles, rows: str | None, known: dict[str, np.ndarray], usable: np.ndarray) -> np.ndarray:
     """The images that folds are made of: a split, "all", by default "train" or, without splits, all."""
     if rows is None:
         rows = "train" if "train" in known else "all"
@@ -171,7 +171,7 @@ def _chosen(source: Several, rows: str | None, known: dict[str, np.ndarray], usa
     return _split(source, known, rows)
 
 
-def _given(source: Several, manifest: Path, progress: Progress) -> list[str]:
+def _given(source: JoinedFiles, manifest: Path, progress: Progress) -> list[str]:
     """The split of every image as a manifest says it, "" for those that it does not name."""
     listing = read_manifest(str(manifest), None)
     split = dict(zip(listing.ids, listing.splits, strict=True))

@@ -18,9 +18,8 @@ from fne_cli.steps.extract.work import Work
 from fne_cli.store.format.schema import Layer
 from fne_cli.store.output.estimate import check_fits, estimate
 from fne_cli.store.output.partial import read_record
-from fne_cli.store.output.record import new_run, plain
+from fne_cli.store.output.record import new_run, plain, software
 from fne_cli.store.output.resume import Growing
-from fne_cli.store.output.software import software
 
 __all__ = ["Extraction", "Recipe", "extract", "extract_job"]
 

@@ -13,8 +13,7 @@ from fne_cli.networks.recipe import Prepared, Recipe
 from fne_cli.progress import Progress
 from fne_cli.steps.extract import SOFTWARE, extract_job
 from fne_cli.steps.extract.job import Job
-from fne_cli.store.output.record import plain
-from fne_cli.store.output.software import software
+from fne_cli.store.output.record import plain, software
 
 
 class _Warm:

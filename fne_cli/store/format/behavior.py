@@ -13,8 +13,8 @@ import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile
 from fne_cli.store.format import claims
+from fne_cli.store.format.columns import TextColumn
 from fne_cli.store.format.schema import BEHAVIOR, LAYER_TEXTS, NOISE, SETS
-from fne_cli.store.format.text import TextColumn
 
 
 def sound_settings(settings: Mapping[str, Any]) -> bool:

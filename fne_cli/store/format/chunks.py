@@ -7,7 +7,6 @@ stay what they were: so a torn chunk does no harm. docs/reliability.md has the m
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import h5py
@@ -16,9 +15,6 @@ from h5py import h5d, h5p, h5s, h5t
 from h5py._objects import phil
 
 from fne_cli.store.format.schema import CHUNK_BYTES
-
-_BLOCK = 512  # 16-bit words; 65535 * 512 * 512 is exact in float64
-_WEIGHTS = np.stack([np.ones(_BLOCK), np.arange(_BLOCK, 0, -1)], axis=1)
 
 
 def rows_per_chunk(row_bytes: int, rows: int) -> int:
@@ -58,36 +54,18 @@ def create_column(
     return group[name]
 
 
-def checksum(content: bytes | bytearray | memoryview) -> bytes:
-    """HDF5's Fletcher-32 filter value for a chunk's bytes (H5_checksum_fletcher32), as the four bytes it appends."""
-    words = np.frombuffer(content, ">u2", count=len(content) // 2)
-    if len(content) % 2:  # the odd last byte counts as the high half of a word
-        words = np.append(words, np.uint16(content[-1] << 8))
-    padded = np.zeros(-(-len(words) // _BLOCK) * _BLOCK)
-    padded[: len(words)] = words
-    sums, weighted = (padded.reshape(-1, _BLOCK) @ _WEIGHTS).T.astype(np.uint64)
-    after = np.uint64(len(padded)) - np.arange(1, len(sums) + 1, dtype=np.uint64) * np.uint64(_BLOCK)
-    first = int(sums.sum())
-    # `after` counts the padding words too, which the true weights do not
-    second = int((weighted + (sums % np.uint64(65535)) * after).sum()) - (len(padded) - len(words)) * first
-    return ((_fold(second) << 16) | _fold(first)).to_bytes(4, "little") if first else bytes(4)
+def fletcher32(content: np.ndarray) -> int:
+    """HDF5's checksum of a chunk, (bytes,) uint8; the chunk ends in its four bytes, the lowest first."""
+    from fne_cli.store.format import checksum  # numba takes half a second to import: who only looks need not wait
 
-
-def _fold(total: int) -> int:
-    return total % 65535 or 65535
+    return checksum.fletcher32(content)
 
 
 class Appender:
-    """Fills a column of `create_column` from row `start` on, in order.
+    """Fills a column of `create_column` from row `start` on, in order; chunks go past HDF5's own, slower, filter."""
 
-    With `checksum`, Fletcher-32 of (bytes,) uint8, chunks go to the file past HDF5's own, slower, filter.
-    """
-
-    def __init__(
-        self, dataset: h5py.Dataset, start: int = 0, checksum: Callable[[np.ndarray], int] | None = None
-    ) -> None:
+    def __init__(self, dataset: h5py.Dataset, start: int = 0) -> None:
         self._dataset = dataset
-        self._checksum = checksum
         self.rows = start
         self._full = False
         self._total = dataset.shape[0]
@@ -130,15 +108,8 @@ class Appender:
             self._write(self.rows - filled)
 
     def _write(self, row: int) -> None:
-        if self._dataset.chunks is None:
-            return
-        if self._checksum is not None:
-            self._content[-4:] = np.frombuffer(self._checksum(self._content[:-4]).to_bytes(4, "little"), np.uint8)
-            _write_chunk(self._dataset, row, self._content)
-        elif row + self._chunk <= min(self.rows, self._total):
-            self._dataset[row : row + self._chunk] = self._buffer  # a whole chunk: HDF5 does not read it first
-        else:
-            write_raw(self._dataset, row, self._buffer)
+        if self._dataset.chunks is not None:
+            write_chunk(self._dataset, row, self._content)
 
 
 def read_raw(dataset: h5py.Dataset, row: int) -> np.ndarray:
@@ -157,25 +128,26 @@ def read_rows(dataset: h5py.Dataset, count: int) -> np.ndarray:
     return result
 
 
-def write_raw(dataset: h5py.Dataset, row: int, chunk: np.ndarray) -> None:
-    """Write the chunk that starts at `row`, rows behind the dataset's end included."""
-    raw = chunk.tobytes()
-    _write_chunk(dataset, row, raw + checksum(raw))
-
-
 def replace_rows(dataset: h5py.Dataset, numbers: np.ndarray, rows: np.ndarray) -> None:
     """Overwrite the rows of the given numbers in place, chunk by chunk, without trusting the old checksums."""
     if dataset.chunks is None:
         return
-    chunk = dataset.chunks[0]
+    chunk, row_bytes = dataset.chunks[0], int(np.prod(dataset.shape[1:], dtype=np.int64)) * dataset.dtype.itemsize
     for first in (np.unique(numbers // chunk) * chunk).tolist():
         inside = (numbers >= first) & (numbers < first + chunk)
-        content = read_raw(dataset, first)
-        content[numbers[inside] - first] = rows[inside]
-        write_raw(dataset, first, content)
+        content = np.zeros(dataset.chunks[0] * row_bytes + 4, np.uint8)
+        values = content[:-4].view(dataset.dtype).reshape(dataset.chunks)
+        values[:] = read_raw(dataset, first)
+        values[numbers[inside] - first] = rows[inside]
+        write_chunk(dataset, first, content)
 
 
-def _write_chunk(dataset: h5py.Dataset, row: int, content: bytes | np.ndarray) -> None:
+def write_chunk(dataset: h5py.Dataset, row: int, content: np.ndarray) -> None:
+    """Write the chunk that starts at `row`, (bytes + 4,) uint8, rows behind the dataset's end included.
+
+    The last four bytes become its checksum.
+    """
+    content[-4:] = np.frombuffer(fletcher32(content[:-4]).to_bytes(4, "little"), np.uint8)
     # Alone among h5py's calls the two of direct chunks do not take its lock (seen in 3.14), and HDF5 must not
     # be entered by two threads: another thread's read made this one fail, or the process crash.
     with phil:

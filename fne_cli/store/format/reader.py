@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Self
@@ -15,9 +15,8 @@ import numpy as np
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.store.format import claims
 from fne_cli.store.format.behavior import Behavior, sound_settings
-from fne_cli.store.format.chunks import rows_per_chunk
 from fne_cli.store.format.columns import ImageTable
-from fne_cli.store.format.packed import packed_features, unpack
+from fne_cli.store.format.layer import LayerReader
 from fne_cli.store.format.schema import DIGEST_LENGTH, FORMAT, LAYER_TEXTS, MADE_BY, MOMENTS, VERSION, Images, shard_of
 
 _MAX_CROPS = 100
@@ -83,7 +82,7 @@ class Reader:
                 for key in (*LAYER_TEXTS, "thresholds")
                 if key in dataset.attrs
             }
-            layers[name] = LayerReader(self, name, dataset, attrs, packed)
+            layers[name] = LayerReader(self.path, self.kind, name, dataset, attrs, packed)
         rows = {layer.shape[0] for layer in layers.values()}
         images, crops = self.length("images/status"), self.settings["crops"]
         if rows - {images * crops}:
@@ -156,61 +155,6 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class LayerReader:
-    """One layer: (rows, *row_shape) values, read in batches of whole chunks."""
-
-    def __init__(self, file: Reader, name: str, dataset: h5py.Dataset, attrs: dict[str, Any], packed: bool) -> None:
-        self.name = name
-        self.shape: tuple[int, ...] = dataset.shape
-        self.dtype: np.dtype[Any] = dataset.dtype
-        self.attrs = attrs
-        self.packed = packed
-        if packed:
-            self.shape, self.dtype = (dataset.shape[0], packed_features(file.path, dataset)), np.dtype(np.int8)
-        self._file = file
-        self._dataset = dataset
-        row_bytes = self.features * self.dtype.itemsize
-        self.chunk_rows: int = dataset.chunks[0] if dataset.chunks else rows_per_chunk(row_bytes, self.shape[0])
-
-    @property
-    def features(self) -> int:
-        """Number of columns of the flattened row."""
-        return int(np.prod(self.shape[1:], dtype=np.int64))
-
-    @property
-    def dataset(self) -> h5py.Dataset:
-        """The dataset as it is stored, for modules of this room."""
-        return self._dataset
-
-    @property
-    def descriptor(self) -> int:
-        """The file descriptor that HDF5 reads from."""
-        handle: int = self._dataset.file.id.get_vfd_handle()
-        return handle
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Rows start ... stop - 1 as (rows, features), unpacked. Raises DamagedFile naming file, layer and rows."""
-        values = self.read_stored(start, stop)
-        return unpack(values, self.features) if self.packed else values.reshape(stop - start, self.features)
-
-    def read_stored(self, start: int, stop: int) -> np.ndarray:
-        """The same rows as they stand in the file, (rows, *stored shape)."""
-        try:
-            return self._dataset[start:stop]
-        except (OSError, RuntimeError, ValueError) as error:
-            raise DamagedFile(
-                f"{self._file.path}: layer {self.name}, rows {start}-{stop - 1} are damaged ({claims.reason(error)}).\n"
-                f"Make the file again with {MADE_BY[self._file.kind]} --overwrite, or fetch a good copy."
-            ) from error
-
-    def batches(self, batch_rows: int) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield (span, rows) over all rows; a batch is whole chunks, as many as `batch_rows` holds, at least one."""
-        step = max(1, batch_rows // self.chunk_rows) * self.chunk_rows
-        for start in range(0, self.shape[0], step):
-            stop = min(start + step, self.shape[0])
-            yield slice(start, stop), self.read(start, stop)
 
 
 def open_file(path: Path, *kinds: str, unfinished: bool = False) -> Reader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -13,8 +13,9 @@ import h5py
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.store.format.blank import close_without_writing, reserve, write_blank
 from fne_cli.store.format.chunks import Appender, create_column, read_rows
+from fne_cli.store.format.columns import BLOCK_ROWS, text_bytes, text_column
+from fne_cli.store.format.disk import WriteBehind, close_without_writing, reserve, sync, write_blank
 from fne_cli.store.format.schema import (
     ATTRIBUTE_BYTES,
     DIGEST_LENGTH,
@@ -25,9 +26,6 @@ from fne_cli.store.format.schema import (
     Layer,
     canonical_json,
 )
-from fne_cli.store.format.text import BLOCK_ROWS, text_bytes, text_column
-from fne_cli.store.output.background import WriteBehind
-from fne_cli.store.output.partial import sync
 
 NOT_FINISHED = "0" * DIGEST_LENGTH
 
@@ -57,11 +55,10 @@ class Table:
 class Writer:
     """A file under construction at `path` (an OUTPUT.partial). Use as a context manager."""
 
-    def __init__(self, file: h5py.File, checksum: Callable[[np.ndarray], int] | None = None) -> None:
+    def __init__(self, file: h5py.File) -> None:
         self._file = file
-        self._checksum = checksum
         self._columns: dict[str, Appender] = {}
-        self._behind = WriteBehind(file.id.get_vfd_handle()) if checksum is not None else None
+        self._behind = WriteBehind(file.id.get_vfd_handle())
 
     @classmethod
     def create(
@@ -77,13 +74,11 @@ class Writer:
         fingerprint: str = NOT_FINISHED,
         images: Images | None = None,
         table: Table | None = None,
-        checksum: Callable[[np.ndarray], int] | None = None,
     ) -> Self:
         """A new file in the existing file `path`, with `rows` rows in every layer and its space on the disk reserved.
 
         With `images`, the image table is written now and complete; with `table`, its columns are created, to be filled
-        with `append_column`. `checksum` is a fast Fletcher-32 of (bytes,) uint8, for files written faster than HDF5
-        computes its own. Raises OSError if the disk is full.
+        with `append_column`. Raises OSError if the disk is full.
         """
         heads = {"settings": settings, "sources": sources, "software": software}
         texts = {"format": FORMAT, "kind": kind} | {name: canonical_json(value) for name, value in heads.items()}
@@ -104,7 +99,7 @@ class Writer:
                     _set_attribute(dataset, key, value)
 
         write_blank(path, fill)
-        writer = cls.reopen(path, checksum)
+        writer = cls.reopen(path)
         try:
             reserve(writer._file.id.get_vfd_handle(), os.path.getsize(path))
             if images is not None:
@@ -115,10 +110,10 @@ class Writer:
         return writer
 
     @classmethod
-    def reopen(cls, path: Path, checksum: Callable[[np.ndarray], int] | None = None) -> Self:
+    def reopen(cls, path: Path) -> Self:
         """Go on with a file that `create` made."""
         # The chunk cache is of no use to a writer of whole chunks, and costs a megabyte for each layer.
-        return cls(h5py.File(path, "r+", locking=False, rdcc_nbytes=0), checksum)
+        return cls(h5py.File(path, "r+", locking=False, rdcc_nbytes=0))
 
     def _write_images(self, images: Images) -> None:
         for start in range(0, len(images), BLOCK_ROWS):
@@ -138,7 +133,7 @@ class Writer:
 
     def _column(self, name: str, start: int = 0) -> Appender:
         if name not in self._columns:
-            self._columns[name] = Appender(self._file[name], start, self._checksum)
+            self._columns[name] = Appender(self._file[name], start)
         return self._columns[name]
 
     def seek(self, image: int, row: int) -> None:
@@ -152,8 +147,7 @@ class Writer:
     def append(self, layer: str, rows: np.ndarray) -> None:
         """Add rows, (rows, *row_shape), to a layer."""
         self._column(f"layers/{layer}").append(rows)
-        if self._behind is not None:
-            self._behind.wrote(rows.nbytes)
+        self._behind.wrote(rows.nbytes)
 
     def append_images(self, status: np.ndarray, message: Sequence[str], sha256: Sequence[str]) -> None:
         """Add what is known of an image only once it has been read."""
@@ -215,8 +209,7 @@ class Writer:
         for column in self._columns.values():
             column.flush()
         self._file.flush()
-        if self._behind is not None:
-            self._behind.wait()
+        self._behind.wait()
         os.fsync(self._file.id.get_vfd_handle())
 
     def set_fingerprint(self, fingerprint: str) -> None:
@@ -225,8 +218,7 @@ class Writer:
 
     def abandon(self) -> None:
         """Close without writing what was not committed."""
-        if self._behind is not None:
-            self._behind.close()
+        self._behind.close()
         if self._file.id.valid:
             with contextlib.suppress(OSError, RuntimeError, ValueError):
                 close_without_writing(self._file)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
-from fne_cli.store.format.reader import LayerReader, Reader
+from fne_cli.store.format.layer import LayerReader
+from fne_cli.store.format.reader import Reader
 from fne_cli.store.format.schema import canonical_json, differences, shard_of
 
 _BLOCK = 1 << 14  # paths in memory at once

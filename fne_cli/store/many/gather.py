@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fne_cli.errors import DoesNotFit
-from fne_cli.store.many.joined import Several
+from fne_cli.store.many.joined import JoinedFiles
 
 BATCH_BYTES = 1 << 26
 
@@ -38,7 +38,7 @@ class Rows(Protocol):
 class JoinedLayer:
     """The layer of one or more files as one, rows in their order; see Several."""
 
-    files: Several
+    files: JoinedFiles
     name: str
 
     @property

@@ -17,9 +17,10 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from fne_cli.store.format.reader import LayerReader, Reader, open_file
+from fne_cli.store.format.columns import TextColumn
+from fne_cli.store.format.layer import LayerReader
+from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import GOOD, Images, choose, fingerprint, fingerprint_of_blocks
-from fne_cli.store.format.text import TextColumn
 from fne_cli.store.format.writer import Table
 from fne_cli.store.many.alike import (
     alike_layer,
@@ -38,7 +39,7 @@ _TEXT = ("path", "split", "message", "sha256")
 
 
 @dataclass(frozen=True)
-class Part:
+class FileRows:
     """Rows start ... stop - 1 of the file with this number. They are images first, first + step, ... of their task."""
 
     file: int
@@ -49,15 +50,15 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Task:
+class RowBlock:
     """Rows start ... stop - 1 of the whole, and the parts they come from."""
 
     start: int
     stop: int
-    parts: tuple[Part, ...]
+    parts: tuple[FileRows, ...]
 
 
-class Several:
+class JoinedFiles:
     """One or more files of one of `kinds` (activations, codes; default: activations) as one. Use as a context manager.
 
     `settings` are those of the whole; `good` says which images have features, (n,) bool; `sources` names the
@@ -180,7 +181,7 @@ class Several:
         before = sum(self.counts[:number])
         return mask[before : before + self.counts[number]]
 
-    def _own_labels(self, name: str, part: Part, values: np.ndarray) -> np.ndarray:
+    def _own_labels(self, name: str, part: FileRows, values: np.ndarray) -> np.ndarray:
         """Labels as indices of the classes of all files."""
         classes = self._classes[part.file]
         if name != "label" or classes == self.classes:
@@ -227,14 +228,14 @@ class Several:
         """The image table that holds those of all files."""
         return Table(len(self), {name: self.column_type(name) for name in COLUMNS}, self.classes)
 
-    def chunks_of_files(self, layer: str) -> Iterator[Part]:
+    def chunks_of_files(self, layer: str) -> Iterator[FileRows]:
         """All rows of a layer, file after file, TASK_CHUNKS chunks at a time."""
         for number, reader in enumerate(self.layers[layer]):
             step = reader.chunk_rows * TASK_CHUNKS
             for start in range(0, reader.shape[0], step):
-                yield Part(number, start, min(start + step, reader.shape[0]))
+                yield FileRows(number, start, min(start + step, reader.shape[0]))
 
-    def tasks(self, layer: str) -> Iterator[Task]:
+    def tasks(self, layer: str) -> Iterator[RowBlock]:
         """All rows of a layer in row order, cut at chunk borders: TASK_CHUNKS of one file, or one of every shard.
 
         The cut does not depend on the batch size.
@@ -248,13 +249,13 @@ class Several:
             images = min(images, most) * len(self.files)
             for start in range(0, len(self), images):
                 stop = min(start + images, len(self))
-                yield Task(start * crops, stop * crops, tuple(self._parts(start, stop, crops)))
+                yield RowBlock(start * crops, stop * crops, tuple(self._parts(start, stop, crops)))
             return
         offsets = [sum(self.counts[:number]) * crops for number in range(len(self.files))]
         for part in self.chunks_of_files(layer):
-            yield Task(offsets[part.file] + part.start, offsets[part.file] + part.stop, (part,))
+            yield RowBlock(offsets[part.file] + part.start, offsets[part.file] + part.stop, (part,))
 
-    def _parts(self, start: int, stop: int, crops: int) -> Iterator[Part]:
+    def _parts(self, start: int, stop: int, crops: int) -> Iterator[FileRows]:
         """Where images start ... stop - 1 stand, in rows of `crops` an image."""
         count = len(self.files)
         if self.interleaved:
@@ -262,13 +263,13 @@ class Several:
                 first, last = -(-(start - number) // count), -(-(stop - number) // count)
                 first = max(0, first)
                 if last > first or stop == start:
-                    yield Part(number, first * crops, last * crops, first * count + number - start, count)
+                    yield FileRows(number, first * crops, last * crops, first * count + number - start, count)
             return
         before = 0
         for number, size in enumerate(self.counts):
             first, last = max(start, before), min(stop, before + size)
             if first < last or (stop == start and number == 0):
-                yield Part(number, (first - before) * crops, (last - before) * crops, first - start)
+                yield FileRows(number, (first - before) * crops, (last - before) * crops, first - start)
             before += size
 
     def _in_row_order(self, values: np.ndarray) -> np.ndarray:

@@ -2,68 +2,76 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
 
-from fne_cli.store.format.direct import Checksum, DirectLayer
+from fne_cli.errors import DamagedFile
+from fne_cli.machine import processors
+from fne_cli.store.format.layer import ChunkReader
 from fne_cli.store.format.writer import Writer
-from fne_cli.store.many.joined import BLOCK, COLUMNS, Part, Several, Task
-from fne_cli.store.many.prefetch import in_order, threads
+from fne_cli.store.many.joined import BLOCK, COLUMNS, FileRows, JoinedFiles, RowBlock
 
 Partial = TypeVar("Partial")
 Result = TypeVar("Result")
-Job = TypeVar("Job")
+Item = TypeVar("Item")
 
 EVERYTHING = (0, None)
-SPAN_BYTES = 1 << 30  # of stored rows that one worker of a cluster reads as one task
+MAX_THREADS = 16
+SPAN_BYTES = 1 << 30
 
 
-class Stream:
+class RowStream:
     """All rows of some files, layer after layer, with at most `batch_rows` rows (at least one chunk) in memory.
 
-    layers: names of those to read, by default all.
+    layers: names of those to read, by default all. span_bytes: of stored rows that one worker of a cluster reads as one
+    task.
     """
 
     def __init__(
-        self, files: Several, batch_rows: int, checksum: Checksum, layers: Sequence[str] | None = None
+        self,
+        files: JoinedFiles,
+        batch_rows: int,
+        layers: Sequence[str] | None = None,
+        span_bytes: int = SPAN_BYTES,
     ) -> None:
-        self.files, self.batch_rows = files, batch_rows
+        self.files, self.batch_rows, self._span_bytes = files, batch_rows, span_bytes
         self._layers = {name: files.layers[name] for name in (files.layers if layers is None else layers)}
-        self._checksum = checksum
-        self._readers: dict[tuple[str, int], DirectLayer] = {}
+        self._readers: dict[tuple[str, int], ChunkReader] = {}
         chunk_rows = max(reader.chunk_rows for readers in self._layers.values() for reader in readers)
         self._workers = threads(batch_rows, chunk_rows)
 
-    def parts(self) -> Iterator[tuple[str, Part]]:
+    def parts(self) -> Iterator[tuple[str, FileRows]]:
         """What `fold` goes through."""
         return ((layer, part) for layer in self._layers for part in self.files.chunks_of_files(layer))
 
-    def tasks(self) -> Iterator[tuple[str, Task]]:
+    def tasks(self) -> Iterator[tuple[str, RowBlock]]:
         """What `transform` goes through."""
         return ((layer, task) for layer in self._layers for task in self.files.tasks(layer))
 
-    def spans(self, jobs: Iterable[tuple[str, Part | Task]]) -> list[tuple[int, int, int]]:
-        """Cut `parts` or `tasks` where they have some SPAN_BYTES of stored rows: first, last + 1, and rows of each."""
+    def spans(self, jobs: Iterable[tuple[str, FileRows | RowBlock]]) -> list[tuple[int, int, int]]:
+        """Cut `parts` or `tasks` where they have some `span_bytes` of stored rows: first, last + 1, and rows of each."""
         found = []
         first = rows = held = number = 0
         for number, (layer, job) in enumerate(jobs, 1):
             reader, count = self._layers[layer][0], job.stop - job.start
             rows += count
             held += count * reader.features * reader.dtype.itemsize
-            if held >= SPAN_BYTES:
+            if held >= self._span_bytes:
                 found.append((first, number, rows))
                 first, rows, held = number, 0, 0
         return [*found, (first, number, rows)] if first < number else found
 
-    def _ready(self, jobs: Iterable[tuple[str, Sequence[Part], Job]]) -> Iterator[Job]:
+    def _ready(self, jobs: Iterable[tuple[str, Sequence[FileRows], Item]]) -> Iterator[Item]:
         """Jobs with what reads them: looking up where all chunks of a layer stand takes as long as reading some."""
         for layer, parts, job in jobs:
             for part in parts:
                 if (layer, part.file) not in self._readers:
-                    self._readers[layer, part.file] = DirectLayer(self._layers[layer][part.file], self._checksum)
+                    self._readers[layer, part.file] = self._layers[layer][part.file].by_chunks()
             yield job
 
     def fold(
@@ -72,7 +80,7 @@ class Stream:
         new: Callable[[int], Partial],
         add: Callable[[Partial, np.ndarray, np.ndarray], None],
         span: Sequence[int | None] = EVERYTHING,
-    ) -> Iterator[tuple[str, Part, Partial]]:
+    ) -> Iterator[tuple[str, FileRows, Partial]]:
         """Yield (layer, part, what `add` makes of it), in order; of a `span` of the parts only.
 
         new(features) begins a part. add(partial, rows, numbers) is called in threads with a chunk and the numbers of
@@ -81,7 +89,7 @@ class Stream:
         files = self.files
         masks = [files.of_file(chosen, number) for number in range(len(files.files))]
 
-        def work(task: tuple[str, Part]) -> tuple[str, Part, Partial]:
+        def work(task: tuple[str, FileRows]) -> tuple[str, FileRows, Partial]:
             layer, part = task
             reader, partial = self._readers[layer, part.file], new(files.layers[layer][0].features)
             for start, stop in reader.spans(part.start, part.stop):
@@ -108,7 +116,7 @@ class Stream:
         """
         files, crops = self.files, self.files.crops
 
-        def work(job: tuple[str, Task]) -> tuple[str, Result]:
+        def work(job: tuple[str, RowBlock]) -> tuple[str, Result]:
             layer, task = job
             features = files.layers[layer][0].features
             out = np.empty((task.stop - task.start, features), dtype)
@@ -135,9 +143,50 @@ def _of_rows(images: np.ndarray, start: int, stop: int, crops: int) -> np.ndarra
     return images[start:stop] if crops == 1 else images[np.arange(start, stop) // crops]
 
 
-def copy_images(files: Several, writer: Writer) -> None:
+def copy_images(files: JoinedFiles, writer: Writer) -> None:
     """Fill the image table that the writer created after `files.table()`, in row order."""
     for name in COLUMNS:
         _, dtype = files.column_type(name)
         for start in range(0, len(files), BLOCK):
             writer.append_column(name, files.column(name, start, start + BLOCK).astype(dtype))
+
+
+def threads(batch_rows: int, rows_each: int) -> int:
+    """How many threads may hold `rows_each` rows each when `batch_rows` may be in memory: one at least, a core each."""
+    return max(1, min(processors(), MAX_THREADS, batch_rows // max(1, rows_each)))
+
+
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """Yield work(item) for each item, in their order, computed by `workers` threads.
+
+    At most workers + 1 results wait, so memory is bounded. An error of an item is raised in its turn; leaving early
+    waits for those that have begun and drops the others.
+    """
+    remaining = iter(items)
+    pending: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="fne-reader")
+    try:
+        pending.extend(pool.submit(work, item) for item in islice(remaining, workers + 1))
+        while pending:
+            result = pending.popleft().result()
+            pending.extend(pool.submit(work, item) for item in islice(remaining, 1))
+            yield result
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def refuse_infinite(files: JoinedFiles, layer: str, part: FileRows, chosen: np.ndarray) -> None:
+    """Raise DamagedFile for the first row of a part that is not finite, among the `chosen` images, (n,) bool."""
+    reader, mask = files.layers[layer][part.file], files.of_file(chosen, part.file)
+    for start in range(part.start, part.stop, reader.chunk_rows):
+        stop = min(start + reader.chunk_rows, part.stop)
+        bad = ~np.isfinite(reader.read(start, stop)).all(axis=1) & mask[np.arange(start, stop) // files.crops]
+        if bad.any():
+            row = start + int(np.flatnonzero(bad)[0])
+            path = files.files[part.file].column("images/path", row // files.crops, row // files.crops + 1)[0]
+            raise DamagedFile(
+                f"{files.files[part.file].path}: layer {layer}, row {row} ({path.decode(errors='replace')}) should "
+                "have finite activations. Found: infinity or not a number.\n"
+                "float16 ends at 65,504: extract with --dtype float32. fne verify lists all such rows."
+            )
+    raise AssertionError(f"{layer} {part}: finite values with an infinite sum of squares")

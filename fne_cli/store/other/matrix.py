@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fne_cli.store.format.reader import LayerReader, Reader
+from fne_cli.store.format.layer import LayerReader
+from fne_cli.store.format.reader import Reader
 from fne_cli.store.format.schema import GOOD
 
 

@@ -1,12 +1,10 @@
-"""Writing while others compute: one thread behind a bounded queue, and a disk that need not wait for the end."""
+"""Writing while others compute: one thread behind a bounded queue."""
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
 
@@ -56,34 +54,3 @@ class Background:
         self._thread.join()
         if kind is None:
             self._raise()
-
-
-class WriteBehind:
-    """Has the disk write what a file has received every `step` bytes, while more is computed.
-
-    Otherwise the kernel keeps it, and the fsync at the end takes as long as all the computing did.
-    """
-
-    def __init__(self, descriptor: int, step: int = 1 << 25) -> None:
-        self._descriptor, self._step = descriptor, step
-        self._waiting = 0
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="fne-sync")
-        self._last: Future[None] | None = None
-
-    def wrote(self, count: int) -> None:
-        """Count bytes. Raises the OSError that the disk had with earlier ones."""
-        self._waiting += count
-        if self._waiting < self._step or (self._last is not None and not self._last.done()):
-            return
-        self.wait()
-        self._waiting = 0
-        self._last = self._pool.submit(os.fdatasync, self._descriptor)
-
-    def wait(self) -> None:
-        """Until the disk is idle. Raises its OSError."""
-        if self._last is not None:
-            self._last.result()
-
-    def close(self) -> None:
-        """Wait without an error; the descriptor may be closed then."""
-        self._pool.shutdown(wait=True, cancel_futures=True)

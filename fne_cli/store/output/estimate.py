@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fne_cli.errors import DoesNotFit
 from fne_cli.store.format.chunks import stored_bytes
+from fne_cli.store.format.columns import text_bytes
 from fne_cli.store.format.schema import DIGEST_LENGTH, MESSAGE_BYTES, Images, Layer
-from fne_cli.store.format.text import text_bytes
 
 
 @dataclass(frozen=True)

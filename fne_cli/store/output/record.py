@@ -1,4 +1,7 @@
-"""OUTPUT.run.json: who, when, how long, how fast. All that may differ between two runs with the same result."""
+"""OUTPUT.run.json and the other JSON that we write: who, when, how long, with which software.
+
+It has all that may differ between two runs with the same result.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,13 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from fne_cli.version import __version__
 
 
 def plain(value: Any) -> Any:
@@ -41,3 +47,40 @@ def time_run(run: dict[str, Any], seconds: float) -> None:
     """Set how long the run has taken so far, and how fast it is."""
     run["seconds"] = round(seconds, 3)
     run["images_per_second"] = round(run["images"] / seconds, 3) if seconds > 0 else None
+
+
+def pretty(value: Any, allow_nan: bool = True) -> bytes:
+    """The value as UTF-8 text with a newline at its end. Raises ValueError for NaN unless allowed, TypeError.
+
+    Half characters, which a file's name may have, become the escapes that JSON has for them.
+    """
+    write = json.JSONEncoder(ensure_ascii=False, allow_nan=allow_nan).encode
+    return "".join([*_parts(value, "\n", write), "\n"]).encode("utf-8", "backslashreplace")
+
+
+def _parts(value: Any, newline: str, write: Any) -> Iterator[str]:
+    inner = newline + "  "
+    if isinstance(value, Mapping) and value:
+        for number, (key, entry) in enumerate(value.items()):
+            # the encoder alone knows what a key that is no text becomes
+            yield f"{',' if number else '{'}{inner}{write({key: None})[1:-5]}"
+            yield from _parts(entry, inner, write)
+        yield newline + "}"
+    elif isinstance(value, list | tuple) and any(isinstance(entry, list | tuple | Mapping | str) for entry in value):
+        for number, entry in enumerate(value):
+            yield f"{',' if number else '['}{inner}"
+            yield from _parts(entry, inner, write)
+        yield newline + "]"
+    else:
+        yield write(value)
+
+
+def software(*packages: str) -> dict[str, str]:
+    """Versions of fne, Python, NumPy, h5py and `packages`, by name; packages that are not installed are left out."""
+    versions = {"fne": __version__, "python": platform.python_version()}
+    for name in ("numpy", "h5py", *packages):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

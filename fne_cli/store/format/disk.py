@@ -1,7 +1,8 @@
-"""A new HDF5 file in which every chunk has its place, without a byte of the chunks having been written.
+"""Files and the disk: a new HDF5 file that takes no space yet, space set aside, what was written made durable.
 
-HDF5 fills chunks that have a filter (here the checksum) as soon as they are allocated, whatever the fill time says: the
-file would be written twice. The filling is zeros, and so is the checksum of zeros: here they become holes.
+A blank file has a place for every chunk, without a byte of the chunks having been written. HDF5 fills chunks that have
+a filter (here the checksum) as soon as they are allocated, whatever the fill time says: the file would be written
+twice. The filling is zeros, and so is the checksum of zeros: here they become holes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import errno
 import gc
 import io
 import os
+import stat
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +87,49 @@ def close_without_writing(file: h5py.File) -> None:
     finally:
         os.close(sink)
     file.close()
+
+
+def sync(path: Path) -> None:
+    """Fsync a file or a folder; some network file systems refuse it for folders, and need none."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if not (stat.S_ISDIR(os.fstat(handle).st_mode) and error.errno in (errno.EINVAL, errno.ENOTSUP, errno.EBADF)):
+            raise
+    finally:
+        os.close(handle)
+
+
+class WriteBehind:
+    """Has the disk write what a file has received every `step` bytes, while more is computed.
+
+    Otherwise the kernel keeps it, and the fsync at the end takes as long as all the computing did.
+    """
+
+    def __init__(self, descriptor: int, step: int = 1 << 25) -> None:
+        self._descriptor, self._step = descriptor, step
+        self._waiting = 0
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="fne-sync")
+        self._last: Future[None] | None = None
+
+    def wrote(self, count: int) -> None:
+        """Count bytes. Raises the OSError that the disk had with earlier ones."""
+        self._waiting += count
+        if self._waiting < self._step or (self._last is not None and not self._last.done()):
+            return
+        self.wait()
+        self._waiting = 0
+        self._last = self._pool.submit(os.fdatasync, self._descriptor)
+
+    def wait(self) -> None:
+        """Until the disk is idle. Raises its OSError."""
+        if self._last is not None:
+            self._last.result()
+
+    def close(self) -> None:
+        """Wait without an error; the descriptor may be closed then."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 class _Holes(io.RawIOBase):

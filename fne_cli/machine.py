@@ -1,8 +1,17 @@
-"""How much memory a process may still take."""
+"""What this machine has for a process: processors and memory. A leaf like ``errors``."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+
+def processors() -> int:
+    """Processors that this process may use; NUMBA_NUM_THREADS if that is less, as where workers share a machine."""
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = os.environ.get("NUMBA_NUM_THREADS", "")
+    return max(1, min(own, int(limit))) if limit.isdecimal() else own
+
 
 _GROUPS = (  # limit, use, and what of it are pages of files, of version 2 and version 1 of control groups
     ("memory.max", "memory.current", "memory.stat", "inactive_file"),

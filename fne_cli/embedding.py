@@ -14,8 +14,8 @@ from fne_cli.images.decode import decode, read_file
 from fne_cli.images.folders import png_bytes
 from fne_cli.images.geometry import Geometry
 from fne_cli.networks.recipe import Prepared, Recipe
-from fne_cli.numerics.codes.ternary import HIGH, LOW
-from fne_cli.numerics.embedding.transformer import TernaryEmbedding
+from fne_cli.numerics.codes import HIGH, LOW
+from fne_cli.numerics.transformer import TernaryEmbedding
 
 
 class FullNetworkEmbedding(TernaryEmbedding):

@@ -7,13 +7,29 @@ from __future__ import annotations
 
 
 class FneError(Exception):
-    """Something a user can put right. The message is shown as it is, without a traceback."""
+    """Something a user can put right. What it says as text is shown as it is, without a traceback.
+
+    problem: what should be and what was found. file: the one that has it, where the problem does not name it. remedy:
+    what to do, for whom the command was typed; a caller that knows better says something else.
+    """
 
     exit_code = 1
+
+    def __init__(self, problem: str = "", *, file: object = None, remedy: str = "") -> None:
+        self.problem, self.file, self.remedy = problem, file, remedy
+        super().__init__(("" if file is None else f"{file}: ") + problem + (f"\n{remedy}" if remedy else ""))
 
 
 class BadInput(FneError):
     """An input that cannot be used: a missing file, a broken manifest, an unknown network."""
+
+
+class TooFewImages(BadInput):
+    """A class, by its number, has fewer training images than were asked for."""
+
+    def __init__(self, label: int, wanted: int, found: int) -> None:
+        super().__init__(f"should have {wanted:,} training images. Found: {found:,}.")
+        self.label = label
 
 
 class WrongOptions(BadInput):

@@ -109,8 +109,9 @@ def fit(folder: Path, who: str) -> dict[str, Any]:
 
 def grid(folder: Path, who: str) -> dict[str, Any]:
     """One fit, or the cross-validation of 7 C with 5 folds, Gram product included in both."""
+    from fne_cli.numerics.evaluation.protocols import stratified_folds
     from fne_cli.numerics.svm.gram import gram
-    from fne_cli.numerics.svm.selection import cross_validate, stratified_folds
+    from fne_cli.numerics.svm.problem import cross_validate
     from fne_cli.numerics.svm.solver import solve
 
     rows, labels = np.load(folder / "rows.npy"), np.load(folder / "labels.npy")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fne_cli.options import taken
+from fne_cli.steps import evaluate as step
 from fne_cli.store.format.schema import Images, fingerprint
 from fne_cli.store.format.schema import Layer as Spec
 from fne_cli.store.format.writer import Writer
@@ -61,3 +63,11 @@ def noisy(
     centres = values.normal(0, spread, (classes, features))
     rows = centres[labels] + values.normal(0, 1, (count, features))
     return rows, labels, ["train" if number % 2 else "test" for number in range(count)]
+
+
+def evaluate(
+    features: Path | list[Path], results: Path | None = None, protocol: step.Protocol | None = None, **options
+) -> step.Evaluation:
+    """The step, with the options of all its objects by their names."""
+    chosen, classifier = taken(step.FeatureOptions, options), taken(step.ClassifierOptions, options)
+    return step.evaluate(features, results, chosen, protocol or step.Protocol(), classifier, **options)

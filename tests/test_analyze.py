@@ -10,7 +10,7 @@ from activations import damage, relu, shards, table, write
 from scipy.stats import ks_2samp
 
 from fne_cli.errors import BadInput, DamagedFile, DifferentOutput, WrongFile
-from fne_cli.steps.analyze import analyze, work
+from fne_cli.steps.analyze import analyze, tables
 from fne_cli.steps.discretize import discretize
 from fne_cli.steps.normalize import normalize
 from fne_cli.steps.verify import verify
@@ -116,7 +116,7 @@ def test_the_same_bytes_for_any_block_and_any_number_of_threads(tmp_path, monkey
     analyze(source, tmp_path / "b.h5")
     expected = (tmp_path / "b.h5").read_bytes()
     for block, threads in ((1, 1), (1 << 11, 4), (1 << 30, 3)):
-        monkeypatch.setattr(work, "BLOCK_BYTES", block)
+        monkeypatch.setattr(tables, "BLOCK_BYTES", block)
         monkeypatch.setattr("fne_cli.numerics.threads.processors", lambda threads=threads: threads)
         analyze(source, tmp_path / "b.h5", overwrite=True)
         assert (tmp_path / "b.h5").read_bytes() == expected

@@ -14,31 +14,36 @@ import h5py
 import numpy as np
 import pytest
 from activations import relu, shards, table, write
-from engines import Around, Here
+from engines import Around, Here, cluster_of
+from evaluation_files import evaluate
 
 from fne_cli.errors import BadInput, DamagedFile, DoesNotFit, Stopped
-from fne_cli.numerics.svm import spread
-from fne_cli.steps.analyze import analyze, work
+from fne_cli.steps.analyze import analyze
 from fne_cli.steps.discretize import discretize
-from fne_cli.steps.evaluate import Protocol, evaluate, fits
+from fne_cli.steps.evaluate import Protocol
 from fne_cli.steps.merge import merge
 from fne_cli.steps.normalize import normalize
-from fne_cli.store.many import stream
+from fne_cli.tasks.engine import Cluster
 
 pytestmark = pytest.mark.slow  # together they take tens of seconds; tests/test_engine.py stays in the default suite
 
 
 @pytest.fixture(scope="module")
 def engine():
-    from fne_cli.clusters.engine import Engine
+    from fne_cli.clusters.engine import DaskEngine
 
-    with Engine.open("local:2") as opened:
+    with DaskEngine.open("local:2") as opened:
         yield opened
+
+
+def on(engine, **sizes):
+    """The engine as a cluster with small tasks, of which there are many."""
+    return cluster_of(engine, **{"row_bytes": 4000, "features": 3000, **sizes})
 
 
 @pytest.fixture
 def cluster(engine):
-    return lambda: nullcontext(engine)
+    return on(engine)
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +66,6 @@ def files(tmp_path_factory):
     return SimpleNamespace(
         folder=folder, whole=folder / "a.h5", shards=parts, moments=folder / "m.h5", codes=folder / "c.h5"
     )
-
-
-@pytest.fixture(autouse=True)
-def small_tasks(monkeypatch):
-    monkeypatch.setattr(stream, "SPAN_BYTES", 4000)
-    monkeypatch.setattr(work, "TASK_FEATURES", 3000)
 
 
 def same(one, other):
@@ -106,9 +105,9 @@ def test_behavior(activations, cluster, tmp_path):
 
 def test_small_tasks_are_many(files, tmp_path):
     engine = Here()
-    normalize(files.shards, tmp_path / "m.h5", cluster=engine)
-    discretize(files.shards, files.moments, tmp_path / "c.h5", cluster=engine)
-    analyze(files.shards, tmp_path / "b.h5", random_classes=2, cluster=engine)
+    normalize(files.shards, tmp_path / "m.h5", cluster=on(engine))
+    discretize(files.shards, files.moments, tmp_path / "c.h5", cluster=on(engine))
+    analyze(files.shards, tmp_path / "b.h5", random_classes=2, cluster=on(engine))
     kinds = [name.split("-")[1] for name in engine.given]
     assert min(kinds.count(kind) for kind in ("sums", "rows", "block")) > 3, kinds
 
@@ -124,17 +123,17 @@ EVALUATIONS = {
 }
 
 
-def both(source, folder, engine, given=None, **options):
+def both(source, folder, cluster, given=None, **options):
     """The files of an evaluation here and there are the same; predictions always, a model if there can be one.
 
     given: what the cluster gets in place of `source`.
     """
     alone = not {"protocol", "each_layer"} & {*options} and (source.name == "c.h5" or "embedding" in options)
-    for name, features, cluster in (("1", source, None), ("2", given or source, engine)):
+    for name, features, workers in (("1", source, None), ("2", given or source, cluster)):
         own = folder / name
         own.mkdir()
         model = own / "model.npz" if alone else None
-        evaluate(features, own / "r.json", predictions=own / "p.csv", model=model, cluster=cluster, **options)
+        evaluate(features, own / "r.json", predictions=own / "p.csv", model=model, cluster=workers, **options)
     for file in ("r.json", "p.csv", *(["model.npz"] if alone else [])):
         same(folder / "1" / file, folder / "2" / file)
 
@@ -167,10 +166,7 @@ def test_a_split_of_its_own(files, cluster, tmp_path):
 
 @pytest.fixture
 def many_classes(tmp_path, monkeypatch):
-    """Codes of 40 classes, and fits that count as long: their blocks are given away."""
-    monkeypatch.setattr(spread, "EACH", 1)
-    monkeypatch.setattr(fits, "EACH", 1)
-    monkeypatch.setattr(fits, "BLOCK_SECONDS", 0.0)
+    """Codes of 40 classes."""
     monkeypatch.setattr("fne_cli.numerics.svm.solver.FEW_FEATURES", 0)  # else Newton's method takes it
     from evaluation_files import codes_of, noisy
     from evaluation_files import write as write_features
@@ -181,12 +177,16 @@ def many_classes(tmp_path, monkeypatch):
     return write_features(tmp_path / "c.h5", {"x": codes[:, :20], "y": codes[:, 20:]}, labels, splits, names)
 
 
+BLOCKS = {"class_groups": 1, "fit_seconds": 0.0}
+"""Sizes by which every fit counts as long, and its blocks are given away."""
+
+
 @pytest.mark.parametrize(("path", "few_rows"), [("gram", 4096), ("direct", 0)])
 def test_blocks_of_classes(many_classes, engine, tmp_path, path, few_rows, monkeypatch):
     monkeypatch.setattr("fne_cli.numerics.svm.solver.FEW_ROWS", few_rows)
     watched = Around(engine)
-    both(many_classes, tmp_path, watched)
-    both(many_classes, tmp_path / "1", watched, cost=(0.1, 1))
+    both(many_classes, tmp_path, on(watched, **BLOCKS))
+    both(many_classes, tmp_path / "1", on(watched, **BLOCKS), cost=(0.1, 1))
     found = json.loads((tmp_path / "1" / "r.json").read_text())["results"]
     assert ({entry["path"] for entry in found}, {*watched.functions}) == ({path}, {"block"})
 
@@ -197,15 +197,14 @@ def test_workers_choose_the_path_as_the_command_does_whatever_their_processors(t
 
     rows, labels, splits = noisy(features=20)
     source = write_features(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, splits)
-    engine = Here()
 
     def elsewhere():
         monkeypatch.setattr("fne_cli.machine.processors", lambda: 10_000)  # Newton's method needs memory for each
-        return nullcontext(engine)
+        return nullcontext(Here())
 
     monkeypatch.setattr("fne_cli.steps.evaluate.processors", lambda: 2)  # with a hundred the memory is too little
     evaluate(source, tmp_path / "1.json", memory=1_000_000)
-    evaluate(source, tmp_path / "2.json", memory=1_000_000, cluster=elsewhere)
+    evaluate(source, tmp_path / "2.json", memory=1_000_000, cluster=Cluster(elsewhere))
     same(tmp_path / "1.json", tmp_path / "2.json")
     assert json.loads((tmp_path / "1.json").read_text())["results"][0]["path"] == "newton"
     monkeypatch.setattr("fne_cli.steps.evaluate.processors", lambda: 10_000)
@@ -218,12 +217,12 @@ def test_a_worker_that_is_killed_is_missed_by_nobody(files, engine, tmp_path):
 
     def kill():
         if len(killed) < 2:
-            found = engine._client.run(os.getpid, on_error="return").values()
+            found = engine._pool._client.run(os.getpid, on_error="return").values()
             killed.append(next(number for number in found if isinstance(number, int)))
             os.kill(killed[-1], signal.SIGKILL)
 
     normalize(files.shards, tmp_path / "1.h5")
-    normalize(files.shards, tmp_path / "2.h5", cluster=Around(engine, after=kill))
+    normalize(files.shards, tmp_path / "2.h5", cluster=on(Around(engine, after=kill)))
     assert len(killed) == 2
     same(tmp_path / "1.h5", tmp_path / "2.h5")
 
@@ -236,14 +235,14 @@ def test_an_interrupted_command_goes_on(files, tmp_path):
     discretize(files.shards, files.moments, tmp_path / "1.h5")
     first, again = Here(stop), Here()
     with pytest.raises(Stopped):
-        discretize(files.shards, files.moments, tmp_path / "2.h5", cluster=first)
+        discretize(files.shards, files.moments, tmp_path / "2.h5", cluster=on(first))
     assert not (tmp_path / "2.h5").exists()
-    discretize(files.shards, files.moments, tmp_path / "2.h5", cluster=again)
+    discretize(files.shards, files.moments, tmp_path / "2.h5", cluster=on(again))
     assert len(again.given) == len(first.given) - 2 > 0
     same(tmp_path / "1.h5", tmp_path / "2.h5")
 
 
-def test_the_same_files_in_another_order_do_not_go_on_with_what_was_finished(tmp_path, small_tasks):
+def test_the_same_files_in_another_order_do_not_go_on_with_what_was_finished(tmp_path):
     def stop(engine):
         if len(engine.done) == 1:
             raise Stopped("stopped", 143)
@@ -260,8 +259,8 @@ def test_the_same_files_in_another_order_do_not_go_on_with_what_was_finished(tmp
     )
     normalize([one, two], tmp_path / "1.h5")
     with pytest.raises(Stopped):
-        normalize([one, two], tmp_path / "2.h5", cluster=Here(stop))
-    normalize([two, one], tmp_path / "2.h5", cluster=Here())
+        normalize([one, two], tmp_path / "2.h5", cluster=on(Here(stop)))
+    normalize([two, one], tmp_path / "2.h5", cluster=on(Here()))
     same(tmp_path / "1.h5", tmp_path / "2.h5")
 
 
@@ -274,7 +273,7 @@ def test_finished_without_a_cluster_nothing_of_it_is_left(files, tmp_path):
         "r.json": lambda **more: evaluate(files.codes, tmp_path / "r.json", protocol=Protocol(cv=3), **more),
     }.items():
         with pytest.raises(Stopped):
-            step(cluster=Here(stop))
+            step(cluster=on(Here(stop)))
         parts = tmp_path / f"{name}.parts"
         assert any(parts.iterdir())
         step()
@@ -291,11 +290,11 @@ def test_an_interrupted_evaluation_goes_on_whatever_is_free_then(many_classes, t
     evaluate(many_classes, tmp_path / "1.json", cost=(0.1, 1))
     monkeypatch.setattr("fne_cli.steps.evaluate.free_memory", lambda: 10**9)
     with pytest.raises(Stopped):
-        evaluate(many_classes, tmp_path / "2.json", cost=(0.1, 1), cluster=Here(stop))
+        evaluate(many_classes, tmp_path / "2.json", cost=(0.1, 1), cluster=on(Here(stop), **BLOCKS))
     monkeypatch.setattr("fne_cli.steps.evaluate.free_memory", lambda: free)
     monkeypatch.setattr("fne_cli.steps.evaluate.processors", lambda: 64)
     again = Here()
-    evaluate(many_classes, tmp_path / "2.json", cost=(0.1, 1), cluster=again)
+    evaluate(many_classes, tmp_path / "2.json", cost=(0.1, 1), cluster=on(again, **BLOCKS))
     same(tmp_path / "1.json", tmp_path / "2.json")
 
 
@@ -306,9 +305,9 @@ def test_an_interrupted_evaluation_in_blocks_goes_on(many_classes, tmp_path):
 
     evaluate(many_classes, tmp_path / "1.json")
     with pytest.raises(Stopped):
-        evaluate(many_classes, tmp_path / "2.json", cluster=Here(stop))
+        evaluate(many_classes, tmp_path / "2.json", cluster=on(Here(stop), **BLOCKS))
     again = Here()
-    evaluate(many_classes, tmp_path / "2.json", cluster=again)
+    evaluate(many_classes, tmp_path / "2.json", cluster=on(again, **BLOCKS))
     assert len(again.given) == 1
     same(tmp_path / "1.json", tmp_path / "2.json")
 
@@ -317,7 +316,7 @@ def test_an_input_that_workers_do_not_see_is_named(files, engine, tmp_path):
     source = tmp_path / "a.h5"
     source.write_bytes(files.whole.read_bytes())
     with pytest.raises(BadInput, match=r"Worker .* should see .*a\.h5\. Found: no such file there(.|\n)*file system"):
-        normalize(source, tmp_path / "m.h5", cluster=Around(engine, before=source.unlink))
+        normalize(source, tmp_path / "m.h5", cluster=on(Around(engine, before=source.unlink)))
     assert not list(tmp_path.iterdir())
 
 
@@ -331,7 +330,7 @@ def test_another_file_where_the_workers_look_is_named(files, engine, tmp_path):
         write(source, {"conv": np.ones((180, 9), np.float32)}, images, crops=2)
 
     with pytest.raises(BadInput, match=r"should see the same .*a\.h5 as the command. Found: another file"):
-        normalize(source, tmp_path / "m.h5", cluster=Around(engine, before=exchange))
+        normalize(source, tmp_path / "m.h5", cluster=on(Around(engine, before=exchange)))
     assert not (tmp_path / "m.h5").exists()
 
 
@@ -344,14 +343,14 @@ def test_what_a_worker_finds_wrong_is_said_here(cluster, tmp_path):
 
 
 def test_a_fit_that_no_worker_has_the_memory_for_is_refused(files, tmp_path, monkeypatch):
-    monkeypatch.setattr(fits, "free_memory", lambda: 1000)
+    monkeypatch.setattr("fne_cli.steps.evaluate.tasks.free_memory", lambda: 1000)
     with pytest.raises(DoesNotFit, match=r"Worker .* of memory for a fit. Found: 0\.0 GiB"):
-        evaluate(files.codes, tmp_path / "r.json", cluster=Here())
+        evaluate(files.codes, tmp_path / "r.json", cluster=on(Here()))
 
 
 @pytest.mark.parametrize(("words", "each"), [([], 6.0), (["--cluster", "local:3"], 2.0), (["--memory", "5G"], 5.0)])
 def test_local_workers_share_the_memory_of_their_machine(files, fne, tmp_path, monkeypatch, words, each):
-    monkeypatch.setattr("fne_cli.clusters.engine.Engine.open", lambda *_: nullcontext(Here()))
+    monkeypatch.setattr("fne_cli.clusters.engine.DaskEngine.open", lambda *_: nullcontext(Here()))
     monkeypatch.setattr("fne_cli.steps.evaluate.free_memory", lambda: 12 << 30)
     result = fne("evaluate", files.codes, tmp_path / "r.json", *words)
     assert result.code == 0, result.err

@@ -2,13 +2,13 @@ import h5py
 import numpy as np
 import pytest
 from activations import command, damage, relu, shards, table, write
+from evaluation_files import evaluate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fne_cli.errors import BadInput, DamagedFile, DifferentOutput, WrongFile
 from fne_cli.numerics.codes.ternary import encode, standardize
 from fne_cli.steps.discretize import discretize
-from fne_cli.steps.evaluate import evaluate
 from fne_cli.steps.info import info
 from fne_cli.steps.merge import merge
 from fne_cli.steps.normalize import normalize

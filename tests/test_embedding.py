@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fne_cli import FullNetworkEmbedding
 from fne_cli.errors import BadInput
-from fne_cli.numerics.embedding.transformer import TernaryEmbedding
+from fne_cli.numerics.transformer import TernaryEmbedding
 
 
 @parametrize_with_checks([TernaryEmbedding(), FullNetworkEmbedding()])

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from fne_cli.clusters import run, versions
-from fne_cli.clusters.engine import Engine
+from fne_cli.clusters.engine import DaskEngine
 from fne_cli.clusters.spec import Spec
 from fne_cli.clusters.start import Lost, _logs_told
 from fne_cli.errors import BadInput, DifferentOutput, Stopped
@@ -51,14 +51,14 @@ def engine():
 
         patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
         with dask.config.set({"distributed.worker.preload": ["cluster_functions"]}):
-            with Engine.open("local:2", Heard()) as opened:
+            with DaskEngine.open("local:2", Heard()) as opened:
                 yield opened
 
 
 def wait_for_workers(engine, other_than=()):
     given_up = time.monotonic() + 300  # an engine that is broken is so for all tests that follow
-    while len(set(engine.look()) - set(other_than)) < 2:
-        assert time.monotonic() < given_up, f"of two workers there is only {engine.slots}"
+    while len(set(engine._pool.look()) - set(other_than)) < 2:
+        assert time.monotonic() < given_up, f"of two workers there is only {engine._pool.slots}"
         time.sleep(0.1)
 
 
@@ -176,12 +176,12 @@ def test_workers_are_there_while_the_client_asks_for_none(engine, heard):
 
     def ask():
         while not done.is_set():
-            engine._client.sync(engine._client._update_scheduler_info)
+            engine._pool._client.sync(engine._pool._client._update_scheduler_info)
 
     thread = threading.Thread(target=ask)
     thread.start()
     try:
-        assert {len(engine.look()) for _ in range(300)} == {2}
+        assert {len(engine._pool.look()) for _ in range(300)} == {2}
     finally:
         done.set()
         thread.join()
@@ -210,7 +210,7 @@ def test_a_worker_that_dask_gives_up_is_opened_again(engine, heard):
     """Dask closes the nanny of a worker that is not back in time; and it does not open another by itself."""
     import dask.config
 
-    before, known = worker_processes(), set(engine.slots)
+    before, known = worker_processes(), set(engine._pool.slots)
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "50ms"}):
         for pid in before:
             os.kill(pid, signal.SIGKILL)
@@ -223,14 +223,14 @@ def test_a_worker_that_dask_gives_up_is_opened_again(engine, heard):
 def test_workers_that_die_while_they_start_are_opened_again():
     import dask.config
 
-    with Engine.open("local:2", Heard()) as engine:
-        seen, known = worker_processes(), set(engine.slots)
+    with DaskEngine.open("local:2", Heard()) as engine:
+        seen, known = worker_processes(), set(engine._pool.slots)
         with dask.config.set({"distributed.deploy.lost-worker-timeout": "50ms"}):
             for pid in seen:
                 os.kill(pid, signal.SIGKILL)
             newborn = 0
             while newborn < 8:
-                engine.look()
+                engine._pool.look()
                 time.sleep(0.05)
                 for pid in worker_processes() - seen:
                     with contextlib.suppress(ProcessLookupError):
@@ -280,34 +280,34 @@ def test_a_first_job_that_sbatch_refuses_is_an_error_in_its_words(batch_system):
     batch_system(sbatch="echo 'sbatch: error: invalid partition specified: gpu' >&2; exit 1")
     heard = Heard()
     with pytest.raises(BadInput, match=r"Found: sbatch: error: invalid partition specified: gpu\n"):
-        with Engine.open("slurm:2", heard):
+        with DaskEngine.open("slurm:2", heard):
             pass
     batch_system(sbatch="echo nothing that has a number")
     with pytest.raises(BadInput, match=r"sbatch should take the job of a worker"):
-        with Engine.open("slurm:1", heard):
+        with DaskEngine.open("slurm:1", heard):
             pass
 
 
 def test_jobs_without_a_worker_are_spoken_of(batch_system, monkeypatch):
-    monkeypatch.setattr("fne_cli.clusters.engine._REMIND_SECONDS", 0.5)
+    monkeypatch.setattr("fne_cli.clusters.pool._REMIND_SECONDS", 0.5)
     batch_system(sbatch="echo Submitted batch job 9999999")
     spec = Spec("slurm", 2, 2, jobs={"log_folder": "logs"})
     with pytest.raises(Enough, match=r"2 jobs were asked for, and no worker is here.* logs/fne-\*.err should say why"):
-        with Engine.open(spec, Until("2 jobs were asked for")):
+        with DaskEngine.open(spec, Until("2 jobs were asked for")):
             pass
 
 
 @pytest.mark.slow
 def test_a_job_refused_later_is_asked_for_again(batch_system, tmp_path, monkeypatch):
-    monkeypatch.setattr("fne_cli.clusters.engine._REMIND_SECONDS", 1.0)
+    monkeypatch.setattr("fne_cli.clusters.pool._REMIND_SECONDS", 1.0)
     batch_system(
         sbatch=f"""cd {tmp_path}; echo >>asked
 [ $(wc -l <asked) = 2 ] && {{ echo the queue is full >&2; exit 1; }}
 cp "$1" job-$$; bash job-$$ >log-$$ 2>&1 & echo Submitted batch job $!"""
     )
     heard = Heard()
-    with Engine.open(Spec("slurm", 1, 2), heard) as engine:
-        engine.scale(2)
+    with DaskEngine.open(Spec("slurm", 1, 2), heard) as engine:
+        engine._pool.scale(2)
         wait_for_workers(engine)
     assert "sbatch refused a job (the queue is full): asking again" in heard.notes
 
@@ -330,7 +330,7 @@ def test_a_server_that_is_no_scheduler(answer):
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         with dask.config.set({"distributed.comm.timeouts.connect": "3s"}):
             with pytest.raises(Lost, match=rf"{address} should be a Dask scheduler. Found: (no|an) answer"):
-                with Engine.open(address):
+                with DaskEngine.open(address):
                     pass
         server.shutdown(socket.SHUT_RDWR)
     for connection in talk:
@@ -339,7 +339,7 @@ def test_a_server_that_is_no_scheduler(answer):
 
 def test_a_host_that_nobody_knows_is_said_at_once():
     with pytest.raises(Lost, match=r"tcp://none.invalid:8786 should be a Dask scheduler. Found: "):
-        with Engine.open("tcp://none.invalid:8786"):
+        with DaskEngine.open("tcp://none.invalid:8786"):
             pass
 
 
@@ -362,8 +362,8 @@ def test_a_scheduler_that_is_only_just_started_is_waited_for(monkeypatch):
 
     try:
         with dask.config.set({"distributed.comm.timeouts.connect": "300s"}):
-            with Engine.open(f"tcp://127.0.0.1:{port}", Starting()) as engine:
-                assert len(engine.look()) == 1
+            with DaskEngine.open(f"tcp://127.0.0.1:{port}", Starting()) as engine:
+                assert len(engine._pool.look()) == 1
     finally:
         for process in started:
             process.kill()

@@ -13,7 +13,7 @@ from real_files import images, layers, needs_reserved_blocks, settings
 
 from fne_cli.errors import DoesNotFit
 from fne_cli.store.format.writer import Writer
-from fne_cli.store.output.estimate import Estimate, check_fits, estimate, human
+from fne_cli.store.output.estimate import SizeEstimate, check_fits, estimate, human
 
 VGG16 = [(64,)] * 2 + [(128,)] * 2 + [(256,)] * 3 + [(512,)] * 6 + [(4096,)] * 2
 
@@ -82,7 +82,7 @@ def test_what_does_not_fit_is_refused_with_the_numbers(tmp_path, monkeypatch):
 
 def test_an_estimate_reads_as_a_sentence():
     text = "1,281,167 rows x 12,416 features, 63.7 GB; 1.2 TB free on the disk"
-    assert str(Estimate(1281167, 12416, 63_700_000_000, 1_200_000_000_000)) == text
+    assert str(SizeEstimate(1281167, 12416, 63_700_000_000, 1_200_000_000_000)) == text
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ import h5py
 import numpy as np
 import pytest
 from activations import shards, table, write
+from evaluation_files import evaluate
 
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.steps.discretize import discretize
-from fne_cli.steps.evaluate import Protocol, evaluate
+from fne_cli.steps.evaluate import Protocol
 from fne_cli.steps.merge import merge
 from fne_cli.steps.normalize import normalize
 from fne_cli.store.many.joined import JoinedFiles

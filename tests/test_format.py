@@ -22,13 +22,14 @@ from fne_cli.images.listing import Listing
 from fne_cli.networks.recipe import Recipe
 from fne_cli.steps.analyze import analyze
 from fne_cli.steps.discretize import discretize
-from fne_cli.steps.extract import work as extract_work
-from fne_cli.steps.extract.job import Job
+from fne_cli.steps.extract import RunOptions, batches
+from fne_cli.steps.extract.request import ExtractionRequest
 from fne_cli.steps.normalize import normalize
 from fne_cli.store.format import schema
 from fne_cli.store.output.partial import read_record
 from fne_cli.store.output.record import new_run
 from fne_cli.store.output.resume import Growing
+from fne_cli.tasks.engine import Cluster
 from fne_cli.tasks.parts import Parts
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "format.md").read_text(encoding="utf-8")
@@ -280,10 +281,10 @@ LISTING = Listing(ids=["a/1.png"], files=["a/1.png"], splits=[""], labels=[("a",
 def test_the_journal_and_the_record(tmp_path):
     """Of an extraction that is retried, and accepted by the step itself."""
     journal, record = ({row[header]: row for row in table(header)} for header in HEADERS)
-    job = Job(LISTING, tmp_path / "a.h5", Recipe(model="mini"), None, "100%")
-    inputs = job.inputs
+    request = ExtractionRequest(LISTING, tmp_path / "a.h5", Recipe(model="mini"), RunOptions(max_bad="100%"))
+    inputs = request.inputs
     everything, seen = images(4), set()
-    with job.output as output:
+    with request.output as output:
         specs, values = layers((3,)), rows_of(layers((3,)), 4, [2])
         with Growing.start(output, specs, everything, settings(), inputs, SOFTWARE) as growing:
             seen |= set(output.read_journal())
@@ -294,7 +295,7 @@ def test_the_journal_and_the_record(tmp_path):
             growing.finish(inputs)
         seen |= set(output.read_journal())
         assert names_in(tmp_path) == {"a.h5.partial", "a.h5.partial.json"}
-        job.accept()
+        request.accept()
     assert seen == set(journal)
     assert names_in(tmp_path) == {"a.h5", "a.h5.run.json"}
     written = read_record(tmp_path / "a.h5")
@@ -314,7 +315,7 @@ def names_in(folder: Path) -> set[str]:
 
 def test_what_extract_adds_to_a_run():
     """These three need a network; the words are looked for in the step."""
-    source = Path(extract_work.__file__).read_text(encoding="utf-8")
+    source = Path(batches.__file__).read_text(encoding="utf-8")
     more = {row["key of a run"] for row in table("key of a run") if "(extract)" in row["content"]}
     assert more == set(re.findall(r'"(batch_rows\w*|stopped_by_signal)"', source))
 
@@ -322,7 +323,7 @@ def test_what_extract_adds_to_a_run():
 def test_the_files_beside_an_output():
     files = ["OUTPUT.partial", "OUTPUT.partial.json", "OUTPUT.shards", "OUTPUT.parts", "OUTPUT.run.json"]
     assert [row["file"] for row in table("file")] == files
-    assert Parts(Path("OUTPUT"), [], {}, nullcontext).folder.name == "OUTPUT.parts"
+    assert Parts(Path("OUTPUT"), [], {}, Cluster(nullcontext)).folder.name == "OUTPUT.parts"
 
 
 def test_moments_of_a_shard_fit_the_whole(tmp_path):

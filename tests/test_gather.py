@@ -30,7 +30,7 @@ def test_rows_come_once_and_in_order(tmp_path, crops, batch_bytes):
 
 def test_room_beyond_memory_lies_in_a_file_that_nobody_sees(tmp_path, monkeypatch):
     monkeypatch.setattr(gather.tempfile, "tempdir", str(tmp_path))
-    small, large = gather.room((10, 10), np.int8, 100), gather.room((10, 11), np.int8, 100)
+    small, large = gather.allocate((10, 10), np.int8, 100), gather.allocate((10, 11), np.int8, 100)
     assert not isinstance(small, np.memmap)
     assert isinstance(large, np.memmap)
     large[:] = 3
@@ -45,4 +45,4 @@ def test_room_that_the_disk_has_not_is_refused_with_the_numbers(tmp_path, monkey
     monkeypatch.setattr(gather.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(gather.os, "posix_fallocate", full)
     with pytest.raises(DoesNotFit, match=r"room for 110 bytes .* No space left"):
-        gather.room((10, 11), np.int8, 100)
+        gather.allocate((10, 11), np.int8, 100)

@@ -11,6 +11,7 @@ import pytest
 
 from fne_cli.clusters import jobs, spec
 from fne_cli.clusters.spec import Spec
+from fne_cli.clusters.specification import parse
 from fne_cli.errors import BadInput
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
@@ -22,10 +23,10 @@ def no_gpu(monkeypatch):
 
 
 def test_the_words_that_name_a_cluster():
-    assert Spec.parse("local:3") == Spec("local", 3, 3)
-    assert Spec.parse("local").workers >= 1
-    assert Spec.parse("tcp://host:8786").address == "tcp://host:8786"
-    assert Spec.parse("slurm:8") == Spec("slurm", 8, 8)
+    assert parse("local:3") == Spec("local", 3, 3)
+    assert parse("local").workers >= 1
+    assert parse("tcp://host:8786").address == "tcp://host:8786"
+    assert parse("slurm:8") == Spec("slurm", 8, 8)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_the_words_that_name_a_cluster():
 )
 def test_other_words_are_refused_with_what_they_may_be(text):
     with pytest.raises(BadInput, match=r"--cluster .*should (be (local:N|tcp://HOST:PORT)|have at least)"):
-        Spec.parse(text)
+        parse(text)
 
 
 def test_an_unknown_cluster_ends_before_any_image_is_looked_for(fne, tmp_path):
@@ -62,9 +63,9 @@ def test_the_size_of_shards_is_for_a_cluster(fne, tmp_path):
 def test_one_local_worker_for_each_gpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
     assert spec.visible_gpus() == ["2", "5"]
-    assert Spec.parse("local").workers == 2
+    assert parse("local").workers == 2
     with pytest.raises(BadInput, match=r"at most one worker for each GPU. Found: 2 GPUs"):
-        Spec.parse("local:3")
+        parse("local:3")
 
 
 FULL = """
@@ -99,7 +100,7 @@ def test_the_job_script_of_a_cluster_toml(fne, tmp_path):
     assert (last["--nthreads"], last["--memory-limit"], last["--resources"]) == ("1", "0", "fne=1")
     assert last["--lifetime"] == f"{4 * 3600 - 300}s"
     assert (tmp_path / "cluster.toml").exists()
-    read = Spec.parse(str(tmp_path / "cluster.toml"))
+    read = parse(str(tmp_path / "cluster.toml"))
     assert (read.kind, read.workers, read.most) == ("slurm", 2, 40)
 
 
@@ -135,7 +136,7 @@ def test_the_job_script_of_a_cluster_toml(fne, tmp_path):
 def test_a_wrong_cluster_toml_says_what_is_wrong(tmp_path, text, message):
     (tmp_path / "cluster.toml").write_text(text)
     with pytest.raises(BadInput) as wrong:
-        Spec.parse(str(tmp_path / "cluster.toml"))
+        parse(str(tmp_path / "cluster.toml"))
     assert message in str(wrong.value)
     assert str(tmp_path / "cluster.toml") in str(wrong.value)
     assert len(str(wrong.value)) < 500
@@ -144,11 +145,11 @@ def test_a_wrong_cluster_toml_says_what_is_wrong(tmp_path, text, message):
 def test_a_cluster_toml_for_this_machine_or_a_running_scheduler(tmp_path):
     path = tmp_path / "cluster.toml"
     path.write_text('kind = "local"\nworkers = 3\nthreads = 2\n')
-    assert Spec.parse(str(path)) == Spec("local", 3, 3, threads=2)
+    assert parse(str(path)) == Spec("local", 3, 3, threads=2)
     path.write_text('kind = "tcp"\naddress = "tls://host:8786"\n')
-    assert Spec.parse(str(path)).address == "tls://host:8786"
+    assert parse(str(path)).address == "tls://host:8786"
     with pytest.raises(BadInput, match=r"[Nn]o such file"):
-        Spec.parse(str(tmp_path / "none.toml"))
+        parse(str(tmp_path / "none.toml"))
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 5400), ("10:30", 630), ("1:00:00", 3600), ("2-12:00:00", 216000)])

@@ -112,20 +112,21 @@ def test_another_file_in_the_place_of_the_output_stays(tmp_path, whole):
 
 def test_memory_is_bounded_whatever_the_size_of_a_row(tmp_path, whole, monkeypatch):
     """With 600 bytes for all shards together no more is read at once, and the bytes are the same."""
-    from fne_cli.steps import merge as step
-    from fne_cli.store.format.layer import LayerReader
+    from fne_cli.store.format.layer import ChunkReader
+    from fne_cli.store.many import joined
 
     layers, images = whole
     parts = shards(tmp_path, layers, images, 2, crops=2)
     merge(parts, tmp_path / "a.h5")
-    read, most = LayerReader.read, []
+    read, most = ChunkReader.read, []
 
-    def counted(layer, start, stop):
-        most.append((stop - start) * layer.features * layer.dtype.itemsize)
-        return read(layer, start, stop)
+    def counted(reader, start, stop):
+        rows = read(reader, start, stop)
+        most.append(rows.nbytes)
+        return rows
 
-    monkeypatch.setattr(LayerReader, "read", counted)
-    monkeypatch.setattr(step, "_MEMORY", 600)
+    monkeypatch.setattr(ChunkReader, "read", counted)
+    monkeypatch.setattr(joined, "_BLOCK_VALUES", 150)
     merge(parts, tmp_path / "b.h5")
-    assert 200 < len(parts) * max(most) <= 600
+    assert 100 < len(parts) * max(most) <= 600
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()

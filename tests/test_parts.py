@@ -6,18 +6,19 @@ import json
 
 import numpy as np
 import pytest
-from engines import Here
+from engines import Here, cluster_of
 
 from fne_cli.errors import BadInput, DamagedFile, DoesNotFit, Stopped
+from fne_cli.tasks.engine import Cluster
+from fne_cli.tasks.files import TaskFiles, task
 from fne_cli.tasks.parts import Parts
-from fne_cli.tasks.place import Place, kept
 
 
-@kept
-def square(settings, place, progress):
+@task
+def square(settings, files, progress):
     with progress.track(1, "numbers") as advance:
         advance(1)
-    place.save(root=np.array([settings["value"]]))
+    files.save(root=np.array([settings["value"]]))
     return {"square": settings["value"] ** 2}
 
 
@@ -29,9 +30,9 @@ def functions(monkeypatch):
 
 
 def squares(path, engine, made_of="x", values=range(10)):
-    with Parts(path, made_of, {}, engine) as parts:
+    with Parts(path, made_of, {}, engine if isinstance(engine, Cluster) else cluster_of(engine)) as parts:
         found = parts.results("square", [{"value": value} for value in values], "square")
-        return [(result["square"], int(place.load("root")[0])) for result, place in found]
+        return [(result["square"], int(files.load("root")[0])) for result, files in found]
 
 
 def test_results_come_in_the_order_of_the_tasks_and_nothing_stays(tmp_path):
@@ -68,7 +69,7 @@ def test_an_attempt_with_other_settings_is_forgotten(tmp_path):
 def test_workers_are_not_started_for_nothing(tmp_path):
     with pytest.raises(Stopped):
         squares(tmp_path / "o", stop_after(10))
-    assert squares(tmp_path / "o", lambda: pytest.fail("started")) == [(n * n, n) for n in range(10)]
+    assert squares(tmp_path / "o", Cluster(lambda: pytest.fail("started"))) == [(n * n, n) for n in range(10)]
 
 
 def test_whoever_fails_to_use_a_result_stops_the_tasks_before_the_workers(tmp_path):
@@ -87,17 +88,17 @@ def test_whoever_fails_to_use_a_result_stops_the_tasks_before_the_workers(tmp_pa
             finally:
                 told.append("tasks")
 
-    with pytest.raises(ZeroDivisionError), Parts(tmp_path / "o", "x", {}, Engine) as parts:
+    with pytest.raises(ZeroDivisionError), Parts(tmp_path / "o", "x", {}, Cluster(Engine)) as parts:
         for _ in parts.results("square", [{"value": value} for value in range(10)], "square"):
             raise ZeroDivisionError
     assert told == ["tasks", "workers"]
 
 
 def test_a_full_disk_of_a_worker_is_said_so(tmp_path, monkeypatch):
-    def full(place, **arrays):
-        raise OSError(28, "No space left on device", str(place.folder))
+    def full(files, **arrays):
+        raise OSError(28, "No space left on device", str(files.folder))
 
-    monkeypatch.setattr(Place, "save", full)
+    monkeypatch.setattr(TaskFiles, "save", full)
     with pytest.raises(DoesNotFit, match=r"disk of .*o\.parts is full, worker"):
         squares(tmp_path / "o", Here())
 
@@ -111,31 +112,31 @@ def test_files_of_others_in_the_folder_stay(tmp_path):
 
 
 def test_a_task_that_was_done_already_is_not_done_again(tmp_path):
-    place = Place(tmp_path, "0123456789abcdef-square-00000")
-    task = {"folder": str(tmp_path), "name": place.name, "inputs": [], "settings": {"value": 3}}
-    assert square(task) == {"square": 9}
-    place.path("json").write_text(json.dumps({"square": "known"}))
-    assert square(task) == {"square": "known"}
+    files = TaskFiles(tmp_path, "0123456789abcdef-square-00000")
+    asked = {"folder": str(tmp_path), "name": files.name, "inputs": [], "settings": {"value": 3}}
+    assert square(asked) == {"square": 9}
+    files.path("json").write_text(json.dumps({"square": "known"}))
+    assert square(asked) == {"square": "known"}
 
 
 def test_what_the_worker_cannot_see_is_named(tmp_path):
-    task = {"folder": str(tmp_path), "name": "x", "inputs": [str(tmp_path / "a.h5")], "settings": {"value": 3}}
+    asked = {"folder": str(tmp_path), "name": "x", "inputs": [str(tmp_path / "a.h5")], "settings": {"value": 3}}
     with pytest.raises(BadInput, match=r"should see .*a\.h5. Found: no such file there(.|\n)*file system that all"):
-        square(task)
+        square(asked)
     with pytest.raises(BadInput, match=r"should see .*gone"):
-        square({**task, "inputs": [], "folder": str(tmp_path / "gone")})
+        square({**asked, "inputs": [], "folder": str(tmp_path / "gone")})
 
 
 def test_a_file_is_there_whole_or_not_at_all(tmp_path):
-    place = Place(tmp_path, "x")
+    files = TaskFiles(tmp_path, "x")
     with pytest.raises(OSError, match="no more"):
-        with place.writing("rows") as file:
+        with files.writing("rows") as file:
             file.write(b"half")
             raise OSError("no more")
     assert not list(tmp_path.iterdir())
     (tmp_path / "x.rows.npy").write_bytes(b"\x93NUMPY\x01\x00")
     with pytest.raises(DamagedFile, match="should be an array"):
-        place.load("rows")
+        files.load("rows")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

@@ -14,6 +14,8 @@ from evaluation_files import codes_of, noisy, write
 from fne_cli.errors import FneError
 from fne_cli.store.other.classifiers import load_model, save_model
 
+EMBEDDINGS = {"fne": ("mean", "std"), "l2": ()}
+
 
 def lines(text):
     return list(csv.DictReader(io.StringIO(text)))
@@ -136,7 +138,7 @@ def test_a_saved_classifier_comes_back_and_is_written_the_same_way_twice(tmp_pat
     for name in ("a.npz", "b.npz"):
         save_model(tmp_path / name, HEAD, ARRAYS)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    head, arrays = load_model(tmp_path / "a.npz")
+    head, arrays = load_model(tmp_path / "a.npz", EMBEDDINGS)
     assert head["classes"] == ["a", "b"]
     np.testing.assert_array_equal(arrays["weights"], ARRAYS["weights"])
     with np.load(tmp_path / "a.npz", allow_pickle=False) as peer:
@@ -211,7 +213,7 @@ def test_a_file_that_is_no_classifier_is_refused_by_name(tmp_path, make):
     path = tmp_path / "model.npz"
     make(path)
     with pytest.raises(FneError, match=r"model\.npz"):
-        load_model(path)
+        load_model(path, EMBEDDINGS)
 
 
 def test_every_damaged_byte_is_an_error_or_harmless(tmp_path):
@@ -224,7 +226,7 @@ def test_every_damaged_byte_is_an_error_or_harmless(tmp_path):
         damaged[place] ^= 1 << place % 8
         path.write_bytes(damaged)
         try:
-            load_model(path)
+            load_model(path, EMBEDDINGS)
         except FneError:
             refused += 1
     assert refused > len(content) // 2

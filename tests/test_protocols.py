@@ -16,7 +16,7 @@ from sklearn.svm import LinearSVC
 
 from fne_cli.errors import BadInput
 from fne_cli.numerics.evaluation import protocols
-from fne_cli.numerics.svm.selection import stratified_folds
+from fne_cli.numerics.evaluation.protocols import stratified_folds
 
 EXACT = ("--tolerance", "1e-8")
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from evaluation_files import evaluate
 from real_files import SHAPES, found, images, layers, rows_of, settings, write_activations, write_all
 
 from fne_cli.errors import BadInput, DamagedFile, FneError, WrongFile
 from fne_cli.steps.discretize import discretize
-from fne_cli.steps.evaluate import evaluate
 from fne_cli.steps.info import info
 from fne_cli.steps.merge import merge
 from fne_cli.steps.normalize import normalize

@@ -632,8 +632,7 @@ def test_what_a_real_evaluation_leaves(fne, tmp_path):
 
 def test_each_of_several_files_behind_results_tells_of_its_images(tmp_path, shown):
     from activations import shards, table, write
-
-    from fne_cli.steps.evaluate import evaluate
+    from evaluation_files import evaluate
 
     values = np.random.default_rng(0)
     split, label = ["test" if number % 3 == 0 else "train" for number in range(40)], values.integers(0, 2, 40)

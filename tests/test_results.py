@@ -7,13 +7,13 @@ import json
 
 import numpy as np
 import pytest
-from evaluation_files import noisy, write
+from evaluation_files import evaluate, noisy, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report_files import document, entry, experiment
 
 from fne_cli.errors import BadInput, DamagedFile, FneError, WrongFile
-from fne_cli.steps.evaluate import Protocol, evaluate
+from fne_cli.steps.evaluate import Protocol
 from fne_cli.store.other.results import Experiment, Results, read_results
 
 CLASSES = ["a", "b", "c"]

@@ -16,9 +16,12 @@ from fne_cli.images import source
 from fne_cli.images.slices import read_slice, write_slice
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT
-from fne_cli.steps.extract import extract, tasks
-from fne_cli.steps.extract.sharded import Sharded, shard_count
-from fne_cli.steps.merge import merge
+from fne_cli.steps import extract as step
+from fne_cli.steps.extract import RunOptions, tasks
+from fne_cli.steps.extract.request import ExtractionRequest
+from fne_cli.steps.extract.sharded import ShardedExtraction, shard_count
+from fne_cli.store.many.merged import Shards, write_merged
+from fne_cli.tasks.engine import Cluster
 
 pytestmark = pytest.mark.slow  # together they take tens of seconds; tests/test_engine.py stays in the default suite
 
@@ -68,53 +71,69 @@ def recipe(network):
     return Recipe(model=str(network), preprocess="tf", batch_size=4)
 
 
+def extract(images, output, recipe, **options):
+    return step.extract(images, output, recipe, RunOptions(**options))
+
+
+def sharded(images, output, recipe, **options):
+    options = RunOptions(**{"shard_rows": 9, **options})
+    return ShardedExtraction(ExtractionRequest(source.list_images(images), output, recipe, options), SILENT)
+
+
+def without_workers(images, output, recipe, **options):
+    """What the command with --cluster does when there is nothing for workers to do."""
+    cluster = Cluster(lambda: pytest.fail("workers were asked for"))
+    return step.extract(images, output, recipe, RunOptions(**options), cluster=cluster)
+
+
 class Here:
     """Does in this process what workers would do."""
 
-    def __init__(self, sharded: Sharded) -> None:
-        self.sharded = sharded
+    def __init__(self, extraction: ShardedExtraction) -> None:
+        self.extraction = extraction
 
     def outline(self):
-        return tasks.outline(json.loads(json.dumps(self.sharded.outline_task())), SILENT)
+        return tasks.outline(json.loads(json.dumps(self.extraction.outline_task())), SILENT)
 
-    def run(self, shard_rows=9, only=None):
-        with self.sharded.output:
-            todo = self.sharded.begin(self.outline(), 2, shard_rows)
+    def run(self, only=None):
+        with self.extraction.output:
+            todo = self.extraction.begin(self.outline(), 2)
             for number, task in enumerate(todo):
                 if only is None or number in only:
                     tasks.extract_shard(json.loads(json.dumps(task)), SILENT)
             if only is not None:
                 return None
-            merge(self.sharded.shards, self.sharded.merged, overwrite=True)
-            return self.sharded.finish(1.0)
+            with Shards(self.extraction.shards) as shards:
+                write_merged(shards, self.extraction.merged, 1000, SILENT)
+            return self.extraction.finish(1.0)
 
 
 def test_the_whole_has_the_bytes_of_one_process_and_is_up_to_date_for_it(photos, recipe, tmp_path):
     extract(str(photos), tmp_path / "one.h5", recipe)
     output = tmp_path / "a.h5"
-    done = Here(Sharded(str(photos), output, recipe)).run()
+    done = Here(sharded(str(photos), output, recipe)).run()
     assert (done.images, done.bad) == (26, [])
     assert output.read_bytes() == (tmp_path / "one.h5").read_bytes()
     assert sorted(path.name for path in tmp_path.glob("a.h5*")) == ["a.h5", "a.h5.run.json"]
     assert extract(str(photos), output, recipe).up_to_date
-    assert Sharded(str(photos), output, recipe).already_done().up_to_date
+    assert without_workers(str(photos), output, recipe).up_to_date
     record = json.loads((tmp_path / "a.h5.run.json").read_text())
     assert sum(run["images"] for run in record["runs"]) == 26
 
 
 def test_shards_that_have_begun_are_used_whatever_size_is_asked_for_now(photos, recipe, tmp_path):
     output = tmp_path / "a.h5"
-    Here(Sharded(str(photos), output, recipe)).run(shard_rows=9, only=[1])
-    again = Sharded(str(photos), output, recipe)
+    Here(sharded(str(photos), output, recipe)).run(only=[1])
+    again = sharded(str(photos), output, recipe, shard_rows=2)
     with again.output:
-        again.begin(Here(again).outline(), 7, 2)
+        again.begin(Here(again).outline(), 7)
     assert (again.count, again.done(), again.sizes()) == (3, [0, 9, 0], [9, 9, 8])
     for other, name in ((Recipe(**recipe.as_dict() | {"resize": "crop"}), "resize"), (recipe, "images are other")):
         if other is recipe:
             (photos / "train" / "b" / "05.png").unlink()
         with pytest.raises(DifferentOutput, match=name):
-            Here(Sharded(str(photos), output, other)).run()
-    assert Here(Sharded(str(photos), output, recipe, overwrite=True)).run().images == 25
+            Here(sharded(str(photos), output, other)).run()
+    assert Here(sharded(str(photos), output, recipe, overwrite=True)).run().images == 25
 
 
 def test_too_many_bad_wait_and_are_accepted_by_either_command(photos, recipe, tmp_path):
@@ -123,11 +142,11 @@ def test_too_many_bad_wait_and_are_accepted_by_either_command(photos, recipe, tm
     extract(str(photos), tmp_path / "one.h5", recipe, max_bad="2")
     for name, accept in (
         ("a.h5", lambda path: extract(str(photos), path, recipe, max_bad="2")),
-        ("b.h5", lambda path: Sharded(str(photos), path, recipe, max_bad="10%").already_done()),
+        ("b.h5", lambda path: without_workers(str(photos), path, recipe, max_bad="10%")),
     ):
         output = tmp_path / name
         with pytest.raises(TooManyBad, match=r"2 of 26 images are bad:\n  train/b/05.png: 0 bytes"):
-            Here(Sharded(str(photos), output, recipe, max_bad="1")).run()
+            Here(sharded(str(photos), output, recipe, max_bad="1")).run()
         assert sorted(path.name for path in tmp_path.glob(f"{name}*")) == [f"{name}.partial", f"{name}.partial.json"]
         assert len(accept(output).bad) == 2
         assert output.read_bytes() == (tmp_path / "one.h5").read_bytes()
@@ -138,24 +157,24 @@ def test_retry_bad_is_one_task_when_all_images_are_there(photos, recipe, tmp_pat
     content = image.read_bytes()
     image.write_bytes(b"")
     with pytest.raises(TooManyBad):
-        Here(Sharded(str(photos), output, recipe)).run()
+        Here(sharded(str(photos), output, recipe)).run()
     image.write_bytes(content)
-    again = Sharded(str(photos), output, recipe, retry_bad=True)
-    assert again.already_done() is None
+    again = sharded(str(photos), output, recipe, retry_bad=True)
+    assert again.request.already_done() is None
     assert again.as_one
     done = again.whole_done(tasks.extract_shard(json.loads(json.dumps(again.whole_task())), SILENT))
     assert done.bad == []
     extract(str(photos), tmp_path / "one.h5", recipe)
     assert output.read_bytes() == (tmp_path / "one.h5").read_bytes()
     assert not again.folder.exists()
-    assert Sharded(str(photos), output, recipe).already_done().up_to_date
+    assert without_workers(str(photos), output, recipe).up_to_date
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(photos, recipe, tmp_path):
     (tmp_path / "a.h5.shards").mkdir()
     (tmp_path / "a.h5.shards" / "thesis.tex").write_text("mine")
     with pytest.raises(BadInput, match=r"thesis.tex"):
-        Here(Sharded(str(photos), tmp_path / "a.h5", recipe, overwrite=True)).run()
+        Here(sharded(str(photos), tmp_path / "a.h5", recipe, overwrite=True)).run()
     assert (tmp_path / "a.h5.shards" / "thesis.tex").read_text() == "mine"
 
 
@@ -168,7 +187,7 @@ def test_of_a_folder_that_is_ours_only_our_files_go(photos, recipe, tmp_path):
         (folder / "plan.json").write_text(text)
         for name in ("00001.h5", "thesis.txt"):
             (folder / name).write_text("mine")
-        assert Sharded(str(photos), output, recipe).already_done().up_to_date
+        assert without_workers(str(photos), output, recipe).up_to_date
         assert sorted(os.listdir(folder)) == left
 
 
@@ -178,10 +197,10 @@ PLAN = '{"of": 3, "inputs": {}, "outline": {}}'
 def test_nobody_removes_the_shards_of_one_at_work(photos, recipe, tmp_path):
     output = tmp_path / "a.h5"
     extract(str(photos), output, recipe)
-    at_work = Sharded(str(photos), output, recipe, overwrite=True)
+    at_work = sharded(str(photos), output, recipe, overwrite=True)
     with at_work.output:
-        at_work.begin(Here(at_work).outline(), 2, 9)
-        for done in (Sharded(str(photos), output, recipe).already_done(), extract(str(photos), output, recipe)):
+        at_work.begin(Here(at_work).outline(), 2)
+        for done in (without_workers(str(photos), output, recipe), extract(str(photos), output, recipe)):
             assert done.up_to_date
             assert sorted(os.listdir(at_work.folder)) == ["00001.json", "00002.json", "00003.json", "plan.json"]
     assert extract(str(photos), output, recipe).up_to_date
@@ -204,9 +223,9 @@ def test_a_kill_while_the_folder_is_removed_or_made_is_no_obstacle(photos, recip
     output = tmp_path / "a.h5"
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(Path, "unlink", unlink)
-        Here(Sharded(str(photos), output, recipe)).run()
+        Here(sharded(str(photos), output, recipe)).run()
     assert (tmp_path / "a.h5.shards").exists()
-    assert Here(Sharded(str(photos), output, recipe, overwrite=True)).run().images == 26
+    assert Here(sharded(str(photos), output, recipe, overwrite=True)).run().images == 26
     assert not (tmp_path / "a.h5.shards").exists()
 
 
@@ -215,32 +234,32 @@ def test_a_kill_while_the_folder_is_removed_or_made_is_no_obstacle(photos, recip
 )
 def test_a_plan_of_other_types_is_refused(photos, recipe, tmp_path, wrong):
     output = tmp_path / "a.h5"
-    Here(Sharded(str(photos), output, recipe)).run(only=[])
+    Here(sharded(str(photos), output, recipe)).run(only=[])
     plan = tmp_path / "a.h5.shards" / "plan.json"
     plan.write_text(json.dumps(json.loads(plan.read_text()) | wrong))
     for overwrite in (False, True):
         with pytest.raises(DifferentOutput, match=r"plan.json should be the plan of fne extract --cluster"):
-            Here(Sharded(str(photos), output, recipe, overwrite=overwrite)).run()
+            Here(sharded(str(photos), output, recipe, overwrite=overwrite)).run()
 
 
 def test_more_shards_than_images_are_not_the_plan_of_this_listing(photos, recipe, tmp_path):
-    Here(Sharded(str(photos), tmp_path / "a.h5", recipe)).run(only=[])
+    Here(sharded(str(photos), tmp_path / "a.h5", recipe)).run(only=[])
     plan = tmp_path / "a.h5.shards" / "plan.json"
     plan.write_text(json.dumps(json.loads(plan.read_text()) | {"of": 27}))
     with pytest.raises(DifferentOutput, match=r"27 shards, of 26 images now"):
-        Here(Sharded(str(photos), tmp_path / "a.h5", recipe)).run()
+        Here(sharded(str(photos), tmp_path / "a.h5", recipe)).run()
 
 
 def test_lists_that_are_missing_are_written_again(photos, recipe, tmp_path):
     output = tmp_path / "a.h5"
-    Here(Sharded(str(photos), output, recipe)).run(only=[])
+    Here(sharded(str(photos), output, recipe)).run(only=[])
     (tmp_path / "a.h5.shards" / "00002.json").unlink()
-    assert Here(Sharded(str(photos), output, recipe)).run().images == 26
+    assert Here(sharded(str(photos), output, recipe)).run().images == 26
 
 
 def test_one_process_does_not_begin_anew_what_a_cluster_began(photos, recipe, tmp_path):
     output = tmp_path / "a.h5"
-    begun = Sharded(str(photos), output, recipe)
+    begun = sharded(str(photos), output, recipe)
     Here(begun).run(only=[1])
     with pytest.raises(DifferentOutput, match=r"Found: \S+a.h5.shards of a run with --cluster.\nFinish it by the same"):
         extract(str(photos), output, recipe)
@@ -258,7 +277,7 @@ def test_unfinished_work_of_one_process_is_not_thrown_away(photos, recipe, tmp_p
     journal = {"images": 26, "committed": 4, "inputs": {}, "runs": []}
     (tmp_path / "a.h5.partial.json").write_text(json.dumps(journal))
     with pytest.raises(DifferentOutput, match="unfinished work of a run without --cluster"):
-        Here(Sharded(str(photos), tmp_path / "a.h5", recipe)).run()
+        Here(sharded(str(photos), tmp_path / "a.h5", recipe)).run()
 
 
 def test_a_disk_for_the_whole_but_not_for_its_shards_too(photos, recipe, tmp_path, monkeypatch):
@@ -266,7 +285,7 @@ def test_a_disk_for_the_whole_but_not_for_its_shards_too(photos, recipe, tmp_pat
 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 15_000))
     with pytest.raises(DoesNotFit, match="and as many for its shards"):
-        Here(Sharded(str(photos), tmp_path / "a.h5", recipe)).run()
+        Here(sharded(str(photos), tmp_path / "a.h5", recipe)).run()
     assert not (tmp_path / "a.h5.shards").exists()
 
 
@@ -276,16 +295,16 @@ def test_the_next_shard_finds_the_network_compiled_and_another_recipe_its_own(ph
     built = []
     real = recipes.Extractor
     monkeypatch.setattr(recipes, "Extractor", lambda *options: built.append(1) or real(*options))
-    monkeypatch.setattr(tasks._Warm, "prepared", None)
-    Here(Sharded(str(photos), tmp_path / "a.h5", recipe)).run(shard_rows=9)
+    monkeypatch.setattr(tasks._Warm, "source", None)
+    Here(sharded(str(photos), tmp_path / "a.h5", recipe)).run()
     assert len(built) == 1
-    Here(Sharded(str(photos), tmp_path / "b.h5", Recipe(**recipe.as_dict() | {"layers": ("dense",)}))).run()
+    Here(sharded(str(photos), tmp_path / "b.h5", Recipe(**recipe.as_dict() | {"layers": ("dense",)}))).run()
     assert len(built) == 2
 
 
 def test_unnamed_layers_have_the_names_of_a_new_process(tmp_path, monkeypatch):
     """MobileNetV3 leaves some layers to Keras to name, by counting."""
-    monkeypatch.setattr(tasks._Warm, "prepared", None)
+    monkeypatch.setattr(tasks._Warm, "source", None)
     names = []
     for image_size in ((32, 32), (64, 64), (32, 32)):
         made = Recipe(model="mobilenetv3small", weights="random", image_size=image_size)

@@ -15,7 +15,7 @@ from fne_cli.store.format.schema import Layer
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.stream import RowStream
 from fne_cli.tasks import spans
-from fne_cli.tasks.place import Place
+from fne_cli.tasks.files import TaskFiles
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +34,14 @@ def sources(tmp_path_factory):
 @given(which=st.integers(0, 2), size=st.sampled_from([1, 5000, 10**6, 10**9]))
 def test_spans_have_every_row_once_and_add_up_to_the_whole(sources, which, size):
     with JoinedFiles(sources[which]) as files:
-        whole = RowStream(files, 1000, span_bytes=size)
-        for jobs in (whole.parts, whole.tasks):
-            cut = whole.spans(jobs())
+        whole = RowStream(files, 1000)
+        for jobs in (whole.file_rows, whole.row_blocks):
+            cut = whole.spans(jobs(), size)
             assert [first for first, *_ in cut] == [0, *(last for _, last, _ in cut[:-1])]
             assert sum(rows for *_, rows in cut) == files.rows * len(files.layers)
             assert (size < 10**9) == (len(cut) > 1)
         found = dict.fromkeys(files.layers, 0)
-        for first, last, rows in whole.spans(whole.parts()):
+        for first, last, rows in whole.spans(whole.file_rows(), size):
             folded = list(RowStream(files, 1000).fold(files.good, Sums, Sums.add, (first, last)))
             assert sum(part.stop - part.start for _, part, _ in folded) == rows
             for layer, _, sums in folded:
@@ -60,9 +60,9 @@ class Given:
 
 
 def left(tmp_path, batches, specs):
-    place = Place(tmp_path, "x")
-    result = spans.leave(place, iter(batches), SILENT)
-    return [batch for _, rows in spans.arriving(Given(result, place), "codes", [{}], [1], specs) for batch in rows]
+    place = TaskFiles(tmp_path, "x")
+    result = spans.write_rows(place, iter(batches), SILENT)
+    return [batch for _, rows in spans.read_rows(Given(result, place), "codes", [{}], [1], specs) for batch in rows]
 
 
 @pytest.mark.parametrize("block", [10, 1 << 25])
@@ -80,9 +80,9 @@ def test_rows_are_read_as_they_were_left(tmp_path, monkeypatch, block):
 
 def test_rows_that_are_missing_are_missed(tmp_path, monkeypatch):
     spec = Layer("a", (7,), np.dtype(np.int8))
-    place = Place(tmp_path, "x")
-    result = spans.leave(place, [("a", np.zeros((50, 7), np.int8))], SILENT)
+    place = TaskFiles(tmp_path, "x")
+    result = spans.write_rows(place, [("a", np.zeros((50, 7), np.int8))], SILENT)
     content = place.path("rows-0").read_bytes()
     place.path("rows-0").write_bytes(content[:-1])
     with pytest.raises(DamagedFile, match=r"x\.rows-0 should have 50 rows\. Found: fewer\.\nRemove"):
-        list(next(spans.arriving(Given(result, place), "codes", [{}], [1], [spec]))[1])
+        list(next(spans.read_rows(Given(result, place), "codes", [{}], [1], [spec]))[1])

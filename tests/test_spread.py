@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 from fne_cli.numerics.codes.packed import PackedCodes
+from fne_cli.numerics.svm import remote
 from fne_cli.numerics.svm import solver as svm
-from fne_cli.numerics.svm import spread
 from fne_cli.numerics.svm.dual import fields_of, one_vs_rest, solve_dual
 from fne_cli.numerics.svm.gram import gram
 from fne_cli.numerics.svm.streaming import shuffled, solve_streamed
 
 
-class Elsewhere:
-    """Nothing but JSON and arrays goes there."""
+class Remote:
+    """Nothing but JSON and arrays goes there; a block is one group."""
+
+    groups = 1
 
     def __init__(self):
         self.calls = []
@@ -24,12 +26,7 @@ class Elsewhere:
     def __call__(self, work, shared, jobs):
         self.calls.append((work, len(jobs)))
         for settings, arrays in jobs:
-            yield spread.WORKS[work](json.loads(json.dumps(settings)), {**shared, **arrays})
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(spread, "EACH", 1)
+            yield remote.WORKS[work](json.loads(json.dumps(settings)), {**shared, **arrays})
 
 
 def problems(classes, count, features, between):
@@ -48,36 +45,36 @@ def test_streamed_blocks_of_classes_have_the_same_bits(packed):
     rows = PackedCodes.of(codes) if packed else values.astype(np.float32)
     chosen = np.flatnonzero(signs.any(axis=0))
     here = solve_streamed(shuffled(rows, chosen), signs, 40, 0.1, 1e-4, seed=3)
-    elsewhere = Elsewhere()
-    there = spread.solve_streamed_elsewhere(elsewhere, rows, signs, 0.1, 1e-4, seed=3)
+    far = Remote()
+    there = remote.solve_streamed_remotely(far, rows, signs, 0.1, 1e-4, seed=3)
     for name in ("alpha", "objective", "dual", "passes", "weights", "intercepts"):
         np.testing.assert_array_equal(getattr(here, name), getattr(there, name))
-    rounds = [call for call, _ in elsewhere.calls]
+    rounds = [call for call, _ in far.calls]
     assert rounds == ["descend", "certify"] * (len(rounds) // 2)
     assert len(rounds) >= 4, "a second round regroups the problems; the data should need one"
-    assert elsewhere.calls[0] == ("descend", 3)
+    assert far.calls[0] == ("descend", 3)
 
 
 def test_blocks_on_a_gram_matrix_have_the_same_bits_also_from_a_start():
     values, _, signs = problems(40, 300, 30, 0.5)
     matrix = gram(values)
-    elsewhere = Elsewhere()
+    far = Remote()
     here = solve_dual(matrix, signs, 0.5, 1e-4)
-    there = spread.solve_dual_elsewhere(elsewhere, matrix, signs, 0.5, 1e-4)
+    there = remote.solve_dual_remotely(far, matrix, signs, 0.5, 1e-4)
     on = solve_dual(matrix, signs, 1.5, 1e-5, start=here)
-    on_there = spread.solve_dual_elsewhere(elsewhere, matrix, signs, 1.5, 1e-5, start=there)
+    on_there = remote.solve_dual_remotely(far, matrix, signs, 1.5, 1e-5, start=there)
     for one, other in ((here, there), (on, on_there)):
         for mine, theirs in zip(fields_of(one), fields_of(other), strict=True):
             np.testing.assert_array_equal(mine, theirs)
-    assert elsewhere.calls == [("dual", 2)] * 2
+    assert far.calls == [("dual", 2)] * 2
 
 
 @pytest.mark.parametrize("path", ["gram", "direct"])
 def test_solve_gives_blocks_away(path):
     values, labels, _ = problems(40, 300, 30, 0.5)
-    elsewhere = Elsewhere()
+    far = Remote()
     here = svm.solve(values, labels, 0.5, 1e-3, path=path)
-    there = svm.solve(values, labels, 0.5, 1e-3, path=path, elsewhere=elsewhere)
-    assert elsewhere.calls
+    there = svm.solve(values, labels, 0.5, 1e-3, path=path, remote=far)
+    assert far.calls
     np.testing.assert_array_equal(here.model.weights, there.model.weights)
     np.testing.assert_array_equal(here.alpha, there.alpha)

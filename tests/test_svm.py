@@ -6,10 +6,11 @@ from svm_problems import problem
 
 from fne_cli.errors import BadInput, DoesNotFit
 from fne_cli.numerics.codes.packed import PackedCodes
-from fne_cli.numerics.embedding import unit_rows
+from fne_cli.numerics.embedding.l2 import unit_rows
+from fne_cli.numerics.evaluation.protocols import stratified_folds
 from fne_cli.numerics.svm.gram import gram
 from fne_cli.numerics.svm.liblinear import fit_liblinear, objective_and_gap
-from fne_cli.numerics.svm.selection import cross_validate, stratified_folds
+from fne_cli.numerics.svm.problem import cross_validate
 from fne_cli.numerics.svm.solver import LinearModel, estimate, solve
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import options, workers
+from fne_cli.cli import options
 from fne_cli.cli.console import Console, table
 
 
@@ -31,7 +31,7 @@ from fne_cli.cli.console import Console, table
     "--memory", type=options.Bytes(), default="256M", show_default=True,
     help="Memory for the tables; larger ones go to a temporary file. The result does not depend on it.",
 )  # fmt: skip
-@workers.option
+@options.cluster
 @options.as_json
 @options.overwrite
 def analyze(progress: Console, as_json: bool, **values: Any) -> None:
@@ -48,7 +48,6 @@ def analyze(progress: Console, as_json: bool, **values: Any) -> None:
     """
     from fne_cli.steps.analyze import analyze
 
-    values["cluster"] = workers.of(values["cluster"], progress)
     done = analyze(progress=progress, **values)
     state = " is up to date" if done.up_to_date else ""
     progress.note(f"{done.path}{state}: {done.images:,} images ({done.rows}), {done.classes:,} classes")

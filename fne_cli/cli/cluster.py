@@ -6,7 +6,7 @@ import time
 
 import click
 
-from fne_cli.cli import options, workers
+from fne_cli.cli import options
 from fne_cli.cli.console import Console
 from fne_cli.errors import Stopped
 
@@ -23,16 +23,19 @@ def cluster(progress: Console, spec: str, dry_run: bool) -> None:
     \b
     Example: fne cluster cluster.toml --dry-run
     """
-    from fne_cli.clusters.spec import Spec
+    from fne_cli.clusters.named import check_dask
+    from fne_cli.clusters.specification import parse
 
-    start = workers.of(spec, progress)
+    wanted = parse(spec)
+    check_dask()
     if dry_run:
         from fne_cli.clusters.slurm import job_script
 
-        click.echo(job_script(Spec.parse(spec)), nl=False)
+        click.echo(job_script(wanted), nl=False)
         return
-    assert start is not None  # there is a SPEC
-    with start() as engine:
+    from fne_cli.clusters.engine import DaskEngine
+
+    with DaskEngine.open(wanted, progress) as engine:
         click.echo(engine.address)
         try:
             while True:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import options, workers
+from fne_cli.cli import options
 from fne_cli.cli.console import Console
 
 
@@ -17,7 +17,7 @@ from fne_cli.cli.console import Console
 @options.thresholds
 @click.option("--packed", is_flag=True, help="Two bits per code instead of a byte. Every command reads both.")
 @options.batch_rows
-@workers.option
+@options.cluster
 @options.overwrite
 def discretize(progress: Console, **values: Any) -> None:
     """Encode ACTIVATIONS as ternary CODES, with the MOMENTS of the training images.
@@ -31,7 +31,6 @@ def discretize(progress: Console, **values: Any) -> None:
     """
     from fne_cli.steps.discretize import discretize
 
-    values["cluster"] = workers.of(values["cluster"], progress)
     done = discretize(progress=progress, **values)
     what = f"{done.rows:,} rows x {done.features:,} codes"
     if done.up_to_date:

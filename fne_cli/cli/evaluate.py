@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import options, workers
+from fne_cli.cli import options
 from fne_cli.cli.console import Console, table
 from fne_cli.errors import BadInput
 from fne_cli.measures import MEASURES
+from fne_cli.options import taken
 
 
 @click.command(cls=options.Command)
@@ -19,9 +20,9 @@ from fne_cli.measures import MEASURES
 @options.layers("Layers to use, names or globs.  [default: all]")
 @click.option(
     "--embedding",
-    type=click.Choice(["fne", "standardized", "l2", "raw"]),
-    help="What to make of activations: ternary codes, z-scores, rows of length 1, nothing. Moments are those of the "
-    "training images of each split, fold or draw.  [default: l2, each layer alone]",
+    type=options.EmbeddingName(),
+    help="What to make of activations, fitted to the training images of each split, fold or draw: ternary codes (fne), "
+    "z-scores, cut at 2.5 or not, rows of length 1, nothing.  [default: l2, each layer alone]",
 )
 @options.thresholds
 @click.option("--each-layer", is_flag=True, help="Measure every layer alone, too.")
@@ -68,7 +69,7 @@ from fne_cli.measures import MEASURES
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of folds, draws and solver.")
 @click.option("--predictions", type=options.FILE, help="CSV to write: truth, prediction, decision values.")
 @click.option("--model", type=options.FILE, help=".npz to write: the classifier, for fne predict.")
-@workers.option
+@options.cluster
 @options.as_json
 @options.overwrite
 def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **values: Any) -> None:
@@ -86,13 +87,12 @@ def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **val
              fne evaluate codes.h5 --per-class 1,2,5,10,20 --predictions p.csv
              fne evaluate photos-*-of-4.h5 results.json --embedding fne
     """
-    from fne_cli.steps.evaluate import Protocol, evaluate
+    from fne_cli.steps.evaluate import ClassifierOptions, FeatureOptions, Protocol, evaluate
 
-    protocol = Protocol(**{name: values.pop(name) for name in ("split", "cv", "rows", "per_class", "draws")})
     features, results = _parted(features)
-    values["here"] = workers.here(values["cluster"])
-    values["cluster"] = workers.of(values["cluster"], progress)
-    done = evaluate(features, results, protocol=protocol, progress=progress, **values)
+    chosen, protocol = taken(FeatureOptions, values), taken(Protocol, values)
+    classifier = taken(ClassifierOptions, values)
+    done = evaluate(features, results, chosen, protocol, classifier, progress=progress, **values)
     if done.up_to_date:
         progress.note(f"{done.path} is up to date")
     if as_json:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import click
 
-from fne_cli.cli import options, workers
+from fne_cli.cli import options
 from fne_cli.cli.console import Console, duration
+from fne_cli.options import taken
 
 
 @click.command(cls=options.Command)
@@ -65,10 +65,10 @@ from fne_cli.cli.console import Console, duration
 @click.option("--dry-run", is_flag=True, help="Print what it would take, and stop.")
 @click.option("--recheck", is_flag=True, help="Compare images by content, not by size and time.")
 @options.overwrite
-@workers.option
+@options.cluster
 @click.option("--shard-rows", type=click.IntRange(min=1), metavar="ROWS",
               help="With --cluster: rows of a shard.  [default: for eight shards a worker, within limits]")  # fmt: skip
-def extract(progress: Console, cluster: str | None, shard_rows: int | None, **values: Any) -> None:
+def extract(progress: Console, **values: Any) -> None:
     """Write a network's ACTIVATIONS for all IMAGES.
 
     IMAGES is a folder of class folders (optionally below train/, val/ and test/), a manifest (.csv or .jsonl with path
@@ -78,22 +78,11 @@ def extract(progress: Console, cluster: str | None, shard_rows: int | None, **va
     \b
     Example: fne extract photos/ photos.h5 --model vgg16 --batch-size 32
     """
-    from fne_cli.steps.extract import Recipe, extract
+    from fne_cli.steps.extract import Recipe, RunOptions, extract
 
-    recipe = Recipe(**{field.name: values.pop(field.name) for field in dataclasses.fields(Recipe)})
-    start = workers.of(cluster, progress)
-    if start is not None and values["shard"]:
-        raise click.UsageError("Give --shard or --cluster, which makes shards of its own.")
-    if start is None and shard_rows is not None:
-        raise click.UsageError("Give --shard-rows with --cluster: it is the size of the shards that workers get.")
-    if start is not None and not values["dry_run"]:
-        from fne_cli.clusters.extract import extract as extract_on
-
-        rest = {name: value for name, value in values.items() if name not in ("dry_run", "shard")}
-        done = extract_on(start, recipe=recipe, shard_rows=shard_rows, progress=progress, **rest)
-    else:
-        done = extract(recipe=recipe, progress=progress, **values)
-    if values["dry_run"]:
+    recipe, run = taken(Recipe, values), taken(RunOptions, values)
+    done = extract(recipe=recipe, options=run, progress=progress, **values)
+    if run.dry_run:
         click.echo(f"{done.path}: {done.images:,} images, {done.estimate}")
     elif done.up_to_date:
         progress.note(f"{done.path} is up to date: {done.images:,} images")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import options, workers
+from fne_cli.cli import options
 from fne_cli.cli.console import Console
 
 
@@ -16,7 +16,7 @@ from fne_cli.cli.console import Console
 @click.option("--rows", help="Images to use: a split, or all.  [default: train, or all if there are no splits]")
 @click.option("--standardized", type=options.FILE, metavar="OUTPUT", help="Also write the z-scores of all images.")
 @options.batch_rows
-@workers.option
+@options.cluster
 @options.overwrite
 def normalize(progress: Console, **values: Any) -> None:
     """Compute the MOMENTS (mean, standard deviation) of every feature of ACTIVATIONS over the training images.
@@ -29,7 +29,6 @@ def normalize(progress: Console, **values: Any) -> None:
     """
     from fne_cli.steps.normalize import normalize
 
-    values["cluster"] = workers.of(values["cluster"], progress)
     done = normalize(progress=progress, **values)
     what = f"moments of {done.count:,} rows ({done.rows})"
     if done.up_to_date:

@@ -22,7 +22,8 @@ SEED = click.IntRange(0, 2**32 - 1)
 class Command(click.Command):
     """A command that reads its options from the command line, FNE_<COMMAND>_<OPTION>, and --config, in this order.
 
-    Its function is called with `progress`, the console, in place of -q and -v.
+    Its function is called with `progress`, the console, in place of -q and -v; and with the workers that --cluster
+    names, None without it.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -60,7 +61,11 @@ class Command(click.Command):
         """Check the environment, then call the function with a console."""
         _check_environment(ctx)
         quiet, verbose = ctx.params.pop("quiet"), ctx.params.pop("verbose")
-        ctx.params["progress"] = Console(quiet, verbose)
+        console = ctx.params["progress"] = Console(quiet, verbose)
+        if ctx.params.get("cluster") is not None:
+            from fne_cli.clusters.named import named
+
+            ctx.params["cluster"] = named(ctx.params["cluster"], console, ctx.with_resource)
         return super().invoke(ctx)
 
 
@@ -192,11 +197,40 @@ class Shard(click.ParamType[tuple[int, int]]):
         return int(match[1]), int(match[2])
 
 
+class EmbeddingName(click.ParamType[str]):
+    """One of the embeddings that there are."""
+
+    name = "embedding"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """All of them."""
+        from fne_cli.steps.embeddings import names
+
+        return f"[{'|'.join(names())}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """To its name."""
+        from fne_cli.steps.embeddings import names
+
+        if value not in names():
+            self.fail(f"should be one of {', '.join(names())}, found {value!r}", param, ctx)
+        return str(value)
+
+
 def overwrite(function: Callable[..., Any]) -> Callable[..., Any]:
     """--overwrite, of every command with an output file."""
     return click.option("--overwrite", is_flag=True, help="Replace an output made with other inputs or settings.")(
         function
     )
+
+
+def cluster(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--cluster, of the commands that many machines may share."""
+    return click.option(
+        "--cluster",
+        metavar="SPEC",
+        help="Share the work: local:4 (processes here), tcp://HOST:8786 (a Dask scheduler), slurm, or a cluster.toml.",
+    )(function)
 
 
 def layers(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

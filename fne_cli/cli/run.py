@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fne_cli.cli import options, workers
+from fne_cli.cli import options
 from fne_cli.cli.console import Console, duration, plain, table
 from fne_cli.measures import MEASURES
 
 if TYPE_CHECKING:
     from fne_cli.experiments.config import Options
-    from fne_cli.experiments.jobs import Cluster
     from fne_cli.experiments.run import Done, Outlook
 
 STEPS = ("split", "extract", "normalize", "discretize", "analyze", "evaluate")
@@ -28,7 +27,7 @@ STEPS = ("split", "extract", "normalize", "discretize", "analyze", "evaluate")
 @click.option("--set", "overrides", metavar="TABLE.KEY=VALUE", multiple=True,
               help="In place of what CONFIG has: networks.vgg16.batch_size=32. May be given repeatedly.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print what is up to date, what would be made, its size and its time.")
-@workers.option
+@options.cluster
 @options.as_json
 @options.overwrite
 def run(
@@ -36,7 +35,7 @@ def run(
     experiment: Path,
     overrides: Sequence[str],
     dry_run: bool,
-    cluster: str | None,
+    cluster: Any,
     as_json: bool,
     overwrite: bool,
 ) -> None:
@@ -59,7 +58,7 @@ def run(
     if dry_run:
         _print_outlook(outlook(wanted, progress), as_json)
         return
-    done = run_experiment(wanted, overwrite=overwrite, cluster=_cluster(cluster, progress), progress=progress)
+    done = run_experiment(wanted, overwrite=overwrite, cluster=cluster, progress=progress)
     if as_json:
         click.echo(json.dumps(done.results, ensure_ascii=False, allow_nan=False))
     else:
@@ -67,17 +66,6 @@ def run(
     _tell(done, progress)
     if done.exit_code:
         sys.exit(done.exit_code)
-
-
-def _cluster(spec: str | None, progress: Console) -> Cluster | None:
-    """The workers of --cluster, started when there is work for them."""
-    start = workers.of(spec, progress)
-    if start is None:
-        return None
-    from fne_cli.clusters.extract import extract
-    from fne_cli.experiments.jobs import Cluster
-
-    return Cluster(start, extract, workers.here(spec))
 
 
 def known_options() -> Options:

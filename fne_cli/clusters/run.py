@@ -1,4 +1,4 @@
-"""One call of `Engine.run`: which tasks are out, what is heard of them, which have to be done again."""
+"""Tasks on the workers of a pool: which are out, what is heard of them, which have to be done again."""
 
 from __future__ import annotations
 
@@ -10,25 +10,23 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distributed import CancelledError, Future, KilledWorker
 from distributed.client import ClosedClientError
 
 from fne_cli import errors
 from fne_cli.clusters import versions
+from fne_cli.clusters.pool import WorkerPool
 from fne_cli.errors import BadInput, FneError, Stopped
 from fne_cli.progress import Progress
-
-if TYPE_CHECKING:
-    from fne_cli.clusters.engine import Engine
 
 _LOOK_SECONDS = 2.0  # how often the list of workers is read
 _STOP_SECONDS, _BEGUN_SECONDS = 60.0, 5.0
 
 
 @dataclass
-class _Task:
+class _TaskState:
     """What the client knows of one task."""
 
     done: int
@@ -39,10 +37,10 @@ class _Task:
 
 
 @dataclass
-class Run:
-    """One call of `Engine.run`."""
+class TaskRun:
+    """Some tasks of one function, from the first to the last result."""
 
-    engine: Engine
+    pool: WorkerPool
     progress: Progress
     function: str
     settings: Sequence[Any]
@@ -52,19 +50,19 @@ class Run:
     topic: str = field(default_factory=lambda: f"fne-{uuid.uuid4()}")
 
     def __post_init__(self) -> None:
-        self._tasks = [_Task(done) for done in self.done]
+        self._tasks = [_TaskState(done) for done in self.done]
         self._waiting = deque(range(len(self.settings)))
         self._running: set[int] = set()
         self._inbox: SimpleQueue[tuple[int, dict[str, Any] | None]] = SimpleQueue()
         self._expected = json.dumps(versions.versions())
-        self.engine.subscribe(self.topic, lambda event: self._inbox.put((event[1]["index"], event[1])))
+        self.pool.subscribe(self.topic, lambda event: self._inbox.put((event[1]["index"], event[1])))
 
     def results(self, asked: Callable[[], int | None]) -> Iterator[tuple[int, Any]]:
-        """As Engine.run."""
+        """Yield (number of the task, its result) as they come; `asked` gives an exit code once all is to stop."""
         look = 0.0
         while self._waiting or self._running:
             if time.monotonic() > look:
-                self.engine.look()
+                self.pool.look()
                 look = time.monotonic() + _LOOK_SECONDS
             self._top_up()
             if (code := asked()) is not None:
@@ -91,7 +89,7 @@ class Run:
         now = time.monotonic()
 
         def somebody_begins() -> bool:  # word of it may be on its way; of a task that never began, none comes
-            return bool(self.engine.slots) and any(not task.heard for task in out)
+            return bool(self.pool.slots) and any(not task.heard for task in out)
 
         while (time.monotonic() < now + _BEGUN_SECONDS and somebody_begins()) or (
             time.monotonic() < now + _STOP_SECONDS and self._somebody_works()
@@ -105,21 +103,21 @@ class Run:
 
     def _somebody_works(self) -> bool:
         try:
-            slots = self.engine.look()
+            slots = self.pool.look()
         except FneError:
             return False
         return any(task.at in slots for task in self._tasks if task.at)
 
     def _top_up(self) -> None:
         """Have as many tasks out as the workers can do: one that waits at a busy worker would wait there in vain."""
-        while self._waiting and len(self._running) < max(1, sum(self.engine.slots.values())):
+        while self._waiting and len(self._running) < max(1, sum(self.pool.slots.values())):
             index = self._waiting.popleft()
             settings = json.dumps(self.settings[index])
-            future = self.engine.submit(self.function, settings, self._expected, self.topic, index)
+            future = self.pool.submit(self.function, settings, self._expected, self.topic, index)
             self._tasks[index].future, self._tasks[index].heard = future, False
             self._running.add(index)
             future.add_done_callback(lambda _, number=index: self._inbox.put((number, None)))
-        self.engine.scale(len(self._waiting) + len(self._running))
+        self.pool.scale(len(self._waiting) + len(self._running))
 
     def _hear(self, index: int, event: dict[str, Any]) -> None:
         task = self._tasks[index]
@@ -130,7 +128,7 @@ class Run:
             self.progress.detail(f"{event['worker']}: {event['detail']}")
         self._count(task, min(event.get("done", 0), self.sizes[index]))
 
-    def _count(self, task: _Task, done: int) -> None:
+    def _count(self, task: _TaskState, done: int) -> None:
         if done > task.done:
             self.advance(done - task.done)
             task.done = done
@@ -141,11 +139,11 @@ class Run:
         if index not in self._running or task.future is None:
             return None
         if task.future.status == "cancelled":
-            raise self.engine.lost()
+            raise self.pool.lost()
         try:
             answer = json.loads(task.future.result(timeout=5))
         except CancelledError as error:  # by a client that has lost its scheduler
-            raise self.engine.lost() from error
+            raise self.pool.lost() from error
         except TimeoutError:  # the worker died between doing it and telling it: it is being done again
             self._inbox.put((index, None))
             return None

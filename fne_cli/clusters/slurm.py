@@ -14,7 +14,7 @@ from fne_cli.clusters.spec import Spec
 from fne_cli.errors import BadInput
 
 
-class Job(SLURMJob):  # type: ignore[misc]  # dask-jobqueue has no types
+class RefusableJob(SLURMJob):  # type: ignore[misc]  # dask-jobqueue has no types
     """A job; what sbatch said if it refused it is in `refusal`, and there is no job then."""
 
     refusal = ""
@@ -34,10 +34,10 @@ class Job(SLURMJob):  # type: ignore[misc]  # dask-jobqueue has no types
         self.status = Status.closed
 
 
-class Jobs(SLURMCluster):  # type: ignore[misc]  # dask-jobqueue has no types
+class SlurmWorkers(SLURMCluster):  # type: ignore[misc]  # dask-jobqueue has no types
     """A scheduler in this process that asks Slurm for workers."""
 
-    job_cls = Job
+    job_cls = RefusableJob
 
     def refusal(self) -> str:
         """What sbatch said of a job that it refused; "" if it refused none."""
@@ -59,13 +59,13 @@ class Jobs(SLURMCluster):  # type: ignore[misc]  # dask-jobqueue has no types
         self.loop.add_callback(forget)
 
 
-def slurm_cluster(spec: Spec) -> Jobs:
+def slurm_cluster(spec: Spec) -> SlurmWorkers:
     """A scheduler in this process that asks Slurm for workers; none is asked for yet. Raises BadInput."""
     folder = spec.jobs.get("log_folder")
     try:
         if folder:
             os.makedirs(folder, exist_ok=True)
-        return Jobs(n_workers=0, scheduler_options={"dashboard_address": ":0"}, **job_options(spec))
+        return SlurmWorkers(n_workers=0, scheduler_options={"dashboard_address": ":0"}, **job_options(spec))
     except OSError as error:
         raise BadInput(f"log_folder {folder} should be a folder to write to. Found: {error.strerror}.") from error
     except (ValueError, RuntimeError) as error:  # an interface that is not there

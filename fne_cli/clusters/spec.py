@@ -1,4 +1,4 @@
-"""What the word SPEC on the command line may be: local:4, tcp://host:8786, slurm, slurm:8, or a cluster.toml."""
+"""Where workers are and how many: processes here, a running Dask scheduler, or jobs of a batch system."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from fne_cli.errors import BadInput, WrongOptions
 
 Kind = Literal["local", "tcp", "slurm"]
+
+RESOURCE = "fne"
+"""Each worker has one of it and each task needs one: one task at a time."""
+
+PRELOAD = "fne_cli.clusters.worker"
 
 
 @dataclass(frozen=True)
@@ -28,27 +32,6 @@ class Spec:
     address: str = ""
     threads: int = 0
     jobs: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> Spec:
-        """From the command line. Raises BadInput, WrongOptions if it cannot be meant."""
-        if match := re.fullmatch(r"(local|slurm)(?::(\d{1,6}))?", text):
-            count = int(match[2]) if match[2] else None
-            if count == 0:
-                raise WrongOptions(f"--cluster {text} should have at least one worker.")
-            if match[1] == "local":
-                return local(count)
-            return cls("slurm", count or 1, count or 1)
-        if text.startswith(("tcp:", "tls:")):
-            return running(text)
-        if text.endswith(".toml"):
-            from fne_cli.clusters.jobs import read_spec
-
-            return read_spec(Path(text))
-        raise WrongOptions(
-            "--cluster should be local:N (N processes here), tcp://HOST:PORT (a running Dask scheduler), slurm:N "
-            f"(N jobs) or a cluster.toml. Found: {reprlib.repr(text)}."
-        )
 
 
 def running(address: str, what: str = "--cluster") -> Spec:

@@ -17,12 +17,10 @@ from distributed.comm import get_address_host_port
 from distributed.core import rpc
 from distributed.security import Security
 
-from fne_cli.clusters.spec import Spec, visible_gpus
+from fne_cli.clusters.spec import PRELOAD, RESOURCE, Spec, visible_gpus
 from fne_cli.errors import BadInput, FneError
 from fne_cli.progress import Progress
 
-RESOURCE = "fne"  # each worker has one of it and each task needs one: one task at a time
-PRELOAD = "fne_cli.clusters.worker"
 _PATIENCE = 2.0  # seconds without an answer, after which people are told
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fne_cli.steps.embeddings import takes_thresholds
+
 _DATASET = ("root", "max_bad", "box_context", "max_pixels")
 _NETWORK = ("weights", "seed", "preprocess", "image_size", "layers", "batch_size", "precision", "xla", "dtype")
 _POOLING = ("pool", "resize", "crops")
@@ -127,7 +129,7 @@ class Experiment:
                 for key, usual in USUAL.get(kind, {}).items():
                     if key not in table and (key not in values or values[key].value is None):
                         values[key] = Value(usual, "default")
-                if kind == "embeddings" and values["embedding"].value != "fne":
+                if kind == "embeddings" and not takes_thresholds(values["embedding"].value):
                     values.pop("thresholds")  # which only the embedding fne takes
                 yield f"{kind}.{name}", {**{key: table[key] for key in table if key not in values}, **values}
         for command, keys in COMMANDS.items():

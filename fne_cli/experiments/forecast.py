@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import FneError
 from fne_cli.experiments.config import Experiment
-from fne_cli.experiments.jobs import Job, taken
+from fne_cli.experiments.jobs import Execution, Job
 from fne_cli.experiments.stamps import Sources, Stamps
-from fne_cli.progress import SILENT, Progress
+from fne_cli.options import taken
+from fne_cli.progress import Progress
 from fne_cli.steps.sample import COUNTS
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.output.partial import Output
@@ -185,7 +186,7 @@ class Forecast:
         with tempfile.TemporaryDirectory() as folder:
             elsewhere = Path(folder) / job.output.name
             try:
-                replace(job, arguments=(job.arguments[0], str(elsewhere)), outputs=(elsewhere,)).perform(False, SILENT)
+                replace(job, arguments=(job.arguments[0], str(elsewhere)), outputs=(elsewhere,)).perform(Execution())
             except FneError as error:
                 return str(error)
         return ""

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from fne_cli.experiments.config import Options
-from fne_cli.progress import Progress
-
-_T = TypeVar("_T")
+from fne_cli.options import taken
+from fne_cli.progress import SILENT, Progress
+from fne_cli.tasks.engine import Cluster
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """Workers to share a job with: `start` brings them, as the steps take it; `extract` is fne extract by them.
+class Execution:
+    """How jobs are done: whether files of other settings are replaced, by whom, and who is told."""
 
-    here: how many of them share the memory of this machine.
-    """
-
-    start: Callable[[], AbstractContextManager[Any]]
-    extract: Callable[..., Any]
-    here: int = 1
+    overwrite: bool = False
+    cluster: Cluster | None = None
+    progress: Progress = SILENT
 
 
 @dataclass(frozen=True)
@@ -60,10 +55,9 @@ class Job:
         """The same for a shell."""
         return shlex.join(self.words(options))
 
-    def perform(self, overwrite: bool, progress: Progress, cluster: Cluster | None = None) -> None:
+    def perform(self, execution: Execution) -> None:
         """Make the outputs, or see that they are there. Raises the errors of fne_cli.errors."""
-        own: dict[str, Any] = {} if cluster is None or self.command in _ALONE else {"cluster": cluster}
-        _STEPS[self.command](self.arguments, dict(self.options), overwrite=overwrite, progress=progress, **own)
+        _STEPS[self.command](self.arguments, dict(self.options), execution)
 
 
 def _words(flag: str, key: str, value: Any) -> list[str]:
@@ -80,78 +74,69 @@ def _words(flag: str, key: str, value: Any) -> list[str]:
     return [f"{flag}={text}"] if text.startswith("-") or flag == "--thresholds" else [flag, text]
 
 
-def taken(kind: type[_T], options: dict[str, Any]) -> _T:
-    """What the options say of a dataclass, Recipe or Protocol; they are the rest then."""
-    names = {entry.name for entry in dataclasses.fields(cast("type[Any]", kind))}
-    return kind(**{key: options.pop(key) for key in list(options) if key in names})
-
-
-def _sample(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
+def _sample(arguments: tuple[str, ...], options: dict[str, Any], how: Execution) -> None:
     from fne_cli.steps.sample import sample
 
     dataset: Any  # one of those that config.py knows
     dataset, folder = arguments
-    sample(dataset, Path(folder), **options, **more)
+    sample(dataset, Path(folder), **options, overwrite=how.overwrite, progress=how.progress)
 
 
-def _split(arguments: tuple[str, ...], options: dict[str, Any], **more: Any) -> None:
+def _split(arguments: tuple[str, ...], options: dict[str, Any], how: Execution) -> None:
     from fne_cli.steps.split import split
 
     images, manifest = arguments
-    split(images, Path(manifest), **options, **more)
+    split(images, Path(manifest), **options, overwrite=how.overwrite, progress=how.progress)
 
 
-def _extract(arguments: tuple[str, ...], options: dict[str, Any], cluster: Cluster | None = None, **more: Any) -> None:
-    from fne_cli.steps.extract import Recipe, extract
+def _extract(arguments: tuple[str, ...], options: dict[str, Any], how: Execution) -> None:
+    from fne_cli.steps.extract import Recipe, RunOptions, extract
 
     images, activations = arguments
-    recipe = taken(Recipe, options)
-    if cluster is None:
-        extract(images, Path(activations), recipe, **options, **more)
-    else:
-        cluster.extract(cluster.start, images, Path(activations), recipe, **options, **more)
+    recipe, run = taken(Recipe, options), replace(taken(RunOptions, options), overwrite=how.overwrite)
+    extract(images, Path(activations), recipe, run, **options, cluster=how.cluster, progress=how.progress)
 
 
-def _normalize(
-    arguments: tuple[str, ...], options: dict[str, Any], cluster: Cluster | None = None, **more: Any
-) -> None:
+def _normalize(arguments: tuple[str, ...], options: dict[str, Any], how: Execution) -> None:
     from fne_cli.steps.normalize import normalize
 
-    activations, moments = arguments
-    normalize(Path(activations), Path(moments), cluster=_start(cluster), **options, **more)
+    paths = (Path(argument) for argument in arguments)
+    normalize(*paths, **options, overwrite=how.overwrite, cluster=how.cluster, progress=how.progress)
 
 
-def _discretize(
-    arguments: tuple[str, ...], options: dict[str, Any], cluster: Cluster | None = None, **more: Any
-) -> None:
+def _discretize(arguments: tuple[str, ...], options: dict[str, Any], how: Execution) -> None:
     from fne_cli.steps.discretize import discretize
 
-    activations, moments, codes = arguments
-    discretize(Path(activations), Path(moments), Path(codes), cluster=_start(cluster), **options, **more)
+    paths = (Path(argument) for argument in arguments)
+    discretize(*paths, **options, overwrite=how.overwrite, cluster=how.cluster, progress=how.progress)
 
 
-def _analyze(arguments: tuple[str, ...], options: dict[str, Any], cluster: Cluster | None = None, **more: Any) -> None:
+def _analyze(arguments: tuple[str, ...], options: dict[str, Any], how: Execution) -> None:
     from fne_cli.steps.analyze import analyze
 
-    activations, behavior = arguments
-    analyze(Path(activations), Path(behavior), cluster=_start(cluster), **options, **more)
+    paths = (Path(argument) for argument in arguments)
+    analyze(*paths, **options, overwrite=how.overwrite, cluster=how.cluster, progress=how.progress)
 
 
-def _evaluate(arguments: tuple[str, ...], options: dict[str, Any], cluster: Cluster | None = None, **more: Any) -> None:
-    from fne_cli.steps.evaluate import Protocol, evaluate
+def _evaluate(arguments: tuple[str, ...], options: dict[str, Any], how: Execution) -> None:
+    from fne_cli.steps.evaluate import ClassifierOptions, FeatureOptions, Protocol, evaluate
 
-    features, results = arguments
-    protocol = taken(Protocol, options)
-    here = 1 if cluster is None else cluster.here
-    evaluate(Path(features), Path(results), protocol=protocol, cluster=_start(cluster), here=here, **options, **more)
+    features, results = (Path(argument) for argument in arguments)
+    chosen, protocol = taken(FeatureOptions, options), taken(Protocol, options)
+    evaluate(
+        features,
+        results,
+        chosen,
+        protocol,
+        taken(ClassifierOptions, options),
+        **options,
+        overwrite=how.overwrite,
+        cluster=how.cluster,
+        progress=how.progress,
+    )
 
 
-def _start(cluster: Cluster | None) -> Callable[[], AbstractContextManager[Any]] | None:
-    return None if cluster is None else cluster.start
-
-
-_ALONE = ("sample", "split")  # seconds of work
-_STEPS: dict[str, Callable[..., None]] = {
+_STEPS: dict[str, Callable[[tuple[str, ...], dict[str, Any], Execution], None]] = {
     "sample": _sample,
     "split": _split,
     "extract": _extract,

@@ -13,6 +13,7 @@ from typing import Any
 from fne_cli.errors import BadInput
 from fne_cli.experiments.config import COMMANDS, DATA, DEFAULTS, NAMED, OWN, SPLIT, Experiment, Options, Table, Value
 from fne_cli.images.bad import Allowed
+from fne_cli.steps.embeddings import takes_thresholds
 
 _SPELLED = {"list": "lists", "C": "cost"}  # as on the command line
 _UNSPELLED = {"lists": "list"}
@@ -118,7 +119,11 @@ class _Checked:
             raise self._wrong(where, "should have cv, as rows says which images it divides. Found: rows alone")
         if kind == "embeddings" and name == "layers":
             raise self._wrong(where, "should have another name: layers stands for every single layer")
-        if kind == "embeddings" and "thresholds" in table and table.get("embedding", Value("fne", "")).value != "fne":
+        if (
+            kind == "embeddings"
+            and "thresholds" in table
+            and not takes_thresholds(table.get("embedding", Value("fne", "")).value)
+        ):
             raise self._wrong(where, "has thresholds, which only the embedding fne takes")
 
     def _table(
@@ -149,7 +154,7 @@ class _Checked:
             try:
                 Allowed.parse(value)
             except BadInput as error:
-                raise ValueError(f"should be {str(error).partition(' should be ')[2].rstrip('.')}") from error
+                raise ValueError(f"should be {Allowed.EXPECTED}. Found: {value!r}") from error
         return value
 
     def _own(self, key: str, raw: Any, where: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,13 +12,14 @@ from fne_cli.errors import BadInput, DifferentOutput, FneError, TooManyBad
 from fne_cli.experiments.checks import unmeasurable
 from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.forecast import Forecast
-from fne_cli.experiments.jobs import Cluster, Job
+from fne_cli.experiments.jobs import Execution, Job
 from fne_cli.experiments.plan import Plan, plan
 from fne_cli.experiments.results import document, has_more, read_table, table_job, write_table
 from fne_cli.experiments.stamps import Sources, Stamps
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.output.estimate import human
 from fne_cli.store.output.partial import Output
+from fne_cli.tasks.engine import Cluster
 
 STAMPS = "stamps.json"
 State = Literal["up to date", "to do", "unfinished", "changed", "impossible"]
@@ -106,7 +107,7 @@ def run(
                 continue
             progress.note(f"[{number}/{len(jobs)}] {job.line(experiment.options)}")
             began, before = time.monotonic(), stamps.made_from(job)
-            failure = _attempt(job, overwrite, progress, cluster)
+            failure = _attempt(job, Execution(overwrite, cluster, progress))
             if failure is not None:
                 progress.note(f"{job.output}: {failure.message}")
                 failed |= dict.fromkeys(job.outputs, failure)
@@ -149,28 +150,27 @@ def _needed(wanted: Plan, failed: dict[Path, Failure]) -> list[Job]:
     return [job for job in wanted.jobs if job.output in needed]
 
 
-def _attempt(job: Job, overwrite: bool, progress: Progress, cluster: Cluster | None) -> Failure | None:
+def _attempt(job: Job, execution: Execution) -> Failure | None:
     """Do the job; None if it is done. Raises Stopped."""
     _folder(job.output.parent)
     try:
         try:
-            job.perform(False, progress, cluster)
+            job.perform(replace(execution, overwrite=False))  # what is up to date stays
         except DifferentOutput:
-            if not overwrite:
+            if not execution.overwrite:
                 raise
-            job.perform(True, progress, cluster)
+            job.perform(execution)
     except TooManyBad as error:
-        said = str(error).rsplit("\n", 1)[0]  # the last line is about options of fne extract
         remedy = (
             "Accept them: max_bad, of the dataset or in [extract]. Or mend them, and add --retry-bad to the command"
         )
-        return Failure(job, f"{said}\n{remedy} above, once.", error.exit_code)
+        return Failure(job, f"{error.problem}\n{remedy} above, once.", error.exit_code)
     except FneError as error:
         return Failure(job, str(error), error.exit_code)
     except MemoryError:
         return Failure(job, "out of memory. Use a smaller batch_size or memory, or fewer layers.")
     except Exception as error:  # a bug in one cell should not cost the others
-        progress.note(traceback.format_exc())
+        execution.progress.note(traceback.format_exc())
         return Failure(job, f"a bug of fne, please report it with the lines above: {type(error).__name__}: {error}")
     return None
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import ClassVar
 
 from fne_cli.errors import BadInput
 
@@ -40,6 +41,8 @@ class BadImage(Exception):
 class Allowed:
     """`--max-bad`: a number of images, or a share of all of them."""
 
+    EXPECTED: ClassVar[str] = "a number of images (7) or a share of them (0.5%)"
+
     text: str
     number: Fraction
     is_share: bool
@@ -49,7 +52,7 @@ class Allowed:
         """From `7` or `0.5%`. Raises BadInput."""
         match = re.fullmatch(r"(\d{1,18})|(\d{1,3}(?:\.\d{1,18})?)%", text.strip(), re.ASCII)
         if not match or (match[2] and Fraction(match[2]) > 100):
-            raise BadInput(f"--max-bad should be a number of images (7) or a share of them (0.5%). Found: {text!r}.")
+            raise BadInput(f"--max-bad should be {cls.EXPECTED}. Found: {text!r}.")
         return cls(text.strip(), Fraction(match[1] or match[2]), match[2] is not None)
 
     def limit(self, images: int) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from fne_cli.networks import pooling, taps
 from fne_cli.networks.catalog import Preprocess
-from fne_cli.networks.extractor import Extractor
+from fne_cli.networks.extractor import Extractor, device_name
 from fne_cli.networks.graph import Precision
 from fne_cli.networks.weights import Network, open_network
 
@@ -66,6 +66,17 @@ class Prepared:
         )
         tapped = taps.select(taps.find_taps(network.model), recipe.layers)
         return cls(recipe, network, tapped, pooling.pooling_of(tapped, recipe.pool))
+
+    packages: ClassVar[tuple[str, ...]] = ("keras", "tensorflow", "tensorflow-cpu", "pillow")
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the network's input."""
+        return self.network.height, self.network.width
+
+    def device(self) -> str:
+        """The accelerator that the network runs on, or the processor."""
+        return device_name()
 
     def settings(self) -> dict[str, Any]:
         """What determines the numbers, as the file stores it."""

@@ -12,21 +12,20 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import DamagedFile, WrongFile
-from fne_cli.numerics.codes import ternary
-from fne_cli.numerics.codes.packed import pack, plane_bytes
+from fne_cli.numerics.codes import HIGH, LOW, plane_bytes, ternary
+from fne_cli.numerics.codes.packed import pack
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.layer import PACKING
 from fne_cli.store.format.reader import Reader, open_file
-from fne_cli.store.format.schema import Layer, differences
-from fne_cli.store.many.alike import absent_shards, without_shard
+from fne_cli.store.format.schema import BOTH, Layer, differences, without_shard
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.stream import EVERYTHING, RowStream
-from fne_cli.store.many.thresholds import read_thresholds
+from fne_cli.store.many.thresholds import Thresholds, read_thresholds
 from fne_cli.store.output.up_to_date import up_to_date
-from fne_cli.tasks.parts import Cluster
-from fne_cli.tasks.place import Place, Result, check_same, kept, reopened
-from fne_cli.tasks.spans import arriving, leave, tasks_of
-from fne_cli.tasks.streamed import streamed
+from fne_cli.tasks.engine import Cluster
+from fne_cli.tasks.files import Result, TaskFiles, check_same_file, open_inputs, task
+from fne_cli.tasks.parts import streamed_output
+from fne_cli.tasks.spans import read_rows, span_tasks, write_rows
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def discretize(
     moments: Path,
     codes: Path,
     *,
-    thresholds: tuple[float, float] | Path = (ternary.LOW, ternary.HIGH),
+    thresholds: tuple[float, float] | Path = (LOW, HIGH),
     packed: bool = False,
     batch_size: int = 32768,
     overwrite: bool = False,
@@ -62,7 +61,10 @@ def discretize(
     with JoinedFiles(activations) as files, open_file(moments, "moments") as statistics:
         _check_same_network(files, statistics)
         table = _checked(files, statistics)
-        cuts = read_thresholds(thresholds, files.settings, files.paths[0])
+        if isinstance(thresholds, Path):
+            cuts = read_thresholds(thresholds, files.settings, files.paths[0])
+        else:
+            cuts = Thresholds(*thresholds)
         low, high = cuts.low, cuts.high
         settings = {
             "thresholds": [low, high],
@@ -78,7 +80,7 @@ def discretize(
         features = sum(readers[0].features for readers in files.layers.values())
         if up_to_date(codes, "codes", settings, sources, overwrite, inputs):
             return Discretized(codes, files.rows, features, up_to_date=True)
-        if len(files.files) > 1 and (absent := absent_shards(files.files)):  # the codes of one are a shard themselves
+        if len(files.files) > 1 and (absent := files.absent):  # the codes of one are a shard themselves
             progress.note(absent)
         specs = {
             name: _spec(name, readers[0].features, {**readers[0].attrs, "thresholds": [low, high]}, packed)
@@ -88,7 +90,7 @@ def discretize(
         stream = RowStream(files, batch_size)
         more: dict[str, Any] = {"layers": list(specs.values())}
         more["beside"] = {moments: statistics.fingerprint}
-        with streamed(codes, "codes", files, settings, sources, cluster, **more) as (writer, parts):
+        with streamed_output(codes, "codes", files, settings, sources, cluster, **more) as (writer, parts):
             if parts is None:
                 with progress.track(files.rows * len(specs), "rows") as advance:
                     for name, batch in _encoded(stream, table, (low, high), packed):
@@ -98,8 +100,8 @@ def discretize(
                         advance(len(batch.rows))
             else:
                 own = {"moments": os.path.abspath(moments), "cuts": [low, high], "packed": packed}
-                tasks, sizes = tasks_of(stream, stream.tasks(), own)
-                for found, batches in arriving(parts, "codes", tasks, sizes, list(specs.values())):
+                tasks, sizes = span_tasks(parts, stream, stream.row_blocks(), own)
+                for found, batches in read_rows(parts, "codes", tasks, sizes, list(specs.values())):
                     below += found["below"]
                     above += found["above"]
                     for name, rows in batches:
@@ -120,8 +122,8 @@ def _encoded(
     return stream.transform(_encoders(table, low, high), np.int8, 0, partial(_finish, packed=packed), span)
 
 
-@kept
-def encode_span(settings: Mapping[str, Any], place: Place, progress: Progress) -> Result:
+@task
+def encode_span(settings: Mapping[str, Any], files: TaskFiles, progress: Progress) -> Result:
     """A worker's task: the codes of a span of the stream's rows, and how many of them are -1 and 1."""
     moments, below, above = Path(settings["moments"]), 0, 0
 
@@ -131,12 +133,12 @@ def encode_span(settings: Mapping[str, Any], place: Place, progress: Progress) -
             below, above = below + batch.below, above + batch.above
             yield name, batch.rows
 
-    with reopened(settings) as files, open_file(moments, "moments") as statistics:
-        check_same(moments, statistics.fingerprint, settings["inputs"])
-        table = _checked(files, statistics)
-        stream = RowStream(files, settings["batch_size"])
-        left = leave(place, rows(), progress)
-    return {**left, "below": below, "above": above}
+    with open_inputs(settings) as source, open_file(moments, "moments") as statistics:
+        check_same_file(moments, statistics.fingerprint, settings["inputs"])
+        table = _checked(source, statistics)
+        stream = RowStream(source, settings["batch_size"])
+        written = write_rows(files, rows(), progress)
+    return {**written, "below": below, "above": above}
 
 
 @dataclass(frozen=True)
@@ -196,12 +198,10 @@ def _checked(files: JoinedFiles, statistics: Reader) -> dict[str, dict[str, np.n
 
 def _check_same_network(files: JoinedFiles, statistics: Reader) -> None:
     """The moments may be of other images, never of another network, preprocessing or pooling."""
-    apart = differences(without_shard(files.settings), without_shard(statistics.settings.get("activations", {})))
+    apart = differences(without_shard(files.settings), without_shard(statistics.settings.get("activations", {})), BOTH)
     if apart:
         raise WrongFile(
             f"{statistics.path} should have the moments of activations made like {files.paths[0]}. Found:\n  "
-            + "\n  ".join(
-                line.replace("in the existing output", "there").replace("asked for", "here") for line in apart
-            )
+            + "\n  ".join(apart)
             + f"\nRun fne normalize {files.paths[0]} first."
         )

@@ -13,7 +13,7 @@ from fne_cli.errors import BadInput
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import canonical_json
-from fne_cli.store.other.matrix import Matrix, Rows
+from fne_cli.store.other.matrix import Matrix, MatrixBatch
 from fne_cli.store.other.tables import WRITERS
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import check_place, is_recorded
@@ -79,7 +79,7 @@ def export(
         return done
 
 
-def _told(matrix: Matrix, step: int, advance: Callable[[int], None]) -> Iterator[Rows]:
+def _told(matrix: Matrix, step: int, advance: Callable[[int], None]) -> Iterator[MatrixBatch]:
     for rows in matrix.batches(step):
         yield rows
         advance(len(rows))

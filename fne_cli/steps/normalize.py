@@ -16,14 +16,13 @@ from fne_cli.numerics.statistics.moments import Moments, Sums
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import Layer, fingerprint
-from fne_cli.store.many.alike import absent_shards
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.stream import EVERYTHING, RowStream, refuse_infinite
 from fne_cli.store.output.up_to_date import up_to_date
-from fne_cli.tasks.parts import Cluster, Parts
-from fne_cli.tasks.place import Place, Result, check_same, kept, reopened
-from fne_cli.tasks.spans import arriving, leave, tasks_of
-from fne_cli.tasks.streamed import streamed
+from fne_cli.tasks.engine import Cluster
+from fne_cli.tasks.files import Result, TaskFiles, check_same_file, open_inputs, task
+from fne_cli.tasks.parts import Parts, streamed_output
+from fne_cli.tasks.spans import read_rows, span_tasks, write_rows
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def normalize(
         wanted = standardized is not None and not up_to_date(
             standardized, "standardized", scores_settings, scores_sources, overwrite, (*files.paths, moments)
         )
-        if absent := absent_shards(files.files):
+        if absent := files.absent:
             progress.note(absent)
         if rows is None and name == "all" and not done:
             progress.note(f"{files.name} has no splits: the moments are those of all {count:,} rows")
@@ -103,7 +102,7 @@ def _write_moments(
     """rows: the name of the choice, and (n,) bool."""
     files, (name, chosen) = stream.files, rows
     table = {}
-    with streamed(path, "moments", files, settings, sources, cluster) as (writer, parts):
+    with streamed_output(path, "moments", files, settings, sources, cluster) as (writer, parts):
         totals = _nothing(files)
         if parts is None:
             _add_up(totals, stream, chosen, progress)
@@ -140,21 +139,21 @@ def _add_up(
 
 def _added_up(parts: Parts, stream: RowStream, rows: str) -> Iterator[tuple[str, Sums]]:
     """What the rows of each layer add up to in each of the workers' spans, in order."""
-    tasks, sizes = tasks_of(stream, stream.parts(), {"rows": rows})
-    for found, place in parts.results("moments", tasks, "sums", sizes):
+    tasks, sizes = span_tasks(parts, stream, stream.file_rows(), {"rows": rows})
+    for found, files in parts.results("moments", tasks, "sums", sizes):
         for number, (layer, count) in enumerate(found["counts"]):
-            yield layer, Sums.of_state(count, place.load(f"sums-{number}"))
+            yield layer, Sums.of_state(count, files.load(f"sums-{number}"))
 
 
-@kept
-def add_up_span(settings: Mapping[str, Any], place: Place, progress: Progress) -> Result:
+@task
+def add_up_span(settings: Mapping[str, Any], files: TaskFiles, progress: Progress) -> Result:
     """A worker's task: add up the chosen rows of a span of the stream's parts."""
-    with reopened(settings) as files:
-        totals = _nothing(files)
-        _, chosen = files.chosen(settings["rows"])
-        _add_up(totals, RowStream(files, settings["batch_size"]), chosen, progress, settings["span"])
+    with open_inputs(settings) as source:
+        totals = _nothing(source)
+        _, chosen = source.chosen(settings["rows"])
+        _add_up(totals, RowStream(source, settings["batch_size"]), chosen, progress, settings["span"])
     found = [(layer, sums) for layer, sums in totals.items() if sums.count]
-    place.save(**{f"sums-{number}": sums.state for number, (_, sums) in enumerate(found)})
+    files.save(**{f"sums-{number}": sums.state for number, (_, sums) in enumerate(found)})
     return {"counts": [(layer, sums.count) for layer, sums in found]}
 
 
@@ -175,15 +174,15 @@ def _write_scores(
         for name, readers in files.layers.items()
     ]
     more: dict[str, Any] = {"layers": specs, "beside": beside}
-    with streamed(path, "standardized", files, settings, sources, cluster, **more) as (writer, parts):
+    with streamed_output(path, "standardized", files, settings, sources, cluster, **more) as (writer, parts):
         if parts is None:
             with progress.track(files.rows * len(specs), "rows") as advance:
                 for name, rows in _scores(stream, table):
                     writer.append(name, rows)
                     advance(len(rows))
         else:
-            tasks, sizes = tasks_of(stream, stream.tasks(), {"moments": os.path.abspath(moments)})
-            for _, batches in arriving(parts, "scores", tasks, sizes, specs):
+            tasks, sizes = span_tasks(parts, stream, stream.row_blocks(), {"moments": os.path.abspath(moments)})
+            for _, batches in read_rows(parts, "scores", tasks, sizes, specs):
                 for name, rows in batches:
                     writer.append(name, rows)
 
@@ -195,11 +194,11 @@ def _scores(
     return stream.transform(scores, np.float32, np.nan, lambda rows: rows, span)
 
 
-@kept
-def scores_of_span(settings: Mapping[str, Any], place: Place, progress: Progress) -> Result:
+@task
+def scores_of_span(settings: Mapping[str, Any], files: TaskFiles, progress: Progress) -> Result:
     """A worker's task: the z-scores of a span of the stream's rows."""
     moments = Path(settings["moments"])
-    with reopened(settings) as files, open_file(moments, "moments") as statistics:
-        check_same(moments, statistics.fingerprint, settings["inputs"])
-        stream = RowStream(files, settings["batch_size"])
-        return leave(place, _scores(stream, statistics.moments(), settings["span"]), progress)
+    with open_inputs(settings) as source, open_file(moments, "moments") as statistics:
+        check_same_file(moments, statistics.fingerprint, settings["inputs"])
+        stream = RowStream(source, settings["batch_size"])
+        return write_rows(files, _scores(stream, statistics.moments(), settings["span"]), progress)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
-from fne_cli.numerics.codes.ternary import HIGH, LOW
+from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.statistics.hierarchy import average_linkage
 from fne_cli.numerics.statistics.overview import EDGES, THRESHOLDS, Null, Overview
 from fne_cli.progress import SILENT, Progress

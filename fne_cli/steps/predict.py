@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import WrongFile
-from fne_cli.numerics.embedding import Embedding
+from fne_cli.numerics.embedding import Embedding, embedding, names
 from fne_cli.numerics.evaluation.assessment import judge
 from fne_cli.numerics.svm.solver import LinearModel
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.layer import LayerReader
 from fne_cli.store.format.reader import Reader, open_file
-from fne_cli.store.format.schema import differences, fingerprint
-from fne_cli.store.many.alike import without_shard
+from fne_cli.store.format.schema import differences, fingerprint, without_shard
 from fne_cli.store.many.gather import gathered
 from fne_cli.store.other.classifiers import load_model
 from fne_cli.store.other.predictions import Predicted, label_names, write_predictions
@@ -56,7 +55,10 @@ def predict(
 
     Raises WrongFile if the features were not made as those that the classifier was trained on.
     """
-    head, arrays = load_model(model)
+    head, arrays = load_model(model, {name: embedding(name).arrays for name in names()})
+    fitted = None
+    if head["embedding"] != "codes":
+        fitted = embedding(head["embedding"]).of_state(arrays, tuple(head["thresholds"]))
     with open_file(features, "codes" if head["embedding"] == "codes" else "activations") as source:
         layers = _layers(model, head, source)
         digest = fingerprint("predictions", {"rows": rows, "model": head}, _sources(source, arrays))
@@ -75,7 +77,7 @@ def predict(
             with progress.track(len(numbers), "images") as advance:
                 for start in range(0, len(numbers), BLOCK):
                     block = numbers[start : start + BLOCK]
-                    decisions, prediction = _decided(head, arrays, source, layers, block)
+                    decisions, prediction = _decided(head, arrays, fitted, source, layers, block)
                     truth = label_names(images.label[block], images.classes)
                     if not head["several_labels"] and images.label.ndim == 1:
                         labelled = [name for name in truth if name in known]
@@ -99,17 +101,19 @@ def predict(
 
 
 def _decided(
-    head: dict[str, Any], arrays: dict[str, np.ndarray], source: Reader, layers: list[LayerReader], block: np.ndarray
+    head: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    fitted: Embedding | None,
+    source: Reader,
+    layers: list[LayerReader],
+    block: np.ndarray,
 ) -> tuple[np.ndarray, list[str]]:
     """Decision values (images, classes) and the classes of some images."""
     classes, crops = head["classes"], int(source.settings["crops"])
     linear = LinearModel(np.arange(len(classes)), arrays["weights"], arrays["intercepts"])
-    encode = None
-    if head["embedding"] != "codes":
-        low, high = head["thresholds"]
-        encode = Embedding(head["embedding"], arrays.get("mean"), arrays.get("std"), (low, high)).encoder()
+    rows = (values for _, values in gathered(layers, crops, block))
     decisions = np.concatenate(
-        [linear.decisions(values if encode is None else encode(values)) for _, values in gathered(layers, crops, block)]
+        [linear.decisions(values if fitted is None else fitted.encode(values)) for values in rows]
     )
     judged = judge(linear.classes, decisions, len(classes), crops, head["aggregate"])
     said = (judged.decisions > 0).astype(np.int8) if head["several_labels"] else judged.predicted
@@ -123,14 +127,14 @@ def _layers(model: Path, head: dict[str, Any], source: Reader) -> list[LayerRead
         raise WrongFile(f"{source.path} should have the layers of {model}. Found: no layer {missing[0]}.")
     layers = [source.layers[name] for name in head["layers"]]
     widths = [layer.features for layer in layers]
-    apart = differences(_comparable(head["made_from"]), _comparable(source.settings))
+    words = ("here", "there")
+    apart = differences(_comparable(head["made_from"]), _comparable(source.settings), words)
     if head["embedding"] == "codes" and not apart:
-        apart += differences(_moments(head["sources"]), _moments(source.sources))
+        apart += differences(_moments(head["sources"]), _moments(source.sources), words)
     if widths != head["layer_features"] or apart:
-        lines = [line.replace("in the existing output", "here").replace("asked for", "there") for line in apart]
         raise WrongFile(
             f"{source.path} should have features made like those that {model} was trained on. Found:\n  "
-            + "\n  ".join(lines or [f"{sum(widths):,} features instead of {sum(head['layer_features']):,}"])
+            + "\n  ".join(apart or [f"{sum(widths):,} features instead of {sum(head['layer_features']):,}"])
             + (
                 "\nMake the codes with the moments of the training images."
                 if apart and apart[0].startswith("moments")

@@ -15,8 +15,7 @@ from fne_cli.images import source
 from fne_cli.images.listing import Listing
 from fne_cli.images.splits import by_lists, write_manifest
 from fne_cli.images.voc import read_voc
-from fne_cli.numerics.evaluation.protocols import strata
-from fne_cli.numerics.svm.selection import stratified_folds
+from fne_cli.numerics.evaluation.protocols import strata, stratified_folds
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded

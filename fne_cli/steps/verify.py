@@ -66,7 +66,7 @@ def _check_behavior(found: Behavior) -> tuple[int, list[str]]:
         try:
             s, z, label = layer.s(), layer.z(), layer.label()
         except DamagedFile as error:
-            problems.append(str(error).removeprefix(f"{found.path}: "))
+            problems.append(error.problem)
             continue
         if not (np.abs(s[:, compared]) <= 1).all() or not np.isnan(s[:, ~compared]).all():
             problems.append(f"layer {name} has s outside -1 ... 1, or of a class that was not compared")
@@ -86,7 +86,7 @@ def _check_chunk(reader: Reader, layer: LayerReader, span: slice, good: np.ndarr
     try:
         values = layer.read_stored(span.start, span.stop)
     except DamagedFile as error:
-        return [str(error).splitlines()[0].removeprefix(f"{reader.path}: ")]
+        return [error.problem]
     if layer.packed:
         wrong = impossible(values, layer.features) or values[~good].any()
         return [f"{where} have bits that no code has, or codes of bad images"] if wrong else []

@@ -1,7 +1,8 @@
 """OUTPUT.parts: what tasks leave on a shared file system for the process that gave them out, and for its next attempt.
 
 A task is a function of this package, by name, and plain settings. Its result is a small JSON object, with arrays in
-files beside it if there is more to say. The object is written last: where it stands, the task is finished.
+files beside it if there is more to say. The object is written last: where it stands, the task is finished. Here is also
+the output that streaming steps put together, of such parts or alone.
 """
 
 from __future__ import annotations
@@ -10,30 +11,23 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from fne_cli.errors import BadInput
-from fne_cli.store.format.schema import canonical_json
-from fne_cli.store.output.record import software
-from fne_cli.tasks.place import Place, Result
+from fne_cli.store.format.schema import Layer, canonical_json, fingerprint
+from fne_cli.store.format.writer import Writer
+from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.many.stream import copy_images
+from fne_cli.store.output.partial import Output
+from fne_cli.store.output.record import new_run, software, time_run
+from fne_cli.tasks.engine import Cluster, Engine
+from fne_cli.tasks.files import Result, TaskFiles
 
 _NAME = re.compile(r"\.?[0-9a-f]{16}-.+")
-
-
-class Engine(Protocol):
-    """Runs functions that it knows by name, on plain settings, wherever it likes, until each has ended once."""
-
-    def run(
-        self, function: str, tasks: Sequence[Any], *, unit: str = "parts", sizes: Sequence[int] | None = None
-    ) -> Generator[tuple[int, Any], None, None]:
-        """Yield the number of each task and its result, in the order they end in. sizes: in `unit`s, for people."""
-
-
-Cluster = Callable[[], AbstractContextManager[Engine]]
-"""Starts the workers, or finds them. A step calls it when there is work for them."""
 
 
 class Parts:
@@ -45,6 +39,7 @@ class Parts:
     """
 
     def __init__(self, output: Path, made_of: Any, inputs: Mapping[Path, str], cluster: Cluster) -> None:
+        self.sizes = cluster.sizes
         self.folder = _folder(output)
         content = canonical_json({"made_of": made_of, "software": software("numba", "scipy", "scikit-learn")})
         self._digest = hashlib.sha256(content.encode()).hexdigest()[:16]
@@ -60,9 +55,9 @@ class Parts:
         """The parts of an output that a cluster works on; without one, None, and what one has left goes at the end."""
         return _without(output) if cluster is None else cls(output, made_of, inputs, cluster)
 
-    def place(self, label: str) -> Place:
-        """Where the task of this label leaves its files."""
-        return Place(self.folder, f"{self._digest}-{label}")
+    def files(self, label: str) -> TaskFiles:
+        """What the task of this label leaves."""
+        return TaskFiles(self.folder, f"{self._digest}-{label}")
 
     def results(
         self,
@@ -71,29 +66,29 @@ class Parts:
         label: str,
         sizes: Sequence[int] | None = None,
         unit: str = "rows",
-    ) -> Iterator[tuple[Result, Place]]:
-        """What the tasks find, in their order, with the place of their files.
+    ) -> Iterator[tuple[Result, TaskFiles]]:
+        """What the tasks find, in their order, with the files that they leave.
 
-        function: the name of a `kept` one. label: tells these tasks from others of the same output. sizes: how many
-        `unit`s each has, for the progress.
+        function: the name of a `task`, as the engine knows it. label: tells these tasks from others of the same output.
+        sizes: how many `unit`s each has, for the progress.
         """
-        places = [self.place(f"{label}-{number:05d}") for number in range(len(tasks))]
-        found = {number: result for number, place in enumerate(places) if (result := place.result()) is not None}
+        files = [self.files(f"{label}-{number:05d}") for number in range(len(tasks))]
+        found = {number: result for number, own in enumerate(files) if (result := own.result()) is not None}
         open_ = [number for number in range(len(tasks)) if number not in found]
-        asked = [self._task(places[number], tasks[number]) for number in open_]
+        asked = [self._task(files[number], tasks[number]) for number in open_]
         following = 0
         for number, result in self._run(function, asked, unit, sizes and [sizes[number] for number in open_]):
             found[open_[number]] = result
             while following in found:
-                yield found.pop(following), places[following]
+                yield found.pop(following), files[following]
                 following += 1
         for number in range(following, len(tasks)):
-            yield found.pop(number), places[number]
+            yield found.pop(number), files[number]
 
-    def _task(self, place: Place, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def _task(self, files: TaskFiles, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            "folder": str(place.folder),
-            "name": place.name,
+            "folder": str(files.folder),
+            "name": files.name,
             "inputs": list(self.inputs),
             "settings": {**settings, "inputs": self.inputs},
         }
@@ -103,7 +98,7 @@ class Parts:
     ) -> Iterator[tuple[int, Result]]:
         if tasks:
             if self._engine is None:
-                self._engine = self._stack.enter_context(self._cluster())
+                self._engine = self._stack.enter_context(self._cluster.start())
             # closed before the engine, also when whoever takes the results fails
             yield from self._stack.enter_context(closing(self._engine.run(function, tasks, unit=unit, sizes=sizes)))
 
@@ -127,14 +122,61 @@ class Parts:
 
         For what a command finds out by looking at its machine: free memory, processors.
         """
-        found = self.place("agreed").result() or {}
+        found = self.files("agreed").result() or {}
         sound = found.keys() == numbers.keys() and all(type(number) is int for number in found.values())
         return dict(found if sound else numbers)
 
     def agree(self, numbers: Mapping[str, int]) -> None:
         """Keep these for the next attempt."""
-        with self.place("agreed").writing("json") as file:
+        with self.files("agreed").writing("json") as file:
             file.write(canonical_json(numbers).encode())
+
+
+@contextmanager
+def streamed_output(
+    path: Path,
+    kind: str,
+    files: JoinedFiles,
+    settings: Mapping[str, Any],
+    sources: Any,
+    cluster: Cluster | None,
+    *,
+    layers: Sequence[Layer] = (),
+    beside: Mapping[Path, str] | None = None,
+) -> Iterator[tuple[Writer, Parts | None]]:
+    """Yield the writer of the output, and the parts that a cluster's workers leave (None without one).
+
+    layers: those with a row for each row of `files`; with any, the image table is copied too.
+    beside: fingerprints of what else workers read, by path. The output appears when the block ends; after an exception
+    there is none.
+    """
+    versions = software("numba")
+    digest = fingerprint(kind, settings, sources)
+    made_of = [digest, [file.fingerprint for file in files.files]]  # spans are cut in the order of the files
+    rows: dict[str, Any] = {"table": files.table()} if layers else {}
+    began, run = time.monotonic(), new_run(versions)
+    with (
+        Output(path) as output,
+        Parts.of(path, made_of, {**files.fingerprints, **(beside or {})}, cluster) as parts,
+        Writer.create(
+            output.partial,
+            kind,
+            layers,
+            files.rows,
+            settings=settings,
+            sources=sources,
+            software=versions,
+            fingerprint=digest,
+            **rows,
+        ) as writer,
+    ):
+        if layers:
+            copy_images(files, writer)
+        yield writer, parts
+        writer.close()
+        run["images"] = len(files)
+        time_run(run, time.monotonic() - began)
+        output.accept({"fingerprint": digest, "runs": [run]})
 
 
 def _folder(output: Path) -> Path:

@@ -79,11 +79,6 @@ def _unpack(positive: np.ndarray, negative: np.ndarray, out: np.ndarray) -> None
                 out[row, 8 * byte + bit] = ((high >> bit) & 1) - ((low >> bit) & 1)
 
 
-def plane_bytes(features: int) -> int:
-    """Bytes of one plane of one row."""
-    return -(-features // 8)
-
-
 def pack(codes: np.ndarray, planes: np.ndarray) -> None:
     """Write codes, (rows, features) int8 of -1, 0, 1, to planes, (rows, 2, plane_bytes(features)) uint8.
 

@@ -9,8 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from fne_cli.compiled import compiled
-
-LOW, HIGH = -0.25, 0.15
+from fne_cli.numerics.codes import HIGH, LOW
 
 
 def standardize(rows: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:

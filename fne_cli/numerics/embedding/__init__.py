@@ -1,67 +1,101 @@
-"""What becomes of activations before a classifier sees them; what it needs to know comes from training rows alone."""
+"""What becomes of activations before a classifier sees them: one module for each kind, found by its name.
+
+Adding one is a module here with a subclass of Embedding or Standardizing that it calls EMBEDDING: `fne evaluate
+--embedding NAME`, `fne run`, saved classifiers, FullNetworkEmbedding and the page know it then.
+"""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from fne_cli.numerics.codes import ternary
+from fne_cli.errors import BadInput
+from fne_cli.numerics.codes import HIGH, LOW
 
-Kind = Literal["fne", "standardized", "l2", "raw"]
-KINDS: tuple[Kind, ...] = ("fne", "standardized", "l2", "raw")
+PUBLISHED = (LOW, HIGH)
+
+
+class Embedding(ABC):
+    """One kind; an instance is fitted, and knows what it needs of the training rows.
+
+    title: what people call it. dtype: of its rows; int8 rows are codes, and kept in two bits each. arrays: the names of
+    what `state` has. takes_thresholds: whether it depends on those of ternary codes.
+    """
+
+    title: ClassVar[str]
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float32)
+    arrays: ClassVar[tuple[str, ...]] = ()
+    takes_thresholds: ClassVar[bool] = False
+
+    @classmethod
+    def fit(cls, rows: Iterable[np.ndarray], features: int, thresholds: tuple[float, float] = PUBLISHED) -> Self:
+        """The embedding for training rows, which come in batches of (rows, features) float32 or float16."""
+        return cls.of_state({}, thresholds)
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, np.ndarray], thresholds: tuple[float, float] = PUBLISHED) -> Self:
+        """The same again, of `state` and the thresholds."""
+        return cls()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What it knows of the training rows: arrays of float64, (features,) each."""
+        return {}
+
+    @abstractmethod
+    def encode(self, rows: np.ndarray) -> np.ndarray:
+        """(rows, features) float32 or float16 -> the same shape, of `dtype`."""
+
+    @classmethod
+    def row_bytes(cls, features: int) -> int:
+        """What an encoded row takes in memory."""
+        return cls.dtype.itemsize * features
 
 
 @dataclass(frozen=True)
-class Embedding:
-    """fne: ternary codes. standardized: z-scores. l2: every row divided by its length. raw: as they are.
+class Standardizing(Embedding):
+    """One that begins with z-scores. mean, std: (features,) float64, of the training rows."""
 
-    mean and std, (features,) float64, are those of the training rows; None where they are not needed.
-    """
+    mean: np.ndarray
+    std: np.ndarray
+    thresholds: tuple[float, float] = PUBLISHED
 
-    kind: Kind
-    mean: np.ndarray | None = None
-    std: np.ndarray | None = None
-    thresholds: tuple[float, float] = (ternary.LOW, ternary.HIGH)
+    arrays: ClassVar[tuple[str, ...]] = ("mean", "std")
 
-    @staticmethod
-    def needs_moments(kind: Kind) -> bool:
-        """Whether it can be made only with mean and std."""
-        return kind in ("fne", "standardized")
+    @classmethod
+    def fit(cls, rows: Iterable[np.ndarray], features: int, thresholds: tuple[float, float] = PUBLISHED) -> Self:
+        """As Embedding has it."""
+        from fne_cli.numerics.statistics.moments import Sums  # not for those who only want names
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of its rows: int8 for codes, else float32."""
-        return np.dtype(np.int8 if self.kind == "fne" else np.float32)
+        sums = Sums(features)
+        for batch in rows:
+            sums.add(batch)
+        moments = sums.moments()
+        return cls(moments.mean, moments.std, thresholds)
 
-    def encoder(self) -> Encoder:
-        """What applies it."""
-        return Encoder(self)
+    @classmethod
+    def of_state(cls, state: Mapping[str, np.ndarray], thresholds: tuple[float, float] = PUBLISHED) -> Self:
+        """As Embedding has it."""
+        return cls(state["mean"], state["std"], thresholds)
 
-
-class Encoder:
-    """Applies an embedding to batches of rows."""
-
-    def __init__(self, embedding: Embedding) -> None:
-        self._kind = embedding.kind
-        if embedding.mean is not None and embedding.std is not None:
-            low, high = embedding.thresholds
-            self._cuts = ternary.Cuts.of(embedding.mean, embedding.std, low, high)
-            self._scores = ternary.Scores(embedding.mean, embedding.std)
-
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """(rows, features) float32 or float16 -> the same shape, int8 or float32."""
-        if self._kind == "raw":
-            return rows.astype(np.float32)
-        if self._kind == "l2":
-            return unit_rows(rows).astype(np.float32)
-        out = np.empty(rows.shape, np.int8 if self._kind == "fne" else np.float32)
-        (self._cuts.encode if self._kind == "fne" else self._scores.write)(rows, out)
-        return out
+    def state(self) -> dict[str, np.ndarray]:
+        """As Embedding has it."""
+        return {"mean": self.mean, "std": self.std}
 
 
-def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Each row divided by its Euclidean norm, float64; a row of zeros stays."""
-    norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    return rows / np.where(norms == 0, 1.0, norms)
+def names() -> tuple[str, ...]:
+    """Of all kinds, the published one first."""
+    return tuple(sorted((module.name for module in pkgutil.iter_modules(__path__)), key=lambda name: name != "fne"))
+
+
+def embedding(name: str) -> type[Embedding]:
+    """The kind of this name. Raises BadInput for none."""
+    if name not in names():
+        raise BadInput(f"The embedding should be one of {', '.join(names())}. Found: {name!r}.")
+    kind: type[Embedding] = importlib.import_module(f"{__name__}.{name}").EMBEDDING
+    return kind

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import BadInput
-from fne_cli.numerics.svm.selection import stratified_folds
+from fne_cli.errors import BadInput, TooFewImages
 
 NOBODY = np.empty(0, np.int64)
 
@@ -61,15 +60,12 @@ def draws(
     """For a learning curve: `count` times n training images of each class, for each n of `sizes`.
 
     The smaller sets of a draw are parts of its larger ones, so that the curve shows the number of images and not the
-    luck of the draw. Raises BadInput if a class has too few images; its exception has the class number as `label`.
+    luck of the draw. Raises TooFewImages for the class with the fewest.
     """
     present, available = np.unique(labels[train], return_counts=True)
     for size in sizes:
         if size > available.min():
-            short = present[available.argmin()]
-            error = BadInput(f"should have {size:,} training images. Found: {available.min():,}.")
-            error.add_note(str(short))
-            raise error
+            raise TooFewImages(int(present[available.argmin()]), size, int(available.min()))
     trials = []
     for size in dict.fromkeys(sizes):
         for draw in range(count):
@@ -94,3 +90,16 @@ def strata(labels: np.ndarray) -> np.ndarray:
     present = labels == 1
     frequency = np.where(present, present.sum(axis=0), np.iinfo(np.int64).max)
     return np.where(present.any(axis=1), frequency.argmin(axis=1), -1)
+
+
+def stratified_folds(labels: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
+    """(n,): the fold 0 ... folds - 1 of every row; each class is spread over the folds as evenly as it can be."""
+    generator = np.random.default_rng(seed)
+    assigned = np.empty(len(labels), np.int64)
+    offset = 0
+    for label in np.unique(labels):
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        # goes on where the last class stopped, so that the folds are of one size, too
+        assigned[rows] = (np.arange(len(rows)) + offset) % folds
+        offset += len(rows)
+    return assigned

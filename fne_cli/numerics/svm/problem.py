@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -11,13 +12,31 @@ import numpy as np
 from fne_cli.numerics.codes.packed import Rows, spans
 from fne_cli.numerics.codes.words import is_ternary
 from fne_cli.numerics.svm import solver as svm
+from fne_cli.numerics.svm.dual import Dual, solve_dual
 from fne_cli.numerics.svm.gram import gram as gram_of
 from fne_cli.numerics.svm.liblinear import fit_liblinear, objective_and_gap
-from fne_cli.numerics.svm.selection import HeldOut, held_out
-from fne_cli.numerics.svm.spread import Elsewhere
+from fne_cli.numerics.svm.remote import Remote, solve_dual_remotely
+from fne_cli.numerics.svm.solver import signs_of
 
 BLOCK = 2048  # rows whose decision values are computed at a time
 Solver = Literal["certified", "liblinear"]
+
+CHOOSING = 1e-4
+"""The least relative duality gap at which values of C are compared."""
+
+
+@dataclass(frozen=True)
+class SolverOptions:
+    """How problems are solved. tolerance: relative duality gap of every class. memory: bytes besides the rows.
+
+    planned_threads: threads that the choice of the path counts on, by default as many as there are processors.
+    """
+
+    solver: Solver = "certified"
+    tolerance: float = 1e-5
+    memory: int = svm.MEMORY
+    seed: int = 0
+    planned_threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -32,37 +51,28 @@ class Fit:
     support_vectors: int | None
 
 
-CHOOSING = 1e-4
-"""The least relative duality gap at which values of C are compared."""
-
-
 class Problem:
     """rows (n, features) and their labels, as in `svm.solve`, of which subsets are trained on.
 
-    The Gram matrix of the rows `shared`, ascending numbers, is computed once, if two of them fit into half of `memory`.
-    elsewhere: solves blocks of classes, with the same results. reckoned: threads that the choice of the path reckons
-    with, by default as many as there are processors.
+    The Gram matrix of the rows `shared`, ascending numbers, is computed once, if two of them fit into half of the
+    memory. remote: solves blocks of classes, with the same results.
     """
 
     def __init__(
         self,
         rows: Rows,
         labels: np.ndarray,
+        options: SolverOptions = SolverOptions(),  # frozen
         *,
-        solver: Solver = "certified",
-        tolerance: float = 1e-5,
-        memory: int = svm.MEMORY,
-        seed: int = 0,
         shared: np.ndarray | None = None,
-        elsewhere: Elsewhere | None = None,
-        reckoned: int | None = None,
+        remote: Remote | None = None,
     ) -> None:
-        self.rows, self.labels, self.elsewhere, self.reckoned = rows, labels, elsewhere, reckoned
-        self.solver, self.tolerance, self.memory, self.seed = solver, tolerance, memory, seed
+        self.rows, self.labels, self.options, self.remote = rows, labels, options, remote
         self._gram: np.ndarray | None = None
         self._shared = np.empty(0, np.int64) if shared is None else shared
         each, count = 2 if self._counted else 8, len(self._shared)
-        if count and solver == "certified" and 2 * each * count**2 <= memory // 2 and self._path(count) == "gram":
+        fits = 2 * each * count**2 <= options.memory // 2
+        if count and options.solver == "certified" and fits and self._path(count) == "gram":
             self._gram = self._products(self._shared)
 
     @property
@@ -78,28 +88,31 @@ class Problem:
 
     def fit(self, train: np.ndarray, cost: float) -> Fit:
         """Train on the rows of these numbers."""
-        if self.solver == "certified" and self._gram is None and self._path(len(train), self.memory) == "direct":
-            return self._fit(svm.solve(  # the rows stay where they are, which may be a file
-                self.rows, self.labels, cost, self.tolerance, memory=self.memory, path="direct", subset=train,
-                seed=self.seed, elsewhere=self.elsewhere, reckoned=self.reckoned,
-            ))  # fmt: skip
-        rows, labels = self.rows[train], self.labels[train]
-        if self.solver == "liblinear":
-            model, converged = fit_liblinear(rows, labels, cost, self.seed)
+        options = self.options
+        if options.solver == "liblinear":
+            rows, labels = self.rows[train], self.labels[train]
+            model, converged = fit_liblinear(rows, labels, cost, options.seed)
             objective, gap = objective_and_gap(model, rows, labels, cost)
             return Fit(model, objective, gap, converged, "liblinear", None)
-        products = None if self._gram is None else self._products(train)
-        return self._fit(svm.solve(
-            rows, labels, cost, self.tolerance, memory=self.memory, gram=products, seed=self.seed,
-            elsewhere=self.elsewhere, reckoned=self.reckoned,
-        ))  # fmt: skip
-
-    def _fit(self, solution: svm.Solution) -> Fit:
+        solve = partial(
+            svm.solve,
+            cost=cost,
+            tolerance=options.tolerance,
+            memory=options.memory,
+            seed=options.seed,
+            remote=self.remote,
+            planned_threads=options.planned_threads,
+        )
+        if self._gram is None and self._path(len(train), options.memory) == "direct":
+            solution = solve(self.rows, self.labels, path="direct", subset=train)  # the rows may stay in a file
+        else:
+            products = None if self._gram is None else self._products(train)
+            solution = solve(self.rows[train], self.labels[train], gram=products)
         return Fit(
             model=solution.model,
             objective=solution.total_objective,
             gap=solution.total_gap,
-            converged=bool(solution.gap.max() <= self.tolerance),
+            converged=bool(solution.gap.max() <= options.tolerance),
             path=solution.path,
             support_vectors=int((solution.alpha > 0).any(axis=0).sum()),
         )
@@ -107,7 +120,7 @@ class Problem:
     def grid(self, splits: Sequence[tuple[np.ndarray, np.ndarray]], costs: Sequence[float]) -> list[list[HeldOut]]:
         """For each cost, for each (training rows, held-out rows), what the classifier says of the held-out rows."""
         numbers = np.unique(np.concatenate([np.concatenate(split) for split in splits]))
-        gram = self.solver == "certified" and self._path(len(numbers)) == "gram"
+        gram = self.options.solver == "certified" and self._path(len(numbers)) == "gram"
         if gram and self._fits(len(numbers), len(splits)):
             places = [(np.searchsorted(numbers, train), np.searchsorted(numbers, held)) for train, held in splits]
             return held_out(
@@ -115,9 +128,9 @@ class Problem:
                 self.labels[numbers],
                 costs,
                 places,
-                max(self.tolerance, CHOOSING),
-                seed=self.seed,
-                elsewhere=self.elsewhere,
+                max(self.options.tolerance, CHOOSING),
+                seed=self.options.seed,
+                remote=self.remote,
             )
         found = []
         for cost in costs:
@@ -137,8 +150,80 @@ class Problem:
         """The path for so many rows; without `memory` the cheapest."""
         classes = self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1
         itemsize = 2 if self._counted else 8
-        return svm.estimate(rows, self.rows.shape[1], classes, memory, itemsize, threads=self.reckoned).path
+        threads = self.options.planned_threads
+        return svm.estimate(rows, self.rows.shape[1], classes, memory, itemsize, threads=threads).path
 
     def _fits(self, rows: int, splits: int) -> bool:
         classes = self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1
-        return rows * (rows * (2 if self._counted else 8) + 5 * 8 * classes * splits) <= self.memory
+        return rows * (rows * (2 if self._counted else 8) + 5 * 8 * classes * splits) <= self.options.memory
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """decisions (held-out rows, classes) of the classes (classes,), the largest relative duality gap behind them."""
+
+    classes: np.ndarray
+    decisions: np.ndarray
+    gap: float
+
+
+def held_out(
+    gram: np.ndarray,
+    labels: np.ndarray,
+    costs: Sequence[float],
+    splits: Sequence[tuple[np.ndarray, np.ndarray]],
+    tolerance: float = 1e-2,
+    *,
+    seed: int = 0,
+    threads: int | None = None,
+    remote: Remote | None = None,
+) -> list[list[HeldOut]]:
+    """For each cost, for each (training rows, held-out rows), what the classifier says of the held-out rows.
+
+    labels as in `svm.solve`. The decision values fall out of the solution: they are its products with the Gram matrix.
+    Costs are solved in rising order, each from the solution of the one before, all splits at once; blocks of the
+    problems `remote` if it is given, with the same result.
+    """
+    problems = [signs_of(labels, train) for train, _ in splits]
+    signs = np.concatenate([signs for _, signs in problems])
+    edges = np.cumsum([len(signs) for _, signs in problems])[:-1]
+    found: dict[int, list[HeldOut]] = {}
+    start: Dual | None = None
+    for place in np.argsort(costs, kind="stable").tolist():
+        if remote is None:
+            start = solve_dual(gram, signs, costs[place], tolerance, start=start, seed=seed, threads=threads)
+        else:
+            start = solve_dual_remotely(remote, gram, signs, costs[place], tolerance, start=start, seed=seed)
+        found[place] = [
+            HeldOut(classes, products[:, held].T, float(gap.max()))
+            for (classes, _), products, gap, (_, held) in zip(
+                problems, np.split(start.products, edges), np.split(start.gap, edges), splits, strict=True
+            )
+        ]
+    return [found[place] for place in range(len(costs))]
+
+
+def cross_validate(
+    gram: np.ndarray,
+    labels: np.ndarray,
+    costs: Sequence[float],
+    folds: np.ndarray,
+    tolerance: float = 1e-2,
+    *,
+    seed: int = 0,
+    threads: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracy on the held-out rows and largest relative duality gap, both (costs, folds).
+
+    labels (n,) are classes, folds (n,) the fold of every row.
+    """
+    splits = [(np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in np.unique(folds)]
+    found = held_out(gram, labels, costs, splits, tolerance, seed=seed, threads=threads)
+    accuracy = [
+        [
+            (part.classes[part.decisions.argmax(axis=1)] == labels[held]).mean()
+            for part, (_, held) in zip(parts, splits, strict=True)
+        ]
+        for parts in found
+    ]
+    return np.array(accuracy), np.array([[part.gap for part in parts] for parts in found])

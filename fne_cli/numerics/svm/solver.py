@@ -17,7 +17,7 @@ from fne_cli.numerics.svm.certified import Hyperplanes
 
 if TYPE_CHECKING:
     from fne_cli.numerics.codes.packed import Rows
-    from fne_cli.numerics.svm.spread import Elsewhere
+    from fne_cli.numerics.svm.remote import Remote
 
 Path = Literal["gram", "direct", "newton"]
 
@@ -52,7 +52,7 @@ class LinearModel:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class FitEstimate:
     """What a fit will take: the path, bytes besides the rows at the peak, and floating-point operations.
 
     The operations assume 25 passes (gram), 50 (direct) or 8 steps (newton); it depends on how the classes overlap.
@@ -102,7 +102,7 @@ def estimate(
     itemsize: int = 2,
     path: str = "auto",
     threads: int | None = None,
-) -> Estimate:
+) -> FitEstimate:
     """What `solve` will do with (rows, features) rows: itemsize 2 for codes, 8 for others.
 
     threads: by default as many as there are processors; the memory that Newton's method needs depends on them.
@@ -138,7 +138,7 @@ def estimate(
             f"The SVM of {rows:,} rows, {features:,} features and {classes:,} classes should fit into "
             f"{memory / 2**20:,.1f} MiB. It needs {needed / 2**20:,.1f} MiB ({path}). Allow more memory."
         )
-    return Estimate(path, int(needed), work)  # type: ignore[arg-type]  # a key of the table above
+    return FitEstimate(path, int(needed), work)  # type: ignore[arg-type]  # a key of the table above
 
 
 def solve(
@@ -154,8 +154,8 @@ def solve(
     seed: int = 0,
     max_passes: int = 1000,
     threads: int | None = None,
-    elsewhere: Elsewhere | None = None,
-    reckoned: int | None = None,
+    remote: Remote | None = None,
+    planned_threads: int | None = None,
 ) -> Solution:
     """Fit one hyperplane per class to rows (n, features), int8, PackedCodes or floats, and labels.
 
@@ -163,8 +163,8 @@ def solve(
     this class. Stops when the relative duality gap of every class, computed in float64, is at most `tolerance`. `gram`
     is the Gram matrix of the rows if it exists already, `subset` the indices (or mask) of the rows to train on; the
     others get no alpha. Deterministic for a seed, whatever the number of threads, wherever blocks of the problems are
-    solved (`elsewhere`; not by Newton's method). Raises BadInput for fewer than two classes or values that are not
-    finite, DoesNotFit as `estimate`, which takes `reckoned` threads for granted where others decided on the path.
+    solved (`remote`; not by Newton's method). Raises BadInput for fewer than two classes or values that are not
+    finite, DoesNotFit as `estimate`, which counts on `planned_threads`.
     """
     from fne_cli.numerics.codes.packed import spans
     from fne_cli.numerics.codes.words import is_ternary
@@ -183,10 +183,10 @@ def solve(
         signs = signs[1:]
     if gram is None:
         itemsize = 2 if is_ternary(rows) else 8
-        taken = estimate(len(labels), rows.shape[1], len(signs), memory, itemsize, path, reckoned).path
+        taken = estimate(len(labels), rows.shape[1], len(signs), memory, itemsize, path, planned_threads).path
     else:
         taken = "gram"
-    found = _Task(rows, signs, cost, tolerance, gram, seed, max_passes, threads, elsewhere).solved(taken)
+    found = _Solver(rows, signs, cost, tolerance, gram, seed, max_passes, threads, remote).solved(taken)
     weights, intercepts, alpha = found.weights, found.intercepts, found.alpha
     objective, gap, passes = found.objective, found.gap, found.passes
     if mirrored:
@@ -225,7 +225,7 @@ def signs_of(labels: np.ndarray, subset: np.ndarray | None = None) -> tuple[np.n
 
 
 @dataclass(frozen=True)
-class _Task:
+class _Solver:
     """What a path is asked for; `gram` is the Gram matrix if it exists already."""
 
     rows: Rows
@@ -236,7 +236,7 @@ class _Task:
     seed: int
     max_passes: int
     threads: int | None
-    elsewhere: Elsewhere | None
+    remote: Remote | None
 
     def solved(self, path: Path) -> Hyperplanes:
         """The hyperplanes by a path."""
@@ -247,7 +247,7 @@ class _Task:
         from fne_cli.numerics.svm.dual import solve_dual
         from fne_cli.numerics.svm.gram import gram as gram_of
         from fne_cli.numerics.svm.gram import weights_of
-        from fne_cli.numerics.svm.spread import solve_dual_elsewhere
+        from fne_cli.numerics.svm.remote import solve_dual_remotely
         from fne_cli.numerics.threads import workers
 
         rows, signs, gram = self.rows, self.signs, self.gram
@@ -256,8 +256,8 @@ class _Task:
                 small = is_ternary(rows) and rows.shape[1] < np.iinfo(np.int16).max
                 gram = gram_of(rows, np.int16 if small else None, pool=pool)
             solver = partial(solve_dual, pool=pool)
-            if self.elsewhere is not None:
-                solver = partial(solve_dual_elsewhere, self.elsewhere)
+            if self.remote is not None:
+                solver = partial(solve_dual_remotely, self.remote)
             dual = solver(gram, signs, self.cost, self.tolerance, seed=self.seed, max_passes=self.max_passes)
             del gram
             weights, intercepts = weights_of(rows, dual.alpha * signs, pool)
@@ -271,12 +271,12 @@ class _Task:
             return solve_primal(self.rows, self.signs, self.cost, self.tolerance, pool, self.max_passes)
 
     def _directly(self) -> Hyperplanes:
-        from fne_cli.numerics.svm.spread import solve_streamed_elsewhere
+        from fne_cli.numerics.svm.remote import solve_streamed_remotely
         from fne_cli.numerics.svm.streaming import shuffled, solve_streamed
 
-        if self.elsewhere is not None:
-            return solve_streamed_elsewhere(
-                self.elsewhere, self.rows, self.signs, self.cost, self.tolerance,
+        if self.remote is not None:
+            return solve_streamed_remotely(
+                self.remote, self.rows, self.signs, self.cost, self.tolerance,
                 seed=self.seed, max_passes=self.max_passes,
             )  # fmt: skip
         return solve_streamed(

@@ -15,16 +15,15 @@ from fne_cli.numerics.statistics.behavior import Groups
 from fne_cli.numerics.statistics.noise import LEVELS, Noise, RandomClasses, labelled
 from fne_cli.numerics.statistics.separation import Separation
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.analyze.work import Work
+from fne_cli.steps.analyze.tables import BehaviorTables
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import NO_LABEL, SETS
-from fne_cli.store.many.alike import absent_shards
-from fne_cli.store.many.gather import room
+from fne_cli.store.many.gather import allocate
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.output.up_to_date import up_to_date
-from fne_cli.tasks.parts import Cluster, Parts
-from fne_cli.tasks.place import Place, Result, kept, reopened
-from fne_cli.tasks.streamed import streamed
+from fne_cli.tasks.engine import Cluster
+from fne_cli.tasks.files import Result, TaskFiles, open_inputs, task
+from fne_cli.tasks.parts import Parts, streamed_output
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def analyze(
         sources = files.sources()
         done = up_to_date(output, "behavior", settings, sources, overwrite, files.paths)
         if not done:
-            if absent := absent_shards(files.files):
+            if absent := files.absent:
                 progress.note(absent)
             if rows is None and name == "all":
                 progress.note(f"{files.name} has no splits: all {len(images):,} labelled images are used")
@@ -107,7 +106,8 @@ def analyze(
             if idle := [files.classes[number] for number in np.flatnonzero(~groups.tested)]:
                 progress.note(f"classes without images, or without others to compare with: {', '.join(idle[:5])}"
                               + (f" and {len(idle) - 5} more" if len(idle) > 5 else ""))  # fmt: skip
-            _write(Work(files, chosen, images, groups, memory), output, settings, sources, cluster, progress)
+            tables = BehaviorTables(files, chosen, images, groups, memory)
+            _write(tables, output, settings, sources, cluster, progress)
     return _summary(output, done)
 
 
@@ -131,60 +131,65 @@ def _random_classes(groups: Groups, images: int, settings: Mapping[str, Any]) ->
     return RandomClasses.of(groups.inside[groups.tested], images, settings["random_classes"], settings["seed"])
 
 
-def _computed(work: Work, random: RandomClasses, parts: Parts, settings: Mapping[str, Any]) -> np.ndarray:
-    """As Work.compute, by workers."""
-    strengths, blocks = work.strengths(random), list(work.blocks())
+def _computed(tables: BehaviorTables, random: RandomClasses, parts: Parts, settings: Mapping[str, Any]) -> np.ndarray:
+    """As BehaviorTables.compute, by workers."""
+    strengths, blocks = tables.strengths(random), list(tables.blocks(parts.sizes))
     shared = {name: settings[name] for name in ("rows", "random_classes", "seed")}
-    shared |= {"paths": [os.path.abspath(path) for path in work.files.paths], "memory": work.memory}
+    shared |= {"paths": [os.path.abspath(path) for path in tables.files.paths], "memory": tables.memory}
     tasks = [{**shared, "layer": layer, "columns": [own.start, own.stop]} for layer, own, _ in blocks]
     sizes = [own.stop - own.start for _, own, _ in blocks]
     found = parts.results("behavior", tasks, "block", sizes, "features")
-    for (_, place), (_, _, span) in zip(found, blocks, strict=True):
-        work.s[span], work.z[span], strengths[:, span] = (place.load(name) for name in ("s", "z", "strengths"))
+    for (_, files), (_, _, span) in zip(found, blocks, strict=True):
+        tables.s[span], tables.z[span], strengths[:, span] = (files.load(name) for name in ("s", "z", "strengths"))
     return strengths
 
 
-@kept
-def compute_block(settings: Mapping[str, Any], place: Place, progress: Progress) -> Result:
+@task
+def compute_block(settings: Mapping[str, Any], files: TaskFiles, progress: Progress) -> Result:
     """A worker's task: the tables of some features of a layer."""
-    with reopened(settings) as files:
-        files.layers = {settings["layer"]: files.layers[settings["layer"]]}
-        name, chosen = files.chosen(settings["rows"])
-        groups, images = _labelled(files, name, chosen)
-        work = Work(files, chosen, images, groups, settings["memory"], slice(*settings["columns"]))
-        strengths = work.compute(_random_classes(groups, len(images), settings), progress)
-        place.save(s=work.s, z=work.z, strengths=strengths)
+    with open_inputs(settings) as source:
+        source.layers = {settings["layer"]: source.layers[settings["layer"]]}
+        name, chosen = source.chosen(settings["rows"])
+        groups, images = _labelled(source, name, chosen)
+        tables = BehaviorTables(source, chosen, images, groups, settings["memory"], slice(*settings["columns"]))
+        strengths = tables.compute(_random_classes(groups, len(images), settings), progress)
+        files.save(s=tables.s, z=tables.z, strengths=strengths)
     return {}
 
 
 def _write(
-    work: Work, path: Path, settings: dict[str, Any], sources: Any, cluster: Cluster | None, progress: Progress
+    tables: BehaviorTables,
+    path: Path,
+    settings: dict[str, Any],
+    sources: Any,
+    cluster: Cluster | None,
+    progress: Progress,
 ) -> None:
-    files, counts = work.files, work.groups.inside
-    tested = np.where(work.groups.tested, counts, 0)
-    random = _random_classes(work.groups, len(work.images), settings)
-    with streamed(path, "behavior", files, settings, sources, cluster) as (writer, parts):
-        strengths = work.compute(random, progress) if parts is None else _computed(work, random, parts, settings)
+    files, counts = tables.files, tables.groups.inside
+    tested = np.where(tables.groups.tested, counts, 0)
+    random = _random_classes(tables.groups, len(tables.images), settings)
+    with streamed_output(path, "behavior", files, settings, sources, cluster) as (writer, parts):
+        strengths = tables.compute(random, progress) if parts is None else _computed(tables, random, parts, settings)
         noise = Noise.of(random.sizes, strengths)
         if settings["fdr"]:
-            blocks = (work.s[span] for span in work.spans.values())
+            blocks = (tables.s[span] for span in tables.spans.values())
             place = noise.place_of_discoveries(blocks, tested, settings["alpha"])
         else:
             place = noise.place_of_share(settings["alpha"])
         thresholds = noise.thresholds(place, tested)
-        labels = room(work.s.shape, np.int8, work.memory // 8)
+        labels = allocate(tables.s.shape, np.int8, tables.memory // 8)
         writer.put_classes(files.classes)
         writer.put_table("counts", counts)
-        for layer, span in work.spans.items():
-            labels[span] = labelled(work.s[span], thresholds)
-            for name, table in (("s", work.s), ("z", work.z), ("label", labels)):
+        for layer, span in tables.spans.items():
+            labels[span] = labelled(tables.s[span], thresholds)
+            for name, table in (("s", tables.s), ("z", tables.z), ("label", labels)):
                 writer.put(layer, name, np.asarray(table[span]))
             writer.describe(layer, **files.layers[layer][0].attrs)
         for name, values in (("sizes", random.sizes), ("levels", LEVELS), ("quantiles", noise.quantiles())):
             writer.put_table(f"null/{name}", values)
         writer.put_table("null/threshold", thresholds)
         compared = tested > 0
-        found = Separation.of(work.z[:, compared].ravel(), labels[:, compared].ravel())
+        found = Separation.of(tables.z[:, compared].ravel(), labels[:, compared].ravel())
         writer.put_table("thresholds/edges", found.edges, low=found.low, high=found.high)
         for name in SETS:
             writer.put_table(f"thresholds/{name}", getattr(found, name))

@@ -13,26 +13,25 @@ from typing import Any
 
 from fne_cli.errors import BadInput, DamagedFile, FneError, WrongOptions
 from fne_cli.machine import free_memory, processors
-from fne_cli.numerics.codes import ternary
-from fne_cli.numerics.embedding import Kind
-from fne_cli.numerics.evaluation.assessment import Aggregate
-from fne_cli.numerics.svm.problem import CHOOSING, Solver
+from fne_cli.numerics.codes import HIGH, LOW
+from fne_cli.numerics.embedding import embedding
+from fne_cli.numerics.svm.problem import CHOOSING, SolverOptions
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.evaluate.fits import KINDS, Fit, Fits, Wanted
+from fne_cli.steps.evaluate.fits import KINDS, Fits, MeasuredFit
 from fne_cli.steps.evaluate.measure import Outcome
+from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, FitPlan, Protocol
 from fne_cli.steps.evaluate.outputs import Outputs
-from fne_cli.steps.evaluate.task import Protocol
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.schema import fingerprint
-from fne_cli.store.many.alike import absent_shards
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.thresholds import Thresholds, read_thresholds
 from fne_cli.store.other.results import read_results
 from fne_cli.store.output.record import new_run, software, time_run
 from fne_cli.store.output.up_to_date import up_to_date
-from fne_cli.tasks.parts import Cluster, Parts
+from fne_cli.tasks.engine import Cluster
+from fne_cli.tasks.parts import Parts
 
-__all__ = ["Evaluation", "Protocol", "evaluate"]
+__all__ = ["ClassifierOptions", "Evaluation", "FeatureOptions", "Protocol", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -47,89 +46,70 @@ class Evaluation:
 def evaluate(
     features: Path | Sequence[Path],
     results: Path | None = None,
-    *,
-    layers: Sequence[str] = (),
-    embedding: Kind | None = None,
-    thresholds: tuple[float, float] | Path = (ternary.LOW, ternary.HIGH),
-    each_layer: bool = False,
+    chosen: FeatureOptions = FeatureOptions(),  # noqa: B008  # frozen
     protocol: Protocol = Protocol(),  # noqa: B008  # frozen
-    cost: Sequence[float] = (1.0,),
-    aggregate: Aggregate = "vote",
-    solver: Solver = "certified",
-    tolerance: float = 1e-5,
-    memory: int | None = None,
-    seed: int = 0,
+    classifier: ClassifierOptions = ClassifierOptions(),  # noqa: B008  # frozen
+    *,
     predictions: Path | None = None,
     model: Path | None = None,
     overwrite: bool = False,
     cluster: Cluster | None = None,
-    here: int = 1,
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Train on the training images, measure on the test images, by `protocol`; the numbers are fractions.
 
     The options are those of `fne evaluate`; docs/cli.md describes them. Several files are read as one, in the order
-    that Several says: the shards of an extraction count as the whole. A codes file is one embedding. An activations
-    file becomes one (`embedding`), its moments computed from the training images of each trial; without `embedding`
-    it is the single-layer baseline: each layer alone, every row scaled to length 1. `memory` is in bytes. With a
-    `cluster` every fit is a worker's, `memory` of each of them, and RESULTS must be given. `here`: how many of the
-    workers share the memory of this machine, and with it the default. Raises the errors of fne_cli.errors: DoesNotFit
-    before anything is computed.
+    that JoinedFiles says: the shards of an extraction count as the whole. A codes file is one embedding. An activations
+    file becomes one (`chosen.embedding`), fitted to the training images of each trial; without, it is the single-layer
+    baseline: each layer alone, every row scaled to length 1. With a `cluster` every fit is a worker's, the memory of
+    `classifier` of each of them, and RESULTS must be given. Raises the errors of fne_cli.errors: DoesNotFit before
+    anything is computed.
     """
-    costs = sorted(set(cost))
     if cluster is not None and results is None:
         raise WrongOptions("--cluster keeps what is finished beside the file RESULTS. Found: none. Give it, too.")
     with JoinedFiles(features, *KINDS) as source:
-        chosen = source.select(layers)
-        changed = thresholds != (ternary.LOW, ternary.HIGH)
-        _check(source, embedding, changed, each_layer, len(chosen), protocol, model)
-        kind = None if source.kind == "codes" else embedding or "l2"
-        settings: dict[str, Any] = {
-            "C": costs if len(costs) > 1 else costs[0],
-            "solver": solver,
-            "seed": seed,
-            "layers": chosen,
-            "embedding": kind or "codes",
-            "parts": _parts_named(source, embedding, each_layer),
-            "aggregate": aggregate,
-            "protocol": protocol.described(),
-        }
-        cuts = Thresholds(ternary.LOW, ternary.HIGH)
-        if kind == "fne":
-            cuts = read_thresholds(thresholds, source.settings, source.files[0].path)
-            settings["thresholds"] = [cuts.low, cuts.high]
-        if solver == "certified":
-            settings["tolerance"] = tolerance
+        layers = source.select(chosen.layers)
+        _check(source, chosen, len(layers), protocol, model)
+        settings, cuts = _settings(source, layers, chosen, protocol, classifier)
         sources = [*source.sources(), *cuts.sources, *_split_source(protocol)]
-        beside = (thresholds if cuts.sources else None, protocol.split)
+        beside = (chosen.thresholds if cuts.sources else None, protocol.split)
         inputs = [*source.paths, *(path for path in beside if isinstance(path, Path))]
         outputs = Outputs(results, predictions, model, fingerprint("results", settings, sources))
         # First the results, which can say what differs.
         known = results is not None and up_to_date(results, "results", settings, sources, overwrite, tuple(inputs))
         if outputs.finished(inputs, overwrite) and known and results is not None:
             return Evaluation(_read_back(results), results, up_to_date=True)
-        parts = _parts(results, [outputs.fingerprint, memory, outputs.detailed], source, protocol, cluster)
-        share = free_memory() // 2 // here if memory is None else memory
-        machine = {"memory": share, "processors": processors()}
-        if isinstance(parts, Parts):
-            machine = parts.agreed(machine)  # the path of the solver, and with it every part, depends on them
-        wanted = Wanted(chosen, embedding, each_layer, (cuts.low, cuts.high), protocol, costs, aggregate, solver,
-                        tolerance, machine["memory"], seed, machine["processors"])  # fmt: skip
-        fits = Fits(source, wanted, progress)
-        task = fits.task
-        if absent := absent_shards(source.files):
+        given = _parts(results, [outputs.fingerprint, classifier.memory, outputs.detailed], source, protocol, cluster)
+        machine = _machine(classifier, cluster)
+        if isinstance(given, Parts):
+            machine = given.agreed(machine)  # the path of the solver, and with it every part, depends on them
+        solver = SolverOptions(
+            classifier.solver, classifier.tolerance, machine["memory"], classifier.seed, machine["processors"]
+        )
+        fits = Fits(
+            source,
+            FitPlan(
+                layers,
+                chosen.embedding,
+                chosen.each_layer,
+                (cuts.low, cuts.high),
+                protocol,
+                classifier.costs,
+                classifier.aggregate,
+                solver,
+            ),
+            progress,
+        )
+        if absent := source.absent:
             progress.note(absent)
         _warn_of_moments(source, protocol, cuts, progress)
         _announce(fits, progress)
         versions = software("scikit-learn", "scipy", "numba")
         began, run = time.monotonic(), new_run(versions)
-        with outputs, parts as elsewhere:
-            if elsewhere is not None:
-                elsewhere.agree(machine)
-            measured = (
-                fits.here(progress) if elsewhere is None else fits.elsewhere(elsewhere, outputs.detailed, progress)
-            )
-            table = _table(fits, measured, outputs, run, progress)
+        with outputs, given as parts:
+            if parts is not None:
+                parts.agree(machine)
+            table = _table(fits, fits.results(parts, outputs.detailed, progress), outputs, run, progress)
             document = {
                 "format": "fne",
                 "version": 1,
@@ -138,19 +118,59 @@ def evaluate(
                 "settings": settings,
                 "sources": sources,
                 "software": versions,
-                "images": task.description | ({"missing_shards": absent} if absent else {}),
+                "images": fits.task.description | ({"missing_shards": absent} if absent else {}),
                 "made_from": source.settings,
                 "results": table,
             }
-            outputs.write_predictions(task, source.images.path)
-            outputs.write_model(source, task, fits.embeddings[0][1], table[0]["C"], aggregate)
+            outputs.write_predictions(fits.task, source.images.path)
+            outputs.write_model(source, fits, table[0]["C"])
             time_run(run, time.monotonic() - began)
             outputs.finish(document, run)
     return Evaluation(document, results)
 
 
+def _settings(
+    source: JoinedFiles,
+    layers: list[str],
+    chosen: FeatureOptions,
+    protocol: Protocol,
+    classifier: ClassifierOptions,
+) -> tuple[dict[str, Any], Thresholds]:
+    """What the results say of how they were made; and the thresholds of ternary codes, where they matter."""
+    kind = "codes" if source.kind == "codes" else chosen.embedding or "l2"
+    costs = classifier.costs
+    settings: dict[str, Any] = {
+        "C": costs if len(costs) > 1 else costs[0],
+        "solver": classifier.solver,
+        "seed": classifier.seed,
+        "layers": layers,
+        "embedding": kind,
+        "parts": _parts_named(source, chosen),
+        "aggregate": classifier.aggregate,
+        "protocol": protocol.described(),
+    }
+    cuts = Thresholds(LOW, HIGH)
+    if kind != "codes" and embedding(kind).takes_thresholds:
+        given = chosen.thresholds
+        if isinstance(given, Path):
+            cuts = read_thresholds(given, source.settings, source.files[0].path)
+        else:
+            cuts = Thresholds(*given)
+        settings["thresholds"] = [cuts.low, cuts.high]
+    if classifier.solver == "certified":
+        settings["tolerance"] = classifier.tolerance
+    return settings, cuts
+
+
+def _machine(classifier: ClassifierOptions, cluster: Cluster | None) -> dict[str, int]:
+    """Bytes for every process, and the processors, by which all processes choose the solver's path."""
+    sharing = 1 if cluster is None else cluster.local_workers
+    memory = free_memory() // 2 // sharing if classifier.memory is None else classifier.memory
+    return {"memory": memory, "processors": processors()}
+
+
 def _table(
-    fits: Fits, measured: Iterator[Fit], outputs: Outputs, run: dict[str, Any], progress: Progress
+    fits: Fits, measured: Iterator[MeasuredFit], outputs: Outputs, run: dict[str, Any], progress: Progress
 ) -> list[dict[str, Any]]:
     """The entries of the results; the time of every fit goes to the record of the run."""
     table: list[dict[str, Any]] = []
@@ -162,29 +182,23 @@ def _table(
             outputs.keep(name, outcome.trial, fit.detail)
             took = {"seconds": round(outcome.seconds, 3)}
             run["results"].append({"name": name, **dict(outcome.trial.group), **dict(outcome.trial.of), **took})
-            _doubt(outcome, fits.wanted.tolerance, progress)
+            _doubt(outcome, fits.plan.solver.tolerance, progress)
             found.append(outcome)
         table += fits.measurement.results(name, found)
         progress.detail(f"{name}: {found[-1].figures['path']}, {sum(outcome.seconds for outcome in found):.1f} s")
     return table
 
 
-def _check(
-    source: JoinedFiles,
-    embedding: Kind | None,
-    changed: bool,
-    each_layer: bool,
-    layers: int,
-    protocol: Protocol,
-    model: Path | None,
-) -> None:
+def _check(source: JoinedFiles, chosen: FeatureOptions, layers: int, protocol: Protocol, model: Path | None) -> None:
     """Raises WrongOptions for those that do not go together."""
-    if changed and (source.kind == "codes" or embedding != "fne"):
+    kind = None if chosen.embedding is None else embedding(chosen.embedding)
+    changed = chosen.thresholds != (LOW, HIGH)
+    if changed and (source.kind == "codes" or kind is None or not kind.takes_thresholds):
         raise WrongOptions("--thresholds goes with --embedding fne. Codes have theirs, and other embeddings need none.")
-    if source.kind == "codes" and embedding is not None:
+    if source.kind == "codes" and chosen.embedding is not None:
         raise BadInput(
-            f"{source.name} should be an activations file for --embedding {embedding}. Found: codes, which are one.\n"
-            "Leave --embedding out, or give the activations."
+            f"{source.name} should be an activations file for --embedding {chosen.embedding}. Found: codes, which are "
+            "one.\nLeave --embedding out, or give the activations."
         )
     if protocol.cv is not None and (protocol.per_class or protocol.split is not None):
         raise WrongOptions("--cv makes its own splits. Leave out --per-class and --split, or --cv.")
@@ -192,7 +206,7 @@ def _check(
         raise WrongOptions("--rows says which images --cv divides. Give --cv too, or leave --rows out.")
     if model is not None and (protocol.cv is not None or protocol.per_class):
         raise WrongOptions("--model saves the classifier of one training. Found: several (--cv or --per-class).")
-    if model is not None and (each_layer or (source.kind == "activations" and embedding is None and layers > 1)):
+    if model is not None and (chosen.each_layer or (source.kind == "activations" and kind is None and layers > 1)):
         raise WrongOptions("--model saves one classifier. Found: one a layer. Give --embedding, or --layers NAME.")
 
 
@@ -206,10 +220,10 @@ def _read_back(results: Path) -> dict[str, Any]:
     return document
 
 
-def _parts_named(source: JoinedFiles, embedding: Kind | None, each_layer: bool) -> str:
-    if source.kind == "activations" and embedding is None:
+def _parts_named(source: JoinedFiles, chosen: FeatureOptions) -> str:
+    if source.kind == "activations" and chosen.embedding is None:
         return "each layer"
-    return "embedding and each layer" if each_layer else "embedding"
+    return "embedding and each layer" if chosen.each_layer else "embedding"
 
 
 def _parts(
@@ -248,7 +262,7 @@ def _warn_of_moments(source: JoinedFiles, protocol: Protocol, cuts: Thresholds, 
 
 def _announce(fits: Fits, progress: Progress) -> None:
     """Say what the largest embedding will take. Raises DoesNotFit if that is more than the memory."""
-    (name, largest), wanted, memory = fits.largest, fits.estimate(), fits.wanted.memory
+    (name, largest), wanted, memory = fits.largest, fits.estimate(), fits.plan.solver.memory
     path, seconds = ("liblinear", "") if wanted is None else (wanted.path, f", about {_span(wanted.seconds())}")
     count, times = fits.load()
     if wanted is not None and count > 1:

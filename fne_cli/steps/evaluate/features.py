@@ -3,59 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from fne_cli.errors import DamagedFile
-from fne_cli.numerics.codes.packed import PackedCodes, Rows, pack, plane_bytes
-from fne_cli.numerics.embedding import Embedding, Kind
+from fne_cli.numerics.codes import plane_bytes
+from fne_cli.numerics.codes.packed import PackedCodes, Rows, pack
+from fne_cli.numerics.embedding import Embedding
 from fne_cli.numerics.evaluation.protocols import Trial
-from fne_cli.numerics.statistics.moments import Sums
-from fne_cli.numerics.svm.problem import Problem
-from fne_cli.steps.evaluate.task import Task
-from fne_cli.store.many.gather import BATCH_BYTES, JoinedLayer, gathered, room
+from fne_cli.numerics.svm.problem import Problem, SolverOptions
+from fne_cli.numerics.svm.remote import Remote
+from fne_cli.steps.evaluate.task import ClassificationTask
+from fne_cli.store.many.gather import BATCH_BYTES, JoinedLayer, allocate, gathered
 from fne_cli.store.many.joined import JoinedFiles
 
 
 class Features:
-    """Some layers of one or more files as one embedding; `kind` None for codes, which already are one."""
+    """Some layers of one or more files as one embedding; `kind` None for codes, which already are one.
+
+    remote: solves blocks of classes of every fit, if it is given before the first.
+    """
 
     def __init__(
         self,
         source: JoinedFiles,
         layers: Sequence[JoinedLayer],
-        kind: Kind | None,
+        kind: type[Embedding] | None,
         thresholds: tuple[float, float],
-        task: Task,
-        options: dict[str, Any],
+        task: ClassificationTask,
+        solver: SolverOptions,
     ) -> None:
         self._source, self.layers, self.kind, self._thresholds, self._task = source, layers, kind, thresholds, task
-        self._options = options
-        self._memory: int = options["memory"]
+        self._solver = solver
+        self.remote: Remote | None = None
         self._whole: tuple[np.ndarray, Problem] | None = None
         self.count = sum(layer.features for layer in layers)
 
     def bytes_of(self, images: int) -> int:
         """What the rows of so many images take."""
-        each = 2 * plane_bytes(self.count) if self.kind in (None, "fne") else 4 * self.count
+        each = 2 * plane_bytes(self.count) if self.kind is None else self.kind.row_bytes(self.count)
         return images * self._task.crops * each
 
     def embedding(self, train: np.ndarray) -> Embedding | None:
-        """The embedding whose moments are those of the images `train`; None for codes."""
+        """The embedding fitted to the images `train`; None for codes."""
         if self.kind is None:
             return None
-        if not Embedding.needs_moments(self.kind):
-            return Embedding(self.kind, thresholds=self._thresholds)
-        sums = Sums(self.count)
-        for _, rows in self._gathered(train):
-            sums.add(rows)
-        moments = sums.moments()
-        return Embedding(self.kind, moments.mean, moments.std, self._thresholds)
+        return self.kind.fit((rows for _, rows in self._gathered(train)), self.count, self._thresholds)
 
     def _gathered(self, images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         """The rows of images in batches that are small beside the memory. Raises DamagedFile if one is not finite."""
-        batch = min(BATCH_BYTES, max(1 << 20, self._memory // 32))
+        batch = min(BATCH_BYTES, max(1 << 20, self._solver.memory // 32))
         for span, values in gathered(self.layers, self._task.crops, images, batch):
             if self.kind is not None and not np.isfinite(values).all():
                 row = span.start + int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
@@ -72,16 +69,15 @@ class Features:
 
     def rows(self, images: np.ndarray, embedding: Embedding | None) -> Rows:
         """The rows of images, ascending numbers: PackedCodes, or (rows, features) float32."""
-        count = len(images) * self._task.crops
-        encode = embedding.encoder() if embedding is not None else None
-        if embedding is None or embedding.kind == "fne":
-            planes = room((count, 2, plane_bytes(self.count)), np.uint8, self._memory // 4)
+        count, memory = len(images) * self._task.crops, self._solver.memory // 4
+        if embedding is None or embedding.dtype == np.int8:
+            planes = allocate((count, 2, plane_bytes(self.count)), np.uint8, memory)
             for span, values in self._gathered(images):
-                pack(values if encode is None else encode(values), planes[span])
+                pack(values if embedding is None else embedding.encode(values), planes[span])
             return PackedCodes(planes[:, 0], planes[:, 1], self.count)
-        out = room((count, self.count), np.float32, self._memory // 4)
+        out = allocate((count, self.count), embedding.dtype, memory)
         for span, values in self._gathered(images):
-            out[span] = values if encode is None else encode(values)
+            out[span] = embedding.encode(values)
         return out
 
     def problem(self, trial: Trial, shared: bool) -> tuple[np.ndarray, Problem, Embedding | None]:
@@ -105,4 +101,4 @@ class Features:
         places = np.searchsorted(images, np.unique(np.concatenate(learnt))) if learnt else np.empty(0, np.int64)
         numbers = (places[:, None] * crops + np.arange(crops)).ravel()
         rows = self.rows(images, embedding)
-        return Problem(rows, self._task.row_labels(images), shared=numbers, **self._options)
+        return Problem(rows, self._task.row_labels(images), self._solver, shared=numbers, remote=self.remote)

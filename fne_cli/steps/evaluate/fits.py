@@ -1,80 +1,39 @@
-"""The fits of an evaluation, each embedding in each trial: here, one after the other, or as tasks of workers."""
+"""The fits of an evaluation, each embedding in each trial: one after the other in this process, or by workers."""
 
 from __future__ import annotations
 
-import json
 import os
-import platform
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from fne_cli.errors import DoesNotFit
-from fne_cli.machine import free_memory
-from fne_cli.numerics.embedding import Embedding, Kind
+from fne_cli.numerics.embedding import Embedding, embedding
 from fne_cli.numerics.evaluation.assessment import Judged
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.svm.dual import GROUP
-from fne_cli.numerics.svm.solver import Estimate, LinearModel, estimate
-from fne_cli.numerics.svm.spread import EACH
-from fne_cli.progress import SILENT, Progress
+from fne_cli.numerics.svm.solver import FitEstimate, LinearModel, estimate
+from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.blocks import Blocks
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.measure import Detail, Measurement, Outcome
-from fne_cli.steps.evaluate.task import FOLDS, Protocol, Task
+from fne_cli.steps.evaluate.options import FitPlan
+from fne_cli.steps.evaluate.task import FOLDS, ClassificationTask
 from fne_cli.store.many.gather import JoinedLayer
 from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.tasks.engine import TaskSizes
+from fne_cli.tasks.files import TaskFiles
 from fne_cli.tasks.parts import Parts
-from fne_cli.tasks.place import Place, Result, kept, reopened
 
 KINDS = ("codes", "activations")
 EMBEDDING = "embedding"
 SHARE = 0.17  # of a fit: 7 values of C in 5 folds took 6.1 fits (scripts/bench_svm.py)
-BLOCK_SECONDS, MANY = 600.0, 64
-"""A fit of so many seconds (reckoned on two cores) is shared by all workers, unless there are so many to give out."""
+MANY = 64  # fits to give out: then none of them is shared by all workers
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What to fit, plainly. layers: names. cuts: low and high of ternary codes. memory: bytes of each process.
-
-    reckoned: the processors of the command, by which all processes choose the solver's path.
-    """
-
-    layers: Sequence[str]
-    embedding: Kind | None
-    each_layer: bool
-    cuts: Sequence[float]
-    protocol: Protocol
-    costs: Sequence[float]
-    aggregate: Any
-    solver: Any
-    tolerance: float
-    memory: int
-    seed: int
-    reckoned: int
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON has it; paths are absolute."""
-        split = self.protocol.split and os.path.abspath(self.protocol.split)
-        return {**asdict(self), "protocol": {**asdict(self.protocol), "split": split}}
-
-    @classmethod
-    def of_plain(cls, values: Mapping[str, Any]) -> Wanted:
-        """The same again."""
-        protocol = dict(values["protocol"])
-        split, sizes = protocol["split"] and Path(protocol["split"]), tuple(protocol["per_class"])
-        return cls(**{**values, "protocol": Protocol(**{**protocol, "split": split, "per_class": sizes})})
-
-
-@dataclass(frozen=True)
-class Fit:
+class MeasuredFit:
     """One embedding, by its number, in one trial. detail: None if it was not asked for."""
 
     embedding: int
@@ -85,16 +44,14 @@ class Fit:
 class Fits:
     """All fits of an evaluation. embeddings: names and features."""
 
-    def __init__(self, source: JoinedFiles, wanted: Wanted, progress: Progress) -> None:
-        self.source, self.wanted = source, wanted
-        self.task = Task.of(source, wanted.protocol, wanted.seed, progress)
-        self.measurement = Measurement(self.task, wanted.costs, wanted.aggregate, wanted.seed)
-        self.kind: Kind | None = None if source.kind == "codes" else wanted.embedding or "l2"
-        self._options = {name: getattr(wanted, name) for name in ("solver", "tolerance", "memory", "seed", "reckoned")}
-        low, high = wanted.cuts
+    def __init__(self, source: JoinedFiles, plan: FitPlan, progress: Progress) -> None:
+        self.source, self.plan = source, plan
+        self.task = ClassificationTask.of(source, plan.protocol, plan.solver.seed, progress)
+        self.measurement = Measurement(self.task, plan.costs, plan.aggregate, plan.solver.seed)
+        self.kind: type[Embedding] | None = None if source.kind == "codes" else embedding(plan.embedding or "l2")
         self.embeddings = [
-            (name, Features(source, layers, self.kind, (low, high), self.task, self._options))
-            for name, layers in _embeddings(source, wanted)
+            (name, Features(source, layers, self.kind, plan.thresholds, self.task, plan.solver))
+            for name, layers in _embeddings(source, plan)
         ]
         self.largest = max(self.embeddings, key=lambda pair: pair[1].count)
         self.rows = max(len(trial.train) for trial in self.task.trials) * self.task.crops
@@ -102,26 +59,27 @@ class Fits:
     def __len__(self) -> int:
         return len(self.embeddings) * len(self.task.trials)
 
-    def estimate(self) -> Estimate | None:
+    def estimate(self) -> FitEstimate | None:
         """What one fit of the largest embedding takes at most; None for scikit-learn's solver. Raises DoesNotFit."""
-        features, memory = self.largest[1].count, self.wanted.memory
-        if self.wanted.solver == "liblinear":
+        features, solver = self.largest[1].count, self.plan.solver
+        if solver.solver == "liblinear":
             needed = 3 * 8 * self.rows * features
-            if needed > memory:
+            if needed > solver.memory:
                 raise DoesNotFit(
                     f"scikit-learn's LinearSVC makes about three float64 copies of {self.rows:,} rows of {features:,} "
-                    f"features: {needed / 2**30:.1f} GiB of {memory / 2**30:.1f} GiB. Leave --solver out."
+                    f"features: {needed / 2**30:.1f} GiB of {solver.memory / 2**30:.1f} GiB. Leave --solver out."
                 )
             return None
-        itemsize = 2 if self.kind in (None, "fne") else 8
-        return estimate(self.rows, features, len(self.task.classes), memory, itemsize, threads=self.wanted.reckoned)
+        itemsize = 2 if self.kind is None or self.kind.dtype == np.int8 else 8
+        classes, threads = len(self.task.classes), solver.planned_threads
+        return estimate(self.rows, features, classes, solver.memory, itemsize, threads=threads)
 
     def load(self) -> tuple[int, float]:
         """The fits of one embedding in all trials, those by which C is chosen included; and as how many they count.
 
         Fits that share a Gram matrix and start from each other's solutions are short.
         """
-        trials, costs = self.task.trials, len(self.wanted.costs)
+        trials, costs = self.task.trials, len(self.plan.costs)
         if costs == 1:
             return len(trials), float(len(trials))
         count, times = sum(map(self._fits_in, trials)), float(len(trials))
@@ -135,70 +93,69 @@ class Fits:
 
     def _fits_in(self, trial: Trial) -> int:
         """How many problems are solved in one trial, those by which C is chosen included."""
-        costs = len(self.wanted.costs)
+        costs = len(self.plan.costs)
         return 1 if costs == 1 else 1 + _folds(trial) * costs
 
     @property
     def bytes(self) -> int:
         """What a process takes for a fit, the rows included."""
         wanted = self.estimate()
-        held = min(self.largest[1].bytes_of(len(self.task.images)), self.wanted.memory // 4)
+        held = min(self.largest[1].bytes_of(len(self.task.images)), self.plan.solver.memory // 4)
         return held + (3 * 8 * self.rows * self.largest[1].count if wanted is None else wanted.bytes)
 
-    @property
-    def in_blocks(self) -> bool:
+    def in_blocks(self, sizes: TaskSizes) -> bool:
         """Whether workers had better share each fit, by blocks of classes, than do a fit each."""
         wanted = self.estimate()
-        if wanted is None or wanted.path == "newton" or len(self) >= MANY or len(self.task.classes) <= EACH * GROUP:
+        few_classes = len(self.task.classes) <= sizes.class_groups * GROUP
+        if wanted is None or wanted.path == "newton" or len(self) >= MANY or few_classes:
             return False
-        repeated = 1 if len(self.wanted.costs) == 1 else 1 + FOLDS * len(self.wanted.costs)
-        return repeated * wanted.seconds() > BLOCK_SECONDS
+        repeated = 1 if len(self.plan.costs) == 1 else 1 + FOLDS * len(self.plan.costs)
+        return repeated * wanted.seconds() > sizes.fit_seconds
 
-    def fit(self, number: int) -> Fit:
+    def fit(self, number: int) -> MeasuredFit:
         """One of them. The rows that the trials of an embedding share stay until another one's turn comes."""
         place, trial = divmod(number, len(self.task.trials))
         for other, (_, features) in enumerate(self.embeddings):
             if other != place:
                 features.release()
         outcome, detail = self.measurement.outcome(self.embeddings[place][1], self.task.trials[trial])
-        return Fit(place, outcome, detail)
+        return MeasuredFit(place, outcome, detail)
 
-    def here(self, progress: Progress) -> Iterator[Fit]:
-        """All of them, in order."""
-        sizes = self._sizes()
-        with progress.track(sum(sizes), "fits") as advance:
-            for number, size in enumerate(sizes):
-                yield self.fit(number)
-                advance(size)
-
-    def elsewhere(self, parts: Parts, details: bool, progress: Progress) -> Iterator[Fit]:
-        """All of them, in order, by workers; with details if they are wanted."""
-        if self.in_blocks:
+    def results(self, parts: Parts | None, details: bool, progress: Progress) -> Iterator[MeasuredFit]:
+        """All of them, in order; with `parts` by workers, with details if they are wanted."""
+        sizes = [self._fits_in(trial) for trial in self.task.trials] * len(self.embeddings)
+        if parts is None:
+            with progress.track(sum(sizes), "fits") as advance:
+                for number, size in enumerate(sizes):
+                    yield self.fit(number)
+                    advance(size)
+        elif self.in_blocks(parts.sizes):
             progress.note("every fit is shared by the workers, in blocks of classes")
-            self._options["elsewhere"] = Blocks(parts, self.wanted.memory)
+            blocks = Blocks(parts, self.plan.solver.memory)
+            for _, features in self.embeddings:
+                features.remote = blocks
             yield from map(self.fit, range(len(self)))
-            return
+        else:
+            yield from self._by_workers(parts, sizes, details)
+
+    def _by_workers(self, parts: Parts, sizes: list[int], details: bool) -> Iterator[MeasuredFit]:
         paths = [os.path.abspath(path) for path in self.source.paths]
-        shared = {"paths": paths, "wanted": self.wanted.plain(), "details": details}
+        shared = {"paths": paths, "plan": self.plan.plain(), "details": details}
         tasks = [{**shared, "fit": number} for number in range(len(self))]
-        for number, (found, place) in enumerate(parts.results("fit", tasks, "fit", self._sizes(), "fits")):
-            embedding, trial = divmod(number, len(self.task.trials))
+        for number, (found, files) in enumerate(parts.results("fit", tasks, "fit", sizes, "fits")):
+            place, trial = divmod(number, len(self.task.trials))
             outcome = Outcome(self.task.trials[trial], found["figures"], found["seconds"])
-            yield Fit(embedding, outcome, self._detail(outcome.trial, place) if details else None)
+            yield MeasuredFit(place, outcome, self._detail(files) if details else None)
 
-    def _sizes(self) -> list[int]:
-        return [self._fits_in(trial) for trial in self.task.trials] * len(self.embeddings)
-
-    def _detail(self, trial: Trial, place: Place) -> Detail:
+    def _detail(self, files: TaskFiles) -> Detail:
         def array(name: str) -> np.ndarray:
-            return np.array(place.load(name))
+            return np.array(files.load(name))
 
-        embedding = None
-        if self.kind is not None:
-            mean, std = map(array, ("mean", "std")) if Embedding.needs_moments(self.kind) else (None, None)
-            embedding = Embedding(self.kind, mean, std, (self.wanted.cuts[0], self.wanted.cuts[1]))
         model = LinearModel(array("classes"), array("weights"), array("intercepts"))
-        return Detail(Judged(array("decisions"), array("predicted")), model, embedding)
+        judged, fitted = Judged(array("decisions"), array("predicted")), None
+        if self.kind is not None:
+            fitted = self.kind.of_state({name: array(name) for name in self.kind.arrays}, self.plan.thresholds)
+        return Detail(judged, model, fitted)
 
 
 def _folds(trial: Trial) -> int:
@@ -206,61 +163,11 @@ def _folds(trial: Trial) -> int:
     return 1 if len(trial.validation) else FOLDS
 
 
-@kept
-def fit_one(settings: Mapping[str, Any], place: Place, progress: Progress) -> Result:
-    """A worker's task: one embedding in one trial."""
-    with _forgetting.put_off():
-        fits = _opened(json.dumps({name: settings[name] for name in ("paths", "wanted", "inputs")}))
-        found = fits.fit(settings["fit"])
-    if settings["details"] and found.detail is not None:
-        judged, model, embedding = found.detail.judged, found.detail.model, found.detail.embedding
-        place.save(decisions=judged.decisions, predicted=judged.predicted)
-        place.save(classes=model.classes, weights=model.weights, intercepts=model.intercepts)
-        if embedding is not None and embedding.mean is not None and embedding.std is not None:
-            place.save(mean=embedding.mean, std=embedding.std)
-    return {"figures": found.outcome.figures, "seconds": found.outcome.seconds}
-
-
-@lru_cache(maxsize=1)
-def _opened(text: str) -> Fits:
-    """The fits of the last task are those of the next: its rows, and their Gram matrix, are in memory."""
-    settings = json.loads(text)
-    source, wanted = reopened(settings, *KINDS), Wanted.of_plain(settings["wanted"])
-    fits, free = Fits(source, wanted, SILENT), free_memory()
-    if fits.bytes > free:
-        raise DoesNotFit(
-            f"Worker {platform.node()} should have {fits.bytes / 2**30:.1f} GiB of memory for a fit. Found: "
-            f"{free / 2**30:.1f} GiB.\nGive less with --memory, of which every worker takes as much, or fewer workers."
-        )
-    return fits
-
-
-class _Forgetting:
-    """What a worker has of its last task goes when no other follows: workers outlive commands."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._timer = seconds, threading.Timer(0, _opened.cache_clear)
-
-    @contextmanager
-    def put_off(self) -> Iterator[None]:
-        """Not while this is open, and count from then."""
-        self._timer.cancel()
-        try:
-            yield
-        finally:
-            self._timer = threading.Timer(self._seconds, _opened.cache_clear)
-            self._timer.daemon = True
-            self._timer.start()
-
-
-_forgetting = _Forgetting(120.0)
-
-
-def _embeddings(source: JoinedFiles, wanted: Wanted) -> Iterator[tuple[str, list[JoinedLayer]]]:
-    layers = [JoinedLayer(source, name) for name in wanted.layers]
-    alone = source.kind == "activations" and wanted.embedding is None
+def _embeddings(source: JoinedFiles, plan: FitPlan) -> Iterator[tuple[str, list[JoinedLayer]]]:
+    layers = [JoinedLayer(source, name) for name in plan.layers]
+    alone = source.kind == "activations" and plan.embedding is None
     if not alone:
         yield EMBEDDING, layers
-    if alone or wanted.each_layer:
+    if alone or plan.each_layer:
         for layer in layers:
             yield layer.name, [layer]

@@ -17,7 +17,7 @@ from fne_cli.numerics.evaluation.assessment import Aggregate, Judged, judge
 from fne_cli.numerics.evaluation.protocols import Trial, folds
 from fne_cli.numerics.svm.solver import LinearModel
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.task import FOLDS, Task
+from fne_cli.steps.evaluate.task import FOLDS, ClassificationTask
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Detail:
 class Measurement:
     """Measures embeddings on a task; C is one of `costs`, chosen without looking at test images if there are more."""
 
-    def __init__(self, task: Task, costs: Sequence[float], aggregate: Aggregate, seed: int) -> None:
+    def __init__(self, task: ClassificationTask, costs: Sequence[float], aggregate: Aggregate, seed: int) -> None:
         self.task, self.costs, self.aggregate, self.seed = task, costs, aggregate, seed
 
     def outcome(self, features: Features, trial: Trial) -> tuple[Outcome, Detail]:

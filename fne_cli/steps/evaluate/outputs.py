@@ -11,12 +11,10 @@ from typing import Any, Self
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.numerics.codes import ternary
-from fne_cli.numerics.evaluation.assessment import Aggregate
 from fne_cli.numerics.evaluation.protocols import Trial
-from fne_cli.steps.evaluate.features import Features
+from fne_cli.steps.evaluate.fits import Fits
 from fne_cli.steps.evaluate.measure import Detail
-from fne_cli.steps.evaluate.task import Task
+from fne_cli.steps.evaluate.task import ClassificationTask
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.other.classifiers import save_model
 from fne_cli.store.other.predictions import Predicted, label_names, write_predictions
@@ -76,7 +74,7 @@ class Outputs:
         if self.detailed and detail is not None:
             self._details.append((name, trial, detail))
 
-    def write_predictions(self, task: Task, paths: Sequence[str]) -> None:
+    def write_predictions(self, task: ClassificationTask, paths: Sequence[str]) -> None:
         """A line for each test image of each embedding in each trial. paths: of all images."""
         if self.predictions is None:
             return
@@ -98,32 +96,27 @@ class Outputs:
         with open(self._open[self.predictions].partial, "w", newline="", encoding="utf-8") as file:
             write_predictions(file, task.classes, parts(), columns)
 
-    def write_model(
-        self, source: JoinedFiles, task: Task, features: Features, cost: float, aggregate: Aggregate
-    ) -> None:
+    def write_model(self, source: JoinedFiles, fits: Fits, cost: float) -> None:
         """The hyperplanes, and all that `fne predict` needs to make features like those that they were trained on."""
         if self.model is None:
             return
-        detail = self._details[0][2]
-        model, embedding = detail.model, detail.embedding
-        arrays = {"weights": model.weights, "intercepts": model.intercepts}
-        if embedding is not None and embedding.mean is not None and embedding.std is not None:
-            arrays |= {"mean": embedding.mean, "std": embedding.std}
+        detail, plan, task = self._details[0][2], fits.plan, fits.task
+        model, fitted, layers = detail.model, detail.embedding, fits.embeddings[0][1].layers
+        own = source.settings.get("thresholds", plan.thresholds) if fits.kind is None else plan.thresholds
         head = {
             "classes": [task.classes[number] for number in model.classes.tolist()],
             "several_labels": task.several,
-            "layers": [layer.name for layer in features.layers],
-            "layer_features": [layer.features for layer in features.layers],
-            "embedding": "codes" if embedding is None else embedding.kind,
-            "thresholds": source.settings.get("thresholds", [ternary.LOW, ternary.HIGH])
-            if embedding is None
-            else list(embedding.thresholds),
-            "aggregate": aggregate,
+            "layers": [layer.name for layer in layers],
+            "layer_features": [layer.features for layer in layers],
+            "embedding": source.kind if fits.kind is None else plan.embedding or "l2",
+            "thresholds": list(own),
+            "aggregate": plan.aggregate,
             "made_from": source.settings,
             "sources": source.made_of(),
             "C": cost,
         }
-        save_model(self._open[self.model].partial, head, arrays)
+        arrays = {"weights": model.weights, "intercepts": model.intercepts}
+        save_model(self._open[self.model].partial, head, arrays | ({} if fitted is None else fitted.state()))
 
     def finish(self, document: dict[str, Any], run: dict[str, Any]) -> None:
         """Write the results; then all files get their names."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import BadInput
+from fne_cli.errors import BadInput, TooFewImages
 from fne_cli.images.manifest import read_manifest
 from fne_cli.numerics.evaluation.protocols import Trial, draws, folds
 from fne_cli.progress import Progress
+from fne_cli.steps.evaluate.options import Protocol
 from fne_cli.store.format.schema import Images
 from fne_cli.store.many.joined import JoinedFiles
 
@@ -22,25 +23,7 @@ FOLDS = 5  # to choose C without validation images
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """Which images are trained on and measured: `fne evaluate` describes the options of these names."""
-
-    split: Path | None = None
-    cv: int | None = None
-    rows: str | None = None
-    per_class: tuple[int, ...] = ()
-    draws: int = 5
-
-    def described(self) -> dict[str, Any]:
-        """What of it tells two results apart; the split's content is in the sources."""
-        own = {key: value for key, value in asdict(self).items() if key != "split" and value not in (None, ())}
-        if not self.per_class:
-            own.pop("draws")
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in own.items()}
-
-
-@dataclass(frozen=True)
-class Task:
+class ClassificationTask:
     """labels: (n,) int, -1 for none, or (n, classes) int8 with 1, 0 and -1; of all images of `name`, the files."""
 
     name: str
@@ -70,7 +53,7 @@ class Task:
         return (labels == 1).sum(axis=0) if self.several else np.bincount(labels, minlength=len(self.classes))
 
     @classmethod
-    def of(cls, source: JoinedFiles, protocol: Protocol, seed: int, progress: Progress) -> Task:
+    def of(cls, source: JoinedFiles, protocol: Protocol, seed: int, progress: Progress) -> ClassificationTask:
         """The task that a file, and maybe a manifest, defines. Raises BadInput if there is none."""
         images = source.images
         several = images.label.ndim == 2
@@ -95,12 +78,11 @@ class Task:
                     )
                 else:
                     trials = [Trial(train, test, np.sort(validation))]
-        except BadInput as error:
-            for number in getattr(error, "__notes__", []):
-                raise BadInput(
-                    f"{source.name}: class {images.classes[int(number)]} {error}\nGive fewer with --per-class."
-                ) from None
-            raise
+        except TooFewImages as error:
+            name = images.classes[error.label]
+            raise BadInput(
+                f"class {name} {error.problem}", file=source.name, remedy="Give fewer with --per-class."
+            ) from error
         task = cls(source.name, images.classes, source.crops, images.label, trials, {})
         task.description.update(task._check(images, progress))
         taken = [numbers[name] for name in ("train", "test", *VALIDATION) if name in numbers]

@@ -7,6 +7,7 @@ journal and the record that every extraction has); plan.json says how it was cut
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,21 +15,22 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import BadInput, DifferentOutput, DoesNotFit, FneError
-from fne_cli.images import source
-from fne_cli.images.geometry import MAX_PIXELS
+from fne_cli.errors import BadInput, DifferentOutput, DoesNotFit, FneError, Stopped
 from fne_cli.images.slices import write_slice
 from fne_cli.networks.recipe import Recipe
-from fne_cli.progress import SILENT, Progress, counted
+from fne_cli.progress import Progress, counted
 from fne_cli.steps.extract import leftovers
-from fne_cli.steps.extract.job import Extraction, Job, part_of, table_of
 from fne_cli.steps.extract.leftovers import MOST_SHARDS, read_plan
+from fne_cli.steps.extract.request import Extraction, ExtractionRequest, part_of
 from fne_cli.store.format.schema import Layer, differences
+from fne_cli.store.many.merged import Shards, write_merged
 from fne_cli.store.output.estimate import estimate
 from fne_cli.store.output.partial import Output, read_record, write_json
+from fne_cli.tasks.engine import Cluster
 
 SHARDS_PER_WORKER = 8
 LEAST, LARGEST = 4096, 65536  # images of a shard
+MERGED_ROWS = 32768  # of a layer in memory at once
 
 
 def shard_count(images: int, workers: int, shard_images: int | None = None) -> int:
@@ -49,88 +51,83 @@ def shard_count(images: int, workers: int, shard_images: int | None = None) -> i
     return min(images, MOST_SHARDS, max(workers, -(-images // size)))
 
 
-class Sharded:
-    """The extraction, as the one who hands out the shards sees it. The options are those of `fne extract`."""
+class ShardedExtraction:
+    """An extraction, as the one who hands out its shards sees it."""
 
-    def __init__(
-        self,
-        images: str,
-        activations: Path,
-        recipe: Recipe,
-        *,
-        root: str | None = None,
-        workers: int | None = None,
-        max_pixels: int = MAX_PIXELS,
-        max_bad: str = "0",
-        retry_bad: bool = False,
-        recheck: bool = False,
-        overwrite: bool = False,
-        progress: Progress = SILENT,
-    ) -> None:
-        self.listing = source.list_images(images, root)
-        self.job = Job(self.listing, activations, recipe, None, max_bad)
-        self.job.check_place(overwrite)
-        self.folder = leftovers.folder_of(activations)
-        self.options = {"max_pixels": max_pixels, "retry_bad": retry_bad, "recheck": recheck}
-        self.workers, self.progress = workers, progress
-        self.overwrite = overwrite
+    def __init__(self, request: ExtractionRequest, progress: Progress) -> None:
+        request.check_place()
+        self.request, self.listing, self.progress = request, request.listing, progress
+        self.folder = leftovers.folder_of(request.path)
+        self.workers = request.options.workers
+
+    def extract(self, cluster: Cluster) -> Extraction:
+        """Do it, by the workers that `cluster` brings. Raises as `extract`, and the errors of the engine."""
+        if (done := self.request.already_done()) is not None:
+            leftovers.remove_if_free(self.output, self.progress)
+            return done
+        began = time.monotonic()
+        if self.as_one:
+            with cluster.start() as engine:
+                self.workers = self.workers or engine.threads
+                ((_, result),) = engine.run("extract", [self.whole_task()], unit="images", sizes=[len(self.listing)])
+            return self.whole_done(result)
+        with self.output:
+            with cluster.start() as engine:
+                self.workers = self.workers or engine.threads
+                ((_, outline),) = engine.run("outline", [self.outline_task()], unit="")
+                done = self.request.is_there(outline["settings"], self.request.table(), self.progress)
+                if done is not None:
+                    return done
+                tasks = self.begin(outline, engine.workers)
+                try:
+                    for _ in engine.run("extract", tasks, unit="images", sizes=self.sizes(), done=self.done()):
+                        pass
+                except Stopped as stop:
+                    safe, total = sum(self.done()), len(self.listing)
+                    message = f"Stopped with {safe:,} of {total:,} images safe. Run the same command again to go on."
+                    raise Stopped(message, stop.exit_code) from stop
+            self.progress.note(f"merging {counted(len(tasks), 'shard')}")
+            with Shards(self.shards) as shards:
+                write_merged(shards, self.merged, MERGED_ROWS, self.progress)
+            return self.finish(time.monotonic() - began)
 
     @property
     def output(self) -> Output:
         """The right to write the output."""
-        return self.job.output
-
-    def already_done(self) -> Extraction | None:
-        """The output if it is up to date or has only to be accepted; what the shards left behind goes."""
-        if self.overwrite or self.options["retry_bad"] or self.options["recheck"]:
-            return None
-        done = self.job.already_done()
-        if done is not None:
-            leftovers.remove_if_free(self.output, self.progress)
-        return done
+        return self.request.output
 
     @property
     def as_one(self) -> bool:
         """Whether all images are there and only bad ones are to be read again: that is one task."""
-        if self.overwrite:
+        if self.request.options.overwrite:
             return False
         if self.output.resumable:
             journal = self.output.read_journal()
             return bool(journal["committed"] == journal["images"])
-        return bool(self.options["retry_bad"]) and self.job.path.exists()
+        return self.request.options.retry_bad and self.request.path.exists()
 
     def whole_task(self) -> dict[str, Any]:
         """The settings of that one task."""
         self.folder.mkdir(exist_ok=True)
         write_slice(self.listing, self.folder / "whole.json")
-        return self._task(self.folder / "whole.json", self.job.path) | {
-            "max_bad": self.job.allowed.text,
-            "inputs": self.job.inputs,
-        }
+        return self._task(self.folder / "whole.json", self.request.path) | {"inputs": self.request.inputs}
 
     def whole_done(self, result: Mapping[str, Any]) -> Extraction:
         """What came of it."""
         leftovers.remove_if_free(self.output, self.progress)
         bad = [(path, message) for path, message in result["bad"]]
-        return Extraction(self.job.path, result["images"], bad, result["up_to_date"], seconds=result["seconds"])
+        return Extraction(self.request.path, result["images"], bad, result["up_to_date"], seconds=result["seconds"])
 
     def outline_task(self) -> dict[str, Any]:
         """The settings of the task that tells what the network makes."""
-        return {"recipe": _absolute(self.job.recipe).as_dict()}
+        return {"recipe": _absolute(self.request.recipe).as_dict()}
 
-    def is_there(self, outline: Mapping[str, Any]) -> Extraction | None:
-        """The existing output if it is what would be made. Raises DifferentOutput if it is not."""
-        if not self.job.path.exists() or self.overwrite:
-            return None
-        table = table_of(self.listing)
-        return self.job.is_there(outline["settings"], table, bool(self.options["recheck"]), False, self.progress)
-
-    def begin(self, outline: Mapping[str, Any], workers: int, shard_rows: int | None = None) -> list[dict[str, Any]]:
+    def begin(self, outline: Mapping[str, Any], workers: int) -> list[dict[str, Any]]:
         """The settings of a task for each shard. What an earlier run has done of the same is gone on with.
 
         Raises DifferentOutput if an earlier run had other settings or images, DoesNotFit if the disk is too small.
         """
-        if self.output.resumable and not self.overwrite:
+        if self.output.resumable and not self.request.options.overwrite:
             raise DifferentOutput(
                 f"{self.output.partial} should not exist. Found: the unfinished work of a run without --cluster.\n"
                 "Finish that first, without --cluster, or write to another output; --overwrite discards it."
@@ -139,15 +136,15 @@ class Sharded:
             self.count = int(read_plan(self.folder)["of"])
             self.progress.note(f"going on with the {self.count:,} shards in {self.folder.name}")
         else:
-            crops = self.job.recipe.crops
-            wanted = None if shard_rows is None else max(1, shard_rows // crops)
+            rows = self.request.options.shard_rows
+            wanted = None if rows is None else max(1, rows // self.request.recipe.crops)
             self.count = shard_count(len(self.listing), workers, wanted)
         self._check_fits(outline)
         self._cut(outline)
         whole = part_of(self.listing, 1, self.count)
         return [
-            self._task(self._shard(number, "json"), self._shard(number, "h5"))
-            | {"part": whole | {"number": number}, "max_bad": "100%"}
+            self._task(self._shard(number, "json"), self._shard(number, "h5"), max_bad="100%", overwrite=False)
+            | {"part": whole | {"number": number}}
             for number in range(1, self.count + 1)
         ]
 
@@ -180,19 +177,20 @@ class Sharded:
 
     def finish(self, seconds: float) -> Extraction:
         """Make the merged file the output, if no more images are bad than are allowed; the lock must be held."""
-        inputs, count = self.job.inputs, len(self.listing)
+        inputs, count = self.request.inputs, len(self.listing)
         runs = [run for path in self.shards for run in read_record(path).get("runs", [])]
         journal = {"images": count, "committed": count, "inputs": inputs, "complete": inputs, "retry": [], "runs": runs}
         self.output.take(self.merged, journal)
         leftovers.remove(self.folder, self.progress)
-        return self.job.accept(seconds=seconds)
+        return self.request.accept(seconds=seconds)
 
-    def _task(self, listing: Path, output: Path) -> dict[str, Any]:
+    def _task(self, listing: Path, output: Path, **changed: Any) -> dict[str, Any]:
+        options = replace(self.request.options, workers=self.workers, shard_rows=None, **changed)
         return {
             "listing": os.path.abspath(listing),
             "output": os.path.abspath(output),
-            "recipe": _absolute(self.job.recipe).as_dict(),
-            "options": self.options | {"workers": self.workers},
+            "recipe": _absolute(self.request.recipe).as_dict(),
+            "options": options.plain(),
         }
 
     def _shard(self, number: int, ending: str) -> Path:
@@ -207,11 +205,11 @@ class Sharded:
         lines = differences(dict(outline), plan["outline"])
         if plan["of"] > len(self.listing):
             lines.append(f"{plan['of']:,} shards, of {len(self.listing):,} images now")
-        if plan["inputs"].get("listing") != self.job.inputs["listing"]:
+        if plan["inputs"].get("listing") != self.request.inputs["listing"]:
             lines.append("the images are other ones")
-        if self.overwrite and plan["inputs"] != self.job.inputs:
+        if self.request.options.overwrite and plan["inputs"] != self.request.inputs:
             lines.append("the images, or what is asked for, are not those that the overwriting began with")
-        if lines and not self.overwrite:
+        if lines and not self.request.options.overwrite:
             raise DifferentOutput(
                 f"{self.folder} is the unfinished work of a run with other inputs or settings:\n  "
                 + "\n  ".join(lines)
@@ -223,7 +221,7 @@ class Sharded:
 
     def _cut(self, outline: Mapping[str, Any]) -> None:
         """Write the plan, and then the lists that are not there yet."""
-        plan = {"of": self.count, "inputs": self.job.inputs, "outline": dict(outline)}
+        plan = {"of": self.count, "inputs": self.request.inputs, "outline": dict(outline)}
         self.folder.mkdir(exist_ok=True)
         if not (self.folder / "plan.json").exists():
             write_json(self.folder / "plan.json", plan)
@@ -233,18 +231,19 @@ class Sharded:
 
     def _check_fits(self, outline: Mapping[str, Any]) -> None:
         layers = [
-            Layer(name, tuple(shape), np.dtype(self.job.recipe.dtype), attrs)
+            Layer(name, tuple(shape), np.dtype(self.request.recipe.dtype), attrs)
             for name, shape, attrs in outline["layers"]
         ]
-        wanted = estimate(self.job.path, layers, table_of(self.listing), len(self.listing) * self.job.recipe.crops)
+        path, rows = self.request.path, len(self.listing) * self.request.recipe.crops
+        wanted = estimate(path, layers, self.request.table(), rows)
         there = sum(entry.stat().st_blocks * 512 for entry in os.scandir(self.folder)) if self.folder.exists() else 0
         if 2 * wanted.file_bytes > wanted.free_bytes + there:
             raise DoesNotFit(
-                f"{self.job.path} would take {wanted.file_bytes:,} bytes, and as many for its shards until they are "
+                f"{path} would take {wanted.file_bytes:,} bytes, and as many for its shards until they are "
                 f"merged. Free on its disk: {wanted.free_bytes:,}.\nUse another disk, fewer --layers, or --dtype "
                 "float16 (half the size)."
             )
-        self.progress.note(f"{self.job.path}: {len(self.listing):,} images in {counted(self.count, 'shard')}, {wanted}")
+        self.progress.note(f"{path}: {len(self.listing):,} images in {counted(self.count, 'shard')}, {wanted}")
 
 
 def _absolute(recipe: Recipe) -> Recipe:

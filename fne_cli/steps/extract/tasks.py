@@ -9,37 +9,39 @@ from typing import Any
 from fne_cli.images.listing import Listing
 from fne_cli.images.slices import read_slice
 from fne_cli.networks.backend import forget
-from fne_cli.networks.recipe import Prepared, Recipe
+from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import Progress
-from fne_cli.steps.extract import SOFTWARE, extract_job
-from fne_cli.steps.extract.job import Job
+from fne_cli.steps.extract.local import extract_here
+from fne_cli.steps.extract.options import RunOptions
+from fne_cli.steps.extract.request import ExtractionRequest
+from fne_cli.steps.extract.sources import Source, open_source
 from fne_cli.store.output.record import plain, software
 
 
 class _Warm:
-    """The network that the last task of this process used; the next one mostly wants the same."""
+    """The source that the last task of this process used; the next one mostly wants the same."""
 
     recipe: Recipe | None = None
     state: Any = None
-    prepared: Prepared | None = None
+    source: Source | None = None
 
     @classmethod
-    def of(cls, recipe: Recipe) -> Prepared:
-        """As Prepared.of."""
+    def of(cls, recipe: Recipe) -> Source:
+        """As open_source."""
         files = [(os.stat(name).st_mtime_ns, os.stat(name).st_size) for name in _files(recipe)]
-        if cls.prepared is None or (cls.recipe, cls.state) != (recipe, files):
-            cls.prepared = None
+        if cls.source is None or (cls.recipe, cls.state) != (recipe, files):
+            cls.source = None
             forget()
-            cls.prepared = Prepared.of(recipe)
+            cls.source = open_source(recipe)
             cls.recipe, cls.state = recipe, files
-        return cls.prepared
+        return cls.source
 
 
 def outline(settings: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """What the network makes: settings and layers as the file will have them, and the software's versions."""
     progress.detail("building the network")
-    prepared = _Warm.of(_recipe(settings["recipe"]))
-    made = {"settings": prepared.settings(), "layers": prepared.columns(), "software": software(*SOFTWARE)}
+    source = _Warm.of(_recipe(settings["recipe"]))
+    made = {"settings": source.settings(), "layers": source.columns(), "software": software(*source.packages)}
     described: dict[str, Any] = plain(made)
     return described
 
@@ -47,9 +49,11 @@ def outline(settings: dict[str, Any], progress: Progress) -> dict[str, Any]:
 def extract_shard(settings: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Extract the images of one list to one file, going on with what is there."""
     listing: Listing = read_slice(Path(settings["listing"]))
-    recipe, part, inputs = _recipe(settings["recipe"]), settings.get("part"), settings.get("inputs")
-    job = Job(listing, Path(settings["output"]), recipe, part, settings["max_bad"], inputs)
-    done = extract_job(job, _Warm.of, progress.detail, progress=progress, **settings["options"])
+    part, options = settings.get("part"), RunOptions.of_plain(settings["options"])
+    request = ExtractionRequest(
+        listing, Path(settings["output"]), _recipe(settings["recipe"]), options, part, settings.get("inputs")
+    )
+    done = extract_here(request, _Warm.of, progress.detail, progress=progress)
     bad = [] if part else done.bad
     return {"images": done.images, "bad": bad, "up_to_date": done.up_to_date, "seconds": done.seconds}
 

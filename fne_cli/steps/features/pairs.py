@@ -13,8 +13,7 @@ from fne_cli.errors import BadInput, WrongFile
 from fne_cli.numerics.statistics.strongest import largest
 from fne_cli.store.format.behavior import Behavior
 from fne_cli.store.format.reader import Reader, open_file
-from fne_cli.store.format.schema import differences
-from fne_cli.store.many.alike import without_shard
+from fne_cli.store.format.schema import BOTH, differences, without_shard
 from fne_cli.store.other.predictions import label_names
 
 BATCH_BYTES = 1 << 26
@@ -120,13 +119,12 @@ def exciting_images(behavior: Reader, activations: Path, features: dict[str, lis
     Raises WrongFile if the activations are of another network than those that were analysed.
     """
     with open_file(activations, "activations") as source:
-        apart = differences(without_shard(source.settings), without_shard(behavior.settings["activations"]))
+        apart = differences(without_shard(source.settings), without_shard(behavior.settings["activations"]), BOTH)
         missing = [name for name in features if name not in source.layers]
         if apart or missing:
-            lines = [line.replace("in the existing output", "there").replace("asked for", "here") for line in apart]
             raise WrongFile(
                 f"{activations} (here) should be made like the activations of {behavior.path} (there). Found:\n  "
-                + "\n  ".join(lines or [f"no layer {missing[0]}"])
+                + "\n  ".join(apart or [f"no layer {missing[0]}"])
             )
         images, crops = source.images, int(source.settings["crops"])
         good = np.flatnonzero(images.good)

@@ -9,19 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fne_cli.figures.contents import Group, Point, Row, Size, Verdict
+from fne_cli.numerics.embedding import embedding, names
 from fne_cli.steps.report.classes import confused, together, views
 from fne_cli.steps.report.facts import facts
 from fne_cli.steps.report.protocols import agreeing, called, costs_of, kind_of
 from fne_cli.steps.report.sources import Evaluated, extraction, poolings
 from fne_cli.store.other.results import Entry, Results
 
-_MADE = {
-    "codes": "ternary codes",
-    "fne": "ternary codes",
-    "standardized": "z-scores",
-    "l2": "L2-normalised",
-    "raw": "raw",
-}
 _EMBEDDING = "embedding"
 
 
@@ -140,7 +134,8 @@ def _entries(results: Results) -> list[tuple[Entry, bool]]:
 
 def _made(results: Results) -> str:
     kind = results.settings.get("embedding", "codes" if results.of_codes else "l2")
-    return _MADE.get(str(kind), str(kind))
+    kind = "fne" if kind == "codes" else str(kind)
+    return embedding(kind).title if kind in names() else kind
 
 
 def _point(entry: Entry) -> Point:

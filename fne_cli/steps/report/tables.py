@@ -14,8 +14,7 @@ from fne_cli.figures.contents import Bad
 from fne_cli.images.bad import Status
 from fne_cli.steps.report.sources import Evaluated, extraction
 from fne_cli.store.format.reader import Reader, open_file
-from fne_cli.store.format.schema import shard_of
-from fne_cli.store.many.alike import without_shard
+from fne_cli.store.format.schema import shard_of, without_shard
 
 MOST_BAD = 500
 

@@ -187,7 +187,7 @@ def values(path: Path, column: h5py.Dataset, span: slice = slice(None)) -> np.nd
     try:
         return column[span]
     except _STUMBLES as error:
-        raise DamagedFile(f"{path}: {column.name.lstrip('/')} cannot be read ({reason(error)}).") from error
+        raise DamagedFile(f"{column.name.lstrip('/')} cannot be read ({reason(error)}).", file=path) from error
 
 
 def _own(path: Path, file: h5py.File, name: str) -> Any:

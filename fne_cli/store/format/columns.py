@@ -184,3 +184,17 @@ class ImageTable:
             types, *dimensions = _COLUMNS[name]
             self._columns[name] = claims.dataset(self._path, self._file, name, types, *dimensions)
         return self._columns[name]
+
+
+def relabelled(labels: np.ndarray, classes: Sequence[str], wider: Sequence[str]) -> np.ndarray:
+    """Labels of images, (n,) or (n, classes), for a list of classes that has all of theirs and maybe more."""
+    if classes == wider:
+        return labels
+    place = {label: number for number, label in enumerate(wider)}
+    target = np.array([place[label] for label in classes], np.int32)
+    if labels.ndim == 1:
+        return np.where(labels >= 0, target[np.maximum(labels, 0)], labels).astype(np.int32) if classes else labels
+    found = np.zeros((len(labels), len(wider)), labels.dtype)
+    found[(labels == -1).all(axis=1)] = -1  # an image without a label has none of the others' classes either
+    found[:, target] = labels
+    return found

@@ -63,8 +63,9 @@ class LayerReader:
             return self._dataset[start:stop]
         except (OSError, RuntimeError, ValueError) as error:
             raise DamagedFile(
-                f"{self.path}: layer {self.name}, rows {start}-{stop - 1} are damaged ({claims.reason(error)}).\n"
-                f"Make the file again with {MADE_BY[self.kind]} --overwrite, or fetch a good copy."
+                f"layer {self.name}, rows {start}-{stop - 1} are damaged ({claims.reason(error)}).",
+                file=self.path,
+                remedy=f"Make the file again with {MADE_BY[self.kind]} --overwrite, or fetch a good copy.",
             ) from error
 
     def batches(self, batch_rows: int) -> Iterator[tuple[slice, np.ndarray]]:

@@ -118,6 +118,14 @@ def shard_of(settings: Mapping[str, Any]) -> Any:
     return settings.get("shard") or (made_from.get("shard") if isinstance(made_from, Mapping) else None)
 
 
+def without_shard(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of an extraction, or of codes made from one, whichever part of the images it was of."""
+    own = {name: value for name, value in settings.items() if name != "shard"}
+    if isinstance(extraction := own.get("activations"), dict):
+        own["activations"] = without_shard(extraction)
+    return own
+
+
 def choose(rows: str | None, names: Mapping[str, int], index: np.ndarray, good: np.ndarray) -> tuple[str, np.ndarray]:
     """Images.chosen, of splits given as names by number and (n,) numbers."""
     splits = [name for name in names if name]
@@ -178,18 +186,25 @@ def _listed(column: np.ndarray, block: int = 1 << 12) -> Iterator[Any]:
         yield from column[start : start + block].tolist()
 
 
-def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """One line for each entry that differs: ``crops: 1 in the existing output, 5 asked for``, also within mappings."""
+EXISTING = ("in the existing output", "asked for")
+BOTH = ("there", "here")
+
+
+def differences(wanted: Mapping[str, Any], found: Mapping[str, Any], words: tuple[str, str] = EXISTING) -> list[str]:
+    """One line for each entry that differs: ``crops: 1 in the existing output, 5 asked for``, also within mappings.
+
+    words: what is said of a value that was found, and of one that was wanted.
+    """
     lines = []
     for key in sorted({*wanted, *found}):
         ours, theirs = wanted.get(key), found.get(key)
         if ours == theirs:
             continue
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-            lines += [f"{key}.{line}" for line in differences(ours, theirs)]
+            lines += [f"{key}.{line}" for line in differences(ours, theirs, words)]
         else:
             there, asked = _apart(theirs, ours)
-            lines.append(f"{key}: {there} in the existing output, {asked} asked for")
+            lines.append(f"{key}: {there} {words[0]}, {asked} {words[1]}")
     return lines
 
 

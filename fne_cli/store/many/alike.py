@@ -13,17 +13,55 @@ import numpy as np
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.store.format.layer import LayerReader
 from fne_cli.store.format.reader import Reader
-from fne_cli.store.format.schema import canonical_json, differences, shard_of
+from fne_cli.store.format.schema import BOTH, canonical_json, differences, shard_of, without_shard
 
 _BLOCK = 1 << 14  # paths in memory at once
 
 
-def without_shard(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of an extraction, or of codes made from one, whichever part of the images it was of."""
-    own = {name: value for name, value in settings.items() if name != "shard"}
-    if isinstance(extraction := own.get("activations"), dict):
-        own["activations"] = without_shard(extraction)
-    return own
+class MissingShards(WrongFile):
+    """Not all shards of an extraction are there."""
+
+
+def check_complete(files: Sequence[Reader]) -> None:
+    """Raise WrongFile if the files are not all shards of one extraction, MissingShards if only some are there."""
+    by_number: dict[int, Reader] = {}
+    for file in files:
+        shard = file.settings.get("shard")
+        if shard is None:
+            raise WrongFile(f"{file.path} should be a shard (fne extract --shard I/N). Found: a whole extraction.")
+        if shard["number"] in by_number:
+            raise WrongFile(
+                f"{file.path} should be another shard than {by_number[shard['number']].path}. "
+                f"Found: both are {shard['number']}/{shard['of']}."
+            )
+        by_number[shard["number"]] = file
+    first, *others = files
+    for other in others:
+        if apart := differences(comparable(first), comparable(other), BOTH):
+            raise WrongFile(
+                f"{other.path} should be made like {first.path} (here). Found:\n  "
+                + "\n  ".join(apart)
+                + "\nExtract that shard again with the settings of the others."
+            )
+    count = first.settings["shard"]["of"]
+    absent = list(islice((number for number in range(1, count + 1) if number not in by_number), 6))
+    if absent:
+        names = ", ".join(f"{number}/{count}" for number in absent[:5])
+        raise MissingShards(f"There should be {count} shards. Missing: {names}{' ...' if len(absent) > 5 else ''}.")
+
+
+def comparable(shard: Reader) -> dict[str, Any]:
+    """What two shards of one extraction have in common."""
+    own = {name: value for name, value in shard.settings["shard"].items() if name != "number"}
+    classes = shard.column("classes", 0, shard.length("classes"))
+    return {
+        **shard.settings,
+        "shard": own,
+        "classes": [name.decode() for name in classes.tolist()],
+        "label": list(shard.column("images/label", 0, 0).shape[1:]),
+        "rows": {name: [list(layer.shape[1:]), str(layer.dtype)] for name, layer in shard.layers.items()},
+        "software": shard.software,
+    }
 
 
 def beside_activations(file: Reader) -> list[Any]:
@@ -32,26 +70,19 @@ def beside_activations(file: Reader) -> list[Any]:
 
 
 def check_alike(first: Reader, other: Reader) -> None:
-    """Raise WrongFile if `other` is not of the same kind, network, layers, preprocessing and, if of codes, moments.
-
-    Raises DamagedFile if it has no layers.
-    """
+    """Raise WrongFile if `other` is not of the same kind, network, layers, preprocessing and, if of codes, moments."""
     if other.kind != first.kind:
         raise WrongFile(f"{other.path} should be an fne {first.kind} file like {first.path}. Found: kind={other.kind}.")
-    crops = other.settings.get("crops")
-    if not isinstance(crops, int) or crops < 1 or not other.layers:
-        raise DamagedFile(f"{other.path} should have layers, and its number of crops. Found: {crops!r} crops.")
-    apart = differences(without_shard(first.settings), without_shard(other.settings))
+    apart = differences(without_shard(first.settings), without_shard(other.settings), BOTH)
     if beside_activations(first) != beside_activations(other):
         apart.append("sources: other moments or thresholds")
     label = [file.column("images/label", 0, 0).ndim for file in (first, other)]
     if label[0] != label[1]:
         apart.append("labels: one per image in one file, several in the other")
     if apart:
-        lines = [line.replace("in the existing output", "there").replace("asked for", "here") for line in apart]
         raise WrongFile(
             f"{other.path} (there) should be made like {first.path} (here). Found:\n  "
-            + "\n  ".join(lines)
+            + "\n  ".join(apart)
             + "\nFiles that are read as one need the same network, layers and preprocessing"
             + (", moments, thresholds and packing." if first.kind == "codes" else ".")
         )

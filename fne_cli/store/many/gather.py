@@ -19,7 +19,7 @@ from fne_cli.store.many.joined import JoinedFiles
 BATCH_BYTES = 1 << 26
 
 
-class Rows(Protocol):
+class RowReader(Protocol):
     """A layer of one file (a LayerReader), or of several."""
 
     @property
@@ -58,7 +58,7 @@ class JoinedLayer:
 
 
 def gathered(
-    layers: Sequence[Rows], crops: int, images: np.ndarray, batch_bytes: int = BATCH_BYTES
+    layers: Sequence[RowReader], crops: int, images: np.ndarray, batch_bytes: int = BATCH_BYTES
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (span, rows): the rows of `images`, ascending numbers, as (rows, features of all layers).
 
@@ -82,7 +82,7 @@ def gathered(
         done = until
 
 
-def room(shape: tuple[int, ...], dtype: Any, in_memory: int) -> np.ndarray:
+def allocate(shape: tuple[int, ...], dtype: Any, in_memory: int) -> np.ndarray:
     """An array of zeros; one of more than `in_memory` bytes lies in a temporary file (TMPDIR) that goes with it.
 
     Raises DoesNotFit if there is no room for that file.

@@ -17,22 +17,33 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from fne_cli.store.format.columns import TextColumn
+from fne_cli.errors import DamagedFile
+from fne_cli.store.format.columns import TextColumn, relabelled
 from fne_cli.store.format.layer import LayerReader
 from fne_cli.store.format.reader import Reader, open_file
-from fne_cli.store.format.schema import GOOD, Images, choose, fingerprint, fingerprint_of_blocks
+from fne_cli.store.format.schema import (
+    GOOD,
+    Images,
+    choose,
+    fingerprint,
+    fingerprint_of_blocks,
+    shard_of,
+    without_shard,
+)
 from fne_cli.store.format.writer import Table
 from fne_cli.store.many.alike import (
+    absent_shards,
     alike_layer,
     beside_activations,
     check_alike,
+    check_complete,
     check_distinct,
     in_shard_order,
-    without_shard,
 )
 
 BLOCK = 1 << 12  # images of the table in memory at once
-TASK_CHUNKS = 4  # chunks that one thread reads at a time
+_BLOCK_VALUES = 1 << 24  # of all shards, read at a time
+BLOCK_CHUNKS = 4  # chunks that one thread reads at a time
 
 COLUMNS = ("path", "split", "label", "status", "message", "sha256")
 _TEXT = ("path", "split", "message", "sha256")
@@ -40,7 +51,7 @@ _TEXT = ("path", "split", "message", "sha256")
 
 @dataclass(frozen=True)
 class FileRows:
-    """Rows start ... stop - 1 of the file with this number. They are images first, first + step, ... of their task."""
+    """Rows start ... stop - 1 of a file, by its number. They are images first, first + step, ... of their block."""
 
     file: int
     start: int
@@ -61,25 +72,30 @@ class RowBlock:
 class JoinedFiles:
     """One or more files of one of `kinds` (activations, codes; default: activations) as one. Use as a context manager.
 
+    complete: whether they must be all shards of one extraction.
     `settings` are those of the whole; `good` says which images have features, (n,) bool; `sources` names the
     files (or the extraction that they are all shards of) by fingerprint.
     """
 
-    def __init__(self, paths: Path | Sequence[Path], *kinds: str) -> None:
+    def __init__(self, paths: Path | Sequence[Path], *kinds: str, complete: bool = False) -> None:
         self.paths = (paths,) if isinstance(paths, Path) else tuple(paths)
         kinds = kinds or ("activations",)
         self._stack = ExitStack()
         with self._stack as stack:
             self.files: list[Reader] = [stack.enter_context(open_file(path, *kinds)) for path in self.paths]
-            for file in self.files:
+            if complete:
+                check_complete(self.files)
+            for file in self.files[1:]:
                 check_alike(self.files[0], file)
             self.crops = int(self.files[0].settings["crops"])
-            shards = in_shard_order(self.files)
+            shards = in_shard_order(self.files) if len(self.files) > 1 else None
             self.interleaved = shards is not None
             self.files = shards or self.files
             self.counts = [file.length("images/status") for file in self.files]
             for file in self.files:
                 file.check_images()
+                if not file.layers:
+                    raise DamagedFile(f"{file.path} should have layers. Found: none.\nMake the file again.")
             self.classes = self._merged_classes()
             tables = zip(self.files, self.counts, strict=True)
             status = np.concatenate([file.column("images/status", 0, count) for file, count in tables])
@@ -91,7 +107,8 @@ class JoinedFiles:
         self.kind = first.kind
         self.settings = first.settings if len(self.files) == 1 else without_shard(first.settings)
         self.layers: dict[str, list[LayerReader]] = {
-            name: [alike_layer(file, name, layer) for file in self.files] for name, layer in first.layers.items()
+            name: [layer, *(alike_layer(file, name, layer) for file in self.files[1:])]
+            for name, layer in first.layers.items()
         }
 
     def __len__(self) -> int:
@@ -107,6 +124,11 @@ class JoinedFiles:
         """The file, or the first and how many more."""
         more = len(self.paths) - 1
         return f"{self.paths[0]} and {more} more" if more else str(self.paths[0])
+
+    @property
+    def absent(self) -> str:
+        """What to tell a user who gives some shards of an extraction and not all; "" if there is nothing to tell."""
+        return absent_shards(self.files) if any(shard_of(file.settings) for file in self.files) else ""
 
     def sources(self) -> list[dict[str, str]]:
         """Kind and fingerprint of what was read."""
@@ -183,17 +205,7 @@ class JoinedFiles:
 
     def _own_labels(self, name: str, part: FileRows, values: np.ndarray) -> np.ndarray:
         """Labels as indices of the classes of all files."""
-        classes = self._classes[part.file]
-        if name != "label" or classes == self.classes:
-            return values
-        place = {label: number for number, label in enumerate(self.classes)}
-        target = np.array([place[label] for label in classes], np.int32)
-        if values.ndim == 1:
-            return np.where(values >= 0, target[np.maximum(values, 0)], values).astype(np.int32) if classes else values
-        wider = np.zeros((len(values), len(self.classes)), values.dtype)
-        wider[(values == -1).all(axis=1)] = -1  # an image without a label has none of the others' classes either
-        wider[:, target] = values
-        return wider
+        return values if name != "label" else relabelled(values, self._classes[part.file], self.classes)
 
     def blocks(self) -> Iterator[Images]:
         """The image table, some thousand images at a time."""
@@ -228,15 +240,15 @@ class JoinedFiles:
         """The image table that holds those of all files."""
         return Table(len(self), {name: self.column_type(name) for name in COLUMNS}, self.classes)
 
-    def chunks_of_files(self, layer: str) -> Iterator[FileRows]:
-        """All rows of a layer, file after file, TASK_CHUNKS chunks at a time."""
+    def file_rows(self, layer: str) -> Iterator[FileRows]:
+        """All rows of a layer, file after file, BLOCK_CHUNKS chunks at a time."""
         for number, reader in enumerate(self.layers[layer]):
-            step = reader.chunk_rows * TASK_CHUNKS
+            step = reader.chunk_rows * BLOCK_CHUNKS
             for start in range(0, reader.shape[0], step):
                 yield FileRows(number, start, min(start + step, reader.shape[0]))
 
-    def tasks(self, layer: str) -> Iterator[RowBlock]:
-        """All rows of a layer in row order, cut at chunk borders: TASK_CHUNKS of one file, or one of every shard.
+    def row_blocks(self, layer: str) -> Iterator[RowBlock]:
+        """All rows of a layer in row order, cut at chunk borders: BLOCK_CHUNKS of one file, or one of every shard.
 
         The cut does not depend on the batch size.
         """
@@ -245,14 +257,14 @@ class JoinedFiles:
         if self.interleaved:
             # whole chunks of every shard if they are not too many for the memory
             features = self.layers[layer][0].features
-            most = max(1, (1 << 24) // max(1, features * crops * len(self.files)))
+            most = max(1, _BLOCK_VALUES // max(1, features * crops * len(self.files)))
             images = min(images, most) * len(self.files)
             for start in range(0, len(self), images):
                 stop = min(start + images, len(self))
                 yield RowBlock(start * crops, stop * crops, tuple(self._parts(start, stop, crops)))
             return
         offsets = [sum(self.counts[:number]) * crops for number in range(len(self.files))]
-        for part in self.chunks_of_files(layer):
+        for part in self.file_rows(layer):
             yield RowBlock(offsets[part.file] + part.start, offsets[part.file] + part.stop, (part,))
 
     def _parts(self, start: int, stop: int, crops: int) -> Iterator[FileRows]:

@@ -22,57 +22,52 @@ Item = TypeVar("Item")
 
 EVERYTHING = (0, None)
 MAX_THREADS = 16
-SPAN_BYTES = 1 << 30
 
 
 class RowStream:
     """All rows of some files, layer after layer, with at most `batch_rows` rows (at least one chunk) in memory.
 
-    layers: names of those to read, by default all. span_bytes: of stored rows that one worker of a cluster reads as one
-    task.
+    layers: names of those to read, by default all.
     """
 
-    def __init__(
-        self,
-        files: JoinedFiles,
-        batch_rows: int,
-        layers: Sequence[str] | None = None,
-        span_bytes: int = SPAN_BYTES,
-    ) -> None:
-        self.files, self.batch_rows, self._span_bytes = files, batch_rows, span_bytes
+    def __init__(self, files: JoinedFiles, batch_rows: int, layers: Sequence[str] | None = None) -> None:
+        self.files, self.batch_rows = files, batch_rows
         self._layers = {name: files.layers[name] for name in (files.layers if layers is None else layers)}
         self._readers: dict[tuple[str, int], ChunkReader] = {}
         chunk_rows = max(reader.chunk_rows for readers in self._layers.values() for reader in readers)
         self._workers = threads(batch_rows, chunk_rows)
 
-    def parts(self) -> Iterator[tuple[str, FileRows]]:
+    def file_rows(self) -> Iterator[tuple[str, FileRows]]:
         """What `fold` goes through."""
-        return ((layer, part) for layer in self._layers for part in self.files.chunks_of_files(layer))
+        return ((layer, part) for layer in self._layers for part in self.files.file_rows(layer))
 
-    def tasks(self) -> Iterator[tuple[str, RowBlock]]:
+    def row_blocks(self) -> Iterator[tuple[str, RowBlock]]:
         """What `transform` goes through."""
-        return ((layer, task) for layer in self._layers for task in self.files.tasks(layer))
+        return ((layer, block) for layer in self._layers for block in self.files.row_blocks(layer))
 
-    def spans(self, jobs: Iterable[tuple[str, FileRows | RowBlock]]) -> list[tuple[int, int, int]]:
-        """Cut `parts` or `tasks` where they have some `span_bytes` of stored rows: first, last + 1, and rows of each."""
+    def spans(self, blocks: Iterable[tuple[str, FileRows | RowBlock]], row_bytes: int) -> list[tuple[int, int, int]]:
+        """Cut what `fold` or `transform` goes through where it has `row_bytes` of stored rows.
+
+        Returns the first, the last + 1, and the rows of each span.
+        """
         found = []
         first = rows = held = number = 0
-        for number, (layer, job) in enumerate(jobs, 1):
-            reader, count = self._layers[layer][0], job.stop - job.start
+        for number, (layer, block) in enumerate(blocks, 1):
+            reader, count = self._layers[layer][0], block.stop - block.start
             rows += count
             held += count * reader.features * reader.dtype.itemsize
-            if held >= self._span_bytes:
+            if held >= row_bytes:
                 found.append((first, number, rows))
                 first, rows, held = number, 0, 0
         return [*found, (first, number, rows)] if first < number else found
 
-    def _ready(self, jobs: Iterable[tuple[str, Sequence[FileRows], Item]]) -> Iterator[Item]:
-        """Jobs with what reads them: looking up where all chunks of a layer stand takes as long as reading some."""
-        for layer, parts, job in jobs:
+    def _ready(self, items: Iterable[tuple[str, Sequence[FileRows], Item]]) -> Iterator[Item]:
+        """Items with what reads them: looking up where all chunks of a layer stand takes as long as reading some."""
+        for layer, parts, item in items:
             for part in parts:
                 if (layer, part.file) not in self._readers:
                     self._readers[layer, part.file] = self._layers[layer][part.file].by_chunks()
-            yield job
+            yield item
 
     def fold(
         self,
@@ -89,8 +84,8 @@ class RowStream:
         files = self.files
         masks = [files.of_file(chosen, number) for number in range(len(files.files))]
 
-        def work(task: tuple[str, FileRows]) -> tuple[str, FileRows, Partial]:
-            layer, part = task
+        def work(item: tuple[str, FileRows]) -> tuple[str, FileRows, Partial]:
+            layer, part = item
             reader, partial = self._readers[layer, part.file], new(files.layers[layer][0].features)
             for start, stop in reader.spans(part.start, part.stop):
                 numbers = np.flatnonzero(_of_rows(masks[part.file], start, stop, files.crops))
@@ -98,8 +93,8 @@ class RowStream:
                     add(partial, reader.read(start, stop), numbers)
             return layer, part, partial
 
-        jobs = self._ready((layer, (part,), (layer, part)) for layer, part in islice(self.parts(), *span))
-        yield from in_order(work, jobs, self._workers)
+        items = self._ready((layer, (part,), (layer, part)) for layer, part in islice(self.file_rows(), *span))
+        yield from in_order(work, items, self._workers)
 
     def transform(
         self,
@@ -112,16 +107,16 @@ class RowStream:
         """Yield (layer, finish(out)) for all rows of all layers in row order, out being (rows, features) of `dtype`.
 
         encode[layer](rows, out) fills `out`; rows of bad images become `blank`. Both are called in threads. With a
-        `span`, of these tasks only.
+        `span`, of these blocks only.
         """
         files, crops = self.files, self.files.crops
 
-        def work(job: tuple[str, RowBlock]) -> tuple[str, Result]:
-            layer, task = job
+        def work(item: tuple[str, RowBlock]) -> tuple[str, Result]:
+            layer, block = item
             features = files.layers[layer][0].features
-            out = np.empty((task.stop - task.start, features), dtype)
-            for part in task.parts:
-                whole = len(task.parts) == 1
+            out = np.empty((block.stop - block.start, features), dtype)
+            for part in block.parts:
+                whole = len(block.parts) == 1
                 own = out if whole else np.empty((part.stop - part.start, features), dtype)
                 reader = self._readers[layer, part.file]
                 for start, stop in reader.spans(part.start, part.stop):
@@ -129,13 +124,13 @@ class RowStream:
                 if not whole:
                     images = out.reshape(-1, crops, features)[part.first :: part.step]
                     images[: len(own) // crops] = own.reshape(-1, crops, features)
-            bad = ~_of_rows(files.good, task.start, task.stop, crops)
+            bad = ~_of_rows(files.good, block.start, block.stop, crops)
             if bad.any():
                 out[bad] = blank
             return layer, finish(out)
 
-        jobs = self._ready((layer, task.parts, (layer, task)) for layer, task in islice(self.tasks(), *span))
-        yield from in_order(work, jobs, self._workers)
+        items = self._ready((layer, block.parts, (layer, block)) for layer, block in islice(self.row_blocks(), *span))
+        yield from in_order(work, items, self._workers)
 
 
 def _of_rows(images: np.ndarray, start: int, stop: int, crops: int) -> np.ndarray:

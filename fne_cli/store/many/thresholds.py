@@ -1,4 +1,4 @@
-"""Thresholds of the ternary codes as a command gets them: two numbers, or the behavior file that has them."""
+"""Thresholds of ternary codes, and reading them from the behavior file that has them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 
 from fne_cli.errors import WrongFile
 from fne_cli.store.format.reader import open_file
-from fne_cli.store.format.schema import differences
-from fne_cli.store.many.alike import without_shard
+from fne_cli.store.format.schema import BOTH, differences, without_shard
 
 
 @dataclass(frozen=True)
@@ -23,20 +22,17 @@ class Thresholds:
     rows: str | None = None
 
 
-def read_thresholds(given: tuple[float, float] | Path, activations: Mapping[str, Any], path: Path) -> Thresholds:
-    """The thresholds for activations made with these settings, those of `path`.
+def read_thresholds(given: Path, activations: Mapping[str, Any], path: Path) -> Thresholds:
+    """The thresholds that a behavior file has for activations made with these settings, those of `path`.
 
     Raises WrongFile if the behavior file is of other activations, BadInput if it has no thresholds.
     """
-    if not isinstance(given, Path):
-        return Thresholds(*given)
     with open_file(given, "behavior") as file:
-        apart = differences(without_shard(dict(activations)), without_shard(file.settings["activations"]))
+        apart = differences(without_shard(dict(activations)), without_shard(file.settings["activations"]), BOTH)
         if apart:
-            lines = [line.replace("in the existing output", "there").replace("asked for", "here") for line in apart]
             raise WrongFile(
                 f"{given} (there) should have the behavior of activations made like {path} (here). Found:\n  "
-                + "\n  ".join(lines)
+                + "\n  ".join(apart)
                 + f"\nRun fne analyze {path} first."
             )
         source = {"kind": file.kind, "fingerprint": file.fingerprint}

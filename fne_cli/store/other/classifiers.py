@@ -6,7 +6,7 @@ import math
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from fne_cli.store.format.schema import canonical_json
 FORMAT, VERSION = "fne model", 1
 _HEAD = "head"
 _NEEDED = ("weights", "intercepts")
-_ARRAYS = (*_NEEDED, "mean", "std")
 _HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(<f8|\|u1)', 'fortran_order': False, 'shape': "
     rb"\((\d{1,12},|\d{1,12}, \d{1,12})\), \} *\n",
@@ -39,34 +38,36 @@ def save_model(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndar
                 np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
 
 
-def load_model(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What `save_model` wrote. Raises BadInput, WrongFile or DamagedFile; nothing in the file is ever unpickled."""
+def load_model(path: Path, embeddings: Mapping[str, Sequence[str]]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What `save_model` wrote. Raises BadInput, WrongFile or DamagedFile; nothing in the file is ever unpickled.
+
+    embeddings: the names of the arrays that each embedding of activations needs, one number for each feature.
+    """
+    known = [_HEAD, *_NEEDED, *dict.fromkeys(name for needed in embeddings.values() for name in needed)]
     try:
         size = path.stat().st_size
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             if _HEAD not in members:
                 raise WrongFile(f"{path} should be a classifier that fne evaluate --model saved. Found: other arrays.")
-            values = {name: _array(path, archive, members[name], size) for name in (_HEAD, *_ARRAYS) if name in members}
+            values = {name: _array(path, archive, members[name], size) for name in known if name in members}
     except OSError as error:
         raise BadInput(f"{path} should be a classifier that can be read. Found: {error.strerror or error}.") from error
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, struct.error) as error:
         raise WrongFile(
             f"{path} should be a classifier that fne evaluate --model saved. Found: no .npz file ({error})."
         ) from error
-    head = _checked_head(path, values.pop(_HEAD))
+    head = _checked_head(path, values.pop(_HEAD), embeddings)
     features = sum(head["layer_features"])
     shapes: dict[str, tuple[int, ...]] = {
         "weights": (len(head["classes"]), features),
         "intercepts": (len(head["classes"]),),
-        "mean": (features,),
-        "std": (features,),
-    }
-    for name in _NEEDED if head["embedding"] not in ("fne", "standardized") else _ARRAYS:
+    } | dict.fromkeys(embeddings.get(head["embedding"], ()), (features,))
+    for name, shape in shapes.items():
         array = values.get(name)
-        if array is None or array.shape != shapes[name] or array.dtype != np.float64 or not np.isfinite(array).all():
+        if array is None or array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
             found = "nothing" if array is None else f"{array.dtype} of shape {array.shape}"
-            raise DamagedFile(f"{path}: {name} should be finite float64 of shape {shapes[name]}. Found: {found}.")
+            raise DamagedFile(f"{path}: {name} should be finite float64 of shape {shape}. Found: {found}.")
     return head, values
 
 
@@ -85,7 +86,7 @@ def _array(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: 
     return np.frombuffer(content, dtype, offset=header.end()).reshape(shape)
 
 
-def _checked_head(path: Path, text: np.ndarray) -> dict[str, Any]:
+def _checked_head(path: Path, text: np.ndarray, embeddings: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     try:
         head = parse_json(text.tobytes())
     except ValueError:
@@ -105,7 +106,7 @@ def _checked_head(path: Path, text: np.ndarray) -> dict[str, Any]:
         and all(type(width) is int and 0 < width < 2**31 for width in widths)
         and isinstance(head.get("made_from"), dict)
         and isinstance(head.get("sources"), list)
-        and head.get("embedding") in ("codes", "fne", "standardized", "l2", "raw")
+        and head.get("embedding") in ("codes", *embeddings)
         and head.get("aggregate") in ("vote", "sum")
         and type(head.get("several_labels")) is bool
         and isinstance(head.get("thresholds"), list)

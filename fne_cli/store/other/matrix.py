@@ -13,7 +13,7 @@ from fne_cli.store.format.schema import GOOD
 
 
 @dataclass(frozen=True)
-class Rows:
+class MatrixBatch:
     """A batch: values (rows, features), and per row the image's path, split, label and crop number."""
 
     values: np.ndarray
@@ -57,7 +57,7 @@ class Matrix:
         """() with one label per image, (classes,) with several."""
         return tuple(self._file.column("images/label", 0, 0).shape[1:])
 
-    def batches(self, batch_rows: int, with_values: bool = True) -> Iterator[Rows]:
+    def batches(self, batch_rows: int, with_values: bool = True) -> Iterator[MatrixBatch]:
         """Yield the matrix from the top, at most `batch_rows` rows (and at least one image) at a time.
 
         Without values, they are (rows, 0).
@@ -77,4 +77,4 @@ class Matrix:
                 name: np.repeat(self._file.column(f"images/{name}", start, stop)[keep], self.crops, axis=0)
                 for name in ("path", "split", "label")
             }
-            yield Rows(values=values, crop=np.tile(np.arange(self.crops), len(keep)), **columns)
+            yield MatrixBatch(values=values, crop=np.tile(np.arange(self.crops), len(keep)), **columns)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.store.other.matrix import Matrix, Rows
+from fne_cli.store.other.matrix import Matrix, MatrixBatch
 from fne_cli.store.other.predictions import label_names
 
 KNOWN = ("path", "crop", "split", "label")
@@ -34,7 +34,7 @@ def _npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _write_npy(matrix: Matrix, batches: Iterable[Rows], path: Path, table: Path | None) -> None:
+def _write_npy(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table: Path | None) -> None:
     """One matrix for np.load(path, mmap_mode="r"); row r of it is line r + 2 of the table of images."""
     if table is None:
         raise ValueError("a .npy file needs a table beside it")
@@ -55,7 +55,7 @@ def _write_npy(matrix: Matrix, batches: Iterable[Rows], path: Path, table: Path 
             )
 
 
-def _write_npz(matrix: Matrix, batches: Iterable[Rows], path: Path, table: Path | None) -> None:
+def _write_npz(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table: Path | None) -> None:
     """features, and per row path, crop, split and label (index into classes, -1 for none), without pickles."""
     count = matrix.shape[0]
     types: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {
@@ -90,7 +90,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> Any:
     return archive.open(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), "w", force_zip64=True)
 
 
-def _write_csv(matrix: Matrix, batches: Iterable[Rows], path: Path, table: Path | None) -> None:
+def _write_csv(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table: Path | None) -> None:
     """path, crop, split, label, then a column per feature (layer:number); floats with all their digits."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
@@ -106,7 +106,7 @@ def _write_csv(matrix: Matrix, batches: Iterable[Rows], path: Path, table: Path 
             lines.writerows((*head, *_numbers(values)) for head, values in zip(known, rows.values, strict=True))
 
 
-def _write_svm(matrix: Matrix, batches: Iterable[Rows], path: Path, table: Path | None) -> None:
+def _write_svm(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table: Path | None) -> None:
     """Libsvm text: label (index of the class, -1 for none), index:value from 1 for all that is not 0, path behind #."""
     with open(path, "w", encoding="utf-8") as file:
         for rows in batches:
@@ -125,7 +125,7 @@ def _numbers(values: np.ndarray) -> list[Any]:
     return values.tolist() if values.dtype.kind == "i" else values.astype(np.str_).tolist()
 
 
-def _write_parquet(matrix: Matrix, batches: Iterable[Rows], path: Path, table: Path | None) -> None:
+def _write_parquet(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table: Path | None) -> None:
     """path, crop, split, label, and a column per layer with its features as a list of fixed length."""
     import pyarrow as pa
     from pyarrow import parquet

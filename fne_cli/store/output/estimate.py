@@ -15,7 +15,7 @@ from fne_cli.store.format.schema import DIGEST_LENGTH, MESSAGE_BYTES, Images, La
 
 
 @dataclass(frozen=True)
-class Estimate:
+class SizeEstimate:
     """Rows, features, and bytes of the file; bytes that are free for it."""
 
     rows: int
@@ -30,7 +30,7 @@ class Estimate:
         )
 
 
-def estimate(output: Path, layers: Sequence[Layer], images: Images, rows: int) -> Estimate:
+def estimate(output: Path, layers: Sequence[Layer], images: Images, rows: int) -> SizeEstimate:
     """The estimate for a file at `output`. Blocks that an interrupted run has already written count as free."""
     classes = len(images.classes) * text_bytes(images.classes)
     table = (text_bytes(images.path), text_bytes(images.split), DIGEST_LENGTH, MESSAGE_BYTES, 1)
@@ -43,10 +43,10 @@ def estimate(output: Path, layers: Sequence[Layer], images: Images, rows: int) -
     partial = output.with_name(output.name + ".partial")
     if partial.exists():
         free += os.stat(partial).st_blocks * 512
-    return Estimate(rows, sum(layer.features for layer in layers), size, free)
+    return SizeEstimate(rows, sum(layer.features for layer in layers), size, free)
 
 
-def check_fits(output: Path, wanted: Estimate) -> None:
+def check_fits(output: Path, wanted: SizeEstimate) -> None:
     """Raises DoesNotFit if the disk is too small."""
     if wanted.file_bytes > wanted.free_bytes:
         raise DoesNotFit(

@@ -15,9 +15,11 @@ from fne_cli.images.bad import Allowed, bad_summary
 from fne_cli.images.listing import Listing
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import Progress
+from fne_cli.steps.extract.options import RunOptions
+from fne_cli.steps.extract.sources import Source
 from fne_cli.store.format.reader import open_file
-from fne_cli.store.format.schema import Images
-from fne_cli.store.output.estimate import Estimate
+from fne_cli.store.format.schema import Images, Layer
+from fne_cli.store.output.estimate import SizeEstimate
 from fne_cli.store.output.partial import Output, read_record, record_path, write_json
 from fne_cli.store.output.record import file_state, plain
 from fne_cli.store.output.resume import check_same
@@ -32,7 +34,7 @@ class Extraction:
     images: int
     bad: list[tuple[str, str]]
     up_to_date: bool = False
-    estimate: Estimate | None = None
+    estimate: SizeEstimate | None = None
     seconds: float = 0.0
 
     def bad_summary(self) -> str:
@@ -40,7 +42,7 @@ class Extraction:
         return bad_summary(self.bad, self.images)
 
 
-class Job:
+class ExtractionRequest:
     """The activations of `listing` by `recipe`; `part` says which shard of which listing this is."""
 
     def __init__(
@@ -48,24 +50,44 @@ class Job:
         listing: Listing,
         activations: Path,
         recipe: Recipe,
+        options: RunOptions,
         part: dict[str, Any] | None = None,
-        max_bad: str = "0",
         inputs: dict[str, Any] | None = None,
     ) -> None:
-        self.listing, self.path, self.recipe, self.part = listing, activations, recipe, part
-        self.allowed = Allowed.parse(max_bad)
+        self.listing, self.path, self.recipe, self.options, self.part = listing, activations, recipe, options, part
+        self.allowed = Allowed.parse(options.max_bad)
         self.inputs = inputs or _inputs(recipe, listing, part)
         self.output = Output(activations, keep=True)
 
-    def check_place(self, overwrite: bool) -> None:
+    def layers_of(self, source: Source) -> list[Layer]:
+        """The layers of the file."""
+        return [Layer(name, shape, np.dtype(self.recipe.dtype), attrs) for name, shape, attrs in source.columns()]
+
+    def table(self) -> Images:
+        """The image table before anything is read."""
+        listing, count = self.listing, len(self.listing)
+        return Images(
+            path=listing.ids,
+            split=listing.splits,
+            label=listing.label_array(),
+            classes=listing.classes,
+            status=np.zeros(count, np.uint8),
+            message=[""] * count,
+            sha256=[""] * count,
+        )
+
+    def check_place(self) -> None:
         """Raises BadInput or DifferentOutput if the output cannot stand there."""
         self.output.check_place()
         if self.path.exists():
-            look = check_replaceable if overwrite else file_head
+            look = check_replaceable if self.options.overwrite else file_head
             look(self.path, "activations")  # whatever else stands there is not ours to replace
 
     def already_done(self) -> Extraction | None:
         """The two ways to be done without the network, and so without TensorFlow: up to date, or to be accepted."""
+        options = self.options
+        if options.overwrite or options.retry_bad or options.recheck or options.dry_run:
+            return None
         record = read_record(self.path)
         if self.path.exists() and record.get("inputs") == self.inputs:
             with open_file(self.path, "activations") as file:
@@ -77,20 +99,21 @@ class Job:
                     return self.accept()
         return None
 
-    def is_there(
-        self, settings: Mapping[str, Any], table: Images, recheck: bool, retry_bad: bool, progress: Progress
-    ) -> Extraction | None:
-        """The existing output if it is what would be made; None if its bad images are to be read again.
+    def is_there(self, settings: Mapping[str, Any], table: Images, progress: Progress) -> Extraction | None:
+        """The existing output if it is what would be made; None if there is none or bad images are to be read again.
 
         Raises DifferentOutput if it was made with other settings or from other images.
         """
-        known = None if recheck else read_record(self.path).get("inputs", {}).get("state")
+        options = self.options
+        if not self.path.exists() or options.overwrite or options.dry_run:
+            return None
+        known = None if options.recheck else read_record(self.path).get("inputs", {}).get("state")
         with open_file(self.path, "activations") as file:
             check_same(self.path, settings, file.settings, table, file.images)
             bad, digest = _bad(file.images), file.fingerprint
             repeated = set(np.flatnonzero(~file.images.good).tolist())
-            self.check_contents(self.path, file.images.sha256, known, repeated, retry_bad, progress)
-        if retry_bad and bad:
+            self.check_contents(self.path, file.images.sha256, known, repeated, progress)
+        if options.retry_bad and bad:
             return None
         write_json(record_path(self.path), read_record(self.path) | {"fingerprint": digest, "inputs": self.inputs})
         return Extraction(self.path, len(self.listing), bad, up_to_date=True)
@@ -101,7 +124,6 @@ class Job:
         sha256: Sequence[str],
         known_state: str | None,
         bad: set[int],
-        retry_bad: bool,
         progress: Progress,
     ) -> None:
         """Raises DifferentOutput if an image that `path` has is no longer the same; a bad one may be, to retry it."""
@@ -109,7 +131,7 @@ class Job:
             return
         progress.note(f"reading {len(sha256):,} images to see whether they are the same")
         with progress.track(len(sha256), "images") as advance:
-            changed = contents.changed_image(self.listing, sha256, advance, bad if retry_bad else ())
+            changed = contents.changed_image(self.listing, sha256, advance, bad if self.options.retry_bad else ())
         if changed is not None:
             remedy = "Give --retry-bad to read the bad images again" if changed in bad else "Put the old image back"
             raise DifferentOutput(
@@ -117,7 +139,7 @@ class Job:
                 f"{remedy}, write to another output, or give --overwrite to make it again."
             )
 
-    def accept(self, wanted: Estimate | None = None, seconds: float = 0.0) -> Extraction:
+    def accept(self, wanted: SizeEstimate | None = None, seconds: float = 0.0) -> Extraction:
         """Give the complete OUTPUT.partial its final name if no more images are bad than are allowed."""
         output = self.output
         with open_file(output.partial, "activations") as file:
@@ -125,8 +147,9 @@ class Job:
         if len(bad) > self.allowed.limit(count):
             raise TooManyBad(
                 f"{bad_summary(bad, count)}\n{output.path} is complete but has more bad images than --max-bad "
-                f"{self.allowed.text} allows; it waits as {output.partial.name}.\n"
-                f"Accept it: the same command with --max-bad {len(bad)}. Or mend the images and add --retry-bad."
+                f"{self.allowed.text} allows; it waits as {output.partial.name}.",
+                remedy=f"Accept it: the same command with --max-bad {len(bad)}. Or mend the images and add "
+                "--retry-bad.",
             )
         journal = output.read_journal()
         record = {
@@ -138,20 +161,6 @@ class Job:
         }
         output.accept(record)
         return Extraction(output.path, count, bad, estimate=wanted, seconds=seconds)
-
-
-def table_of(listing: Listing) -> Images:
-    """The image table before anything is read."""
-    count = len(listing)
-    return Images(
-        path=listing.ids,
-        split=listing.splits,
-        label=listing.label_array(),
-        classes=listing.classes,
-        status=np.zeros(count, np.uint8),
-        message=[""] * count,
-        sha256=[""] * count,
-    )
 
 
 def part_of(listing: Listing, number: int, count: int) -> dict[str, Any]:

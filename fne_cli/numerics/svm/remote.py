@@ -19,23 +19,25 @@ from fne_cli.numerics.svm.streaming import GROUP, Clock, Stream, shuffled, solve
 from fne_cli.numerics.svm.streaming import groups_of as groups_of_stream
 from fne_cli.numerics.threads import workers
 
-EACH = 4
-"""Groups of a block: 128 classes, on as many processors as a worker is sure to have."""
-
 Arrays = Mapping[str, np.ndarray]
-Job = tuple[dict[str, Any], dict[str, np.ndarray]]
+BlockJob = tuple[dict[str, Any], dict[str, np.ndarray]]
 """Plain settings and arrays."""
 
 
-class Elsewhere(Protocol):
-    """Calls a function of WORKS for each job, somewhere; gives the arrays that each returns, in order."""
+class Remote(Protocol):
+    """Calls a function of WORKS for each job, somewhere; gives the arrays that each returns, in order.
 
-    def __call__(self, work: str, shared: Arrays, jobs: Sequence[Job]) -> Iterator[Arrays]:
+    groups: how many groups of problems a block has.
+    """
+
+    groups: int
+
+    def __call__(self, work: str, shared: Arrays, jobs: Sequence[BlockJob]) -> Iterator[Arrays]:
         """shared: arrays that all the jobs have."""
 
 
-def solve_dual_elsewhere(
-    elsewhere: Elsewhere,
+def solve_dual_remotely(
+    remote: Remote,
     gram: np.ndarray,
     signs: np.ndarray,
     cost: float | np.ndarray,
@@ -48,12 +50,12 @@ def solve_dual_elsewhere(
     """As `dual.solve_dual`."""
     costs = np.broadcast_to(np.asarray(cost, np.float64), len(signs))
     jobs = []
-    for groups in _bundles(groups_of(len(signs))):
+    for groups in _bundles(groups_of(len(signs)), remote.groups):
         own = np.concatenate(groups)
         begun = {} if start is None else dict(zip(_DUAL, fields_of(part_of(start, own)), strict=True))
         settings = {"sizes": list(map(len, groups)), "tolerance": tolerance, "seed": seed, "max_passes": max_passes}
         jobs.append((settings, {"signs": signs[own], "costs": costs[own], **begun}))
-    found = list(elsewhere("dual", {"gram": gram}, jobs))
+    found = list(remote("dual", {"gram": gram}, jobs))
     return Dual(*(np.concatenate([part[name] for part in found]) for name in _DUAL))
 
 
@@ -77,8 +79,8 @@ def _dual_block(settings: Mapping[str, Any], arrays: Arrays) -> Arrays:
     return dict(zip(_DUAL, fields_of(found), strict=True))
 
 
-def solve_streamed_elsewhere(
-    elsewhere: Elsewhere,
+def solve_streamed_remotely(
+    remote: Remote,
     rows: Rows,
     signs: np.ndarray,
     cost: float,
@@ -88,14 +90,14 @@ def solve_streamed_elsewhere(
     max_passes: int = 1000,
 ) -> Hyperplanes:
     """As `streaming.solve_streamed` of the rows that any problem has, `shuffled`."""
-    return solve_in_rounds(_Rounds(elsewhere, rows, signs, cost, seed), tolerance, max_passes)
+    return solve_in_rounds(_Rounds(remote, rows, signs, cost, seed), tolerance, max_passes)
 
 
 class _Rounds:
     """Rounds whose every block of problems is somewhere else."""
 
-    def __init__(self, elsewhere: Elsewhere, rows: Rows, signs: np.ndarray, cost: float, seed: int) -> None:
-        self.elsewhere, self.signs = elsewhere, signs
+    def __init__(self, remote: Remote, rows: Rows, signs: np.ndarray, cost: float, seed: int) -> None:
+        self.remote, self.signs = remote, signs
         self.alpha, self.weights = np.zeros(signs.shape), np.zeros((len(signs), rows.shape[1] + 1))
         self._generator = np.random.default_rng(seed)
         chosen = np.flatnonzero(signs.any(axis=0))
@@ -109,20 +111,20 @@ class _Rounds:
         self._shared: Arrays = {**values, "chosen": chosen}
         self._settings = {"features": rows.shape[1], "cost": cost}
 
-    def _job(self, problems: np.ndarray, settings: dict[str, Any], **arrays: np.ndarray) -> Job:
+    def _job(self, problems: np.ndarray, settings: dict[str, Any], **arrays: np.ndarray) -> BlockJob:
         own = {"signs": self.signs[problems], "alpha": self.alpha[problems], **arrays}
         return {**self._settings, **settings, "order": self._generator.bit_generator.state}, own
 
     def descend(self, live: np.ndarray, target: np.ndarray, clock: Clock) -> tuple[np.ndarray, int]:
         """As Rounds has it."""
-        bundles = _bundles(groups_of_stream(live))
+        bundles = _bundles(groups_of_stream(live), self.remote.groups)
         jobs = []
         for groups in bundles:
             own = np.concatenate(groups)
             settings = {"sizes": list(map(len, groups)), "clock": [clock.done, clock.due, clock.most]}
             jobs.append(self._job(own, settings, weights=self.weights[own], target=target[own]))
         passes = []
-        for groups, found in zip(bundles, self.elsewhere("descend", self._shared, jobs), strict=True):
+        for groups, found in zip(bundles, self.remote("descend", self._shared, jobs), strict=True):
             self.alpha[np.concatenate(groups)] = found["alpha"]
             passes.append(np.array(found["passes"]))
         every = np.concatenate(passes)
@@ -134,10 +136,10 @@ class _Rounds:
 
     def certify(self) -> tuple[np.ndarray, np.ndarray]:
         """As Rounds has it."""
-        blocks = list(spans(len(self.signs), GROUP * EACH))
+        blocks = list(spans(len(self.signs), GROUP * self.remote.groups))
         jobs = [self._job(np.arange(len(self.signs))[own], {}) for own in blocks]
         primal, dual = np.empty(len(self.signs)), np.empty(len(self.signs))
-        for own, found in zip(blocks, self.elsewhere("certify", self._shared, jobs), strict=True):
+        for own, found in zip(blocks, self.remote("certify", self._shared, jobs), strict=True):
             self.weights[own], primal[own], dual[own] = (found[name] for name in ("weights", "primal", "dual"))
         for _ in range(2):
             for _ in self._blocks(self._generator):
@@ -176,8 +178,8 @@ def _stream(settings: Mapping[str, Any], arrays: Arrays, pool: Any) -> Stream:
 WORKS = {"dual": _dual_block, "descend": _descend_block, "certify": _certify_block}
 
 
-def _bundles(groups: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:
-    return [groups[own] for own in spans(len(groups), EACH)]
+def _bundles(groups: Sequence[np.ndarray], count: int) -> list[Sequence[np.ndarray]]:
+    return [groups[own] for own in spans(len(groups), count)]
 
 
 def _groups(sizes: Sequence[int]) -> list[np.ndarray]:

@@ -12,36 +12,30 @@ from fne_cli.errors import Stopped
 from fne_cli.images import pipeline
 from fne_cli.images.bad import Status
 from fne_cli.images.geometry import Geometry
-from fne_cli.images.listing import Listing
-from fne_cli.networks.recipe import Prepared
 from fne_cli.progress import Progress
-from fne_cli.store.format.schema import Layer
+from fne_cli.steps.extract.request import ExtractionRequest
+from fne_cli.steps.extract.sources import Source
 from fne_cli.store.output.background import Background
 from fne_cli.store.output.resume import Growing
 
 
-class Work:
+class BatchLoop:
     """The batches of one file."""
 
     def __init__(
         self,
-        prepared: Prepared,
-        listing: Listing,
-        layers: Sequence[Layer],
-        max_pixels: int,
-        workers: int | None,
+        source: Source,
+        request: ExtractionRequest,
         growing: Growing,
         run: dict[str, Any],
         progress: Progress,
         asked: Callable[[], int | None],
     ) -> None:
-        recipe, network = prepared.recipe, prepared.network
-        self.geometry = Geometry(
-            network.height, network.width, recipe.resize, recipe.crops, recipe.box_context, max_pixels
-        )
+        recipe, options, (height, width) = request.recipe, request.options, source.image_size
+        self.geometry = Geometry(height, width, recipe.resize, recipe.crops, recipe.box_context, options.max_pixels)
         self.per_batch = recipe.images_per_batch
-        self.call = prepared.extractor(progress.note)
-        self.listing, self.layers, self.workers = listing, layers, workers
+        self.call = source.extractor(progress.note)
+        self.listing, self.layers, self.workers = request.listing, request.layers_of(source), options.workers
         self.growing, self.run, self.progress, self.asked = growing, run, progress, asked
 
     def finish(self, retry_bad: bool) -> None:

@@ -1,4 +1,4 @@
-"""What runs as a task on a worker: which files it must see, and where it leaves what it finds."""
+"""A task on the disk: the files that a worker must see, and those that it leaves in OUTPUT.parts."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _PATIENCE = 90.0  # seconds until what one machine wrote can be seen on another:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a task may leave files; every file's name begins with the task's."""
+class TaskFiles:
+    """The files that a task leaves in a folder; each one's name begins with the task's."""
 
     folder: Path
     name: str
@@ -66,7 +66,7 @@ class Place:
 
     def beside(self, file: str) -> np.ndarray:
         """The same, of any task."""
-        path = visible(self.folder / file)
+        path = wait_for(self.folder / file)
         try:
             array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
@@ -87,24 +87,24 @@ class Place:
         return found if isinstance(found, dict) else None
 
 
-def kept(work: Callable[[Any, Place, Progress], Result]) -> Callable[[Mapping[str, Any], Progress], Result]:
-    """Make a task of work(settings, place, progress): look whether the worker sees the files, and keep the result."""
+def task(work: Callable[[Any, TaskFiles, Progress], Result]) -> Callable[[Mapping[str, Any], Progress], Result]:
+    """Make a task of work(settings, files, progress): look whether the worker sees the inputs, and keep the result."""
 
     @functools.wraps(work)
-    def run(task: Mapping[str, Any], progress: Progress = SILENT) -> Result:
-        place = Place(Path(task["folder"]), task["name"])
-        for path in (*task["inputs"], task["folder"]):
-            if not visible(Path(path), patience=1.0).exists():
+    def run(asked: Mapping[str, Any], progress: Progress = SILENT) -> Result:
+        files = TaskFiles(Path(asked["folder"]), asked["name"])
+        for path in (*asked["inputs"], asked["folder"]):
+            if not wait_for(Path(path), patience=1.0).exists():
                 raise BadInput(f"Worker {platform.node()} should see {path}. Found: no such file there.\n{_SHARED}")
-        found = place.result()
+        found = files.result()
         if found is None:
             try:
-                with progress.deferred() as asked:
-                    found = work(task["settings"], place, _Interruptible(progress, asked))
-                with place.writing("json") as file:
+                with progress.deferred() as stop:
+                    found = work(asked["settings"], files, _Interruptible(progress, stop))
+                with files.writing("json") as file:
                     file.write(json.dumps(found).encode())
             except OSError as error:
-                raise _failure(error, place.folder) from error
+                raise _failure(error, files.folder) from error
         return found
 
     return run
@@ -140,7 +140,7 @@ class _Interruptible(Progress):
             yield interruptible
 
 
-def check_same(path: Path, found: str, inputs: Mapping[str, str]) -> None:
+def check_same_file(path: Path, found: str, inputs: Mapping[str, str]) -> None:
     """Raise BadInput on a worker that sees another file under a path than the command does; `found`: its fingerprint.
 
     inputs: fingerprints by absolute path.
@@ -151,19 +151,19 @@ def check_same(path: Path, found: str, inputs: Mapping[str, str]) -> None:
         )
 
 
-def reopened(settings: Mapping[str, Any], *kinds: str) -> JoinedFiles:
-    """On a worker: the files of a task, settings["paths"], which are those that the command read; kinds: as Several."""
+def open_inputs(settings: Mapping[str, Any], *kinds: str) -> JoinedFiles:
+    """On a worker: the files of a task, settings["paths"], which are those that the command read."""
     files = JoinedFiles([Path(path) for path in settings["paths"]], *kinds)
     try:
         for path, digest in files.fingerprints.items():
-            check_same(path, digest, settings["inputs"])
+            check_same_file(path, digest, settings["inputs"])
     except BaseException:
         files.close()
         raise
     return files
 
 
-def visible(path: Path, patience: float = _PATIENCE) -> Path:
+def wait_for(path: Path, patience: float = _PATIENCE) -> Path:
     """Wait for a file that another machine says is there."""
     deadline = time.monotonic() + patience
     while not path.exists() and time.monotonic() < deadline:

@@ -13,20 +13,16 @@ from fne_cli.numerics.statistics.moments import Moments, Sums
 from fne_cli.numerics.statistics.noise import RandomClasses
 from fne_cli.numerics.threads import workers
 from fne_cli.progress import Progress
-from fne_cli.store.many.gather import room
+from fne_cli.store.many.gather import allocate
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.stream import RowStream, refuse_infinite
+from fne_cli.tasks.engine import TaskSizes
 
 BATCH_ROWS = 32768
 BLOCK_BYTES = 1 << 20  # of sorted keys in a thread: they stay in its cache
-TASK_FEATURES, TASK_BYTES = 1024, 1 << 34
-"""A worker of a cluster takes so many features of a layer, or as have so many bytes of values.
-
-Every such task reads the whole layer. Measured (two cores): reading takes 9 ns for each value, computing 66 to 150.
-"""
 
 
-class Work:
+class BehaviorTables:
     """The tables to be: s, z (features, k) of all layers, |s| of random classes (sizes * draws, features).
 
     columns: of every layer only these features.
@@ -47,17 +43,17 @@ class Work:
         edges = [0, *np.cumsum(widths).tolist()]
         self.spans = {name: slice(*edges[n : n + 2]) for n, name in enumerate(files.layers)}
         self.features = edges[-1]
-        self.s, self.z = (room((self.features, len(files.classes)), np.float32, memory // 8) for _ in range(2))
+        self.s, self.z = (allocate((self.features, len(files.classes)), np.float32, memory // 8) for _ in range(2))
         self._places = np.full(len(files), -1)
         self._places[images] = np.arange(len(images))
 
     def strengths(self, random: RandomClasses) -> np.ndarray:
         """Room for |s| of the random classes, float32."""
-        return room((len(random.sizes) * random.draws, self.features), np.float32, self.memory // 4)
+        return allocate((len(random.sizes) * random.draws, self.features), np.float32, self.memory // 4)
 
-    def blocks(self) -> Iterator[tuple[str, slice, slice]]:
+    def blocks(self, sizes: TaskSizes) -> Iterator[tuple[str, slice, slice]]:
         """The features in blocks for as many tasks: layer, which of its features, where they stand in the tables."""
-        most = max(1, min(TASK_FEATURES, TASK_BYTES // (8 * len(self.images))))
+        most = max(1, min(sizes.features, sizes.feature_bytes // (8 * len(self.images))))
         for layer, span in self.spans.items():
             width = span.stop - span.start
             edges = np.linspace(0, width, -(-width // most) + 1).astype(int).tolist()
@@ -89,7 +85,7 @@ class Work:
         """The values of all labelled images, (features, images), crops averaged; the moments of all chosen rows."""
         files, crops = self.files, self.files.crops
         features = self.spans[layer].stop - self.spans[layer].start
-        values = room((features, len(self.images)), np.float32 if crops == 1 else np.float64, self.memory // 2)
+        values = allocate((features, len(self.images)), np.float32 if crops == 1 else np.float64, self.memory // 2)
         total = Sums(features)
         places = [files.of_file(self._places, number) for number in range(len(files.files))]
         stream = RowStream(files, BATCH_ROWS, [layer])

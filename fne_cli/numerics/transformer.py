@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fne_cli.numerics.codes.ternary import HIGH, LOW, encode, standardize
+from fne_cli.numerics.codes import HIGH, LOW
+from fne_cli.numerics.codes.ternary import encode, standardize
 from fne_cli.numerics.statistics.moments import Moments
 
 

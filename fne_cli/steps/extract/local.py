@@ -1,0 +1,59 @@
+"""One extraction by this process: what is there goes on, what is complete is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fne_cli.networks.recipe import Recipe
+from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.extract.batches import BatchLoop
+from fne_cli.steps.extract.request import Extraction, ExtractionRequest
+from fne_cli.steps.extract.sources import Source, open_source
+from fne_cli.store.output.estimate import check_fits, estimate
+from fne_cli.store.output.partial import read_record
+from fne_cli.store.output.record import new_run, plain, software
+from fne_cli.store.output.resume import Growing
+
+
+def extract_here(
+    request: ExtractionRequest,
+    prepare: Callable[[Recipe], Source] = open_source,
+    announce: Callable[[str], None] | None = None,
+    *,
+    progress: Progress = SILENT,
+) -> Extraction:
+    """Do what is asked for; `prepare` makes the source, `announce` tells that it begins. Raises as `extract`."""
+    announce = announce or progress.note
+    output, recipe, options, table = request.output, request.recipe, request.options, request.table()
+    request.check_place()
+    if (done := request.already_done()) is not None:
+        return done
+
+    progress.detail(f"building {recipe.model}")
+    source = prepare(recipe)
+    settings = plain(source.settings() | ({"shard": request.part} if request.part else {}))
+    layers = request.layers_of(source)
+    wanted = estimate(request.path, layers, table, len(table) * recipe.crops)
+    if (there := request.is_there(settings, table, progress)) is not None:
+        return there
+    check_fits(request.path, wanted)
+    if options.dry_run:
+        return Extraction(request.path, len(table), [], estimate=wanted)
+
+    with output:
+        if request.path.exists() and not options.overwrite:
+            complete = {"images": len(table), "committed": len(table), "inputs": request.inputs}
+            output.begin_with(request.path, complete | {"runs": read_record(request.path).get("runs", [])})
+        versions = software(*source.packages)
+        with Growing.start(output, layers, table, settings, request.inputs, versions, options.overwrite) as growing:
+            announce(f"{request.path}: {len(table):,} images, {wanted}")
+            if growing.committed:
+                announce(f"going on after {growing.committed:,} of {len(table):,} images")
+                known, repeated = growing.inputs["state"], set(growing.bad_images())
+                request.check_contents(output.partial, growing.sha256(), known, repeated, progress)
+            run = new_run(versions, source.device())
+            with progress.deferred() as asked:
+                growing.begin_run(run)
+                BatchLoop(source, request, growing, run, progress, asked).finish(options.retry_bad)
+            growing.finish(request.inputs)
+        return request.accept(wanted, run["seconds"])

@@ -1,0 +1,35 @@
+"""How an extraction is run: all that it is told beside its images and the recipe, and that changes no number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fne_cli.images.geometry import MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of `fne extract` of these names; docs/cli.md describes them.
+
+    workers: threads that decode images, of each worker if there is a cluster. shard_rows: with one, rows of a shard.
+    """
+
+    workers: int | None = None
+    max_pixels: int = MAX_PIXELS
+    max_bad: str = "0"
+    retry_bad: bool = False
+    dry_run: bool = False
+    recheck: bool = False
+    overwrite: bool = False
+    shard_rows: int | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def of_plain(cls, values: Mapping[str, Any]) -> RunOptions:
+        """The same again."""
+        return cls(**values)

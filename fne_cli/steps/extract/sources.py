@@ -1,0 +1,55 @@
+"""What activations are extracted with: a network, or whatever else answers the same three calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from fne_cli.networks.recipe import Prepared, Recipe
+
+
+class Compute(Protocol):
+    """Computes rows of features from pixels, a batch at a time.
+
+    rows: of a batch. used: rows at a time that it really computes, fewer once the memory was too small.
+    """
+
+    rows: int
+    used: int
+
+    def __call__(self, pixels: np.ndarray) -> list[Any]:
+        """(rows, height, width, 3) uint8 -> for each column of the source (rows, *shape), floats."""
+
+
+class Source(Protocol):
+    """A source of features, made ready by a recipe."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages whose versions the file names, as its numbers depend on them."""
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images that it looks at."""
+
+    def device(self) -> str:
+        """What it computes on, for the record of the run."""
+
+    def settings(self) -> dict[str, Any]:
+        """What determines the numbers, as the file stores it."""
+
+    def columns(self) -> list[tuple[str, tuple[int, ...], dict[str, str]]]:
+        """Name, shape of one row, and description of each layer."""
+
+    def extractor(self, note: Callable[[str], None]) -> Compute:
+        """The function, made ready once; `note` is told what a person should know of it."""
+
+
+def open_source(recipe: Recipe) -> Source:
+    """The source that a recipe names. Raises BadInput.
+
+    Another kind of source is another branch here: `extract` and all that comes after it know this protocol only.
+    """
+    return Prepared.of(recipe)

@@ -35,9 +35,9 @@ from fne_cli.cli.console import Console, table
 @options.as_json
 @options.overwrite
 def analyze(progress: Console, as_json: bool, **values: Any) -> None:
-    """Say how strongly each feature of ACTIVATIONS characterises each class, by its presence or its absence.
+    """Say how strongly each feature characterises each class.
 
-    OUTPUT gets the signed Kolmogorov-Smirnov statistic of every feature and class (the class against all other
+    A feature does so by its presence or by its absence. OUTPUT gets the signed Kolmogorov-Smirnov statistic of every feature and class (the class against all other
     images), what random classes reach, which pairs that leaves, and thresholds for fne discretize. Several files, such
     as the shards of one extraction in any order, count as one.
 

@@ -15,9 +15,9 @@ from fne_cli.errors import Stopped
 @click.argument("spec")
 @click.option("--dry-run", is_flag=True, help="Print the job script of a worker, and stop.")
 def cluster(progress: Console, spec: str, dry_run: bool) -> None:
-    """Start the workers of SPEC and keep them for several commands, until Ctrl-C or SIGTERM (exit code 0).
+    """Start workers, and keep them for several commands.
 
-    SPEC is what --cluster takes. The other commands then find the workers by --cluster tcp://HOST:PORT, the address
+    They stay until Ctrl-C or SIGTERM (exit code 0). SPEC is what --cluster takes. The other commands then find the workers by --cluster tcp://HOST:PORT, the address
     that is printed. docs/clusters.md says what may stand in a cluster.toml.
 
     \b

@@ -11,7 +11,7 @@ from fne_cli.cli.console import Console
 @click.command(cls=options.Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(progress: Console, shell: str) -> None:
-    """Print what makes SHELL complete the commands and options of fne.
+    """Print what makes SHELL complete the commands and options.
 
     \b
     Example: fne completion bash >> ~/.bashrc

@@ -20,9 +20,9 @@ from fne_cli.cli.console import Console
 @options.cluster
 @options.overwrite
 def discretize(progress: Console, **values: Any) -> None:
-    """Encode ACTIVATIONS as ternary CODES, with the MOMENTS of the training images.
+    """Encode ACTIVATIONS as ternary CODES, standardised by MOMENTS.
 
-    Several files give one: the shards of one extraction, in any order, give the codes of the whole; other files
+    MOMENTS are those of the training images. Several ACTIVATIONS give one file: the shards of one extraction, in any order, give the codes of the whole; other files
     stand one after the other.
 
     \b

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 @click.option("--distances", is_flag=True, help="Codes: the share of features in which prototypes differ.")
 @options.as_json
 def features(progress: Console, as_json: bool, **values: Any) -> None:
-    """List the strongest features of a behavior file, or the prototypes of the classes of a codes file.
+    """List the strongest features, or the prototypes of the classes.
+
+    FILE is what fne analyze wrote, for the features, or a codes file, for the prototypes.
 
     \b
     Example: fne features behavior.h5 --class lotus --top 5

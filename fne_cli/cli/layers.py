@@ -19,7 +19,9 @@ from fne_cli.cli.console import Console, table
 @click.option("--image-size", type=options.Size(), help="Input size, where the network leaves it open.")
 @options.as_json
 def layers(progress: Console, as_json: bool, **values: Any) -> None:
-    """List the layers of MODEL that can be tapped, and the features they give.
+    """List the layers of a network, and the features that they give.
+
+    MODEL is what fne extract --model takes.
 
     \b
     Example: fne layers vgg16

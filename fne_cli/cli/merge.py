@@ -15,7 +15,9 @@ from fne_cli.cli.console import Console
 @click.argument("activations", type=options.FILE, metavar="OUTPUT")
 @options.overwrite
 def merge(progress: Console, **values: Any) -> None:
-    """Join the files of fne extract --shard 1/N ... N/N into the OUTPUT of an unsharded run.
+    """Join the shards of one extraction into one file.
+
+    SHARDs are the files of fne extract --shard 1/N ... N/N, in any order; OUTPUT gets the bytes of an unsharded run.
 
     \b
     Example: fne merge photos-1.h5 photos-2.h5 photos-3.h5 photos.h5

@@ -19,9 +19,10 @@ from fne_cli.cli.console import Console
 @options.cluster
 @options.overwrite
 def normalize(progress: Console, **values: Any) -> None:
-    """Compute the MOMENTS (mean, standard deviation) of every feature of ACTIVATIONS over the training images.
+    """Compute the MOMENTS of every feature over the training images.
 
-    Several files, such as the shards of one extraction in any order, count as one.
+    MOMENTS gets the mean and standard deviation of each feature of ACTIVATIONS, its extremes and its zeros. Several
+    files, such as the shards of one extraction in any order, count as one.
 
     \b
     Example: fne normalize photos.h5 moments.h5

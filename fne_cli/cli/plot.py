@@ -23,9 +23,9 @@ from fne_cli.cli.console import Console
 )
 @options.overwrite
 def plot(progress: Console, **values: Any) -> None:
-    """Draw what fne analyze found: figures in FOLDER, each as PNG and as SVG.
+    """Draw what fne analyze found, as PNG and SVG.
 
-    BEHAVIOR is what fne analyze wrote. Needs matplotlib: pip install 'fne-cli[report]'.
+    FOLDER gets the figures. BEHAVIOR is what fne analyze wrote. Needs matplotlib: pip install 'fne-cli[report]'.
 
     \b
     Example: fne plot behavior.h5 figures/

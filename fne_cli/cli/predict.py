@@ -17,9 +17,9 @@ from fne_cli.cli.console import Console
 @click.option("--rows", default="all", show_default=True, help="A split, or all images.")
 @options.overwrite
 def predict(progress: Console, **values: Any) -> None:
-    """Classify the images of FEATURES with a classifier that fne evaluate --model saved.
+    """Classify images with a classifier that fne evaluate saved.
 
-    FEATURES is a codes file, made with the same moments, or the activations if the classifier was trained on those.
+    MODEL is what fne evaluate --model wrote. FEATURES is a codes file, made with the same moments, or the activations if the classifier was trained on those.
     Writes CSV (path, truth if known, prediction, decision values) to OUTPUT or to standard output.
 
     \b

@@ -32,9 +32,9 @@ from fne_cli.cli.console import Console
 @click.option("--figures", type=options.FILE, help="Folder for the charts as PNG and SVG, drawn by matplotlib.")
 @options.overwrite
 def report(progress: Console, **values: Any) -> None:
-    """Make one self-contained HTML PAGE of RESULTS: tables, charts, confusions, wrong images, how to reproduce it.
+    """Make one self-contained HTML PAGE of RESULTS.
 
-    RESULTS are files of fne evaluate, or what fne run wrote (its results.json, or the folder); what was measured on
+    It has tables, charts, confusions, wrong images, and how to reproduce it. RESULTS are files of fne evaluate, or what fne run wrote (its results.json, or the folder); what was measured on
     the same images by the same protocol is compared. The page loads nothing from anywhere. Needs Jinja2 and Vega-Lite:
     pip install 'fne-cli[report]'.
 

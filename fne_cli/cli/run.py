@@ -39,9 +39,9 @@ def run(
     as_json: bool,
     overwrite: bool,
 ) -> None:
-    """Do all that CONFIG compares: datasets x networks x poolings x embeddings x protocols.
+    """Do all that an experiment compares, and put it into one table.
 
-    What is up to date is left as it is, what was interrupted goes on, what fails is named at the end. Every file is
+    CONFIG names datasets x networks x poolings x embeddings x protocols. What is up to date is left as it is, what was interrupted goes on, what fails is named at the end. Every file is
     an ordinary one, below the folder that CONFIG names; results.json and results.csv there have every figure, the
     embedding beside every single layer. fne config show CONFIG prints all that can be set.
 

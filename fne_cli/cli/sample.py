@@ -15,7 +15,7 @@ from fne_cli.cli.console import Console
 @click.argument("folder", type=options.FILE)
 @options.overwrite
 def sample(progress: Console, **values: Any) -> None:
-    """Write a small real DATASET as image folders, to try the other commands on.
+    """Write a small real DATASET as image folders, to try things on.
 
     digits: the 1,797 handwritten digits of scikit-learn, in train/ and test/.
 

@@ -54,9 +54,9 @@ class _Share(click.ParamType[float]):
 @options.root
 @options.overwrite
 def split(progress: Console, **values: Any) -> None:
-    """Write a MANIFEST that divides IMAGES into training and test images.
+    """Write a MANIFEST that divides IMAGES into splits.
 
-    IMAGES is what fne extract takes; its labels stay. Use the manifest with fne extract MANIFEST --root IMAGES, or with
+    Training and test images, or validation images too. IMAGES is what fne extract takes; its labels stay. Use the manifest with fne extract MANIFEST --root IMAGES, or with
     fne evaluate --split MANIFEST.
 
     \b

@@ -13,7 +13,9 @@ from fne_cli.cli.console import Console
 @click.command(cls=options.Command)
 @click.argument("file", type=options.FILE)
 def verify(progress: Console, **values: Any) -> None:
-    """Read all of FILE and check it: checksums, fingerprint, row counts, ranges.
+    """Read all of FILE, and check that it is what was written.
+
+    That is: checksums, fingerprint, row counts, ranges.
 
     \b
     Example: fne verify photos.h5 && rm -r photos/

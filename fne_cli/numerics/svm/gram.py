@@ -44,11 +44,6 @@ def gram(rows: Rows, dtype: Any = None, threads: int | None = None, pool: Execut
     return _products(rows, None, dtype, threads, pool)
 
 
-def cross_gram(rows: Rows, others: Rows, dtype: Any = None, threads: int | None = None) -> np.ndarray:
-    """(n, m): x_i . z_j + 1 of rows (n, features) and others (m, features), types and errors as in gram."""
-    return _products(rows, others, dtype, threads, None)
-
-
 def weights_of(rows: Rows, coefficients: np.ndarray, pool: Executor) -> tuple[np.ndarray, np.ndarray]:
     """sum_i c_ki x_i, (k, features), and sum_i c_ki, (k,), of coefficients (k, n): float64."""
     weights = np.empty((len(coefficients), rows.shape[1]))

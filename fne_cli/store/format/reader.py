@@ -111,6 +111,10 @@ class Reader:
         """As ImageTable.column."""
         return self._table.column(name, start, stop)
 
+    def class_names(self) -> list[str]:
+        """The names of the classes."""
+        return [name.decode() for name in self.column("classes", 0, self.length("classes")).tolist()]
+
     def check_images(self) -> None:
         """As ImageTable.check."""
         self._table.check()

@@ -98,10 +98,6 @@ class Images:
         """The names of the splits that occur, in order of first appearance, without the empty one."""
         return [name for name in dict.fromkeys(self.split) if name]
 
-    def in_split(self, split: str) -> np.ndarray:
-        """(n,) bool: which images belong to a split."""
-        return np.fromiter((name == split for name in self.split), bool, len(self))
-
     def chosen(self, rows: str | None) -> tuple[str, np.ndarray]:
         """The good images of a split, or of "all"; by default those of "train", or all if there are no splits.
 

@@ -53,11 +53,10 @@ def check_complete(files: Sequence[Reader]) -> None:
 def comparable(shard: Reader) -> dict[str, Any]:
     """What two shards of one extraction have in common."""
     own = {name: value for name, value in shard.settings["shard"].items() if name != "number"}
-    classes = shard.column("classes", 0, shard.length("classes"))
     return {
         **shard.settings,
         "shard": own,
-        "classes": [name.decode() for name in classes.tolist()],
+        "classes": shard.class_names(),
         "label": list(shard.column("images/label", 0, 0).shape[1:]),
         "rows": {name: [list(layer.shape[1:]), str(layer.dtype)] for name, layer in shard.layers.items()},
         "software": shard.software,

@@ -31,15 +31,7 @@ from fne_cli.store.format.schema import (
     without_shard,
 )
 from fne_cli.store.format.writer import Table
-from fne_cli.store.many.alike import (
-    absent_shards,
-    alike_layer,
-    beside_activations,
-    check_alike,
-    check_complete,
-    check_distinct,
-    in_shard_order,
-)
+from fne_cli.store.many import alike
 
 BLOCK = 1 << 12  # images of the table in memory at once
 _BLOCK_VALUES = 1 << 24  # of all shards, read at a time
@@ -72,9 +64,8 @@ class RowBlock:
 class JoinedFiles:
     """One or more files of one of `kinds` (activations, codes; default: activations) as one. Use as a context manager.
 
-    complete: whether they must be all shards of one extraction.
-    `settings` are those of the whole; `good` says which images have features, (n,) bool; `sources` names the
-    files (or the extraction that they are all shards of) by fingerprint.
+    complete: whether they must be all shards of one extraction. `settings` are those of the whole; `good` says which
+    images have features, (n,) bool.
     """
 
     def __init__(self, paths: Path | Sequence[Path], *kinds: str, complete: bool = False) -> None:
@@ -84,11 +75,11 @@ class JoinedFiles:
         with self._stack as stack:
             self.files: list[Reader] = [stack.enter_context(open_file(path, *kinds)) for path in self.paths]
             if complete:
-                check_complete(self.files)
+                alike.check_complete(self.files)
             for file in self.files[1:]:
-                check_alike(self.files[0], file)
+                alike.check_alike(self.files[0], file)
             self.crops = int(self.files[0].settings["crops"])
-            shards = in_shard_order(self.files) if len(self.files) > 1 else None
+            shards = alike.in_shard_order(self.files) if len(self.files) > 1 else None
             self.interleaved = shards is not None
             self.files = shards or self.files
             self.counts = [file.length("images/status") for file in self.files]
@@ -101,13 +92,13 @@ class JoinedFiles:
             status = np.concatenate([file.column("images/status", 0, count) for file, count in tables])
             self.good = self._in_row_order(status == GOOD)
             if len(self.files) > 1 and not self.interleaved:
-                check_distinct(self.files, self.counts)
+                alike.check_distinct(self.files, self.counts)
             self._stack = stack.pop_all()
         first = self.files[0]
-        self.kind = first.kind
-        self.settings = first.settings if len(self.files) == 1 else without_shard(first.settings)
+        self.kind, whole = first.kind, len(self.files) == 1
+        self.settings = first.settings if whole else without_shard(first.settings)
         self.layers: dict[str, list[LayerReader]] = {
-            name: [layer, *(alike_layer(file, name, layer) for file in self.files[1:])]
+            name: [layer, *(alike.alike_layer(file, name, layer) for file in self.files[1:])]
             for name, layer in first.layers.items()
         }
 
@@ -128,7 +119,7 @@ class JoinedFiles:
     @property
     def absent(self) -> str:
         """What to tell a user who gives some shards of an extraction and not all; "" if there is nothing to tell."""
-        return absent_shards(self.files) if any(shard_of(file.settings) for file in self.files) else ""
+        return alike.absent_shards(self.files) if any(shard_of(file.settings) for file in self.files) else ""
 
     def sources(self) -> list[dict[str, str]]:
         """Kind and fingerprint of what was read."""
@@ -143,7 +134,7 @@ class JoinedFiles:
         if not self.interleaved:
             sources = [source for file in self.files for source in file.sources]
             return [source for number, source in enumerate(sources) if source not in sources[:number]]
-        return [] if self.kind == "activations" else [self._extraction, *beside_activations(self.files[0])]
+        return [] if self.kind == "activations" else [self._extraction, *alike.beside_activations(self.files[0])]
 
     @cached_property
     def _extraction(self) -> dict[str, str]:
@@ -294,13 +285,9 @@ class JoinedFiles:
         return ordered
 
     def _merged_classes(self) -> list[str]:
-        self._classes = [
-            [name.decode() for name in file.column("classes", 0, file.length("classes")).tolist()]
-            for file in self.files
-        ]
-        if all(classes == self._classes[0] for classes in self._classes):
-            return self._classes[0]
-        return sorted({name for classes in self._classes for name in classes})
+        self._classes = [file.class_names() for file in self.files]
+        same = all(classes == self._classes[0] for classes in self._classes)
+        return self._classes[0] if same else sorted({name for classes in self._classes for name in classes})
 
     def close(self) -> None:
         """Close all files."""

@@ -72,6 +72,7 @@ fne export z.h5 x.parquet --layers fc1 -q
 say features fne features b.h5 --class 3 --top 5 --activations a.h5 --json
 say prototypes fne features c.h5 --class 3 --distances --json
 fne plot b.h5 figures --activations a.h5 --images digits -q
+find . -maxdepth 1 -name '*.run.json' -delete  # with times: not for info and the page to show
 for file in a m b c packed z; do
     say "info-$file" fne info "$file.h5" --json
     say "verify-$file" fne verify "$file.h5"
@@ -81,6 +82,7 @@ say layers-mini fne layers mini --json
 cp "$here/configs/digits.toml" .
 say run fne run digits.toml --json
 say run-cluster fne run digits.toml --set experiment.output=run-cluster --cluster local:2 --json
+find . -name '*.run.json' -delete
 fne report codes.json cv.json curve.json page.html -q
 fne report digits-results page-run.html -q
 

@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -15,17 +14,16 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # bytes are compared; without it they
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # scikit-learn's own checks of estimators leave some out otherwise
 
 import hypothesis
-import numpy as np
 import pytest
-from PIL import Image
+from commands import Result
+from pictures import write_image
+from places import SHARED
 
 from fne_cli.cli import console
 
 # A busy machine may stop a test for seconds anywhere.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("patient")
-
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -40,15 +38,6 @@ def shared() -> Path:
 def no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """None come before ten seconds are over, which they are on a busy machine only."""
     monkeypatch.setattr(console, "_FIRST_LINE", math.inf)
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a command ended and what it printed."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -87,14 +76,6 @@ def ordinary_folder(tmp_path: Path) -> Iterator[Path]:
                 return
             os.seteuid(0)
         pytest.fail("There should be a temporary folder that an ordinary user may enter. Set TMPDIR to one.")
-
-
-def write_image(path: Path, seed: int, size: tuple[int, int] = (20, 16)) -> Path:
-    """A PNG of seeded noise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
 
 
 @pytest.fixture

@@ -37,9 +37,9 @@ from fne_cli.cli.console import Console, table
 def analyze(progress: Console, as_json: bool, **values: Any) -> None:
     """Say how strongly each feature characterises each class.
 
-    A feature does so by its presence or by its absence. OUTPUT gets the signed Kolmogorov-Smirnov statistic of every feature and class (the class against all other
-    images), what random classes reach, which pairs that leaves, and thresholds for fne discretize. Several files, such
-    as the shards of one extraction in any order, count as one.
+    A feature does so by its presence or by its absence. OUTPUT gets the signed Kolmogorov-Smirnov statistic of every
+    feature and class (the class against all other images), what random classes reach, which pairs that leaves, and
+    thresholds for fne discretize. Several files, such as the shards of one extraction in any order, count as one.
 
     \b
     Example: fne analyze photos.h5 behavior.h5

@@ -17,8 +17,9 @@ from fne_cli.errors import Stopped
 def cluster(progress: Console, spec: str, dry_run: bool) -> None:
     """Start workers, and keep them for several commands.
 
-    They stay until Ctrl-C or SIGTERM (exit code 0). SPEC is what --cluster takes. The other commands then find the workers by --cluster tcp://HOST:PORT, the address
-    that is printed. docs/clusters.md says what may stand in a cluster.toml.
+    They stay until Ctrl-C or SIGTERM (exit code 0). SPEC is what --cluster takes. The other commands then find the
+    workers by --cluster tcp://HOST:PORT, the address that is printed. docs/clusters.md says what may stand in a
+    cluster.toml.
 
     \b
     Example: fne cluster cluster.toml --dry-run

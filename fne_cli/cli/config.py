@@ -22,7 +22,8 @@ from fne_cli.cli.run import known_options
 def config(progress: Console, action: str, experiment: Path, overrides: Sequence[str], as_json: bool) -> None:
     """Show every value of an experiment, and where it comes from.
 
-    That is CONFIG, --set, or the default. Variables such as FNE_EXTRACT_BATCH_SIZE do not reach an experiment: CONFIG alone says what it is.
+    That is CONFIG, --set, or the default. Variables such as FNE_EXTRACT_BATCH_SIZE do not reach an experiment: CONFIG
+    alone says what it is.
 
     \b
     Example: fne config show configs/digits.toml

@@ -22,8 +22,8 @@ from fne_cli.cli.console import Console
 def discretize(progress: Console, **values: Any) -> None:
     """Encode ACTIVATIONS as ternary CODES, standardised by MOMENTS.
 
-    MOMENTS are those of the training images. Several ACTIVATIONS give one file: the shards of one extraction, in any order, give the codes of the whole; other files
-    stand one after the other.
+    MOMENTS are those of the training images. Several ACTIVATIONS give one file: the shards of one extraction, in any
+    order, give the codes of the whole; other files stand one after the other.
 
     \b
     Example: fne discretize photos.h5 moments.h5 codes.h5 --thresholds=-0.25,0.15

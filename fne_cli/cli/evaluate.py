@@ -75,8 +75,9 @@ from fne_cli.options import taken
 def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **values: Any) -> None:
     """Train a linear SVM on FEATURES, and measure it on test images.
 
-    It learns from the training images, and nothing else of it depends on the test images. FEATURES is a codes file (all layers are one embedding) or an activations file (each layer alone, L2-normalised,
-    or an --embedding of all). With RESULTS everything is written there as JSON too.
+    It learns from the training images, and nothing else of it depends on the test images. FEATURES is a codes file (all
+    layers are one embedding) or an activations file (each layer alone, L2-normalised, or an --embedding of all). With
+    RESULTS everything is written there as JSON too.
 
     Several FEATURES are read as one: the shards of one extraction, in any order, as the whole; other files one after
     the other. RESULTS is the last file if its name ends in .json.

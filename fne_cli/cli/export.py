@@ -19,7 +19,8 @@ from fne_cli.cli.console import Console
 def export(progress: Console, **values: Any) -> None:
     """Write the features of FILE for other tools.
 
-    OUTPUT ends in .npz, .npy, .parquet, .csv or .svm (libsvm). The layers stand side by side, a row per crop of every good image, with the image's path, split and label.
+    OUTPUT ends in .npz, .npy, .parquet, .csv or .svm (libsvm). The layers stand side by side, a row per crop of every
+    good image, with the image's path, split and label.
 
     \b
     Example: fne export codes.h5 codes.npz

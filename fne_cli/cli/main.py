@@ -73,7 +73,7 @@ def fne() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with the code that DESIGN.md's table gives it (docs/cli.md)."""
+    """Run the command line and exit with the code that the table in docs/cli.md gives it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fne layers vgg16 | head` ends quietly, as other commands do
     try:

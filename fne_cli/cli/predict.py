@@ -19,8 +19,9 @@ from fne_cli.cli.console import Console
 def predict(progress: Console, **values: Any) -> None:
     """Classify images with a classifier that fne evaluate saved.
 
-    MODEL is what fne evaluate --model wrote. FEATURES is a codes file, made with the same moments, or the activations if the classifier was trained on those.
-    Writes CSV (path, truth if known, prediction, decision values) to OUTPUT or to standard output.
+    MODEL is what fne evaluate --model wrote. FEATURES is a codes file, made with the same moments, or the activations
+    if the classifier was trained on those. Writes CSV (path, truth if known, prediction, decision values) to OUTPUT or
+    to standard output.
 
     \b
     Example: fne predict classifier.npz codes.h5 predictions.csv

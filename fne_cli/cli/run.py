@@ -41,9 +41,10 @@ def run(
 ) -> None:
     """Do all that an experiment compares, and put it into one table.
 
-    CONFIG names datasets x networks x poolings x embeddings x protocols. What is up to date is left as it is, what was interrupted goes on, what fails is named at the end. Every file is
-    an ordinary one, below the folder that CONFIG names; results.json and results.csv there have every figure, the
-    embedding beside every single layer. fne config show CONFIG prints all that can be set.
+    CONFIG names datasets x networks x poolings x embeddings x protocols. What is up to date is left as it is, what was
+    interrupted goes on, what fails is named at the end. Every file is an ordinary one, below the folder that CONFIG
+    names; results.json and results.csv there have every figure, the embedding beside every single layer. fne config
+    show CONFIG prints all that can be set.
 
     \b
     Example: fne run configs/digits.toml

@@ -56,8 +56,8 @@ class _Share(click.ParamType[float]):
 def split(progress: Console, **values: Any) -> None:
     """Write a MANIFEST that divides IMAGES into splits.
 
-    Training and test images, or validation images too. IMAGES is what fne extract takes; its labels stay. Use the manifest with fne extract MANIFEST --root IMAGES, or with
-    fne evaluate --split MANIFEST.
+    Training and test images, or validation images too. IMAGES is what fne extract takes; its labels stay. Use the
+    manifest with fne extract MANIFEST --root IMAGES, or with fne evaluate --split MANIFEST.
 
     \b
     Example: fne split photos/ split.csv --per-class 30 --seed 1

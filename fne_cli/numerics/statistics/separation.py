@@ -1,4 +1,4 @@
-"""Where class means of z-scores part: the thresholds of the ternary codes, from data (METHOD.md, section 2)."""
+"""Where class means of z-scores part: the thresholds of the ternary codes, from data (docs/method.md, section 2)."""
 
 from __future__ import annotations
 

@@ -41,7 +41,29 @@ def gram(rows: Rows, dtype: Any = None, threads: int | None = None, pool: Execut
     With dtype float32 the error of float rows is at most (1024 + features / 1024) * 2^-24 * |x_i| |x_j|.
     Besides the result it takes a quarter of a byte per code, or 1,024 columns of floating point.
     """
-    return _products(rows, None, dtype, threads, pool)
+    if pool is None:
+        with workers(threads) as own:
+            return gram(rows, dtype, pool=own)
+    out = np.empty((len(rows), len(rows)), exact_type(rows) if dtype is None else dtype)
+    counted = is_ternary(rows)
+    tile = WORD_TILE if counted else TILE
+    tiles = [
+        (down, across)
+        for down in spans(len(rows), tile)
+        for across in spans(len(rows), tile)
+        if down.start <= across.start
+    ]
+    if counted:
+        words = Words.of(rows)
+        _all(pool, lambda at: words[at[0]].products(words[at[1]], CONSTANT, out[at]), tiles)
+    else:
+        out[:] = CONSTANT
+        for columns in spans(rows.shape[1], COLUMNS):
+            _add(out, _block(rows, columns, out.dtype, pool), tiles, pool)
+    for down, across in tiles:
+        if down != across:
+            out[across, down] = out[down, across].T
+    return out
 
 
 def weights_of(rows: Rows, coefficients: np.ndarray, pool: Executor) -> tuple[np.ndarray, np.ndarray]:
@@ -55,42 +77,9 @@ def weights_of(rows: Rows, coefficients: np.ndarray, pool: Executor) -> tuple[np
     return weights, coefficients.sum(axis=1)
 
 
-def _products(rows: Rows, others: Rows | None, dtype: Any, threads: int | None, pool: Executor | None) -> np.ndarray:
-    if pool is None:
-        with workers(threads) as own:
-            return _products(rows, others, dtype, threads, own)
-    symmetric = others is None
-    right = rows if others is None else others
-    if dtype is None:
-        dtype = max(exact_type(rows), exact_type(right))
-    out = np.empty((len(rows), len(right)), dtype)
-    counted = is_ternary(rows) and is_ternary(right)
-    tile = WORD_TILE if counted else TILE
-    tiles = [
-        (down, across)
-        for down in spans(len(rows), tile)
-        for across in spans(len(right), tile)
-        if not symmetric or down.start <= across.start
-    ]
-    if counted:
-        words = Words.of(rows)
-        other_words = words if symmetric else Words.of(right)
-        _all(pool, lambda at: words[at[0]].products(other_words[at[1]], CONSTANT, out[at]), tiles)
-    else:
-        out[:] = CONSTANT
-        for columns in spans(rows.shape[1], COLUMNS):
-            a = _block(rows, columns, dtype, pool)
-            _add(out, a, a if symmetric else _block(right, columns, dtype, pool), tiles, pool)
-    if symmetric:
-        for down, across in tiles:
-            if down != across:
-                out[across, down] = out[down, across].T
-    return out
-
-
-def _add(out: np.ndarray, a: np.ndarray, b: np.ndarray, tiles: list[tuple[slice, slice]], pool: Executor) -> None:
+def _add(out: np.ndarray, block: np.ndarray, tiles: list[tuple[slice, slice]], pool: Executor) -> None:
     def add(tile: tuple[slice, slice]) -> None:
-        out[tile] += a[tile[0]] @ b[tile[1]].T
+        out[tile] += block[tile[0]] @ block[tile[1]].T
 
     _all(pool, add, tiles)
 

@@ -1,0 +1,205 @@
+"""fne split: official lists, drawn splits, folds, and PASCAL VOC; the manifests work with the other commands."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import write_image
+
+from fne_cli.errors import BadInput
+from fne_cli.images.manifest import read_manifest
+from fne_cli.images.voc import read_voc
+
+
+@pytest.fixture
+def birds(tmp_path: Path) -> Path:
+    """30 images: 12 of a, 10 of b, 8 of c."""
+    for number in range(30):
+        folder = "a" if number < 12 else "b" if number < 22 else "c"
+        write_image(tmp_path / "birds" / folder / f"{number:02d}.png", number, (8, 8))
+    return tmp_path / "birds"
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def counts(path: Path) -> dict[tuple[str, str], int]:
+    return dict(Counter((row["label"], row["split"]) for row in rows(path)))
+
+
+def test_so_many_of_each_class(fne, birds, tmp_path):
+    assert fne("split", birds, tmp_path / "s.csv", "--per-class", 5, "--seed", 3).code == 0
+    assert counts(tmp_path / "s.csv") == {
+        ("a", "train"): 5, ("a", "test"): 7, ("b", "train"): 5, ("b", "test"): 5, ("c", "train"): 5, ("c", "test"): 3,
+    }  # fmt: skip
+    assert [row["path"] for row in rows(tmp_path / "s.csv")] == sorted(row["path"] for row in rows(tmp_path / "s.csv"))
+    fne("split", birds, tmp_path / "again.csv", "--per-class", 5, "--seed", 3)
+    fne("split", birds, tmp_path / "other.csv", "--per-class", 5, "--seed", 4)
+    first, again, other = ((tmp_path / name).read_bytes() for name in ("s.csv", "again.csv", "other.csv"))
+    assert first == again != other
+
+
+def test_shares_of_each_class(fne, birds, tmp_path):
+    assert fne("split", birds, tmp_path / "s.csv", "--test", "25%", "--val", "0.125").code == 0
+    found = counts(tmp_path / "s.csv")
+    assert [found[name, "test"] for name in "abc"] == [3, 2, 2]
+    assert [found.get((name, "val"), 0) for name in "abc"] == [2, 1, 1]
+
+
+def test_folds_test_every_image_once(fne, birds, tmp_path):
+    assert fne("split", birds, tmp_path / "f.csv", "--folds", 4).code == 0
+    tested = [row["path"] for k in range(1, 5) for row in rows(tmp_path / f"f-{k}.csv") if row["split"] == "test"]
+    assert sorted(tested) == sorted(row["path"] for row in rows(tmp_path / "f-1.csv"))
+    for k in range(1, 5):
+        assert {label for (label, split) in counts(tmp_path / f"f-{k}.csv") if split == "test"} == {"a", "b", "c"}
+
+
+def test_official_lists(fne, birds, tmp_path):
+    (tmp_path / "train.txt").write_text("a/00.png\na/01\nbirds/b/12.png 1\n\n")
+    (tmp_path / "test.txt").write_text("b/13\nimages/c/22.png\n")
+    lists = ("--list", f"train={tmp_path / 'train.txt'}", "--list", f"test={tmp_path / 'test.txt'}")
+    result = fne("split", birds, tmp_path / "s.csv", *lists)
+    assert result.code == 0, result.err
+    assert "25 of 30 images are in no list" in result.err
+    named = {row["path"]: row["split"] for row in rows(tmp_path / "s.csv") if row["split"]}
+    assert named == {
+        "a/00.png": "train",
+        "a/01.png": "train",
+        "b/12.png": "train",
+        "b/13.png": "test",
+        "c/22.png": "test",
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("z/99.png", "should name an image that is there. Found: 'z/99.png'"),
+        ("a/00", "should not name an image of split train"),
+    ],
+)
+def test_lists_that_do_not_fit_name_the_line(fne, birds, tmp_path, line, message):
+    (tmp_path / "train.txt").write_text("a/00.png\n")
+    (tmp_path / "test.txt").write_text(f"b/13\n{line}\n")
+    lists = ("--list", f"train={tmp_path / 'train.txt'}", "--list", f"test={tmp_path / 'test.txt'}")
+    result = fne("split", birds, tmp_path / "s.csv", *lists)
+    assert (result.code, f"test.txt, line 2, {message}" in result.err) == (1, True), result.err
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_a_name_that_fits_several_images(fne, tmp_path):
+    for name in ("a/1.png", "b/1.png"):
+        write_image(tmp_path / "x" / name, 1)
+    (tmp_path / "train.txt").write_text("1.png\n")
+    result = fne("split", tmp_path / "x", tmp_path / "s.csv", "--list", f"train={tmp_path / 'train.txt'}")
+    assert (result.code, "which fits 2 of them" in result.err) == (1, True)
+
+
+def test_the_manifest_works_where_splits_are_asked_for(fne, birds, tmp_path):
+    fne("split", birds, tmp_path / "s.csv", "--per-class", 4)
+    listing = read_manifest(str(tmp_path / "s.csv"), str(birds))
+    assert all(Path(path).is_file() for path in listing.files)
+    assert Counter(listing.splits) == {"train": 12, "test": 18}
+
+
+def test_up_to_date_and_different(fne, birds, tmp_path):
+    command = ("split", birds, tmp_path / "s.csv", "--per-class", 4)
+    assert fne(*command).code == 0
+    assert "up to date" in fne(*command).err
+    other = fne(*command, "--seed", 1)
+    assert (other.code, "exists and is not this split" in other.err) == (4, True)
+    assert fne(*command, "--seed", 1, "--overwrite").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ((), 1, "Give one way to split"),
+        (("--per-class", "2", "--folds", "3"), 1, "Give one way to split"),
+        (("--per-class", "8"), 1, "class c should have more than 8 images"),
+        (("--folds", "31"), 1, "at most 30 folds"),
+        (("--folds", "3", "--val", "0.1"), 1, "--val goes with --test"),
+        (("--test", "60%", "--val", "0.5"), 1, "should leave images for training"),
+        (("--test", "120%"), 2, "should be a share such as 20%"),
+        (("--list", "train"), 2, "should be train=FILE"),
+    ],
+)
+def test_options_that_make_no_sense(fne, birds, tmp_path, options, code, message):
+    result = fne("split", birds, tmp_path / "s.csv", *options)
+    assert (result.code, message in result.err) == (code, True), result.err
+
+
+@pytest.mark.parametrize("name", ["s.jsonl", "s.txt", "s"])
+def test_a_name_that_says_something_else_than_csv(fne, birds, tmp_path, name):
+    result = fne("split", birds, tmp_path / name, "--per-class", 4)
+    assert (result.code, result.err) == (
+        1,
+        f"fne: {tmp_path / name} should be the name of a manifest to write, ending in .csv.\n",
+    )
+    assert not (tmp_path / name).exists()
+
+
+# PASCAL VOC
+
+OBJECT = "<object><name>{}</name><difficult>{}</difficult><bndbox><xmin>1</xmin></bndbox></object>"
+
+
+@pytest.fixture
+def voc(tmp_path: Path) -> Path:
+    """Four images in the layout of the challenge."""
+    shown = {
+        "000001": [("dog", 0), ("person", 1)],
+        "000002": [("person", 0), ("person", 1)],
+        "000003": [("cat", 1)],
+        "000004": [],
+    }
+    root = tmp_path / "VOC2007"
+    for folder in ("Annotations", "ImageSets/Main", "JPEGImages"):
+        (root / folder).mkdir(parents=True)
+    for name, objects in shown.items():
+        body = "".join(OBJECT.format(*one) for one in objects)
+        (root / "Annotations" / f"{name}.xml").write_text(f"<annotation><!-- by hand -->{body}</annotation>")
+        write_image(root / "JPEGImages" / f"{name}.jpg", int(name))
+    for split, names in (("train", ["000001"]), ("val", ["000002"]), ("test", ["000003", "000004"])):
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(names) + "\n")
+    return root
+
+
+def test_voc(fne, voc, tmp_path):
+    assert fne("split", voc, tmp_path / "voc.csv", "--voc").code == 0
+    listing = read_manifest(str(tmp_path / "voc.csv"), str(voc))
+    assert listing.classes == ["cat", "dog", "person"]
+    assert listing.splits == ["train", "val", "test", "test"]
+    np.testing.assert_array_equal(listing.label_array(), [[0, 1, -1], [0, 0, 1], [-1, 0, 0], [0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("<annotation><object></object></annotation>", "should have a name in every object"),
+        ("<annotation", "should be an annotation"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>', "a document type or entities"),
+        ("x" * (1 << 21), "more than 1,048,576 bytes"),
+        (None, "No such file"),
+    ],
+)
+def test_annotations_that_are_none_are_named(voc, content, message):
+    path = voc / "Annotations" / "000002.xml"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(BadInput, match=r"000002\.xml") as error:
+        read_voc(str(voc), {"train": ["train"], "val": ["val"]})
+    assert message in str(error.value)
+
+
+def test_image_sets_that_lead_elsewhere(voc):
+    (voc / "ImageSets" / "Main" / "train.txt").write_text("../../../etc/passwd\n")
+    with pytest.raises(BadInput, match="without folders"):
+        read_voc(str(voc), {"train": ["train"]})

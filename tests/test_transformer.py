@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -20,7 +20,9 @@ from fne_cli.errors import BadInput
 from fne_cli.numerics.transformer import TernaryEmbedding
 
 
-@parametrize_with_checks([TernaryEmbedding(), FullNetworkEmbedding()])
+@parametrize_with_checks(
+    [TernaryEmbedding(), FullNetworkEmbedding(), *(FullNetworkEmbedding(embedding=name) for name in ("clipped", "l2"))]
+)
 def test_is_a_scikit_learn_transformer(estimator, check):
     check(estimator)
 
@@ -33,6 +35,22 @@ def test_codes_are_those_of_the_formula():
     assert codes.dtype == np.int8
     np.testing.assert_array_equal(codes, (scores > 0.25).astype(int) - (scores < -0.5).astype(int))
     assert not codes[:, 3].any()
+
+
+def test_other_embeddings_are_those_of_evaluate():
+    rows = np.random.default_rng(0).normal(3, 2, (80, 7)).astype(np.float32)
+    scores = StandardScaler().fit(rows[:60].astype(np.float64)).transform(rows.astype(np.float64))
+    for name, expected in (
+        ("standardized", scores),
+        ("clipped", np.clip(scores, -2.5, 2.5)),
+        ("l2", normalize(rows.astype(np.float64))),
+        ("raw", rows),
+    ):
+        found = FullNetworkEmbedding(embedding=name).fit(rows[:60]).transform(rows)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    with pytest.raises(BadInput, match=r"should be one of fne, clipped, l2, raw, standardized\. Found: 'pca'"):
+        FullNetworkEmbedding(embedding="pca").fit(rows)
 
 
 def test_set_output_and_a_pipeline():

@@ -16,7 +16,7 @@ from fne_cli.errors import BadInput
 from fne_cli.numerics.svm.solver import MEMORY, LinearModel, solve
 
 
-class GramLinearSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # untyped bases
+class LinearSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # untyped bases
     """LinearSVC (squared hinge, L2, intercept regularised), solved to a certified gap.
 
     Parameters: C > 0; tol, the relative duality gap of every class; memory, bytes besides the data; solver "auto",

@@ -4,10 +4,10 @@ from sklearn.datasets import load_digits
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fne_cli.numerics.svm.classifier import GramLinearSVC
+from fne_cli.numerics.svm.classifier import LinearSVC as CertifiedSVC
 
 
-@parametrize_with_checks([GramLinearSVC(solver=name, n_jobs=1) for name in ("auto", "gram", "direct", "newton")])
+@parametrize_with_checks([CertifiedSVC(solver=name, n_jobs=1) for name in ("auto", "gram", "direct", "newton")])
 def test_is_a_scikit_learn_estimator(estimator, check):
     check(estimator)
 
@@ -18,7 +18,7 @@ def test_agrees_with_linear_svc(solver, classes):
     data, target = load_digits(return_X_y=True)
     kept = target < classes
     rows, labels = data[kept][:400] / 16, np.array([f"digit {number}" for number in target[kept][:400]])
-    ours = GramLinearSVC(C=0.3, tol=1e-7, solver=solver, max_iter=5000).fit(rows, labels)
+    ours = CertifiedSVC(C=0.3, tol=1e-7, solver=solver, max_iter=5000).fit(rows, labels)
     peer = LinearSVC(C=0.3, tol=1e-10, dual=True, max_iter=200_000, random_state=0).fit(rows, labels)
     np.testing.assert_allclose(ours.coef_, peer.coef_, atol=2e-4)
     np.testing.assert_allclose(ours.intercept_, peer.intercept_, atol=2e-4)
@@ -33,15 +33,15 @@ def test_warns_when_it_stops_early():
 
     rows, labels = load_digits(return_X_y=True)
     with pytest.warns(ConvergenceWarning, match="should be at most"):
-        GramLinearSVC(max_iter=1).fit(rows, labels)
+        CertifiedSVC(max_iter=1).fit(rows, labels)
 
 
 def test_parameters_that_make_no_sense():
     rows, labels = load_digits(return_X_y=True)
     with pytest.raises(ValueError, match=r"C and the tolerance should be above 0\. Found: -1"):
-        GramLinearSVC(C=-1).fit(rows, labels)
+        CertifiedSVC(C=-1).fit(rows, labels)
     with pytest.raises(ValueError, match="auto, gram, direct or newton"):
-        GramLinearSVC(solver="liblinear").fit(rows, labels)
+        CertifiedSVC(solver="liblinear").fit(rows, labels)
 
 
 def test_numerics_without_it_load_no_scikit_learn():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fne_cli.errors import BadInput
 from fne_cli.images.bad import Status
@@ -15,17 +16,19 @@ from fne_cli.images.folders import png_bytes
 from fne_cli.images.geometry import Geometry
 from fne_cli.networks.recipe import Prepared, Recipe
 from fne_cli.numerics.codes import HIGH, LOW
+from fne_cli.numerics.embedding import embedding as find
 from fne_cli.numerics.transformer import TernaryEmbedding
 
 
 class FullNetworkEmbedding(TernaryEmbedding):
-    """Images, or activations, to ternary codes: fit on training images, transform any (Garcia-Gasulla et al.).
+    """Images, or activations, to an embedding: fit on training images, transform any (Garcia-Gasulla et al.).
 
     X is (rows, features) of activations, or images: a list of paths, or uint8 RGB (n, height, width, 3).
 
-    Parameters: model, weights, preprocess, layers, resize, batch_size as in `fne extract` (docs/cli.md); low and high,
-    the thresholds. Attributes: mean_ and scale_ (features,); feature_names_ if it was fitted to images, `layer:number`.
-    Raises BadInput, naming it, for an image that cannot be used: a row cannot be left out here.
+    Parameters: model, weights, preprocess, layers, resize, batch_size as in `fne extract`, embedding as in
+    `fne evaluate` (docs/cli.md); low and high, the thresholds of ternary codes. Attributes: mean_ and scale_
+    (features,); feature_names_ if it was fitted to images, `layer:number`. Raises BadInput for an embedding that there
+    is not, and, naming it, for an image that cannot be used: a row cannot be left out here.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
         layers: Sequence[str] = (),
         resize: str = "squash",
         batch_size: int = 16,
+        embedding: str = "fne",
         low: float = LOW,
         high: float = HIGH,
     ) -> None:
@@ -47,11 +51,16 @@ class FullNetworkEmbedding(TernaryEmbedding):
         self.layers = layers
         self.resize = resize
         self.batch_size = batch_size
+        self.embedding = embedding
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803  # scikit-learn's name
         """Compute the moments of the training rows: of X, or of the activations of its images."""
         images = _images(X)
-        super().fit(X if images is None else self.activations(X))
+        rows = X if images is None else self.activations(X)
+        super().fit(rows)
+        if self.embedding != "fne":  # codes have their way of their own, which takes float64, too
+            single = np.asarray(rows, np.float32)
+            self._fitted = find(self.embedding).fit([single], single.shape[1], (self.low, self.high))
         self.__dict__.pop("feature_names_", None)  # of an earlier fit
         if images is not None:
             self.feature_names_ = [
@@ -60,8 +69,12 @@ class FullNetworkEmbedding(TernaryEmbedding):
         return self
 
     def transform(self, X: Any) -> np.ndarray:  # noqa: N803  # scikit-learn's name
-        """The codes, (n, features) int8."""
-        return super().transform(X if _images(X) is None else self.activations(X))
+        """The embedding, (n, features): int8 codes, or float32."""
+        rows = X if _images(X) is None else self.activations(X)
+        if self.embedding == "fne":
+            return super().transform(rows)
+        check_is_fitted(self)
+        return self._fitted.encode(validate_data(self, rows, reset=False, dtype=np.float32))
 
     def activations(self, X: Any) -> np.ndarray:  # noqa: N803  # scikit-learn's name
         """What `fne extract` writes of these images, the layers side by side: (n, features) float32."""

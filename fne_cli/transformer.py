@@ -14,8 +14,10 @@ from fne_cli.images.bad import Status
 from fne_cli.images.decode import decode, read_file
 from fne_cli.images.folders import png_bytes
 from fne_cli.images.geometry import Geometry
-from fne_cli.networks.recipe import Prepared, Recipe
+from fne_cli.networks.prepared import Prepared
+from fne_cli.networks.recipe import Recipe
 from fne_cli.numerics.codes import HIGH, LOW
+from fne_cli.numerics.embedding import Standardizing
 from fne_cli.numerics.embedding import embedding as find
 from fne_cli.numerics.transformer import TernaryEmbedding
 
@@ -58,9 +60,11 @@ class FullNetworkEmbedding(TernaryEmbedding):
         images = _images(X)
         rows = X if images is None else self.activations(X)
         super().fit(rows)
-        if self.embedding != "fne":  # codes have their way of their own, which takes float64, too
-            single = np.asarray(rows, np.float32)
-            self._fitted = find(self.embedding).fit([single], single.shape[1], (self.low, self.high))
+        kind, cuts = find(self.embedding), (self.low, self.high)
+        if issubclass(kind, Standardizing):
+            self._fitted = kind.of_state({"mean": self.mean_, "std": self.scale_}, cuts)
+        else:
+            self._fitted = kind.fit([np.asarray(rows, np.float32)], len(self.mean_), cuts)
         self.__dict__.pop("feature_names_", None)  # of an earlier fit
         if images is not None:
             self.feature_names_ = [
@@ -71,7 +75,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
     def transform(self, X: Any) -> np.ndarray:  # noqa: N803  # scikit-learn's name
         """The embedding, (n, features): int8 codes, or float32."""
         rows = X if _images(X) is None else self.activations(X)
-        if self.embedding == "fne":
+        if self.embedding == "fne":  # codes of float64 rows are those of their float64 scores
             return super().transform(rows)
         check_is_fitted(self)
         return self._fitted.encode(validate_data(self, rows, reset=False, dtype=np.float32))

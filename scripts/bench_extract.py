@@ -33,7 +33,8 @@ from PIL import Image
 from fne_cli.images import pipeline, source
 from fne_cli.images.geometry import Geometry
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.recipe import Prepared, Recipe
+from fne_cli.networks.prepared import Prepared
+from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import Progress
 from fne_cli.steps.extract import extract
 

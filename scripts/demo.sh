@@ -12,7 +12,7 @@ venv=${1:-.venv-demo}
 if [ ! -x "$venv/bin/fne" ]; then
     echo "== a virtual environment in $venv, with fne-cli"
     "${PYTHON:-python3}" -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check .
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt .
 fi
 export PATH="$PWD/$venv/bin:$PATH"
 

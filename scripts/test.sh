@@ -12,7 +12,7 @@ venv=.venv-test
 echo "== a fresh virtual environment in $venv, with fne-cli and what its tests need"
 rm -rf "$venv"
 "${PYTHON:-python3}" -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check ".[test]"
+"$venv/bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt ".[test]"
 export PATH="$PWD/$venv/bin:$PATH"
 
 echo "== ruff, mypy, import-linter"

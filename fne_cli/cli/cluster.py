@@ -25,7 +25,7 @@ def cluster(progress: Console, spec: str, dry_run: bool) -> None:
     Example: fne cluster cluster.toml --dry-run
     """
     from fne_cli.clusters.named import check_dask
-    from fne_cli.clusters.specification import parse
+    from fne_cli.clusters.parsing import parse
 
     wanted = parse(spec)
     check_dask()

@@ -21,8 +21,8 @@ from fne_cli.options import taken
 @click.option(
     "--embedding",
     type=options.EmbeddingName(),
-    help="What to make of activations, fitted to the training images of each split, fold or draw: ternary codes (fne), "
-    "z-scores, cut at 2.5 or not, rows of length 1, nothing.  [default: l2, each layer alone]",
+    help="What to make of activations, fitted to the training images of each split, fold or draw: fne for the ternary "
+    "codes; docs/evaluation.md has them all.  [default: l2, each layer alone]",
 )
 @options.thresholds
 @click.option("--each-layer", is_flag=True, help="Measure every layer alone, too.")

@@ -1,6 +1,6 @@
 """Tasks on a Dask cluster, kept going whatever dies.
 
-    with Engine.open("local:4", progress) as engine:
+    with DaskEngine.open("local:4", progress) as engine:
         for index, result in engine.run("extract", [{...}, {...}]):
             ...
 
@@ -13,10 +13,10 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
+from fne_cli.clusters.parsing import parse
 from fne_cli.clusters.pool import WorkerPool
 from fne_cli.clusters.run import TaskRun
 from fne_cli.clusters.spec import Spec
-from fne_cli.clusters.specification import parse
 from fne_cli.clusters.start import client_of, threads_of
 from fne_cli.progress import SILENT, Progress
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from fne_cli.clusters.specification import parse
+from fne_cli.clusters.parsing import parse
 from fne_cli.errors import BadInput
 from fne_cli.progress import Progress
 from fne_cli.tasks.engine import Cluster

@@ -11,6 +11,7 @@ from typing import Any
 from fne_cli.errors import BadInput
 from fne_cli.experiments.config import DATA, Experiment, Table, Value
 from fne_cli.experiments.jobs import Job
+from fne_cli.steps.embeddings import takes_thresholds
 
 LAYERS = "layers"
 OWN_SPLIT = "split"
@@ -225,11 +226,11 @@ class _Features:
         kind = table.get("embedding", Value("fne", "")).value
         cuts = table.get("thresholds", Value(None, "")).value
         chosen = {"layers": table["layers"].value} if "layers" in table else {}
-        if kind != "fne":
+        if not takes_thresholds(kind):
             return [self._evaluation(name, protocol, {"embedding": kind, **chosen})]
         thresholds = {} if cuts is None else {"thresholds": self.behavior if cuts == DATA else cuts}
         needs = [self._step("analyze", (self.activations,), self.behavior)] if cuts == DATA else []
-        if not protocol.trains_once or protocol.manifest is not None:
+        if kind != "fne" or not protocol.trains_once or protocol.manifest is not None:  # else there is a file of codes
             options = {"embedding": kind, **thresholds, **chosen}
             return [*needs, self._evaluation(name, protocol, options)]
         # the moments of the training images are those of the only training there is

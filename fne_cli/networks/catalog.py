@@ -9,6 +9,7 @@ from typing import Literal
 from fne_cli.errors import BadInput
 
 Preprocess = Literal["caffe", "tf", "torch", "none"]
+Precision = Literal["float32", "bfloat16", "float16"]
 PREPROCESS: tuple[Preprocess, ...] = ("caffe", "tf", "torch", "none")
 
 
@@ -27,7 +28,7 @@ def _family(preprocess: Preprocess, *members: str | tuple[str, int]) -> dict[str
 
 
 # caffe: BGR minus the ImageNet channel means. tf: -1 ... 1. torch: 0 ... 1, ImageNet mean and deviation.
-# none: the network's first layers do it. tests/test_catalog.py holds each against its own module's preprocess_input.
+# none: the network's first layers do it. tests/networks/test_catalog.py holds each against its module's own.
 CATALOG: dict[str, Known] = {
     **_family("caffe", "VGG16", "VGG19", "ResNet50", "ResNet101", "ResNet152"),
     **_family("tf", "ResNet50V2", "ResNet101V2", "ResNet152V2", "MobileNet", "MobileNetV2"),

@@ -6,14 +6,13 @@ never of the layer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import BadInput
+from fne_cli.networks.catalog import Precision
 
 if TYPE_CHECKING:
     import keras
-
-Precision = Literal["float32", "bfloat16", "float16"]
 
 
 def flat(model: keras.Model, height: int, width: int, precision: Precision = "float32") -> keras.Model:

@@ -1,16 +1,13 @@
-"""What determines the numbers of an extraction, apart from the images; and the network made ready by it."""
+"""What determines the numbers of an extraction, apart from the images: the options of `fne extract`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
-from fne_cli.networks import pooling, taps
-from fne_cli.networks.catalog import Preprocess
-from fne_cli.networks.extractor import Extractor, device_name
-from fne_cli.networks.graph import Precision
-from fne_cli.networks.weights import Network, open_network
+from fne_cli.networks.catalog import Precision, Preprocess
 
 
 @dataclass(frozen=True)
@@ -46,76 +43,22 @@ class Recipe:
         """The options by name."""
         return asdict(self)
 
-
-@dataclass(frozen=True)
-class Prepared:
-    """A recipe's network with its taps and the pooling of each."""
-
-    recipe: Recipe
-    network: Network
-    taps: list[taps.Tap]
-    poolings: list[pooling.Pooling]
-    # Not of a copy: another recipe needs another function.
-    _compiled: list[Extractor] = field(default_factory=list, init=False, compare=False, repr=False)
-
     @classmethod
-    def of(cls, recipe: Recipe) -> Prepared:
-        """Build the network and choose its taps. Raises BadInput."""
-        network = open_network(
-            recipe.model, recipe.weights, recipe.seed, recipe.preprocess, recipe.image_size, recipe.precision
+    def of_dict(cls, options: Mapping[str, Any]) -> Recipe:
+        """The same again, also after a journey through JSON."""
+        size = options["image_size"]
+        lists = {name: tuple(options[name]) for name in ("layers", "pool")}
+        return cls(**{**options, **lists, "image_size": tuple(size) if size else None})
+
+    def files(self) -> list[str]:
+        """The files that it names."""
+        return [name for name in (self.model, self.weights or "") if os.path.isfile(name)]
+
+    def absolute(self) -> Recipe:
+        """The same for whoever stands in another folder."""
+        model, weights = self.model, self.weights
+        return replace(
+            self,
+            model=os.path.abspath(model) if model.lower().endswith(".keras") else model,
+            weights=os.path.abspath(weights) if weights and weights.lower().endswith((".h5", ".hdf5")) else weights,
         )
-        tapped = taps.select(taps.find_taps(network.model), recipe.layers)
-        return cls(recipe, network, tapped, pooling.pooling_of(tapped, recipe.pool))
-
-    packages: ClassVar[tuple[str, ...]] = ("keras", "tensorflow", "tensorflow-cpu", "pillow")
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width of the network's input."""
-        return self.network.height, self.network.width
-
-    def device(self) -> str:
-        """The accelerator that the network runs on, or the processor."""
-        return device_name()
-
-    def settings(self) -> dict[str, Any]:
-        """What determines the numbers, as the file stores it."""
-        network, recipe = self.network, self.recipe
-        return {
-            "network": network.name,
-            "weights": network.weights,
-            "weights_sha256": network.weights_sha256(),
-            "preprocess": network.preprocess,
-            "image_size": [network.height, network.width],
-            "layers": {tap.layer: str(pool) for tap, pool in zip(self.taps, self.poolings, strict=True)},
-            "resize": recipe.resize,
-            "crops": recipe.crops,
-            "box_context": recipe.box_context,
-            "batch_rows": recipe.batch_rows,
-            "precision": recipe.precision,
-            "xla": recipe.xla,
-            "dtype": recipe.dtype,
-        }
-
-    def columns(self) -> list[tuple[str, tuple[int, ...], dict[str, str]]]:
-        """Name, shape of one row, and description of each tapped layer."""
-        return [
-            (
-                tap.layer,
-                pool.row_shape(tap.shape),
-                {
-                    "tap": f"{tap.kind} after {tap.output_of}",
-                    "output_shape": " x ".join(map(str, tap.shape)),
-                    "pooling": str(pool),
-                },
-            )
-            for tap, pool in zip(self.taps, self.poolings, strict=True)
-        ]
-
-    def extractor(self, note: Callable[[str], None]) -> Extractor:
-        """The function, compiled once; `note` is told if it has to shrink its batch."""
-        if not self._compiled:
-            rows, xla = self.recipe.batch_rows, self.recipe.xla
-            self._compiled.append(Extractor(self.network, self.taps, self.poolings, rows, xla, note))
-        self._compiled[0].note = note
-        return self._compiled[0]

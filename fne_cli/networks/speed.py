@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fne_cli.networks.catalog import known_name
-from fne_cli.networks.recipe import Prepared, Recipe
+from fne_cli.networks.prepared import Prepared
+from fne_cli.networks.recipe import Recipe
 
 _BATCHES = 3
 

@@ -19,8 +19,7 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.networks import graph, mini
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.catalog import CATALOG, PREPROCESS, Preprocess, known_name
-from fne_cli.networks.graph import Precision
+from fne_cli.networks.catalog import CATALOG, PREPROCESS, Precision, Preprocess, known_name
 
 if TYPE_CHECKING:
     import keras

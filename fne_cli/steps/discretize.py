@@ -24,7 +24,7 @@ from fne_cli.store.many.thresholds import Thresholds, read_thresholds
 from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.engine import Cluster
 from fne_cli.tasks.files import Result, TaskFiles, check_same_file, open_inputs, task
-from fne_cli.tasks.parts import streamed_output
+from fne_cli.tasks.output import streamed_output
 from fne_cli.tasks.spans import read_rows, span_tasks, write_rows
 
 
@@ -55,8 +55,8 @@ def discretize(
 
     thresholds: low and high, or the behavior file that has them.
     packed: two bit planes of a bit per code instead of a byte. Several files give one file, its rows in the order that
-    Several says. Memory holds `batch_size` rows, or one chunk. With a `cluster`, its workers encode and this process
-    writes. Raises WrongFile if the moments are of another network.
+    JoinedFiles says. Memory holds `batch_size` rows, or one chunk. With a `cluster`, its workers encode and this
+    process writes. Raises WrongFile if the moments are of another network.
     """
     with JoinedFiles(activations) as files, open_file(moments, "moments") as statistics:
         _check_same_network(files, statistics)

@@ -21,7 +21,8 @@ from fne_cli.store.many.stream import EVERYTHING, RowStream, refuse_infinite
 from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.engine import Cluster
 from fne_cli.tasks.files import Result, TaskFiles, check_same_file, open_inputs, task
-from fne_cli.tasks.parts import Parts, streamed_output
+from fne_cli.tasks.output import streamed_output
+from fne_cli.tasks.parts import Parts
 from fne_cli.tasks.spans import read_rows, span_tasks, write_rows
 
 

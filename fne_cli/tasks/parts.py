@@ -1,8 +1,7 @@
 """OUTPUT.parts: what tasks leave on a shared file system for the process that gave them out, and for its next attempt.
 
-A task is a function of this package, by name, and plain settings. Its result is a small JSON object, with arrays in
-files beside it if there is more to say. The object is written last: where it stands, the task is finished. Here is also
-the output that streaming steps put together, of such parts or alone.
+A task is a function of a step, by name, and plain settings. Its result is a small JSON object, with arrays in
+files beside it if there is more to say. The object is written last: where it stands, the task is finished.
 """
 
 from __future__ import annotations
@@ -11,22 +10,18 @@ import contextlib
 import hashlib
 import os
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
 
 from fne_cli.errors import BadInput
-from fne_cli.store.format.schema import Layer, canonical_json, fingerprint
-from fne_cli.store.format.writer import Writer
-from fne_cli.store.many.joined import JoinedFiles
-from fne_cli.store.many.stream import copy_images
-from fne_cli.store.output.partial import Output
-from fne_cli.store.output.record import new_run, software, time_run
+from fne_cli.store.format.schema import canonical_json
+from fne_cli.store.output.record import software
 from fne_cli.tasks.engine import Cluster, Engine
 from fne_cli.tasks.files import Result, TaskFiles
 
+PARTS = ".parts"  # the end of the folder's name
 _NAME = re.compile(r"\.?[0-9a-f]{16}-.+")
 
 
@@ -47,13 +42,6 @@ class Parts:
         self._cluster = cluster
         self._engine: Engine | None = None
         self._stack = ExitStack()
-
-    @classmethod
-    def of(
-        cls, output: Path, made_of: Any, inputs: Mapping[Path, str], cluster: Cluster | None
-    ) -> AbstractContextManager[Parts | None, bool | None]:
-        """The parts of an output that a cluster works on; without one, None, and what one has left goes at the end."""
-        return _without(output) if cluster is None else cls(output, made_of, inputs, cluster)
 
     def files(self, label: str) -> TaskFiles:
         """What the task of this label leaves."""
@@ -132,61 +120,13 @@ class Parts:
             file.write(canonical_json(numbers).encode())
 
 
-@contextmanager
-def streamed_output(
-    path: Path,
-    kind: str,
-    files: JoinedFiles,
-    settings: Mapping[str, Any],
-    sources: Any,
-    cluster: Cluster | None,
-    *,
-    layers: Sequence[Layer] = (),
-    beside: Mapping[Path, str] | None = None,
-) -> Iterator[tuple[Writer, Parts | None]]:
-    """Yield the writer of the output, and the parts that a cluster's workers leave (None without one).
-
-    layers: those with a row for each row of `files`; with any, the image table is copied too.
-    beside: fingerprints of what else workers read, by path. The output appears when the block ends; after an exception
-    there is none.
-    """
-    versions = software("numba")
-    digest = fingerprint(kind, settings, sources)
-    made_of = [digest, [file.fingerprint for file in files.files]]  # spans are cut in the order of the files
-    rows: dict[str, Any] = {"table": files.table()} if layers else {}
-    began, run = time.monotonic(), new_run(versions)
-    with (
-        Output(path) as output,
-        Parts.of(path, made_of, {**files.fingerprints, **(beside or {})}, cluster) as parts,
-        Writer.create(
-            output.partial,
-            kind,
-            layers,
-            files.rows,
-            settings=settings,
-            sources=sources,
-            software=versions,
-            fingerprint=digest,
-            **rows,
-        ) as writer,
-    ):
-        if layers:
-            copy_images(files, writer)
-        yield writer, parts
-        writer.close()
-        run["images"] = len(files)
-        time_run(run, time.monotonic() - began)
-        output.accept({"fingerprint": digest, "runs": [run]})
+def remove_parts(output: Path) -> None:
+    """What an earlier attempt with a cluster has left, if anything."""
+    _remove(_folder(output), lambda name: True)
 
 
 def _folder(output: Path) -> Path:
-    return Path(os.path.abspath(output.with_name(output.name + ".parts")))
-
-
-@contextmanager
-def _without(output: Path) -> Iterator[None]:
-    yield
-    _remove(_folder(output), lambda name: True)
+    return Path(os.path.abspath(output.with_name(output.name + PARTS)))
 
 
 def _remove(folder: Path, chosen: Callable[[str], bool]) -> None:

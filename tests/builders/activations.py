@@ -25,15 +25,15 @@ def table(count, *, paths=None, split=None, label=None, classes=("a", "b"), bad=
     )
 
 
-def write(path: Path, layers, images: Images, *, crops=1, settings=None, software=None) -> Path:
-    """A finished activations file of {name: (rows, ...) array}; rows of bad images become NaN."""
+def write(path: Path, layers, images: Images, *, kind="activations", crops=1, settings=None, software=None) -> Path:
+    """A finished file of {name: (rows, ...) array}; rows of bad images become NaN, in codes 0."""
     settings = {"crops": crops, "model": "by hand"} | (settings or {})
     specs = [Layer(name, rows.shape[1:], rows.dtype, {"tap": "conv"}) for name, rows in layers.items()]
     bad = np.repeat(~images.good, crops)
-    digest = fingerprint("activations", settings, [], images)
+    digest = fingerprint(kind, settings, [], images if kind == "activations" else None)
     with Writer.create(
         path,
-        "activations",
+        kind,
         specs,
         len(images) * crops,
         settings=settings,
@@ -44,7 +44,7 @@ def write(path: Path, layers, images: Images, *, crops=1, settings=None, softwar
     ) as writer:
         for name, values in layers.items():
             rows = values.copy()
-            rows[bad] = np.nan
+            rows[bad] = np.nan if rows.dtype.kind == "f" else 0
             writer.append(name, rows)
     return path
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from activations import write as write_features
 
 from fne_cli.options import taken
 from fne_cli.steps import evaluate as step
-from fne_cli.store.format.schema import Images, fingerprint
-from fne_cli.store.format.schema import Layer as Spec
-from fne_cli.store.format.writer import Writer
+from fne_cli.store.format.schema import Images
 
 
 def write(
@@ -38,15 +37,7 @@ def write(
         message=["damaged" if number in bad else "" for number in range(count)],
         sha256=["0" * 64] * count,
     )
-    settings = {"crops": crops} | (settings or {})
-    specs = [Spec(name, rows.shape[1:], rows.dtype) for name, rows in layers.items()]
-    digest = fingerprint(kind, settings, [], images if kind == "activations" else None)
-    with Writer.create(
-        path, kind, specs, count * crops, settings=settings, sources=[], software={}, fingerprint=digest, images=images
-    ) as writer:
-        for name, rows in layers.items():
-            writer.append(name, rows)
-    return path
+    return write_features(path, layers, images, kind=kind, crops=crops, settings=settings)
 
 
 def codes_of(scores: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from fne_cli.steps.merge import merge
 from fne_cli.steps.normalize import normalize
 from fne_cli.tasks.engine import Cluster
 
-pytestmark = pytest.mark.slow  # together they take tens of seconds; tests/test_engine.py stays in the default suite
+pytestmark = pytest.mark.slow  # tens of seconds together; tests/clusters/test_engine.py stays
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ from fne_cli.networks.backend import load_keras
 from fne_cli.networks.extractor import Extractor, device_name
 from fne_cli.networks.mini import build as build_mini
 from fne_cli.networks.pooling import Pooling
-from fne_cli.networks.recipe import Prepared, Recipe
+from fne_cli.networks.prepared import Prepared
+from fne_cli.networks.recipe import Recipe
 from fne_cli.networks.taps import find_taps, select
 from fne_cli.networks.weights import Network, open_network
 

@@ -13,7 +13,8 @@ import pytest
 from fne_cli.errors import BadInput
 from fne_cli.networks.backend import load_keras
 from fne_cli.networks.mini import build
-from fne_cli.networks.recipe import Prepared, Recipe
+from fne_cli.networks.prepared import Prepared
+from fne_cli.networks.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def balanced(model, rows, labels):
 
 
 def ternary(train, rows):
-    """The full-network embedding as METHOD.md has it, with scikit-learn's scaler."""
+    """The full-network embedding as docs/method.md has it, with scikit-learn's scaler."""
     return codes_of(StandardScaler().fit(train.astype(np.float64)).transform(rows.astype(np.float64)))
 
 

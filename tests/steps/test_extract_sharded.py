@@ -23,7 +23,7 @@ from fne_cli.steps.extract.sharded import ShardedExtraction, shard_count
 from fne_cli.store.many.merged import Shards, write_merged
 from fne_cli.tasks.engine import Cluster
 
-pytestmark = pytest.mark.slow  # together they take tens of seconds; tests/test_engine.py stays in the default suite
+pytestmark = pytest.mark.slow  # tens of seconds together; tests/clusters/test_engine.py stays
 
 
 @pytest.mark.parametrize(

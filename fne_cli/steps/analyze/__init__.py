@@ -23,7 +23,8 @@ from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.engine import Cluster
 from fne_cli.tasks.files import Result, TaskFiles, open_inputs, task
-from fne_cli.tasks.parts import Parts, streamed_output
+from fne_cli.tasks.output import streamed_output
+from fne_cli.tasks.parts import Parts
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from fne_cli.store.other.results import read_results
 from fne_cli.store.output.record import new_run, software, time_run
 from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.engine import Cluster
+from fne_cli.tasks.output import parts_of
 from fne_cli.tasks.parts import Parts
 
 __all__ = ["ClassifierOptions", "Evaluation", "FeatureOptions", "Protocol", "evaluate"]
@@ -232,7 +233,7 @@ def _parts(
     if results is None:
         return nullcontext()
     splits = {protocol.split: _split_source(protocol)[0]["fingerprint"]} if protocol.split is not None else {}
-    return Parts.of(results, made_of, {**source.fingerprints, **splits}, cluster)
+    return parts_of(results, made_of, {**source.fingerprints, **splits}, cluster)
 
 
 def _split_source(protocol: Protocol) -> list[dict[str, str]]:

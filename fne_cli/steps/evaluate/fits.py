@@ -16,10 +16,10 @@ from fne_cli.numerics.svm.dual import GROUP
 from fne_cli.numerics.svm.solver import FitEstimate, LinearModel, estimate
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.blocks import Blocks
+from fne_cli.steps.evaluate.classification import FOLDS, ClassificationTask
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.measure import Detail, Measurement, Outcome
 from fne_cli.steps.evaluate.options import FitPlan
-from fne_cli.steps.evaluate.task import FOLDS, ClassificationTask
 from fne_cli.store.many.gather import JoinedLayer
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.tasks.engine import TaskSizes

@@ -16,8 +16,8 @@ from fne_cli.numerics.evaluation import assessment
 from fne_cli.numerics.evaluation.assessment import Aggregate, Judged, judge
 from fne_cli.numerics.evaluation.protocols import Trial, folds
 from fne_cli.numerics.svm.solver import LinearModel
+from fne_cli.steps.evaluate.classification import FOLDS, ClassificationTask
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.task import FOLDS, ClassificationTask
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import numpy as np
 
 from fne_cli.errors import BadInput
 from fne_cli.numerics.evaluation.protocols import Trial
+from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.fits import Fits
 from fne_cli.steps.evaluate.measure import Detail
-from fne_cli.steps.evaluate.task import ClassificationTask
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.other.classifiers import save_model
 from fne_cli.store.other.predictions import Predicted, label_names, write_predictions

@@ -170,7 +170,7 @@ def part_of(listing: Listing, number: int, count: int) -> dict[str, Any]:
 
 def _inputs(recipe: Recipe, listing: Listing, part: dict[str, Any] | None) -> dict[str, Any]:
     """What was asked for, and the state of every file it names: if none of it changed, neither did the result."""
-    files = [file_state(Path(name)) for name in (recipe.model, recipe.weights or "") if Path(name).is_file()]
+    files = [file_state(Path(name)) for name in recipe.files()]
     inputs: dict[str, Any] = plain({
         "request": recipe.as_dict() | {"shard": part, "files": files},
         "listing": contents.listing_digest(listing),

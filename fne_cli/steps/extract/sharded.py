@@ -17,7 +17,6 @@ import numpy as np
 
 from fne_cli.errors import BadInput, DifferentOutput, DoesNotFit, FneError, Stopped
 from fne_cli.images.slices import write_slice
-from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import Progress, counted
 from fne_cli.steps.extract import leftovers
 from fne_cli.steps.extract.leftovers import MOST_SHARDS, read_plan
@@ -120,7 +119,7 @@ class ShardedExtraction:
 
     def outline_task(self) -> dict[str, Any]:
         """The settings of the task that tells what the network makes."""
-        return {"recipe": _absolute(self.request.recipe).as_dict()}
+        return {"recipe": self.request.recipe.absolute().as_dict()}
 
     def begin(self, outline: Mapping[str, Any], workers: int) -> list[dict[str, Any]]:
         """The settings of a task for each shard. What an earlier run has done of the same is gone on with.
@@ -189,7 +188,7 @@ class ShardedExtraction:
         return {
             "listing": os.path.abspath(listing),
             "output": os.path.abspath(output),
-            "recipe": _absolute(self.request.recipe).as_dict(),
+            "recipe": self.request.recipe.absolute().as_dict(),
             "options": options.plain(),
         }
 
@@ -244,13 +243,3 @@ class ShardedExtraction:
                 "float16 (half the size)."
             )
         self.progress.note(f"{path}: {len(self.listing):,} images in {counted(self.count, 'shard')}, {wanted}")
-
-
-def _absolute(recipe: Recipe) -> Recipe:
-    """The recipe for whoever stands in another folder."""
-    model, weights = recipe.model, recipe.weights
-    return replace(
-        recipe,
-        model=os.path.abspath(model) if model.lower().endswith(".keras") else model,
-        weights=os.path.abspath(weights) if weights and weights.lower().endswith((".h5", ".hdf5")) else weights,
-    )

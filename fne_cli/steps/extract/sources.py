@@ -1,4 +1,4 @@
-"""What activations are extracted with: a network, or whatever else answers the same three calls."""
+"""What activations are extracted with: a network, or whatever else answers the same calls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fne_cli.networks.recipe import Prepared, Recipe
+from fne_cli.networks.backend import forget
+from fne_cli.networks.prepared import Prepared
+from fne_cli.networks.recipe import Recipe
 
 
 class Compute(Protocol):
@@ -50,6 +52,12 @@ class Source(Protocol):
 def open_source(recipe: Recipe) -> Source:
     """The source that a recipe names. Raises BadInput.
 
-    Another kind of source is another branch here: `extract` and all that comes after it know this protocol only.
+    Another kind of source is another branch here: what extracts, and all that comes after it, know this protocol only.
     """
     return Prepared.of(recipe)
+
+
+def open_anew(recipe: Recipe) -> Source:
+    """The same in a process that has had others: unnamed layers get the names that they have in a new one."""
+    forget()
+    return open_source(recipe)

@@ -8,13 +8,12 @@ from typing import Any
 
 from fne_cli.images.listing import Listing
 from fne_cli.images.slices import read_slice
-from fne_cli.networks.backend import forget
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import Progress
 from fne_cli.steps.extract.local import extract_here
 from fne_cli.steps.extract.options import RunOptions
 from fne_cli.steps.extract.request import ExtractionRequest
-from fne_cli.steps.extract.sources import Source, open_source
+from fne_cli.steps.extract.sources import Source, open_anew
 from fne_cli.store.output.record import plain, software
 
 
@@ -27,12 +26,11 @@ class _Warm:
 
     @classmethod
     def of(cls, recipe: Recipe) -> Source:
-        """As open_source."""
-        files = [(os.stat(name).st_mtime_ns, os.stat(name).st_size) for name in _files(recipe)]
+        """As open_anew."""
+        files = [(os.stat(name).st_mtime_ns, os.stat(name).st_size) for name in recipe.files()]
         if cls.source is None or (cls.recipe, cls.state) != (recipe, files):
             cls.source = None
-            forget()
-            cls.source = open_source(recipe)
+            cls.source = open_anew(recipe)
             cls.recipe, cls.state = recipe, files
         return cls.source
 
@@ -40,7 +38,7 @@ class _Warm:
 def outline(settings: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """What the network makes: settings and layers as the file will have them, and the software's versions."""
     progress.detail("building the network")
-    source = _Warm.of(_recipe(settings["recipe"]))
+    source = _Warm.of(Recipe.of_dict(settings["recipe"]))
     made = {"settings": source.settings(), "layers": source.columns(), "software": software(*source.packages)}
     described: dict[str, Any] = plain(made)
     return described
@@ -51,18 +49,8 @@ def extract_shard(settings: dict[str, Any], progress: Progress) -> dict[str, Any
     listing: Listing = read_slice(Path(settings["listing"]))
     part, options = settings.get("part"), RunOptions.of_plain(settings["options"])
     request = ExtractionRequest(
-        listing, Path(settings["output"]), _recipe(settings["recipe"]), options, part, settings.get("inputs")
+        listing, Path(settings["output"]), Recipe.of_dict(settings["recipe"]), options, part, settings.get("inputs")
     )
     done = extract_here(request, _Warm.of, progress.detail, progress=progress)
     bad = [] if part else done.bad
     return {"images": done.images, "bad": bad, "up_to_date": done.up_to_date, "seconds": done.seconds}
-
-
-def _recipe(options: dict[str, Any]) -> Recipe:
-    size = options["image_size"]
-    lists = {name: tuple(options[name]) for name in ("layers", "pool")}
-    return Recipe(**options | lists | {"image_size": tuple(size) if size else None})
-
-
-def _files(recipe: Recipe) -> list[str]:
-    return [name for name in (recipe.model, recipe.weights or "") if os.path.isfile(name)]

@@ -1,4 +1,4 @@
-"""The rows of chosen images, layers side by side, in batches; and room for them that may be larger than memory.
+"""The rows of chosen images, layers side by side, in batches; and arrays for them, which may be larger than memory.
 
 The rows may be those of several files: whoever takes them by number need not know.
 """
@@ -36,23 +36,23 @@ class RowReader(Protocol):
 
 @dataclass(frozen=True)
 class JoinedLayer:
-    """The layer of one or more files as one, rows in their order; see Several."""
+    """The layer of one or more files as one, rows in their order; see JoinedFiles."""
 
     files: JoinedFiles
     name: str
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """As Rows has it."""
+        """As RowReader has it."""
         return max(reader.dtype for reader in self.files.layers[self.name])
 
     @property
     def features(self) -> int:
-        """As Rows has it."""
+        """As RowReader has it."""
         return self.files.layers[self.name][0].features
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """As Rows has it."""
+        """As RowReader has it."""
         crops = self.files.crops
         return self.files.read(self.name, start // crops, stop // crops)
 

@@ -8,7 +8,7 @@ from fne_cli.numerics.codes.ternary import Cuts, Scores, encode, standardize
 
 
 def literal(rows, mean, std, low, high):
-    """METHOD.md, section 1, word for word: standardise in float64, constant is 0, comparisons strict; NaN is 0."""
+    """docs/method.md, section 1, word for word: standardise in float64, constant is 0, comparisons strict; NaN is 0."""
     codes = np.zeros(rows.shape, np.int8)
     for feature in range(rows.shape[1]):
         values = rows[:, feature].astype(np.float64)

@@ -10,8 +10,8 @@ import pytest
 from places import SCRIPTS
 
 from fne_cli.clusters import jobs, spec
+from fne_cli.clusters.parsing import parse
 from fne_cli.clusters.spec import Spec
-from fne_cli.clusters.specification import parse
 from fne_cli.errors import BadInput
 
 

@@ -1,0 +1,86 @@
+"""A network made ready by a recipe, as a source of features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from fne_cli.networks import pooling, taps
+from fne_cli.networks.extractor import Extractor, device_name
+from fne_cli.networks.recipe import Recipe
+from fne_cli.networks.weights import Network, open_network
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recipe's network with its taps and the pooling of each."""
+
+    recipe: Recipe
+    network: Network
+    taps: list[taps.Tap]
+    poolings: list[pooling.Pooling]
+    # Not of a copy: another recipe needs another function.
+    _compiled: list[Extractor] = field(default_factory=list, init=False, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Prepared:
+        """Build the network and choose its taps. Raises BadInput."""
+        network = open_network(
+            recipe.model, recipe.weights, recipe.seed, recipe.preprocess, recipe.image_size, recipe.precision
+        )
+        tapped = taps.select(taps.find_taps(network.model), recipe.layers)
+        return cls(recipe, network, tapped, pooling.pooling_of(tapped, recipe.pool))
+
+    packages: ClassVar[tuple[str, ...]] = ("keras", "tensorflow", "tensorflow-cpu", "pillow")
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the network's input."""
+        return self.network.height, self.network.width
+
+    def device(self) -> str:
+        """The accelerator that the network runs on, or the processor."""
+        return device_name()
+
+    def settings(self) -> dict[str, Any]:
+        """What determines the numbers, as the file stores it."""
+        network, recipe = self.network, self.recipe
+        return {
+            "network": network.name,
+            "weights": network.weights,
+            "weights_sha256": network.weights_sha256(),
+            "preprocess": network.preprocess,
+            "image_size": [network.height, network.width],
+            "layers": {tap.layer: str(pool) for tap, pool in zip(self.taps, self.poolings, strict=True)},
+            "resize": recipe.resize,
+            "crops": recipe.crops,
+            "box_context": recipe.box_context,
+            "batch_rows": recipe.batch_rows,
+            "precision": recipe.precision,
+            "xla": recipe.xla,
+            "dtype": recipe.dtype,
+        }
+
+    def columns(self) -> list[tuple[str, tuple[int, ...], dict[str, str]]]:
+        """Name, shape of one row, and description of each tapped layer."""
+        return [
+            (
+                tap.layer,
+                pool.row_shape(tap.shape),
+                {
+                    "tap": f"{tap.kind} after {tap.output_of}",
+                    "output_shape": " x ".join(map(str, tap.shape)),
+                    "pooling": str(pool),
+                },
+            )
+            for tap, pool in zip(self.taps, self.poolings, strict=True)
+        ]
+
+    def extractor(self, note: Callable[[str], None]) -> Extractor:
+        """The function, compiled once; `note` is told if it has to shrink its batch."""
+        if not self._compiled:
+            rows, xla = self.recipe.batch_rows, self.recipe.xla
+            self._compiled.append(Extractor(self.network, self.taps, self.poolings, rows, xla, note))
+        self._compiled[0].note = note
+        return self._compiled[0]

@@ -1,8 +1,11 @@
-"""What this machine has for a process: processors and memory. A leaf like ``errors``."""
+"""What this machine has for a process: processors, memory, threads that round alike. A leaf like ``errors``."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -62,3 +65,20 @@ def _own_groups(proc: Path, groups: Path) -> list[Path]:
             folders.append(own)
             own = own.parent
     return folders
+
+
+@contextmanager
+def thread_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
+    """A pool of `threads` (default: all processors) in which every matrix product stays on the thread that asks for it.
+
+    A BLAS that splits a product over its own threads rounds differently with their number; the callers split the work
+    into pieces of fixed size instead. The limit holds for the whole process while the pool is open.
+    """
+    from threadpoolctl import threadpool_limits  # which asks all libraries that are loaded for their threads
+
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or processors()) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

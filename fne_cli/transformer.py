@@ -17,7 +17,7 @@ from fne_cli.images.geometry import Geometry
 from fne_cli.networks.prepared import Prepared
 from fne_cli.networks.recipe import Recipe
 from fne_cli.numerics.codes import HIGH, LOW
-from fne_cli.numerics.embedding import Standardizing
+from fne_cli.numerics.embedding import Embedding, Standardizing
 from fne_cli.numerics.embedding import embedding as find
 from fne_cli.numerics.transformer import TernaryEmbedding
 
@@ -61,10 +61,12 @@ class FullNetworkEmbedding(TernaryEmbedding):
         rows = X if images is None else self.activations(X)
         super().fit(rows)
         kind, cuts = find(self.embedding), (self.low, self.high)
-        if issubclass(kind, Standardizing):
-            self._fitted = kind.of_state({"mean": self.mean_, "std": self.scale_}, cuts)
-        else:
-            self._fitted = kind.fit([np.asarray(rows, np.float32)], len(self.mean_), cuts)
+        moments = {"mean": self.mean_, "std": self.scale_}
+        self._fitted: Embedding = (
+            kind.of_state(moments, cuts)
+            if issubclass(kind, Standardizing)
+            else kind.fit([np.asarray(rows, np.float32)], len(self.mean_), cuts)
+        )
         self.__dict__.pop("feature_names_", None)  # of an earlier fit
         if images is not None:
             self.feature_names_ = [

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import DamagedFile, WrongFile
-from fne_cli.numerics.codes import HIGH, LOW, plane_bytes, ternary
-from fne_cli.numerics.codes.packed import pack
+from fne_cli.numerics.codes import HIGH, LOW, ternary
+from fne_cli.numerics.codes.packed import pack, plane_bytes
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.layer import PACKING
 from fne_cli.store.format.reader import Reader, open_file

@@ -13,7 +13,7 @@ import numpy as np
 
 from fne_cli.errors import WrongFile
 from fne_cli.numerics.embedding import Embedding, embedding, names
-from fne_cli.numerics.evaluation.assessment import judge
+from fne_cli.numerics.evaluation.metrics import judge
 from fne_cli.numerics.svm.solver import LinearModel
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.layer import LayerReader

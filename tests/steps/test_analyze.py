@@ -117,7 +117,7 @@ def test_the_same_bytes_for_any_block_and_any_number_of_threads(tmp_path, monkey
     expected = (tmp_path / "b.h5").read_bytes()
     for block, threads in ((1, 1), (1 << 11, 4), (1 << 30, 3)):
         monkeypatch.setattr(tables, "BLOCK_BYTES", block)
-        monkeypatch.setattr("fne_cli.numerics.threads.processors", lambda threads=threads: threads)
+        monkeypatch.setattr("fne_cli.machine.processors", lambda threads=threads: threads)
         analyze(source, tmp_path / "b.h5", overwrite=True)
         assert (tmp_path / "b.h5").read_bytes() == expected
     analyze(source, tmp_path / "b.h5", overwrite=True, memory=8)  # all tables in temporary files

@@ -149,9 +149,9 @@ def test_bad_images_keep_their_rows_and_shift_no_other(extract, photos, spoilt, 
 
 def test_accepting_more_bad_images_computes_nothing(extract, spoilt, tmp_path, monkeypatch):
     assert extract(spoilt, tmp_path / "a.h5").code == 3
-    from fne_cli.networks import recipe
+    from fne_cli.networks import prepared
 
-    monkeypatch.setattr(recipe.Prepared, "of", lambda *_: pytest.fail("the network was built"))
+    monkeypatch.setattr(prepared.Prepared, "of", lambda *_: pytest.fail("the network was built"))
     assert extract(spoilt, tmp_path / "a.h5", "--max-bad", "1").code == 3
     assert extract(spoilt, tmp_path / "a.h5", "--max-bad", "10%").code == 0
     assert not list(tmp_path.glob("*.partial*"))

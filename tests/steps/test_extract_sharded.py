@@ -290,11 +290,11 @@ def test_a_disk_for_the_whole_but_not_for_its_shards_too(photos, recipe, tmp_pat
 
 
 def test_the_next_shard_finds_the_network_compiled_and_another_recipe_its_own(photos, recipe, tmp_path, monkeypatch):
-    from fne_cli.networks import recipe as recipes
+    from fne_cli.networks import prepared
 
     built = []
-    real = recipes.Extractor
-    monkeypatch.setattr(recipes, "Extractor", lambda *options: built.append(1) or real(*options))
+    real = prepared.Extractor
+    monkeypatch.setattr(prepared, "Extractor", lambda *options: built.append(1) or real(*options))
     monkeypatch.setattr(tasks._Warm, "source", None)
     Here(sharded(str(photos), tmp_path / "a.h5", recipe)).run()
     assert len(built) == 1

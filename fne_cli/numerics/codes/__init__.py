@@ -2,8 +2,3 @@
 
 LOW, HIGH = -0.25, 0.15
 """The published thresholds of z-scores (Garcia-Gasulla et al., arXiv 1705.07706): below is -1, above 1."""
-
-
-def plane_bytes(features: int) -> int:
-    """Bytes of one plane of one row."""
-    return -(-features // 8)

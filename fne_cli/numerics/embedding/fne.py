@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fne_cli.numerics.codes import plane_bytes
 from fne_cli.numerics.embedding import Standardizing
 
 if TYPE_CHECKING:
@@ -38,6 +37,8 @@ class TernaryCodes(Standardizing):
     @classmethod
     def row_bytes(cls, features: int) -> int:
         """Two bit planes."""
+        from fne_cli.numerics.codes.packed import plane_bytes
+
         return 2 * plane_bytes(features)
 
 

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fne_cli.compiled import compiled
+from fne_cli.machine import thread_pool
 from fne_cli.numerics.codes.packed import spans
 from fne_cli.numerics.svm.certified import Certified, relative_gap
-from fne_cli.numerics.threads import workers
 
 BLOCK, GROUP = 64, 32
 """Rows that follow one another in the cache; problems that share a matrix product."""
@@ -81,7 +81,7 @@ def solve_dual(
     not on the number of threads. The gaps are computed in float64 from alpha, not from what the iteration carried.
     """
     if pool is None:
-        with workers(threads) as own:
+        with thread_pool(threads) as own:
             return solve_dual(gram, signs, cost, tolerance, start=start, seed=seed, max_passes=max_passes, pool=own)
     costs = np.broadcast_to(np.asarray(cost, np.float64), len(signs))
     return solve_groups(

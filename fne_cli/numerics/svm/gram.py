@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.numerics.codes.packed import PackedCodes, Rows, dense, spans
-from fne_cli.numerics.codes.words import Words, is_ternary
-from fne_cli.numerics.threads import workers
+from fne_cli.machine import thread_pool
+from fne_cli.numerics.codes.packed import PackedCodes, Rows, Words, dense, is_ternary, spans
 
 CONSTANT = 1
 """The square of the constant feature that carries the intercept."""
@@ -42,7 +41,7 @@ def gram(rows: Rows, dtype: Any = None, threads: int | None = None, pool: Execut
     Besides the result it takes a quarter of a byte per code, or 1,024 columns of floating point.
     """
     if pool is None:
-        with workers(threads) as own:
+        with thread_pool(threads) as own:
             return gram(rows, dtype, pool=own)
     out = np.empty((len(rows), len(rows)), exact_type(rows) if dtype is None else dtype)
     counted = is_ternary(rows)

@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 
+from fne_cli.machine import thread_pool
 from fne_cli.numerics.codes.packed import Rows, dense, spans
 from fne_cli.numerics.svm.solver import LinearModel, signs_of, solve
-from fne_cli.numerics.threads import workers
 
 BLOCK = 1024  # rows that are float64 at a time
 
@@ -56,7 +56,7 @@ def objective_and_gap(model: LinearModel, rows: Rows, labels: np.ndarray, cost: 
     dual_point = 2 * cost * slack
     signed = sign * dual_point
     gathered = np.zeros(model.weights.shape)
-    with workers(1):
+    with thread_pool(1):
         for part in spans(len(signed), BLOCK):
             gathered += signed[part].T @ dense(rows[part], slice(0, rows.shape[1]), np.float64)
     dual_norm = (gathered**2).sum(axis=1) + signed.sum(axis=0) ** 2

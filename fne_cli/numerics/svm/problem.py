@@ -9,8 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from fne_cli.numerics.codes.packed import Rows, spans
-from fne_cli.numerics.codes.words import is_ternary
+from fne_cli.numerics.codes.packed import Rows, is_ternary, spans
 from fne_cli.numerics.svm import solver as svm
 from fne_cli.numerics.svm.dual import Dual, solve_dual
 from fne_cli.numerics.svm.gram import gram as gram_of

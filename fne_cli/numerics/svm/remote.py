@@ -12,12 +12,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fne_cli.machine import thread_pool
 from fne_cli.numerics.codes.packed import PackedCodes, Rows, spans
 from fne_cli.numerics.svm.certified import Hyperplanes
 from fne_cli.numerics.svm.dual import Dual, fields_of, groups_of, part_of, solve_groups
 from fne_cli.numerics.svm.streaming import GROUP, Clock, Stream, shuffled, solve_in_rounds
 from fne_cli.numerics.svm.streaming import groups_of as groups_of_stream
-from fne_cli.numerics.threads import workers
 
 Arrays = Mapping[str, np.ndarray]
 BlockJob = tuple[dict[str, Any], dict[str, np.ndarray]]
@@ -64,7 +64,7 @@ _DUAL = ("alpha", "objective", "dual", "passes", "products")
 
 def _dual_block(settings: Mapping[str, Any], arrays: Arrays) -> Arrays:
     start = Dual(*(np.asarray(arrays[name]) for name in _DUAL)) if "alpha" in arrays else None
-    with workers() as pool:
+    with thread_pool() as pool:
         found = solve_groups(
             np.asarray(arrays["gram"]),
             np.asarray(arrays["signs"]),
@@ -148,7 +148,7 @@ class _Rounds:
 
 
 def _descend_block(settings: Mapping[str, Any], arrays: Arrays) -> Arrays:
-    with workers() as pool:
+    with thread_pool() as pool:
         state = _stream(settings, arrays, pool)
         state.weights[:] = arrays["weights"]
         groups = _groups(settings["sizes"])
@@ -157,7 +157,7 @@ def _descend_block(settings: Mapping[str, Any], arrays: Arrays) -> Arrays:
 
 
 def _certify_block(settings: Mapping[str, Any], arrays: Arrays) -> Arrays:
-    with workers() as pool:
+    with thread_pool() as pool:
         state = _stream(settings, arrays, pool)
         primal, dual = state.certify()
     return {"weights": state.weights, "primal": primal, "dual": dual}

@@ -38,15 +38,15 @@ class LinearModel:
 
     def decisions(self, rows: Rows) -> np.ndarray:
         """(rows, classes) float64: signed distances, not normalised."""
+        from fne_cli.machine import thread_pool
         from fne_cli.numerics.codes.packed import dense, spans
-        from fne_cli.numerics.threads import workers
 
         out = np.empty((len(rows), len(self.weights)))
 
         def fill(span: slice) -> None:
             out[span] = dense(rows[span], slice(0, rows.shape[1]), np.float64) @ self.weights.T
 
-        with workers() as pool:
+        with thread_pool() as pool:
             list(pool.map(fill, spans(len(rows), 512)))
         return out + self.intercepts
 
@@ -166,8 +166,7 @@ def solve(
     solved (`remote`; not by Newton's method). Raises BadInput for fewer than two classes or values that are not
     finite, DoesNotFit as `estimate`, which counts on `planned_threads`.
     """
-    from fne_cli.numerics.codes.packed import spans
-    from fne_cli.numerics.codes.words import is_ternary
+    from fne_cli.numerics.codes.packed import is_ternary, spans
 
     began = time.monotonic()
     if cost <= 0 or tolerance <= 0:
@@ -243,15 +242,15 @@ class _Solver:
         return {"gram": self._by_gram, "direct": self._directly, "newton": self._by_newton}[path]()
 
     def _by_gram(self) -> Hyperplanes:
-        from fne_cli.numerics.codes.words import is_ternary
+        from fne_cli.machine import thread_pool
+        from fne_cli.numerics.codes.packed import is_ternary
         from fne_cli.numerics.svm.dual import solve_dual
         from fne_cli.numerics.svm.gram import gram as gram_of
         from fne_cli.numerics.svm.gram import weights_of
         from fne_cli.numerics.svm.remote import solve_dual_remotely
-        from fne_cli.numerics.threads import workers
 
         rows, signs, gram = self.rows, self.signs, self.gram
-        with workers(self.threads) as pool:
+        with thread_pool(self.threads) as pool:
             if gram is None:
                 small = is_ternary(rows) and rows.shape[1] < np.iinfo(np.int16).max
                 gram = gram_of(rows, np.int16 if small else None, pool=pool)
@@ -264,10 +263,10 @@ class _Solver:
         return Hyperplanes(dual.alpha, dual.objective, dual.dual, dual.passes, weights, intercepts)
 
     def _by_newton(self) -> Hyperplanes:
+        from fne_cli.machine import thread_pool
         from fne_cli.numerics.svm.newton import solve_primal
-        from fne_cli.numerics.threads import workers
 
-        with workers(self.threads) as pool:
+        with thread_pool(self.threads) as pool:
             return solve_primal(self.rows, self.signs, self.cost, self.tolerance, pool, self.max_passes)
 
     def _directly(self) -> Hyperplanes:

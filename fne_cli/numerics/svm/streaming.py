@@ -15,11 +15,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fne_cli.machine import thread_pool
 from fne_cli.numerics.codes.packed import Rows, dense, spans
 from fne_cli.numerics.svm.certified import Hyperplanes, relative_gap
 from fne_cli.numerics.svm.dual import Momentum, descend
 from fne_cli.numerics.svm.gram import exact_type, gram
-from fne_cli.numerics.threads import workers
 
 BLOCK, GROUP, STRIP = 256, 32, 64
 """Rows that follow one another on their own small Gram matrix; problems and rows of a task."""
@@ -61,7 +61,7 @@ def solve_streamed(
     rows in float64; the objectives that are returned, and the weights, are computed from alpha in float64.
     """
     costs = np.broadcast_to(np.asarray(cost, np.float64), len(signs))
-    with workers(threads) as pool:
+    with thread_pool(threads) as pool:
         state = Stream(blocks, signs, features, costs, pool, np.random.default_rng(seed))
         return solve_in_rounds(state, tolerance, max_passes)
 

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from fne_cli.machine import thread_pool
 from fne_cli.numerics.statistics.behavior import Groups, mean_scores, signed_ks, sorted_keys
 from fne_cli.numerics.statistics.moments import Moments, Sums
 from fne_cli.numerics.statistics.noise import RandomClasses
-from fne_cli.numerics.threads import workers
 from fne_cli.progress import Progress
 from fne_cli.store.many.gather import allocate
 from fne_cli.store.many.joined import JoinedFiles
@@ -64,7 +64,7 @@ class BehaviorTables:
         """Fill the tables; returns that of the random classes."""
         strengths = self.strengths(random)
         step = max(1, BLOCK_BYTES // (8 * len(self.images)))
-        with progress.track(self.features, "features") as advance, workers() as pool:
+        with progress.track(self.features, "features") as advance, thread_pool() as pool:
             for layer, span in self.spans.items():
                 values, moments = self._read(layer)
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from fne_cli.errors import DamagedFile
-from fne_cli.numerics.codes import plane_bytes
-from fne_cli.numerics.codes.packed import PackedCodes, Rows, pack
+from fne_cli.numerics.codes.packed import PackedCodes, Rows, pack, plane_bytes
 from fne_cli.numerics.embedding import Embedding
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.svm.problem import Problem, SolverOptions

@@ -10,7 +10,7 @@ import numpy as np
 
 from fne_cli.errors import DoesNotFit
 from fne_cli.numerics.embedding import Embedding, embedding
-from fne_cli.numerics.evaluation.assessment import Judged
+from fne_cli.numerics.evaluation.metrics import Judged
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.svm.dual import GROUP
 from fne_cli.numerics.svm.solver import FitEstimate, LinearModel, estimate

@@ -12,8 +12,8 @@ import numpy as np
 
 from fne_cli.errors import BadInput
 from fne_cli.numerics.embedding import Embedding
-from fne_cli.numerics.evaluation import assessment
-from fne_cli.numerics.evaluation.assessment import Aggregate, Judged, judge
+from fne_cli.numerics.evaluation import metrics
+from fne_cli.numerics.evaluation.metrics import Aggregate, Judged, judge
 from fne_cli.numerics.evaluation.protocols import Trial, folds
 from fne_cli.numerics.svm.solver import LinearModel
 from fne_cli.steps.evaluate.classification import FOLDS, ClassificationTask
@@ -57,9 +57,9 @@ class Measurement:
         judged = self._judge(fit.model.classes, decisions)
         truth, trained = task.labels[trial.test], task.trained(trial.train)
         if task.several:
-            figures = assessment.several_labels(judged, truth, trained, task.classes)
+            figures = metrics.several_labels(judged, truth, trained, task.classes)
         else:
-            figures = assessment.one_label(judged, truth, trained, task.classes, self.seed)
+            figures = metrics.one_label(judged, truth, trained, task.classes, self.seed)
         described = {
             "features": features.count,
             "training_rows": len(trial.train) * task.crops,
@@ -128,10 +128,10 @@ class Measurement:
         for parts in problem.grid(splits, self.costs):
             gap = max(gap, *(part.gap for part in parts))
             values = [
-                assessment.score(self._judge(part.classes, part.decisions), self.task.labels[trial.test])
+                metrics.score(self._judge(part.classes, part.decisions), self.task.labels[trial.test])
                 for part, trial in zip(parts, inner, strict=True)
             ]
-            found.append(assessment.mean_of(values))
+            found.append(metrics.mean_of(values))
         return found, gap
 
     def results(self, name: str, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
@@ -156,7 +156,7 @@ class Measurement:
             "test_rows": sum(figure["test_rows"] for figure in figures)
             if self._all_differ(outcomes)
             else first["test_rows"],
-            **assessment.spread(figures),
+            **metrics.spread(figures),
             "C": sorted({figure["C"] for figure in figures}),
             "objective": float(np.mean([figure["objective"] for figure in figures])),
             "duality_gap": max(figure["duality_gap"] for figure in figures),
@@ -166,11 +166,11 @@ class Measurement:
         if "choice_of_C" in first:
             summary["choice_of_C"] = _mean_choice([figure["choice_of_C"] for figure in figures])
         if self.task.several:
-            summary |= assessment.mean_per_class([figure["per_class"] for figure in figures], self.task.classes)
+            summary |= metrics.mean_per_class([figure["per_class"] for figure in figures], self.task.classes)
         else:
             table = np.sum([figure["confusion"] for figure in figures], axis=0)
             trained = np.mean([[row["training_images"] for row in figure["per_class"]] for figure in figures], axis=0)
-            summary |= assessment.of_confusion(table, np.asarray(trained), self.task.classes)
+            summary |= metrics.of_confusion(table, np.asarray(trained), self.task.classes)
         left_out = ("per_class", "classes", "confusion", "balanced_confusion")
         summary["each_trial"] = [
             dict(outcome.trial.of) | {key: value for key, value in outcome.figures.items() if key not in left_out}

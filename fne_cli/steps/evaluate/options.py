@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.numerics.codes import HIGH, LOW
-from fne_cli.numerics.evaluation.assessment import Aggregate
+from fne_cli.numerics.evaluation.metrics import Aggregate
 from fne_cli.numerics.svm.problem import Solver, SolverOptions
 
 

@@ -13,7 +13,6 @@ import errno
 import gc
 import io
 import os
-import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -87,18 +86,6 @@ def close_without_writing(file: h5py.File) -> None:
     finally:
         os.close(sink)
     file.close()
-
-
-def sync(path: Path) -> None:
-    """Fsync a file or a folder; some network file systems refuse it for folders, and need none."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if not (stat.S_ISDIR(os.fstat(handle).st_mode) and error.errno in (errno.EINVAL, errno.ENOTSUP, errno.EBADF)):
-            raise
-    finally:
-        os.close(handle)
 
 
 class WriteBehind:

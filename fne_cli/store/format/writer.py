@@ -15,7 +15,7 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.store.format.chunks import Appender, create_column, read_rows
 from fne_cli.store.format.columns import BLOCK_ROWS, text_bytes, text_column
-from fne_cli.store.format.disk import WriteBehind, close_without_writing, reserve, sync, write_blank
+from fne_cli.store.format.disk import WriteBehind, close_without_writing, reserve, write_blank
 from fne_cli.store.format.schema import (
     ATTRIBUTE_BYTES,
     DIGEST_LENGTH,
@@ -224,16 +224,17 @@ class Writer:
                 close_without_writing(self._file)
 
     def close(self) -> None:
-        """Commit and close; the closed file is on the disk when this returns. Raises ValueError if rows are missing."""
+        """Commit and close. Raises ValueError if rows are missing.
+
+        As it closes HDF5 writes that nobody has the file open: whoever needs that on the disk syncs the file.
+        """
         if not self._file.id.valid:
             return
         for name, column in self._columns.items():
             if column.rows != len(self._file[name]):
                 raise ValueError(f"{name} should have {len(self._file[name])} rows, found {column.rows}")
         self.commit()
-        path = Path(self._file.filename)
         self._file.close()
-        sync(path)  # HDF5's last write says that nobody has the file open
 
     def __enter__(self) -> Self:
         return self

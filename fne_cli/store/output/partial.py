@@ -8,13 +8,13 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from fne_cli.errors import BadInput, Busy, DamagedFile, DoesNotFit, FneError
 from fne_cli.store.format.claims import parse_json
-from fne_cli.store.format.disk import sync
 from fne_cli.store.output.record import file_state, pretty
 
 
@@ -242,3 +242,15 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
             raise
         # else another process, that writes the same record, was quicker
     sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Fsync a file or a folder; some network file systems refuse it for folders, and need none."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if not (stat.S_ISDIR(os.fstat(handle).st_mode) and error.errno in (errno.EINVAL, errno.ENOTSUP, errno.EBADF)):
+            raise
+    finally:
+        os.close(handle)

@@ -17,7 +17,7 @@ from fne_cli.errors import DamagedFile, DifferentOutput, FneError, WrongFile
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import Images, Layer, differences, fingerprint, image_differences
 from fne_cli.store.format.writer import NOT_FINISHED, Writer
-from fne_cli.store.output.partial import Output
+from fne_cli.store.output.partial import Output, sync
 from fne_cli.store.output.record import time_run
 
 COMMIT_SECONDS = 5.0
@@ -168,6 +168,7 @@ class Growing:
             digest = fingerprint("activations", reader.settings, reader.sources, reader.images)
         with Writer.reopen(self._output.partial) as writer:
             writer.set_fingerprint(digest)
+        sync(self._output.partial)
         self._journal |= {"complete": inputs, "retry": []}
         self._output.note(self._journal)
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fne_cli.numerics.codes import plane_bytes
-from fne_cli.numerics.codes.packed import pack
+from fne_cli.numerics.codes.packed import pack, plane_bytes
 from fne_cli.store.format.checksum import fletcher32
 from fne_cli.store.format.layer import impossible, unpack
 

@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fne_cli.numerics.codes.packed import PackedCodes, dense
-from fne_cli.numerics.codes.words import Words, is_ternary
+from fne_cli.numerics.codes.packed import PackedCodes, Words, dense, is_ternary
 from fne_cli.numerics.svm import gram as module
 from fne_cli.numerics.svm.gram import exact_type, gram
 

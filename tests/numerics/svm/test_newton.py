@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
+from fne_cli.machine import thread_pool
 from fne_cli.numerics.svm.newton import solve_primal
-from fne_cli.numerics.threads import workers
 
 
 def primal(plane, rows, sign, cost):
@@ -19,7 +19,7 @@ def primal(plane, rows, sign, cost):
 
 
 def solved(rows, signs, cost, tolerance=1e-10):
-    with workers(2) as pool:
+    with thread_pool(2) as pool:
         return solve_primal(rows, signs, cost, tolerance, pool)
 
 
@@ -58,6 +58,6 @@ def test_the_number_of_threads_does_not_matter():
     rows, signs = values.normal(0, 1, (500, 40)), np.where(values.random((9, 500)) < 0.2, 1, -1).astype(np.int8)
     results = []
     for threads in (1, 4):
-        with workers(threads) as pool:
+        with thread_pool(threads) as pool:
             results.append(solve_primal(rows, signs, 1.0, 1e-6, pool).weights)
     assert (results[0] == results[1]).all()

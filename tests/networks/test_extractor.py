@@ -318,7 +318,7 @@ def test_another_backend_gives_the_same_without_tensorflow(backend: str, tmp_pat
     np.save(tmp_path / "pixels.npy", pixels)
     code = (
         "import json, sys, numpy as np\n"
-        "from fne_cli.networks.recipe import Prepared, Recipe\n"
+        "from fne_cli.networks.prepared import Prepared\nfrom fne_cli.networks.recipe import Recipe\n"
         "prepared = Prepared.of(Recipe('net.keras', preprocess='none', batch_size=3))\n"
         "values = prepared.extractor(print)(np.load('pixels.npy'))\n"
         "assert 'tensorflow' not in sys.modules\n"

@@ -154,10 +154,10 @@ def _curve(verdicts: Sequence[Verdict]) -> Markup:
                 "" if some is equal else f" (by {least} points)" if least == most else f" (by {least} to {most} points)"
             )
             sizes = _listed([str(verdict.size) for verdict in some])
-            text = text if parts else text.replace(" it", " the best single layer")  # noqa: PLW2901  # comes first
+            verb = text if parts else text.replace(" it", " the best single layer")  # the first names it
             per = "" if parts else " training images per class"
             mark = next((verdict.side for verdict in some if verdict.side != "quiet"), "quiet")
-            parts.append(Markup('<span class="%s">%s</span> at %s%s%s') % (mark, text, sizes, per, by))
+            parts.append(Markup('<span class="%s">%s</span> at %s%s%s') % (mark, verb, sizes, per, by))
     who = _whole(verdicts[0].row)
     said = Markup("%s %s.") % (who, Markup(" and ").join(parts))
     within = [str(verdict.size) for verdict in verdicts if verdict.spread and abs(verdict.difference) < verdict.spread]

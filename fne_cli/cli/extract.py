@@ -62,6 +62,8 @@ from fne_cli.options import taken
               help="An image with more pixels is bad, not decoded.")  # fmt: skip
 @click.option("--max-bad", default="0", show_default=True, help="Bad images to accept: a number, or a share: 0.5%.")
 @click.option("--retry-bad", is_flag=True, help="Read the bad images of the output again, and only those.")
+@click.option("--reuse", type=options.FILE, multiple=True, metavar="FILE",
+              help="Take rows of images that another output of the same settings has; repeatable.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print what it would take, and stop.")
 @click.option("--recheck", is_flag=True, help="Compare images by content, not by size and time.")
 @options.overwrite

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from fne_cli.images.bad import BadImage
 from fne_cli.images.decode import read_file
 from fne_cli.images.listing import Listing
+
+_AHEAD = 256  # images handed to the threads at once
 
 
 def listing_digest(listing: Listing) -> str:
@@ -43,23 +46,20 @@ def _states(files: Sequence[str]) -> Iterator[tuple[int, int]]:
         yield state
 
 
-def changed_image(
-    listing: Listing, sha256: Sequence[str], advance: Callable[[int], object], skip: Container[int] = ()
-) -> int | None:
-    """The first image whose bytes no longer have the given SHA-256 ("" if it could not be read), by number, or None.
+def read_digests(listing: Listing, threads: int, advance: Callable[[int], object]) -> list[str]:
+    """The SHA-256 of the bytes of each image, "" for one that cannot be read, in hexadecimal digits."""
 
-    Images whose numbers are in `skip` may have changed.
-    """
-    for number, expected in enumerate(sha256):
-        advance(1)
-        if number in skip:
-            continue
+    def digest(number: int) -> str:
         span: Sequence[int | None] = (0, None) if listing.spans is None else listing.spans[number].tolist()
         try:
             content = read_file(listing.files[number], *span)  # type: ignore[arg-type]  # (offset, size or None)
-            found = hashlib.sha256(content).hexdigest()
         except BadImage:
-            found = ""
-        if found != expected:
-            return number
-    return None
+            return ""
+        return hashlib.sha256(content).hexdigest()
+
+    found: list[str] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(listing), _AHEAD):  # a million waiting calls would fill the memory
+            found += pool.map(digest, range(start, min(start + _AHEAD, len(listing))))
+            advance(len(found) - start)
+    return found

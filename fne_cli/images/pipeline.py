@@ -34,20 +34,35 @@ class ImageBatch:
     sha256: list[str]
 
 
-def placed(numbers: Sequence[int], batch_images: int) -> np.ndarray:
+def placed(numbers: Sequence[int] | np.ndarray, batch_images: int) -> np.ndarray:
     """(batches, batch_images) int64: image i in slot i % batch_images, so that its neighbours never change its place.
 
-    Empty slots are -1, and batches without any image are left out.
+    A batch ends where the slot of the next image is taken, so that few images that are far apart are few batches, each
+    of images that follow each other among `numbers`. Empty slots are -1.
     """
     wanted = np.asarray(numbers, np.int64)
-    batches, index = np.unique(wanted // batch_images, return_inverse=True)
-    table = np.full((len(batches), batch_images), _BLANK, np.int64)
-    table[index, wanted % batch_images] = wanted
+    if not len(wanted):
+        return np.zeros((0, batch_images), np.int64)
+    slots = (wanted % batch_images).tolist()
+    batches, taken = [0], set[int]()
+    for slot in slots:
+        if slot in taken:
+            batches.append(batches[-1] + 1)
+            taken.clear()
+        else:
+            batches.append(batches[-1])
+        taken.add(slot)
+    table = np.full((batches[-1] + 1, batch_images), _BLANK, np.int64)
+    table[batches[1:], slots] = wanted
     return table
 
 
 def image_batches(
-    listing: Listing, geometry: Geometry, batch_images: int, numbers: Sequence[int], workers: int | None = None
+    listing: Listing,
+    geometry: Geometry,
+    batch_images: int,
+    numbers: Sequence[int] | np.ndarray,
+    workers: int | None = None,
 ) -> Iterator[ImageBatch]:
     """Decode the images of the given ascending numbers, in order, on `workers` threads (default: one a core)."""
     import tensorflow as tf
@@ -77,6 +92,7 @@ def image_batches(
         dataset = dataset.batch(batch_images, drop_remainder=True).prefetch(2)
     for row, (pixels, status, message, sha256) in zip(table, dataset.as_numpy_iterator(), strict=True):
         slots = np.flatnonzero(row != _BLANK)
+        slots = slots[np.argsort(row[slots])]
         yield ImageBatch(
             numbers=row[slots],
             slots=slots,

@@ -21,6 +21,7 @@ from fne_cli.store.format.schema import BOTH, Layer, differences, without_shard
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.stream import EVERYTHING, RowStream
 from fne_cli.store.many.thresholds import Thresholds, read_thresholds
+from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.engine import Cluster
 from fne_cli.tasks.files import Result, TaskFiles, check_same_file, open_inputs, task
@@ -76,9 +77,18 @@ def discretize(
             settings["packing"] = PACKING
         sources = [*files.sources(), {"kind": statistics.kind, "fingerprint": statistics.fingerprint}]
         sources += cuts.sources
-        inputs = (*files.paths, moments, *([thresholds] if isinstance(thresholds, Path) else []))
+        beside = (thresholds,) if isinstance(thresholds, Path) else ()
+        origin = Origin(
+            "codes",
+            settings,
+            sources,
+            {"activations": files.paths, "moments": (moments,), "thresholds": beside},
+            inherited=("activations", "crops", "moments_rows", *(("thresholds",) if beside else ())),
+            network=files.settings,
+            images=lambda: files.images,
+        )
         features = sum(readers[0].features for readers in files.layers.values())
-        if up_to_date(codes, "codes", settings, sources, overwrite, inputs):
+        if up_to_date(codes, origin, overwrite, progress):
             return Discretized(codes, files.rows, features, up_to_date=True)
         if len(files.files) > 1 and (absent := files.absent):  # the codes of one are a shard themselves
             progress.note(absent)
@@ -90,7 +100,7 @@ def discretize(
         stream = RowStream(files, batch_size)
         more: dict[str, Any] = {"layers": list(specs.values())}
         more["beside"] = {moments: statistics.fingerprint}
-        with streamed_output(codes, "codes", files, settings, sources, cluster, **more) as (writer, parts):
+        with streamed_output(codes, origin, files, cluster, **more) as (writer, parts):
             if parts is None:
                 with progress.track(files.rows * len(specs), "rows") as advance:
                     for name, batch in _encoded(stream, table, (low, high), packed):

@@ -15,6 +15,7 @@ from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import canonical_json
 from fne_cli.store.other.matrix import Matrix, MatrixBatch
 from fne_cli.store.other.tables import WRITERS
+from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import check_place, is_recorded
 
@@ -60,10 +61,18 @@ def export(
         digest = hashlib.sha256(
             canonical_json({"kind": f"export {kind}", "source": source.fingerprint, "layers": chosen}).encode()
         ).hexdigest()
+        origin = Origin(
+            f"export {kind}",
+            {"layers": chosen},
+            [{"kind": source.kind, "fingerprint": source.fingerprint}],
+            {"file": (file,)},
+            with_network=("layers",),
+            network=source.settings,
+        )
         what = "this export. Found: one of another file or other layers, or changed since"
         if beside is not None:
             check_place(beside, (file,), overwrite)
-        if is_recorded(output, digest, (file,), overwrite, what) and (beside is None or beside.exists()):
+        if is_recorded(output, digest, origin, overwrite, what, progress) and (beside is None or beside.exists()):
             return Exported(**{**vars(done), "up_to_date": True})
         if matrix.bad:
             progress.note(f"{matrix.bad:,} bad images are left out")
@@ -75,7 +84,7 @@ def export(
             WRITERS[kind](matrix, _told(matrix, step, advance), target.partial, table.partial if table else None)
             if table is not None:
                 table.accept()
-            target.accept_noted({"fingerprint": digest})
+            target.accept_noted({"fingerprint": digest, **origin.noted_whole(output)})
         return done
 
 

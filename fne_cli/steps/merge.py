@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fne_cli.errors import DifferentOutput, FneError, WrongFile
+from fne_cli.errors import FneError, WrongFile
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import differences
 from fne_cli.store.many.alike import MissingShards, comparable
 from fne_cli.store.many.merged import Shards, write_merged
-from fne_cli.store.output.up_to_date import check_place, check_replaceable, file_head
+from fne_cli.store.output.origin import Origin
+from fne_cli.store.output.up_to_date import check_place, check_replaceable, file_head, follow
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,19 @@ def merge(
         raise WrongFile(error.problem, remedy=_as_output(activations, shards[0])) from error
     with files:
         images, bad = len(files), int((~files.good).sum())
-        if _is_there(files, activations, overwrite):
+        origin = Origin(
+            "activations",
+            files.settings,
+            [{"kind": "activations", "fingerprint": files.fingerprint()}],
+            {"shards": files.paths},
+            inherited=tuple(files.settings),
+            network=files.settings,
+            images=lambda: files.images,
+        )
+        if _is_there(origin, activations, overwrite, progress):
             return Merged(activations, images, bad, up_to_date=True)
-        write_merged(files, activations, batch_size, progress)
+        record = {"fingerprint": files.fingerprint(), **origin.noted(activations)}
+        write_merged(files, activations, batch_size, progress, record)
         return Merged(activations, images, bad)
 
 
@@ -61,17 +72,17 @@ def _as_output(output: Path, other: Path) -> str:
     return f"{output}, the last file named, is shard {number}/{count} and was taken for OUTPUT. Is OUTPUT missing?"
 
 
-def _is_there(files: Shards, path: Path, overwrite: bool) -> bool:
-    check_place(path, files.paths, overwrite)
+def _is_there(origin: Origin, path: Path, overwrite: bool, progress: Progress) -> bool:
+    """As `up_to_date`, of a file whose fingerprint is that of its images, too."""
+    check_place(path, origin.paths, overwrite)
     if not path.exists():
         return False
     if overwrite:
         check_replaceable(path, "activations")
         return False
-    found = file_head(path, "activations")
-    if found["fingerprint"] == files.fingerprint():
+    head = file_head(path, "activations")
+    head["sources"] = [{"kind": "activations", "fingerprint": head["fingerprint"]}]
+    if head["sources"] == origin.sources:
         return True
-    apart = differences(files.settings, found["settings"]) or ["the images are other ones, or have changed"]
-    raise DifferentOutput(
-        f"{path} exists and is another extraction:\n  " + "\n  ".join(apart) + "\n--overwrite replaces it."
-    )
+    follow(path, origin, head, progress)
+    return False

@@ -15,9 +15,10 @@ from fne_cli.numerics.codes import ternary
 from fne_cli.numerics.statistics.moments import Moments, Sums
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.reader import open_file
-from fne_cli.store.format.schema import Layer, fingerprint
+from fne_cli.store.format.schema import Layer
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.stream import EVERYTHING, RowStream, refuse_infinite
+from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.engine import Cluster
 from fne_cli.tasks.files import Result, TaskFiles, check_same_file, open_inputs, task
@@ -63,17 +64,9 @@ def normalize(
     with JoinedFiles(activations) as files:
         name, chosen = files.chosen(rows)
         count = int(chosen.sum()) * files.crops
-        settings = {"rows": name, "activations": files.settings}
-        sources = sorted(files.sources(), key=lambda source: source["fingerprint"])
-        done = up_to_date(moments, "moments", settings, sources, overwrite, files.paths)
-        scores_settings = {"moments_rows": name, "crops": files.crops, "activations": files.settings}
-        scores_sources = [
-            *files.sources(),
-            {"kind": "moments", "fingerprint": fingerprint("moments", settings, sources)},
-        ]
-        wanted = standardized is not None and not up_to_date(
-            standardized, "standardized", scores_settings, scores_sources, overwrite, (*files.paths, moments)
-        )
+        origin, scores = _origins(files, name, rows, moments)
+        done = up_to_date(moments, origin, overwrite, progress)
+        wanted = standardized is not None and not up_to_date(standardized, scores, overwrite, progress)
         if absent := files.absent:
             progress.note(absent)
         if rows is None and name == "all" and not done:
@@ -81,34 +74,54 @@ def normalize(
         stream = RowStream(files, batch_size)
         result = Normalized(moments, name, count, up_to_date=True)
         if not done:
-            table = _write_moments(stream, (name, chosen), moments, settings, sources, cluster, progress)
+            table = _write_moments(stream, chosen, moments, origin, cluster, progress)
             constant = {layer: np.flatnonzero(part.constant).tolist() for layer, part in table.items()}
             features = sum(len(part.mean) for part in table.values())
             result = Normalized(moments, name, count, features, {k: v for k, v in constant.items() if v})
         if standardized is not None and wanted:
-            _write_scores(stream, moments, standardized, scores_settings, scores_sources, cluster, progress)
+            _write_scores(stream, moments, standardized, scores, cluster, progress)
             result = Normalized(**{**vars(result), "standardized": True})
         return result
 
 
+def _origins(files: JoinedFiles, name: str, asked: str | None, moments: Path) -> tuple[Origin, Origin]:
+    """Of the moments of the rows `name`, and of the z-scores. asked: the rows that the command named, if any."""
+    inputs = {"activations": files.paths}
+    origin = Origin(
+        "moments",
+        {"rows": name, "activations": files.settings},
+        sorted(files.sources(), key=lambda source: source["fingerprint"]),
+        inputs,
+        inherited=("activations", *(() if asked else ("rows",))),
+        network=files.settings,
+    )
+    scores = Origin(
+        "standardized",
+        {"moments_rows": name, "crops": files.crops, "activations": files.settings},
+        [*files.sources(), {"kind": "moments", "fingerprint": origin.fingerprint}],
+        {**inputs, "moments": (moments,)},
+        inherited=("activations", "crops", *(() if asked else ("moments_rows",))),
+        network=files.settings,
+        images=lambda: files.images,
+    )
+    return origin, scores
+
+
 def _write_moments(
     stream: RowStream,
-    rows: tuple[str, np.ndarray],
+    chosen: np.ndarray,
     path: Path,
-    settings: dict[str, Any],
-    sources: Any,
+    origin: Origin,
     cluster: Cluster | None,
     progress: Progress,
 ) -> dict[str, Moments]:
-    """rows: the name of the choice, and (n,) bool."""
-    files, (name, chosen) = stream.files, rows
-    table = {}
-    with streamed_output(path, "moments", files, settings, sources, cluster) as (writer, parts):
+    files, table = stream.files, {}
+    with streamed_output(path, origin, files, cluster) as (writer, parts):
         totals = _nothing(files)
         if parts is None:
             _add_up(totals, stream, chosen, progress)
         else:
-            for layer, sums in _added_up(parts, stream, name):
+            for layer, sums in _added_up(parts, stream, origin.settings["rows"]):
                 totals[layer].merge(sums)
         for layer, total in totals.items():
             table[layer] = total.moments()
@@ -162,8 +175,7 @@ def _write_scores(
     stream: RowStream,
     moments: Path,
     path: Path,
-    settings: dict[str, Any],
-    sources: Any,
+    origin: Origin,
     cluster: Cluster | None,
     progress: Progress,
 ) -> None:
@@ -175,7 +187,7 @@ def _write_scores(
         for name, readers in files.layers.items()
     ]
     more: dict[str, Any] = {"layers": specs, "beside": beside}
-    with streamed_output(path, "standardized", files, settings, sources, cluster, **more) as (writer, parts):
+    with streamed_output(path, origin, files, cluster, **more) as (writer, parts):
         if parts is None:
             with progress.track(files.rows * len(specs), "rows") as advance:
                 for name, rows in _scores(stream, table):

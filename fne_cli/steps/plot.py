@@ -19,6 +19,7 @@ from fne_cli.store.format.behavior import Behavior
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import fingerprint
 from fne_cli.store.other.drawings import Drawings
+from fne_cli.store.output.origin import Origin
 
 if TYPE_CHECKING:
     from fne_cli.figures.exemplars import Strip
@@ -65,8 +66,15 @@ def plot(
         chosen = [_feature(found, name) for name in features]
         names = [*FIGURES, EXEMPLARS] if activations is not None else list(FIGURES)
         digest = fingerprint("figures", {"features": list(features), "figures": names}, [source.fingerprint])
-        drawings = Drawings(folder, "plot", names, digest)
-        if drawings.are_there(overwrite, "this file"):
+        origin = Origin(
+            "figures",
+            {"features": list(features), "figures": names},
+            [{"kind": "behavior", "fingerprint": source.fingerprint}],
+            {"behavior": (behavior,), "activations": (activations,) if activations else ()},
+            network=source.settings["activations"],
+        )
+        drawings = Drawings(folder, "plot", names, digest, origin)
+        if drawings.are_there(overwrite, "this file", progress):
             return Plotted(folder, names, up_to_date=True)
         _check(behavior, found)
         pictures = _Pictures(source, found, activations, images) if activations is not None and images else None

@@ -22,6 +22,7 @@ from fne_cli.store.format.schema import differences, fingerprint, without_shard
 from fne_cli.store.many.gather import gathered
 from fne_cli.store.other.classifiers import load_model
 from fne_cli.store.other.predictions import Predicted, label_names, write_predictions
+from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded
 
@@ -61,10 +62,17 @@ def predict(
         fitted = embedding(head["embedding"]).of_state(arrays, tuple(head["thresholds"]))
     with open_file(features, "codes" if head["embedding"] == "codes" else "activations") as source:
         layers = _layers(model, head, source)
-        digest = fingerprint("predictions", {"rows": rows, "model": head}, _sources(source, arrays))
-        if output is not None and is_recorded(
-            output, digest, (model, features), overwrite, "of this classifier and these images"
-        ):
+        made_from = _sources(source, arrays)
+        digest = fingerprint("predictions", {"rows": rows, "model": head}, made_from)
+        origin = Origin(
+            "predictions",
+            {"rows": rows},
+            [made_from[0], {"kind": "classifier", "fingerprint": fingerprint("classifier", head, made_from[1])}],
+            {"classifier": (model,), "features": (features,)},
+            network=source.settings,
+        )
+        what = "of this classifier and these images"
+        if output is not None and is_recorded(output, digest, origin, overwrite, what, progress):
             return Prediction(output, 0, 0, None, up_to_date=True)
         images = source.images
         _, chosen = images.chosen(rows)
@@ -95,7 +103,7 @@ def predict(
             with Output(output) as target:
                 with open(target.partial, "w", newline="", encoding="utf-8") as file:
                     write_predictions(file, classes, parts())
-                target.accept_noted({"fingerprint": digest})
+                target.accept_noted({"fingerprint": digest, **origin.noted_whole(output)})
         right = None if head["several_labels"] else counts["right"]
         return Prediction(output, len(numbers), counts["labelled"], right)
 

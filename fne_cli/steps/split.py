@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,16 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.images import source
 from fne_cli.images.listing import Listing
+from fne_cli.images.manifest import read_manifest
 from fne_cli.images.splits import by_lists, write_manifest
 from fne_cli.images.voc import read_voc
 from fne_cli.numerics.evaluation.protocols import strata, stratified_folds
 from fne_cli.progress import SILENT, Progress
+from fne_cli.store.format.changes import image_changes
+from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded
+from fne_cli.tasks.listed import image_table
 
 VOC_SETS = {"train": ("train",), "val": ("val",), "test": ("test",)}
 
@@ -67,19 +71,38 @@ def split(
         manifest if single else manifest.with_name(f"{manifest.stem}-{number}{manifest.suffix}")
         for number in range(1, len(ways) + 1)
     )
-    inputs = [Path(file) for _, file in lists] + ([Path(images)] if Path(images).is_file() else [])
+    options = {"per_class": per_class, "test": test, "val": val, "folds": folds, "voc": voc, "seed": seed}
+    origin = Origin(
+        "split",
+        {**options, "lists": [name for name, _ in lists]},
+        [{"kind": "images", "fingerprint": _digest(listing, listing.splits)}, *map(_list_source, lists)],
+        {"images": (Path(images),), "lists": tuple(Path(file) for _, file in lists)},
+    )
     done = []
     for path, splits in zip(paths, ways, strict=True):
         digest = _digest(listing, splits)
-        done.append(is_recorded(path, digest, inputs, overwrite, "this split. Found: another one, or changed since"))
+        done.append(is_recorded(path, digest, origin, overwrite, "this split. Found: another one, or changed since"))
         if not done[-1]:
+            if path.exists() and not overwrite:
+                _say_what_changed(path, replace(listing, splits=splits), progress)
             with Output(path) as output:
                 write_manifest(output.partial, listing, splits)
-                output.accept_noted({"fingerprint": digest})
+                output.accept_noted({"fingerprint": digest, **origin.noted_whole(path)})
     counts = dict(sorted(Counter(ways[0]).items()))
     if "" in counts:
         progress.note(f"{counts['']:,} of {len(listing):,} images are in no list and get no split")
     return Split(paths, counts, up_to_date=all(done))
+
+
+def _list_source(given: tuple[str, str]) -> dict[str, str]:
+    name, path = given
+    return {"kind": f"list {name}", "fingerprint": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+
+
+def _say_what_changed(manifest: Path, listing: Listing, progress: Progress) -> None:
+    """How the images and their splits differ from those of the manifest that is replaced."""
+    changes = image_changes(image_table(read_manifest(str(manifest), None)), image_table(listing)).lines()
+    progress.note("\n  ".join([f"{manifest} is made again, as its inputs have changed:", *changes]))
 
 
 def _ways(

@@ -8,10 +8,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from fne_cli.store.format.schema import Layer, fingerprint
+from fne_cli.store.format.schema import Layer
 from fne_cli.store.format.writer import Writer
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.stream import copy_images
+from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import new_run, software, time_run
 from fne_cli.tasks.engine import Cluster
@@ -21,10 +22,8 @@ from fne_cli.tasks.parts import PARTS, Parts, remove_parts
 @contextmanager
 def streamed_output(
     path: Path,
-    kind: str,
+    origin: Origin,
     files: JoinedFiles,
-    settings: Mapping[str, Any],
-    sources: Any,
     cluster: Cluster | None,
     *,
     layers: Sequence[Layer] = (),
@@ -37,7 +36,7 @@ def streamed_output(
     there is none.
     """
     versions = software("numba")
-    digest = fingerprint(kind, settings, sources)
+    digest = origin.fingerprint
     made_of = [digest, [file.fingerprint for file in files.files]]  # spans are cut in the order of the files
     rows: dict[str, Any] = {"table": files.table()} if layers else {}
     began, run = time.monotonic(), new_run(versions)
@@ -46,11 +45,11 @@ def streamed_output(
         parts_of(path, made_of, {**files.fingerprints, **(beside or {})}, cluster) as parts,
         Writer.create(
             output.partial,
-            kind,
+            origin.kind,
             layers,
             files.rows,
-            settings=settings,
-            sources=sources,
+            settings=origin.settings,
+            sources=origin.sources,
             software=versions,
             fingerprint=digest,
             **rows,
@@ -62,7 +61,7 @@ def streamed_output(
         writer.close()
         run["images"] = len(files)
         time_run(run, time.monotonic() - began)
-        output.accept({"fingerprint": digest, "runs": [run]})
+        output.accept({"fingerprint": digest, **origin.noted(path), "runs": [run]})
 
 
 def parts_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +23,26 @@ GEOMETRY = Geometry(4, 6, crops=5)
 def test_placed_by_hand():
     assert placed(range(5), 3).tolist() == [[0, 1, 2], [3, 4, -1]]
     assert placed([4, 5, 12], 4).tolist() == [[4, 5, -1, -1], [12, -1, -1, -1]]
+    assert placed([5, 12, 14, 16, 19], 4).tolist() == [[12, 5, 14, -1], [16, -1, -1, 19]]
     assert placed([], 4).shape == (0, 4)
 
 
 @given(numbers=st.lists(st.integers(0, 200), unique=True).map(sorted), size=st.integers(1, 9))
 def test_placed_keeps_order_and_slot(numbers, size):
     table = placed(numbers, size)
-    assert table[table >= 0].tolist() == numbers
+    assert [number for row in table for number in sorted(row[row >= 0].tolist())] == numbers
     for row in table:
         slots = np.flatnonzero(row >= 0)
         assert (row[slots] % size == slots).all()
-        assert len({*(row[slots] // size)}) == 1  # neighbours among all stay neighbours
+    for row, after in itertools.pairwise(table):
+        assert after[after >= 0].min() % size in np.flatnonzero(row >= 0), "no batch ends before it must"
+
+
+@given(numbers=st.integers(0, 200), size=st.integers(1, 9))
+def test_all_images_are_placed_as_they_follow_each_other(numbers, size):
+    whole = placed(range(numbers), size)
+    assert whole[whole >= 0].tolist() == list(range(numbers))
+    assert len(whole) == -(-numbers // size)
 
 
 @pytest.fixture
@@ -71,11 +81,13 @@ def test_a_bad_image_shifts_no_other(listing):
 
 
 def test_some_images_stand_where_they_stood_among_all(listing):
-    everything = {batch.numbers[0] // 4: batch for batch in read(listing, 4)}
-    for batch in read(listing, 4, [2, 5, 9, 10]):
-        whole = everything[batch.numbers[0] // 4].pixels.reshape(4, 5, 4, 6, 3)
+    whole = np.concatenate([batch.pixels for batch in read(listing, 4)]).reshape(12, 5, 4, 6, 3)
+    batches = read(listing, 4, [2, 5, 9, 10])
+    assert [batch.numbers.tolist() for batch in batches] == [[2, 5], [9, 10]]
+    assert [batch.slots.tolist() for batch in batches] == [[2, 1], [1, 2]]
+    for batch in batches:
         found = batch.pixels.reshape(4, 5, 4, 6, 3)
-        assert np.array_equal(found[batch.slots], whole[batch.slots])
+        assert np.array_equal(found[batch.slots], whole[batch.numbers])
         assert not np.delete(found, batch.slots, axis=0).any()
 
 

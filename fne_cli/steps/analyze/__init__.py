@@ -20,6 +20,7 @@ from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import NO_LABEL, SETS
 from fne_cli.store.many.gather import allocate
 from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.engine import Cluster
 from fne_cli.tasks.files import Result, TaskFiles, open_inputs, task
@@ -95,8 +96,16 @@ def analyze(
             "seed": seed,
             "activations": files.settings,
         }
-        sources = files.sources()
-        done = up_to_date(output, "behavior", settings, sources, overwrite, files.paths)
+        origin = Origin(
+            "behavior",
+            settings,
+            files.sources(),
+            {"activations": files.paths},
+            inherited=("activations", "images", *(() if rows else ("rows",))),
+            with_network=("layers",),
+            network=files.settings,
+        )
+        done = up_to_date(output, origin, overwrite, progress)
         if not done:
             if absent := files.absent:
                 progress.note(absent)
@@ -108,7 +117,7 @@ def analyze(
                 progress.note(f"classes without images, or without others to compare with: {', '.join(idle[:5])}"
                               + (f" and {len(idle) - 5} more" if len(idle) > 5 else ""))  # fmt: skip
             tables = BehaviorTables(files, chosen, images, groups, memory)
-            _write(tables, output, settings, sources, cluster, progress)
+            _write(tables, output, origin, cluster, progress)
     return _summary(output, done)
 
 
@@ -161,15 +170,14 @@ def compute_block(settings: Mapping[str, Any], files: TaskFiles, progress: Progr
 def _write(
     tables: BehaviorTables,
     path: Path,
-    settings: dict[str, Any],
-    sources: Any,
+    origin: Origin,
     cluster: Cluster | None,
     progress: Progress,
 ) -> None:
-    files, counts = tables.files, tables.groups.inside
+    files, counts, settings = tables.files, tables.groups.inside, origin.settings
     tested = np.where(tables.groups.tested, counts, 0)
     random = _random_classes(tables.groups, len(tables.images), settings)
-    with streamed_output(path, "behavior", files, settings, sources, cluster) as (writer, parts):
+    with streamed_output(path, origin, files, cluster) as (writer, parts):
         strengths = tables.compute(random, progress) if parts is None else _computed(tables, random, parts, settings)
         noise = Noise.of(random.sizes, strengths)
         if settings["fdr"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -17,14 +16,14 @@ from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import embedding
 from fne_cli.numerics.svm.problem import CHOOSING, SolverOptions
 from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.evaluate.described import origin_of, settings_of, split_source
 from fne_cli.steps.evaluate.fits import KINDS, Fits, MeasuredFit
 from fne_cli.steps.evaluate.measure import Outcome
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, FitPlan, Protocol
 from fne_cli.steps.evaluate.outputs import Outputs
 from fne_cli.store.format.claims import parse_json
-from fne_cli.store.format.schema import fingerprint
 from fne_cli.store.many.joined import JoinedFiles
-from fne_cli.store.many.thresholds import Thresholds, read_thresholds
+from fne_cli.store.many.thresholds import Thresholds
 from fne_cli.store.other.results import read_results
 from fne_cli.store.output.record import new_run, software, time_run
 from fne_cli.store.output.up_to_date import up_to_date
@@ -71,14 +70,12 @@ def evaluate(
     with JoinedFiles(features, *KINDS) as source:
         layers = source.select(chosen.layers)
         _check(source, chosen, len(layers), protocol, model)
-        settings, cuts = _settings(source, layers, chosen, protocol, classifier)
-        sources = [*source.sources(), *cuts.sources, *_split_source(protocol)]
-        beside = (chosen.thresholds if cuts.sources else None, protocol.split)
-        inputs = [*source.paths, *(path for path in beside if isinstance(path, Path))]
-        outputs = Outputs(results, predictions, model, fingerprint("results", settings, sources))
+        settings, cuts = settings_of(source, layers, chosen, protocol, classifier)
+        origin = origin_of(source, settings, cuts, chosen, protocol)
+        outputs = Outputs(results, predictions, model, origin)
         # First the results, which can say what differs.
-        known = results is not None and up_to_date(results, "results", settings, sources, overwrite, tuple(inputs))
-        if outputs.finished(inputs, overwrite) and known and results is not None:
+        known = results is not None and up_to_date(results, origin, overwrite, progress)
+        if outputs.finished(overwrite, SILENT if results is not None else progress) and known and results is not None:
             return Evaluation(_read_back(results), results, up_to_date=True)
         given = _parts(results, [outputs.fingerprint, classifier.memory, outputs.detailed], source, protocol, cluster)
         machine = _machine(classifier, cluster)
@@ -117,7 +114,7 @@ def evaluate(
                 "kind": "results",
                 "fingerprint": outputs.fingerprint,
                 "settings": settings,
-                "sources": sources,
+                "sources": list(origin.sources),
                 "software": versions,
                 "images": fits.task.description | ({"missing_shards": absent} if absent else {}),
                 "made_from": source.settings,
@@ -128,39 +125,6 @@ def evaluate(
             time_run(run, time.monotonic() - began)
             outputs.finish(document, run)
     return Evaluation(document, results)
-
-
-def _settings(
-    source: JoinedFiles,
-    layers: list[str],
-    chosen: FeatureOptions,
-    protocol: Protocol,
-    classifier: ClassifierOptions,
-) -> tuple[dict[str, Any], Thresholds]:
-    """What the results say of how they were made; and the thresholds of ternary codes, where they matter."""
-    kind = "codes" if source.kind == "codes" else chosen.embedding or "l2"
-    costs = classifier.costs
-    settings: dict[str, Any] = {
-        "C": costs if len(costs) > 1 else costs[0],
-        "solver": classifier.solver,
-        "seed": classifier.seed,
-        "layers": layers,
-        "embedding": kind,
-        "parts": _parts_named(source, chosen),
-        "aggregate": classifier.aggregate,
-        "protocol": protocol.described(),
-    }
-    cuts = Thresholds(LOW, HIGH)
-    if kind != "codes" and embedding(kind).takes_thresholds:
-        given = chosen.thresholds
-        if isinstance(given, Path):
-            cuts = read_thresholds(given, source.settings, source.files[0].path)
-        else:
-            cuts = Thresholds(*given)
-        settings["thresholds"] = [cuts.low, cuts.high]
-    if classifier.solver == "certified":
-        settings["tolerance"] = classifier.tolerance
-    return settings, cuts
 
 
 def _machine(classifier: ClassifierOptions, cluster: Cluster | None) -> dict[str, int]:
@@ -221,32 +185,13 @@ def _read_back(results: Path) -> dict[str, Any]:
     return document
 
 
-def _parts_named(source: JoinedFiles, chosen: FeatureOptions) -> str:
-    if source.kind == "activations" and chosen.embedding is None:
-        return "each layer"
-    return "embedding and each layer" if chosen.each_layer else "embedding"
-
-
 def _parts(
     results: Path | None, made_of: list[Any], source: JoinedFiles, protocol: Protocol, cluster: Cluster | None
 ) -> AbstractContextManager[Parts | None, bool | None]:
     if results is None:
         return nullcontext()
-    splits = {protocol.split: _split_source(protocol)[0]["fingerprint"]} if protocol.split is not None else {}
+    splits = {protocol.split: split_source(protocol)[0]["fingerprint"]} if protocol.split is not None else {}
     return parts_of(results, made_of, {**source.fingerprints, **splits}, cluster)
-
-
-def _split_source(protocol: Protocol) -> list[dict[str, str]]:
-    """The manifest of --split, by its content."""
-    if protocol.split is None:
-        return []
-    try:
-        content = protocol.split.read_bytes()
-    except OSError as error:
-        raise BadInput(
-            f"--split {protocol.split} should be a manifest that can be read. Found: {error.strerror}."
-        ) from error
-    return [{"kind": "split", "fingerprint": hashlib.sha256(content).hexdigest()}]
 
 
 def _warn_of_moments(source: JoinedFiles, protocol: Protocol, cuts: Thresholds, progress: Progress) -> None:

@@ -12,21 +12,24 @@ import numpy as np
 
 from fne_cli.errors import BadInput
 from fne_cli.numerics.evaluation.protocols import Trial
+from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.fits import Fits
 from fne_cli.steps.evaluate.measure import Detail
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.other.classifiers import save_model
 from fne_cli.store.other.predictions import Predicted, label_names, write_predictions
+from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output, record_path
 from fne_cli.store.output.up_to_date import is_recorded
 
 
 class Outputs:
-    """What was asked for, None where it was not; `fingerprint` is that of the results. Use as a context manager."""
+    """What was asked for, None where it was not; `origin` is that of the results. Use as a context manager."""
 
-    def __init__(self, results: Path | None, predictions: Path | None, model: Path | None, fingerprint: str) -> None:
-        self.results, self.predictions, self.model, self.fingerprint = results, predictions, model, fingerprint
+    def __init__(self, results: Path | None, predictions: Path | None, model: Path | None, origin: Origin) -> None:
+        self.results, self.predictions, self.model = results, predictions, model
+        self.origin, self.fingerprint = origin, origin.fingerprint
         self._stack = ExitStack()
         self._open: dict[Path, Output] = {}
         self._details: list[tuple[str, Trial, Detail]] = []
@@ -38,10 +41,12 @@ class Outputs:
                 f"Found: {', '.join(map(str, paths))}."
             )
 
-    def finished(self, inputs: Sequence[Path], overwrite: bool) -> bool:
+    def finished(self, overwrite: bool, progress: Progress) -> bool:
         """Whether predictions and classifier are there already. Raises DifferentOutput if others are."""
         what = "of this evaluation. Found: one with other inputs or settings, or changed since"
-        there = [is_recorded(path, digest, inputs, overwrite, what) for path, digest in self._beside().items()]
+        there = [
+            is_recorded(path, digest, self.origin, overwrite, what, progress) for path, digest in self._beside().items()
+        ]
         return all(there)
 
     def _beside(self) -> dict[Path, str]:
@@ -125,6 +130,8 @@ class Outputs:
                 output.write_json(document)
         for path, output in self._open.items():
             if path == self.results:
-                output.accept({"fingerprint": self.fingerprint, "runs": [run]})
+                output.accept({"fingerprint": self.fingerprint, **self.origin.noted(path), "runs": [run]})
             else:
-                output.accept_noted({"fingerprint": self._beside()[path], "runs": [run]})
+                output.accept_noted(
+                    {"fingerprint": self._beside()[path], **self.origin.noted_whole(path), "runs": [run]}
+                )

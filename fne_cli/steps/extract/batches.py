@@ -13,6 +13,7 @@ from fne_cli.images import pipeline
 from fne_cli.images.bad import Status
 from fne_cli.images.geometry import Geometry
 from fne_cli.progress import Progress
+from fne_cli.steps.extract.known import Known, runs
 from fne_cli.steps.extract.request import ExtractionRequest
 from fne_cli.steps.extract.sources import Source
 from fne_cli.store.output.background import Background
@@ -27,6 +28,7 @@ class BatchLoop:
         source: Source,
         request: ExtractionRequest,
         growing: Growing,
+        known: Known,
         run: dict[str, Any],
         progress: Progress,
         asked: Callable[[], int | None],
@@ -36,11 +38,14 @@ class BatchLoop:
         self.per_batch = recipe.images_per_batch
         self.call = source.extractor(progress.note)
         self.listing, self.layers, self.workers = request.listing, request.layers_of(source), options.workers
-        self.growing, self.run, self.progress, self.asked = growing, run, progress, asked
+        self.growing, self.known, self.run, self.progress, self.asked = growing, known, run, progress, asked
 
     def finish(self, retry_bad: bool) -> None:
         """Compute what is missing, and then (or if an earlier run had begun to) the bad images again."""
-        self._compute(range(self.growing.committed, len(self.listing)), self._add)
+        if self.known.count:
+            self._complete(self.growing.committed)
+        else:
+            self._compute(range(self.growing.committed, len(self.listing)), self._add)
         if retry_bad or self.growing.retry:
             self.growing.mark_retry(self.growing.retry or self.growing.bad_images())
             self._compute(self.growing.retry, self._replace)
@@ -63,6 +68,57 @@ class BatchLoop:
                     background.drain()
                     self._stop(code)
             background.drain()
+
+    def _complete(self, first: int) -> None:
+        """Compute what is not known from image `first` on, and copy what is, in order."""
+        total, known = len(self.listing), self.known
+        new = known.unknown(first)
+        batches = pipeline.image_batches(self.listing, self.geometry, self.per_batch, new, self.workers)
+        with (
+            self.progress.track(total, "images", done=first) as advance,
+            Background() as background,
+        ):
+
+            def do(write: Callable[[], None], images: int) -> None:
+                background.put(write)
+                advance(images)
+                if (code := self.asked()) is not None:
+                    background.drain()
+                    self._stop(code)
+
+            def copy(stop: int) -> None:
+                nonlocal first
+                for start, end in known.blocks(first, stop):
+                    do(partial(self._copy, start, end), end - start)
+                first = stop
+
+            for batch in batches if len(new) else ():
+                finished = self._finished(batch, self.call(batch.pixels))
+                self.run["images"] += len(batch.numbers)
+                for start, end in runs(batch.numbers):
+                    copy(int(batch.numbers[start]))
+                    do(partial(self._add_part, batch, finished, slice(start, end)), end - start)
+                    first = int(batch.numbers[end - 1]) + 1
+            copy(total)
+            background.drain()
+
+    def _copy(self, start: int, stop: int) -> None:
+        """Images start ... stop - 1, which are known."""
+        count = stop - start
+        rows, sha256 = self.known.rows(start, stop)
+        self.growing.add(rows, np.full(count, Status.GOOD, np.uint8), [""] * count, sha256)
+
+    def _add_part(
+        self,
+        batch: pipeline.ImageBatch,
+        finished: tuple[dict[str, np.ndarray], np.ndarray, list[str]],
+        part: slice,
+    ) -> None:
+        """Some images of a batch that follow each other."""
+        rows, status, message = finished
+        own = slice(part.start * self.geometry.crops, part.stop * self.geometry.crops)
+        chosen = {name: values[own] for name, values in rows.items()}
+        self.growing.add(chosen, status[part], message[part], batch.sha256[part])
 
     def _stop(self, code: int) -> None:
         self.run["stopped_by_signal"] = True

@@ -19,8 +19,12 @@ from fne_cli.store.output.partial import Output
 
 SHARDS = ".shards"  # the end of the folder's name
 MOST_SHARDS = 500  # `merge` has all of them open at once
-_WITHOUT_PLAN = re.compile(r"(plan\.json\.new|whole\.json(\.new)?)")
-_NAME = re.compile(r"plan\.json(\.new)?|(\d{5}|whole)(\.json|\.h5(\.partial|\.partial\.json|\.run\.json)?)(\.new)?")
+_RETIRED = re.compile(r"known-\d{5}\.h5")  # a finished shard of a list that has changed since
+_WITHOUT_PLAN = re.compile(rf"(plan\.json\.new|whole\.json(\.new)?|{_RETIRED.pattern})")
+_NAME = re.compile(
+    rf"{_RETIRED.pattern}|plan\.json(\.new)?|"
+    r"(\d{5}|whole)(\.json|\.h5(\.partial|\.partial\.json|\.run\.json)?)(\.new)?"
+)
 
 
 def folder_of(output: Path) -> Path:
@@ -74,6 +78,26 @@ def remove(folder: Path, progress: Progress) -> None:
         folder.rmdir()
     if chosen and (left := _names(folder)):
         progress.note(f"{folder} stays: {sorted(left)[0]!r} in it is not of fne extract")
+
+
+def retire(folder: Path) -> int:
+    """Keep the finished shards of a list that has changed, for their rows, and remove all else that is ours.
+
+    Returns how many were kept. The output's lock must be held.
+    """
+    finished = sorted(name for name in _names(folder) if re.fullmatch(r"\d{5}\.h5", name))
+    taken = [int(path.stem[-5:]) for path in retired(folder)]
+    for number, name in enumerate(finished, start=1 + max(taken, default=0)):
+        os.replace(folder / name, folder / f"known-{number:05d}.h5")
+    rest = [name for name in _names(folder) if _NAME.fullmatch(name) and not _RETIRED.fullmatch(name)]
+    for name in sorted(rest, key="plan.json".__eq__):  # the plan is the last
+        (folder / name).unlink(missing_ok=True)
+    return len(finished)
+
+
+def retired(folder: Path) -> list[Path]:
+    """The shards that `retire` has kept."""
+    return [folder / name for name in sorted(_names(folder)) if _RETIRED.fullmatch(name)]
 
 
 def remove_if_free(output: Output, progress: Progress) -> None:

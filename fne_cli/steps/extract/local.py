@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.extract.batches import BatchLoop
+from fne_cli.steps.extract.known import known_rows
 from fne_cli.steps.extract.request import Extraction, ExtractionRequest
 from fne_cli.steps.extract.sources import Source, open_source
 from fne_cli.store.output.estimate import check_fits, estimate
@@ -32,28 +33,33 @@ def extract_here(
     progress.detail(f"building {recipe.model}")
     source = prepare(recipe)
     settings = plain(source.settings() | ({"shard": request.part} if request.part else {}))
-    layers = request.layers_of(source)
+    layers, versions = request.layers_of(source), software(*source.packages)
     wanted = estimate(request.path, layers, table, len(table) * recipe.crops)
-    if (there := request.is_there(settings, table, progress)) is not None:
+    if (there := request.is_there(settings, versions, progress)) is not None:
         return there
     check_fits(request.path, wanted)
     if options.dry_run:
         return Extraction(request.path, len(table), [], estimate=wanted)
 
     with output:
-        if request.path.exists() and not options.overwrite:
+        request.settle(settings, progress)
+        if request.path.exists() and not options.overwrite and not request.follows:
             complete = {"images": len(table), "committed": len(table), "inputs": request.inputs}
             output.begin_with(request.path, complete | {"runs": read_record(request.path).get("runs", [])})
-        versions = software(*source.packages)
-        with Growing.start(output, layers, table, settings, request.inputs, versions, options.overwrite) as growing:
+        with (
+            known_rows(request, layers, settings, versions, progress) as known,
+            Growing.start(
+                output, layers, table, settings, request.inputs, known.versions, options.overwrite
+            ) as growing,
+        ):
             announce(f"{request.path}: {len(table):,} images, {wanted}")
             if growing.committed:
                 announce(f"going on after {growing.committed:,} of {len(table):,} images")
-                known, repeated = growing.inputs["state"], set(growing.bad_images())
-                request.check_contents(output.partial, growing.sha256(), known, repeated, progress)
-            run = new_run(versions, source.device())
+            if known.count:
+                announce(f"{known.count:,} of them are known, {len(table) - known.count:,} are computed")
+            run = new_run(versions, source.device()) | known.told
             with progress.deferred() as asked:
                 growing.begin_run(run)
-                BatchLoop(source, request, growing, run, progress, asked).finish(options.retry_bad)
+                BatchLoop(source, request, growing, known, run, progress, asked).finish(options.retry_bad)
             growing.finish(request.inputs)
         return request.accept(wanted, run["seconds"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from fne_cli.images.geometry import MAX_PIXELS
@@ -14,6 +15,7 @@ class RunOptions:
     """The options of `fne extract` of these names; docs/cli.md describes them.
 
     workers: threads that decode images, of each worker if there is a cluster. shard_rows: with one, rows of a shard.
+    reuse: activations whose rows are taken where they are of the same images.
     """
 
     workers: int | None = None
@@ -23,13 +25,14 @@ class RunOptions:
     dry_run: bool = False
     recheck: bool = False
     overwrite: bool = False
+    reuse: Sequence[Path] = ()
     shard_rows: int | None = None
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
-        return asdict(self)
+        return {**asdict(self), "reuse": [str(path) for path in self.reuse]}
 
     @classmethod
     def of_plain(cls, values: Mapping[str, Any]) -> RunOptions:
         """The same again."""
-        return cls(**values)
+        return cls(**{**values, "reuse": tuple(map(Path, values["reuse"]))})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +14,21 @@ from fne_cli.errors import DifferentOutput, TooManyBad
 from fne_cli.images import contents
 from fne_cli.images.bad import Allowed, bad_summary
 from fne_cli.images.listing import Listing
+from fne_cli.machine import processors
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import Progress
 from fne_cli.steps.extract.options import RunOptions
 from fne_cli.steps.extract.sources import Source
-from fne_cli.store.format.reader import open_file
-from fne_cli.store.format.schema import Images, Layer
+from fne_cli.store.format.changes import image_changes
+from fne_cli.store.format.reader import Reader, open_file
+from fne_cli.store.format.schema import Images, Layer, differences, image_differences
+from fne_cli.store.output import aside
+from fne_cli.store.output.aside import Unfinished
 from fne_cli.store.output.estimate import SizeEstimate
 from fne_cli.store.output.partial import Output, read_record, record_path, write_json
 from fne_cli.store.output.record import file_state, plain
-from fne_cli.store.output.resume import check_same
 from fne_cli.store.output.up_to_date import check_replaceable, file_head
+from fne_cli.tasks.listed import image_table
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class ExtractionRequest:
         self.allowed = Allowed.parse(options.max_bad)
         self.inputs = inputs or _inputs(recipe, listing, part)
         self.output = Output(activations, keep=True)
+        self.follows = False  # whether the output is there, of other images, and gives rows to the new one
+        self._digests: list[str] | None = None
 
     def layers_of(self, source: Source) -> list[Layer]:
         """The layers of the file."""
@@ -65,16 +72,7 @@ class ExtractionRequest:
 
     def table(self) -> Images:
         """The image table before anything is read."""
-        listing, count = self.listing, len(self.listing)
-        return Images(
-            path=listing.ids,
-            split=listing.splits,
-            label=listing.label_array(),
-            classes=listing.classes,
-            status=np.zeros(count, np.uint8),
-            message=[""] * count,
-            sha256=[""] * count,
-        )
+        return image_table(self.listing)
 
     def check_place(self) -> None:
         """Raises BadInput or DifferentOutput if the output cannot stand there."""
@@ -99,45 +97,86 @@ class ExtractionRequest:
                     return self.accept()
         return None
 
-    def is_there(self, settings: Mapping[str, Any], table: Images, progress: Progress) -> Extraction | None:
-        """The existing output if it is what would be made; None if there is none or bad images are to be read again.
+    def is_there(
+        self, settings: Mapping[str, Any], versions: Mapping[str, str], progress: Progress, by_shards: bool = False
+    ) -> Extraction | None:
+        """The existing output if it is what would be made; None if there is none, or it is to be made anew.
 
-        Raises DifferentOutput if it was made with other settings or from other images.
+        Of other images it is made anew, and `progress` is told what has changed. Raises DifferentOutput if it was made
+        with other settings, if most of its images would be gone, or if `versions` of the software are others that its
+        rows should not be mixed with. by_shards: the new one is to be made of shards, which must name one software.
         """
         options = self.options
-        if not self.path.exists() or options.overwrite or options.dry_run:
+        if not self.path.exists() or options.overwrite:
             return None
-        known = None if options.recheck else read_record(self.path).get("inputs", {}).get("state")
         with open_file(self.path, "activations") as file:
-            check_same(self.path, settings, file.settings, table, file.images)
-            bad, digest = _bad(file.images), file.fingerprint
-            repeated = set(np.flatnonzero(~file.images.good).tolist())
-            self.check_contents(self.path, file.images.sha256, known, repeated, progress)
-        if options.retry_bad and bad:
-            return None
+            lines = differences(comparable(settings), comparable(file.settings))
+            if lines:
+                raise DifferentOutput(
+                    f"{self.path} exists and was made with other settings:\n  "
+                    + "\n  ".join(lines)
+                    + "\nGive the same ones or another output, or --overwrite to replace it."
+                )
+            if options.dry_run:
+                return None
+            bad = _bad(file.images)
+            known = None if options.recheck else read_record(self.path).get("inputs", {}).get("state")
+            same_table = settings == file.settings and not image_differences(self.table(), file.images)
+            if not same_table or known != contents.state_digest(self.listing):
+                changes = self._changes(file.images, same_table, progress)
+                if changes is not None:
+                    self.follows = True
+                    _check_loss(self.path, file.images, self.digests(progress))
+                    check_software(file, versions, None if by_shards else self.digests(progress), options.reuse)
+                    progress.note("\n  ".join([f"{self.path} is made again, as its images have changed:", *changes]))
+                    return None
+            if options.retry_bad and bad:
+                return None
+            digest = file.fingerprint
         write_json(record_path(self.path), read_record(self.path) | {"fingerprint": digest, "inputs": self.inputs})
         return Extraction(self.path, len(self.listing), bad, up_to_date=True)
 
-    def check_contents(
-        self,
-        path: Path,
-        sha256: Sequence[str],
-        known_state: str | None,
-        bad: set[int],
-        progress: Progress,
-    ) -> None:
-        """Raises DifferentOutput if an image that `path` has is no longer the same; a bad one may be, to retry it."""
-        if known_state == contents.state_digest(self.listing):
+    def _changes(self, old: Images, same_table: bool, progress: Progress) -> list[str] | None:
+        """How the images differ from those of the output, a line each; None if they do not.
+
+        A bad image that is to be read again anyway may have changed.
+        """
+        now, was, good = self.digests(progress), list(old.sha256), old.good
+        retried = self.options.retry_bad
+        if same_table and all(
+            ours == theirs or (retried and not good[number])
+            for number, (ours, theirs) in enumerate(zip(now, was, strict=True))
+        ):
+            return None
+        return image_changes(old, image_table(self.listing, now)).lines() or ["they stand in another order"]
+
+    def digests(self, progress: Progress) -> list[str]:
+        """The SHA-256 of every image, read once."""
+        if self._digests is None:
+            count = len(self.listing)
+            progress.note(f"reading {count:,} images to see which of them are known")
+            with progress.track(count, "images") as advance:
+                self._digests = contents.read_digests(self.listing, self.options.workers or processors(), advance)
+        return self._digests
+
+    def settle(self, settings: Mapping[str, Any], progress: Progress) -> None:
+        """Set unfinished work of other images aside, for its rows. Raises DifferentOutput if it has other settings."""
+        if not self.output.resumable or self.options.overwrite:
             return
-        progress.note(f"reading {len(sha256):,} images to see whether they are the same")
-        with progress.track(len(sha256), "images") as advance:
-            changed = contents.changed_image(self.listing, sha256, advance, bad if self.options.retry_bad else ())
-        if changed is not None:
-            remedy = "Give --retry-bad to read the bad images again" if changed in bad else "Put the old image back"
-            raise DifferentOutput(
-                f"{path} was made from other images: {self.listing.ids[changed]} has changed since.\n"
-                f"{remedy}, write to another output, or give --overwrite to make it again."
-            )
+        work = Unfinished(self.output)
+        if work.is_of(dict(settings), self.table(), comparable):
+            if work.journal["inputs"].get("state") == contents.state_digest(self.listing):
+                return
+            skip = work.bad() if self.options.retry_bad else set()
+            now = self.digests(progress)
+            if all(now[number] == was or number in skip for number, was in enumerate(work.contents())):
+                return
+        safe = int(work.journal["committed"])
+        progress.note(
+            f"{self.path}: the images have changed since a run was interrupted; what it has of the {safe:,} that are "
+            "safe is used again"
+        )
+        work.set_aside()
 
     def accept(self, wanted: SizeEstimate | None = None, seconds: float = 0.0) -> Extraction:
         """Give the complete OUTPUT.partial its final name if no more images are bad than are allowed."""
@@ -160,7 +199,54 @@ class ExtractionRequest:
             "runs": journal["runs"],
         }
         output.accept(record)
+        aside.forget(output.path)
         return Extraction(output.path, count, bad, estimate=wanted, seconds=seconds)
+
+
+def comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without what depends on the images: of a shard, how many images are in how many shards' listing."""
+    shard = settings.get("shard")
+    if not isinstance(shard, Mapping):
+        return dict(settings)
+    return {**settings, "shard": {name: value for name, value in shard.items() if name not in ("images", "listing")}}
+
+
+def check_software(
+    file: Reader, versions: Mapping[str, str], digests: Sequence[str] | None, reuse: Sequence[Path]
+) -> None:
+    """Raises DifferentOutput if rows by other software would stand beside those of `file`, unless it is in `reuse`.
+
+    digests: of the images that are wanted. If the file has all of them nothing is computed, and that is no problem.
+    """
+    images = file.images
+    known = {content for content, good in zip(images.sha256, images.good.tolist(), strict=True) if good and content}
+    apart = differences(_computing(versions), _computing(file.software), ("there", "here"))
+    named = any(os.path.exists(name) and file.path.samefile(name) for name in reuse)
+    if apart and not named and (digests is None or not known.issuperset(digests)):
+        raise DifferentOutput(
+            f"{file.path} was computed by other software, whose last bits may differ:\n  "
+            + "\n  ".join(apart)
+            + f"\nGive --reuse {file.path} to keep its rows beside new ones all the same, or --overwrite to compute "
+            "all images."
+        )
+
+
+def _computing(versions: Mapping[str, str]) -> dict[str, str]:
+    """The software that rows depend on."""
+    return {name: version for name, version in versions.items() if name not in ("fne", "python", "numpy", "h5py")}
+
+
+def _check_loss(path: Path, old: Images, digests: Sequence[str]) -> None:
+    """Raises DifferentOutput if less than half of the images of an output are still wanted: that may be a mistake."""
+    wanted = set(digests)
+    good = old.good
+    kept = sum(content in wanted for content, fine in zip(old.sha256, good.tolist(), strict=True) if fine)
+    count = int(good.sum())
+    if 2 * kept < count:
+        raise DifferentOutput(
+            f"{path} exists and is of other images: {kept:,} of its {count:,} are among the {len(digests):,} of now.\n"
+            f"Write to another output, or give --overwrite to replace it, with --reuse {path} to keep what is known."
+        )
 
 
 def part_of(listing: Listing, number: int, count: int) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class ShardedExtraction:
             with cluster.start() as engine:
                 self.workers = self.workers or engine.threads
                 ((_, outline),) = engine.run("outline", [self.outline_task()], unit="")
-                done = self.request.is_there(outline["settings"], self.request.table(), self.progress)
+                done = self.request.is_there(outline["settings"], outline["software"], self.progress, True)
                 if done is not None:
                     return done
                 tasks = self.begin(outline, engine.workers)
@@ -184,13 +184,18 @@ class ShardedExtraction:
         return self.request.accept(seconds=seconds)
 
     def _task(self, listing: Path, output: Path, **changed: Any) -> dict[str, Any]:
-        options = replace(self.request.options, workers=self.workers, shard_rows=None, **changed)
+        reuse = [path.absolute() for path in (*self.request.options.reuse, *self._known())]
+        options = replace(self.request.options, workers=self.workers, shard_rows=None, reuse=reuse, **changed)
         return {
             "listing": os.path.abspath(listing),
             "output": os.path.abspath(output),
             "recipe": self.request.recipe.absolute().as_dict(),
             "options": options.plain(),
         }
+
+    def _known(self) -> list[Path]:
+        """The files whose rows are used again: the output if it is of other images, and shards of an earlier list."""
+        return [*([self.request.path] if self.request.follows else []), *leftovers.retired(self.folder)]
 
     def _shard(self, number: int, ending: str) -> Path:
         return self.folder / f"{number:05d}.{ending}"
@@ -202,9 +207,15 @@ class ShardedExtraction:
             leftovers.check_free(self.folder)
             return False
         lines = differences(dict(outline), plan["outline"])
-        if plan["of"] > len(self.listing):
-            lines.append(f"{plan['of']:,} shards, of {len(self.listing):,} images now")
-        if plan["inputs"].get("listing") != self.request.inputs["listing"]:
+        others = plan["of"] > len(self.listing) or plan["inputs"].get("listing") != self.request.inputs["listing"]
+        if others and not lines and not self.request.options.overwrite:
+            kept = leftovers.retire(self.folder)
+            self.progress.note(
+                f"{self.folder}: the images have changed since a run was interrupted; what it has finished, "
+                f"{counted(kept, 'shard')}, is used again"
+            )
+            return False
+        if others:
             lines.append("the images are other ones")
         if self.request.options.overwrite and plan["inputs"] != self.request.inputs:
             lines.append("the images, or what is asked for, are not those that the overwriting began with")
@@ -235,7 +246,9 @@ class ShardedExtraction:
         ]
         path, rows = self.request.path, len(self.listing) * self.request.recipe.crops
         wanted = estimate(path, layers, self.request.table(), rows)
-        there = sum(entry.stat().st_blocks * 512 for entry in os.scandir(self.folder)) if self.folder.exists() else 0
+        entries = list(os.scandir(self.folder)) if self.folder.exists() else []
+        there = sum(entry.stat().st_blocks * 512 for entry in entries)
+        there -= sum(path.stat().st_blocks * 512 for path in leftovers.retired(self.folder))
         if 2 * wanted.file_bytes > wanted.free_bytes + there:
             raise DoesNotFit(
                 f"{path} would take {wanted.file_bytes:,} bytes, and as many for its shards until they are "

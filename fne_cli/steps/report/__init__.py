@@ -22,6 +22,7 @@ from fne_cli.steps.report.sources import Sources, gather
 from fne_cli.steps.report.standing import check_name, is_standing
 from fne_cli.steps.report.tables import image_tables
 from fne_cli.steps.report.wrong import Sought, matched, most_wrong
+from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.version import __version__
 
@@ -67,10 +68,15 @@ def report(
     sought = Sought(predictions, images, root)
     content, bad = _collected(sources, activations, sought, title, page)
     digest, recorded = _digests(content, bad)
-    unlike = (*sources.paths, *predictions, *activations)
-    there = is_standing(page, digest, recorded, unlike, overwrite)
-    drawings = None if figures is None else drawings_of(figures, content.groups, digest)
-    drawn = drawings is None or drawings.are_there(overwrite, "these results")
+    origin = Origin(
+        "page",
+        {"title": title, "images": images, "root": root},
+        [{"kind": "results", "fingerprint": digest}],
+        {"results": tuple(sources.paths), "predictions": tuple(predictions), "activations": tuple(activations)},
+    )
+    there = is_standing(page, digest, recorded, origin, overwrite, progress)
+    drawings = None if figures is None else drawings_of(figures, content.groups, digest, origin)
+    drawn = drawings is None or drawings.are_there(overwrite, "these results", SILENT if not there else progress)
     if there and drawn:
         return Reported(page, figures, up_to_date=True)
     if drawings is not None and not drawn:
@@ -80,7 +86,7 @@ def report(
 
         with Output(page) as output:
             output.partial.write_bytes(render(content, bad))
-            output.accept_noted({"fingerprint": digest, "records": recorded})
+            output.accept_noted({"fingerprint": digest, "records": recorded, **origin.noted_whole(page)})
     return Reported(page, figures)
 
 

@@ -9,11 +9,12 @@ from fne_cli.figures.contents import Group
 from fne_cli.figures.names import file_name
 from fne_cli.progress import Progress
 from fne_cli.store.other.drawings import Drawings
+from fne_cli.store.output.origin import Origin
 
 
-def drawings_of(folder: Path, groups: Sequence[Group], digest: str) -> Drawings:
+def drawings_of(folder: Path, groups: Sequence[Group], digest: str, origin: Origin) -> Drawings:
     """Those of a page, as files of the folder."""
-    return Drawings(folder, "report", list(named(groups)), digest)
+    return Drawings(folder, "report", list(named(groups)), digest, origin)
 
 
 def draw(into: Drawings, groups: Sequence[Group], progress: Progress) -> None:

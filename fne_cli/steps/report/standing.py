@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fne_cli.errors import BadInput, DifferentOutput
+from fne_cli.progress import SILENT, Progress
+from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import read_record
 from fne_cli.store.output.record import file_state
-from fne_cli.store.output.up_to_date import check_place
+from fne_cli.store.output.up_to_date import check_place, follow
 
 ENDINGS = (".html", ".htm")
 _START, _GENERATOR = b"<!DOCTYPE html>", b'<meta name="generator" content="fne '
@@ -28,13 +30,15 @@ def check_name(page: Path, results: Sequence[Path]) -> None:
         raise BadInput(f"{page} should be a file to write. Found: a folder.")
 
 
-def is_standing(page: Path, digest: str, records: str, unlike: Sequence[Path], overwrite: bool) -> bool:
+def is_standing(
+    page: Path, digest: str, records: str, origin: Origin, overwrite: bool, progress: Progress = SILENT
+) -> bool:
     """Whether PAGE is the one of these results and these run records, by the digests of both.
 
-    False for one of the same results and other records: it may be made again. Raises DifferentOutput for one of other
-    results unless `overwrite`, and always for what is not a page of fne report.
+    False for one of the same results and other records, or of the same files and options: it is made again. Raises
+    DifferentOutput for another one unless `overwrite`, and always for what is not a page of fne report.
     """
-    check_place(page, unlike, overwrite)
+    check_place(page, origin.paths, overwrite)
     if not page.exists():
         return False
     record = read_record(page)
@@ -44,6 +48,10 @@ def is_standing(page: Path, digest: str, records: str, unlike: Sequence[Path], o
             f"{page} exists and is not a page of fne report, so it is not replaced.\n"
             "Write to another output, or remove it first."
         )
+    known = isinstance(record.get("settings"), dict) and isinstance(record.get("sources"), list)
+    if not overwrite and intact and record["fingerprint"] != digest and known:
+        follow(page, origin, {"network": None, **record}, progress)
+        return False
     if not overwrite and not (intact and record["fingerprint"] == digest):
         raise DifferentOutput(
             f"{page} exists and is not the page of these results. Found: another one, or changed since.\n"

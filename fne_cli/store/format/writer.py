@@ -165,6 +165,15 @@ class Writer:
         for name, values in _image_columns(status, message, sha256).items():
             self._columns[f"images/{name}"].replace(numbers, values)
 
+    def blank_images(self, numbers: np.ndarray, crops: int) -> None:
+        """Replace all that is known of images, by ascending number, and their rows by zeros, with right checksums."""
+        for name, column in self._columns.items():
+            places = numbers
+            if name.startswith("layers/"):
+                places = (numbers[:, None] * crops + np.arange(crops)).ravel()
+            stored = self._file[name]
+            column.replace(places, np.zeros((len(places), *stored.shape[1:]), stored.dtype))
+
     def strings(self, name: str, count: int) -> list[str]:
         """The first `count` entries of a text column, whatever the checksums of chunks that are not full yet."""
         return [value.decode() for value in read_rows(self._file[name], count).tolist()]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +36,10 @@ class Shards(JoinedFiles):
         return fingerprint_of_blocks(self.kind, self.settings, [], self.blocks(), self.classes)
 
 
-def write_merged(shards: Shards, path: Path, batch_rows: int, progress: Progress) -> None:
-    """Write the whole to `path`, at most `batch_rows` rows of a layer in memory."""
+def write_merged(
+    shards: Shards, path: Path, batch_rows: int, progress: Progress, record: Mapping[str, Any] | None = None
+) -> None:
+    """Write the whole to `path`, at most `batch_rows` rows of a layer in memory; `record` goes to its run record."""
     specs = [
         Layer(name, readers[0].shape[1:], readers[0].dtype, readers[0].attrs) for name, readers in shards.layers.items()
     ]
@@ -62,7 +66,7 @@ def write_merged(shards: Shards, path: Path, batch_rows: int, progress: Progress
         writer.commit()
         writer.set_fingerprint(shards.fingerprint())
         writer.close()
-        output.accept()
+        output.accept(record)
 
 
 def _copy(rows: np.ndarray, out: np.ndarray) -> None:

@@ -8,24 +8,28 @@ from pathlib import Path
 from typing import Any, Self
 
 from fne_cli.errors import BadInput, DifferentOutput
+from fne_cli.progress import SILENT, Progress
+from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output, read_record, record_path
 from fne_cli.store.output.record import file_state
+from fne_cli.store.output.up_to_date import follow
 
 
 class Drawings:
-    """The figures of these names. `maker`, plot or report, names the record; `digest` says what they are made from.
+    """The figures of these names. `maker`, plot or report, names the record; `digest` says what they show.
 
     Use as a context manager to draw: the record is written before the first, so that what an interrupted run leaves is
     known as ours, and again when all are there. Raises the errors of Output.
     """
 
-    def __init__(self, folder: Path, maker: str, names: Sequence[str], digest: str) -> None:
-        self._folder, self._names, self._digest = folder, names, digest
+    def __init__(self, folder: Path, maker: str, names: Sequence[str], digest: str, origin: Origin) -> None:
+        self._folder, self._names, self._digest, self._origin = folder, names, digest, origin
         self._record = folder / maker
 
-    def are_there(self, overwrite: bool, origin: str) -> bool:
+    def are_there(self, overwrite: bool, origin: str, progress: Progress = SILENT) -> bool:
         """Whether the folder, made if need be, has them. Raises DifferentOutput if it has others of their names.
 
+        Those that the same command has drawn of inputs that have changed are drawn again, and `progress` is told.
         origin: what they are made from, for the message.
         """
         try:
@@ -36,6 +40,11 @@ class Drawings:
         ours = record.get("fingerprint") == self._digest
         there = [path.name for name in self._names for path in self._paths(name) if path.exists()]
         if there and not ours and not overwrite:
+            as_drawn = record.get("figures", self._states()) == self._states()
+            if as_drawn and isinstance(record.get("settings"), dict) and isinstance(record.get("sources"), list):
+                head = {"network": None, **record}
+                follow(self._record, self._origin, head, progress, f"{there[0]} in {self._folder}")
+                return False
             raise DifferentOutput(
                 f"{self._folder} has {there[0]}, which was not made from {origin}, or with other options.\n"
                 "Choose another folder, or give --overwrite to replace it."
@@ -60,7 +69,7 @@ class Drawings:
 
     def _note(self, state: Mapping[str, Any]) -> None:
         with Output(record_path(self._record)) as output:  # it says what a full disk is
-            output.write_json({"fingerprint": self._digest, **state})
+            output.write_json({"fingerprint": self._digest, **self._origin.noted_whole(self._record), **state})
             output.accept()
 
     def _paths(self, name: str) -> tuple[Path, Path]:

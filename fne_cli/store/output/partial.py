@@ -157,6 +157,23 @@ class Output:
         sync(self.path.parent)
         self.note(state)
 
+    def set_aside(self, place: Path) -> None:
+        """Move OUTPUT.partial to `place`, and hold the right to write the output by a new, empty one. Raises Busy."""
+        self._check_ours()
+        os.replace(self.partial, place)
+        fresh = os.open(self.partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(fresh, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fresh)
+            raise Busy(f"{self.path} is being written by another process. Wait for it, or stop it.") from None
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = fresh
+        self._check_ours()
+        self.journal.unlink(missing_ok=True)
+        sync(self.path.parent)
+
     def accept(self, record: Mapping[str, Any] | None = None) -> None:
         """Sync OUTPUT.partial, rename it to OUTPUT, and write OUTPUT.run.json if there is a record. Raises Busy."""
         self._check_ours()
@@ -171,11 +188,15 @@ class Output:
     def accept_noted(self, record: Mapping[str, Any]) -> None:
         """As `accept`, of a file that does not say itself what it is: OUTPUT.run.json says it before OUTPUT is there.
 
-        A process killed between the two leaves no file without its record, which nobody would know again.
+        A process killed between the two leaves no file without its record, which nobody would know again; of the file
+        that was to be replaced, and still is there, the record says so.
         """
         self._check_ours()
         sync(self.partial)
-        write_json(record_path(self.path), {**record, "output": file_state(self.partial)})
+        states = {"output": file_state(self.partial)}
+        if self.path.exists():
+            states["replaces"] = file_state(self.path)
+        write_json(record_path(self.path), {**record, **states})
         os.replace(self.partial, self.path)
         sync(self.path.parent)
 

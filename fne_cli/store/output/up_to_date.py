@@ -2,46 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput, DifferentOutput, FneError, WrongFile
+from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.reader import open_file
-from fne_cli.store.format.schema import FORMAT, MADE_BY, differences, fingerprint
+from fne_cli.store.format.schema import FORMAT, MADE_BY, Images
+from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output, read_record
-from fne_cli.store.output.record import file_state
+from fne_cli.store.output.record import file_state, plain
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-def up_to_date(
-    path: Path, kind: str, settings: Mapping[str, Any], sources: Any, overwrite: bool, unlike: tuple[Path, ...] = ()
-) -> bool:
-    """Whether `path` already is the file with this fingerprint. Raises DifferentOutput if it is another one.
+def up_to_date(path: Path, origin: Origin, overwrite: bool, progress: Progress = SILENT) -> bool:
+    """Whether `path` already is what this origin gives; False if it is to be made, or made again.
 
-    `unlike` are the inputs: an output that is one of them is refused. So is, also with `overwrite`, what is no such
-    output at all.
+    An output of the same command whose inputs have changed is made again, and `progress` is told why. Raises
+    DifferentOutput if another command made it, by other settings or of other files. An output that is one of its inputs
+    is refused, and so is, also with `overwrite`, what is no such output at all.
     """
-    check_place(path, unlike, overwrite)
+    check_place(path, origin.paths, overwrite)
     if not path.exists():
         return False
     if overwrite:
-        check_replaceable(path, kind)
+        check_replaceable(path, origin.kind)
         return False
-    found = _json_head(path) if kind == "results" else file_head(path, kind)
-    if found.get("fingerprint") == fingerprint(kind, settings, sources):
+    head = _json_head(path) if origin.kind == "results" else file_head(path, origin.kind)
+    if head["fingerprint"] == origin.fingerprint:
         return True
-    lines = differences(
-        {"settings": settings, "sources": _named(sources)},
-        {"settings": found.get("settings", {}), "sources": _named(found.get("sources", []))},
-    )
-    raise DifferentOutput(
-        f"{path} exists and was made with other inputs or settings:\n  "
-        + "\n  ".join(lines or ["its fingerprint does not fit its settings"])
-        + "\nWrite to another output, or give --overwrite to replace it."
-    )
+    follow(path, origin, head, progress)
+    return False
+
+
+def follow(path: Path, origin: Origin, head: Mapping[str, Any], progress: Progress, name: str = "") -> None:
+    """Tell why an output that is another one now is made again. Raises DifferentOutput if it is another command's.
+
+    name: what to call it, if that is not the file that the record stands beside.
+    """
+    name = name or str(path)
+    if lines := origin.other_command(path, head, read_record(path)):
+        raise DifferentOutput(
+            f"{name} exists and was made with other inputs or settings:\n  "
+            + "\n  ".join(lines)
+            + "\nWrite to another output, or give --overwrite to replace it."
+        )
+    if head["sources"] == plain(list(origin.sources)) and head["settings"] == plain(dict(origin.settings)):
+        raise DifferentOutput(
+            f"{name} exists, and its fingerprint does not fit its settings.\nGive --overwrite to make it again."
+        )
+    with _table(path, origin) as old:
+        lines = [f"{name} is made again, as its inputs have changed:", *origin.changes(head, old)]
+        progress.note("\n  ".join(lines))
+
+
+@contextmanager
+def _table(path: Path, origin: Origin) -> Iterator[Images | None]:
+    """The image table of an output that has one and can be read."""
+    if origin.images is None:
+        yield None
+        return
+    with ExitStack() as stack:
+        old = None
+        with suppress(FneError):
+            old = stack.enter_context(open_file(path, origin.kind)).images
+        yield old
 
 
 def check_place(path: Path, unlike: Sequence[Path], overwrite: bool) -> None:
@@ -57,13 +86,16 @@ def check_place(path: Path, unlike: Sequence[Path], overwrite: bool) -> None:
         )
 
 
-def is_recorded(path: Path, digest: str, unlike: Sequence[Path], overwrite: bool, what: str) -> bool:
+def is_recorded(
+    path: Path, digest: str, origin: Origin, overwrite: bool, what: str, progress: Progress = SILENT
+) -> bool:
     """Whether an output that does not say itself what it is, a table for other tools, is the one with this digest.
 
-    `Output.accept_noted` noted it beside the file. Raises as `check_place`, and DifferentOutput if it is not `what`;
-    also with `overwrite` if it is an fne file that does say it.
+    `Output.accept_noted` noted it beside the file, with `Origin.noted_whole`. As `up_to_date`, if the file is as it was
+    written; raises DifferentOutput if it is not, or not `what`, also with `overwrite` if it is an fne file that does
+    say what it is.
     """
-    check_place(path, unlike, overwrite)
+    check_place(path, origin.paths, overwrite)
     if not path.exists():
         return False
     if overwrite:
@@ -72,8 +104,13 @@ def is_recorded(path: Path, digest: str, unlike: Sequence[Path], overwrite: bool
             raise _not_replaced(path, "", f"an fne {found} file")
         return False
     record = read_record(path)
-    if record.get("fingerprint") == digest and record.get("output") == file_state(path):
+    state = file_state(path)
+    if record.get("output") == state and record.get("fingerprint") == digest:
         return True
+    as_written = state in (record.get("output"), record.get("replaces"))
+    if as_written and isinstance(record.get("settings"), dict) and isinstance(record.get("sources"), list):
+        follow(path, origin, {"network": None, **record}, progress)
+        return False
     raise DifferentOutput(
         f"{path} exists and is not {what}.\nWrite to another output, or give --overwrite to replace it."
     )
@@ -86,17 +123,19 @@ def _same(path: Path, other: Path) -> bool:
         return False
 
 
-def _named(sources: Any) -> dict[str, Any]:
-    return {str(number): source for number, source in enumerate(sources if isinstance(sources, list) else [sources])}
-
-
 def file_head(path: Path, kind: str) -> dict[str, Any]:
-    """Fingerprint, settings and sources of an existing output. Raises DifferentOutput if it is no such file."""
+    """Fingerprint, settings, sources and network of an existing output. Raises DifferentOutput if it is no such."""
     try:
         with open_file(path) as file:
             if file.kind != kind:
                 raise WrongFile(f"{path} should be an fne {kind} file. Found: kind={file.kind}.")
-            return {"fingerprint": file.fingerprint, "settings": file.settings, "sources": file.sources}
+            network = file.settings if kind == "activations" else file.settings.get("activations")
+            return {
+                "fingerprint": file.fingerprint,
+                "settings": file.settings,
+                "sources": file.sources,
+                "network": network,
+            }
     except FneError as error:
         check_replaceable(path, kind)
         raise DifferentOutput(f"{path} exists and is no such output. {error}\n--overwrite replaces it.") from error
@@ -142,8 +181,9 @@ def _json_head(path: Path) -> dict[str, Any]:
     check_replaceable(path, "results")
     try:
         head = parse_json(path.read_bytes())
-        if isinstance(head, dict) and isinstance(head.get("fingerprint"), str):
-            return head
+        wanted = (("fingerprint", str), ("settings", dict), ("sources", list))
+        if isinstance(head, dict) and all(isinstance(head.get(name), kind) for name, kind in wanted):
+            return {"network": head.get("made_from"), **head}
     except (OSError, ValueError):
         pass
     raise DifferentOutput(f"{path} exists and is not a result of fne evaluate. --overwrite replaces it.")

@@ -14,6 +14,7 @@ from real_files import write_all
 from fne_cli.errors import BadInput, DifferentOutput
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import differences, fingerprint
+from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import check_place, is_recorded, up_to_date
 
@@ -23,6 +24,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     return write_all(tmp_path_factory.mktemp("made"))
 
 
+def origin(kind: str, settings: dict, sources: list, *inputs: Path) -> Origin:
+    return Origin(kind, settings, sources, {"inputs": inputs})
+
+
+TABLE = origin("table", {}, [])
+
+
 def head(path: Path) -> tuple[dict, list]:
     with open_file(path) as file:
         return file.settings, file.sources
@@ -30,16 +38,16 @@ def head(path: Path) -> tuple[dict, list]:
 
 def test_a_file_made_with_the_same_settings_is_up_to_date(made, tmp_path):
     settings, sources = head(made[1])
-    assert up_to_date(made[1], "moments", settings, sources, False, (made[0],))
-    assert not up_to_date(made[1], "moments", settings, sources, True)
-    assert not up_to_date(tmp_path / "new.h5", "moments", settings, sources, False, (made[0],))
+    assert up_to_date(made[1], origin("moments", settings, sources, made[0]), False)
+    assert not up_to_date(made[1], origin("moments", settings, sources), True)
+    assert not up_to_date(tmp_path / "new.h5", origin("moments", settings, sources, made[0]), False)
 
 
 def test_what_differs_is_named(made):
     settings, sources = head(made[1])
     other = [{"kind": "activations", "fingerprint": "f" * 64}]
     with pytest.raises(DifferentOutput) as raised:
-        up_to_date(made[1], "moments", settings | {"rows": "all"}, other, False)
+        up_to_date(made[1], origin("moments", settings | {"rows": "all"}, other), False)
     message = str(raised.value)
     assert message.startswith(f"{made[1]} exists and was made with other inputs or settings:\n  settings.rows: ")
     assert 'settings.rows: "train" in the existing output, "all" asked for\n' in message
@@ -62,8 +70,8 @@ def test_an_empty_file_is_not_replaced_unasked(tmp_path, kind):
     path = tmp_path / "out"
     path.touch()
     with pytest.raises(DifferentOutput, match=r"(?s)out exists and is .*\.(\n| )--overwrite replaces it\.$"):
-        up_to_date(path, kind, {}, [], False)
-    assert not up_to_date(path, kind, {}, [], True)
+        up_to_date(path, origin(kind, {}, []), False)
+    assert not up_to_date(path, origin(kind, {}, []), True)
 
 
 FOREIGN = [b"notes of mine", b"{}", b"{", b"[1]", b'{"format": "fne", "kind": "experiment"}', b'{"fingerprint": "a"}',
@@ -77,7 +85,7 @@ def test_a_file_that_is_not_ours_is_never_replaced(tmp_path, kind, content, over
     path = tmp_path / "out"
     path.write_bytes(content)
     with pytest.raises(DifferentOutput, match=f"should be an fne {kind} file to be replaced") as raised:
-        up_to_date(path, kind, {}, [], overwrite)
+        up_to_date(path, origin(kind, {}, []), overwrite)
     assert "Found: not made by fne." in str(raised.value)
     assert "Is the output missing" in str(raised.value)
     assert "--overwrite" not in str(raised.value)
@@ -90,17 +98,17 @@ def test_a_file_of_another_kind_is_never_replaced(made, tmp_path, overwrite):
     said = r"should be an fne moments file to be replaced\. Found: an fne codes file\.\nIs the output missing"
     for path in (made[2], Path(shutil.copy(made[2], tmp_path / "codes"))):
         with pytest.raises(DifferentOutput, match=said):
-            up_to_date(path, "moments", {}, [], overwrite)
+            up_to_date(path, origin("moments", {}, []), overwrite)
     with pytest.raises(DifferentOutput, match="Found: an fne codes file"):
-        up_to_date(made[2], "results", {}, [], overwrite)
+        up_to_date(made[2], origin("results", {}, []), overwrite)
     results = tmp_path / "results.json"
     results.write_text(json.dumps(RESULT))
     with pytest.raises(DifferentOutput, match="Found: an fne results file"):
-        up_to_date(results, "codes", {}, [], overwrite)
+        up_to_date(results, origin("codes", {}, []), overwrite)
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = 1
     with pytest.raises(DifferentOutput, match="Found: HDF5 of another origin"):
-        up_to_date(tmp_path / "other.h5", "codes", {}, [], overwrite)
+        up_to_date(tmp_path / "other.h5", origin("codes", {}, []), overwrite)
 
 
 @pytest.mark.parametrize("name", ["cut.h5", "cut"])
@@ -108,19 +116,19 @@ def test_a_damaged_file_of_ours_may_be_replaced(made, tmp_path, name):
     path = tmp_path / name
     path.write_bytes(made[1].read_bytes()[:3000])
     with pytest.raises(DifferentOutput, match="--overwrite replaces it"):
-        up_to_date(path, "moments", {}, [], False)
-    assert not up_to_date(path, "moments", {}, [], True)
+        up_to_date(path, origin("moments", {}, []), False)
+    assert not up_to_date(path, origin("moments", {}, []), True)
 
 
 def test_a_table_does_not_replace_a_file_that_says_what_it_is(made, tmp_path):
     mine = tmp_path / "mine.csv"
     mine.write_text("a,b\n")
-    assert not is_recorded(mine, "one", (), True, "this")
+    assert not is_recorded(mine, "one", TABLE, True, "this")
     results = tmp_path / "results.json"
     results.write_text(json.dumps(RESULT))
     for path, found in ((made[1], "moments"), (results, "results")):
         with pytest.raises(DifferentOutput, match=f"Found: an fne {found} file"):
-            is_recorded(path, "one", (), True, "this")
+            is_recorded(path, "one", TABLE, True, "this")
 
 
 def test_forgotten_outputs_cost_no_input(fne, made, tmp_path):
@@ -141,9 +149,9 @@ RESULT = {"format": "fne", "kind": "results", "fingerprint": fingerprint("result
 def test_results_are_json(tmp_path):
     path = tmp_path / "results.json"
     path.write_text(json.dumps(RESULT | {"settings": {"C": 1.0}, "sources": [{"kind": "codes"}]}))
-    assert up_to_date(path, "results", {"C": 1.0}, [{"kind": "codes"}], False)
+    assert up_to_date(path, origin("results", {"C": 1.0}, [{"kind": "codes"}]), False)
     with pytest.raises(DifferentOutput, match=r"settings\.C: 1\.0 in the existing output, 2\.0 asked for"):
-        up_to_date(path, "results", {"C": 2.0}, [{"kind": "codes"}], False)
+        up_to_date(path, origin("results", {"C": 2.0}, [{"kind": "codes"}]), False)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +171,7 @@ def test_results_that_are_hostile(tmp_path, content):
     path = tmp_path / "results.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DifferentOutput):
-        up_to_date(path, "results", {"C": 1.0}, [{"kind": "codes"}], False)
+        up_to_date(path, origin("results", {"C": 1.0}, [{"kind": "codes"}]), False)
 
 
 def test_an_output_that_is_an_input(made, tmp_path):
@@ -173,7 +181,7 @@ def test_an_output_that_is_an_input(made, tmp_path):
     for path in (made[0], link, hard, made[0].parent / ".." / made[0].parent.name / made[0].name):
         for overwrite in (False, True):
             with pytest.raises(BadInput, match="is an input of this command"):
-                up_to_date(path, "moments", {}, [], overwrite, (made[0],))
+                up_to_date(path, origin("moments", {}, [], made[0]), overwrite)
 
 
 def test_an_input_that_would_be_the_partial_file(made, tmp_path):
@@ -216,10 +224,10 @@ def test_killed_while_it_gets_its_name_a_table_is_made_again_or_known(tmp_path, 
         with pytest.raises(Killed), Output(path) as output:
             output.partial.write_text("a,b\n")
             output.accept_noted({"fingerprint": "one"})
-    assert not is_recorded(path, "one", (), False, "this")
+    assert not is_recorded(path, "one", TABLE, False, "this")
     with Output(path) as output:
         output.partial.write_text("a,b\n")
         output.accept_noted({"fingerprint": "one"})
-    assert is_recorded(path, "one", (), False, "this")
+    assert is_recorded(path, "one", TABLE, False, "this")
     with pytest.raises(DifferentOutput):
-        is_recorded(path, "other", (), False, "this")
+        is_recorded(path, "other", TABLE, False, "this")

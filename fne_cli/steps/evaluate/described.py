@@ -1,0 +1,84 @@
+"""What an evaluation is made from, and by which options: what its results say of themselves."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from fne_cli.errors import BadInput
+from fne_cli.numerics.codes import HIGH, LOW
+from fne_cli.numerics.embedding import embedding
+from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, Protocol
+from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.many.thresholds import Thresholds, read_thresholds
+from fne_cli.store.output.origin import Origin
+
+
+def origin_of(
+    source: JoinedFiles, settings: dict[str, Any], cuts: Thresholds, chosen: FeatureOptions, protocol: Protocol
+) -> Origin:
+    """What the results are made from, and by which options."""
+    by_file = chosen.thresholds if cuts.sources and isinstance(chosen.thresholds, Path) else None
+    beside = {"thresholds": by_file, "split": protocol.split}
+    return Origin(
+        "results",
+        settings,
+        [*source.sources(), *cuts.sources, *split_source(protocol)],
+        {"features": source.paths} | {role: (path,) for role, path in beside.items() if path is not None},
+        inherited=() if by_file is None else ("thresholds",),
+        with_network=("layers",),
+        network=source.settings,
+    )
+
+
+def settings_of(
+    source: JoinedFiles,
+    layers: list[str],
+    chosen: FeatureOptions,
+    protocol: Protocol,
+    classifier: ClassifierOptions,
+) -> tuple[dict[str, Any], Thresholds]:
+    """What the results say of how they were made; and the thresholds of ternary codes, where they matter."""
+    kind = "codes" if source.kind == "codes" else chosen.embedding or "l2"
+    costs = classifier.costs
+    settings: dict[str, Any] = {
+        "C": costs if len(costs) > 1 else costs[0],
+        "solver": classifier.solver,
+        "seed": classifier.seed,
+        "layers": layers,
+        "embedding": kind,
+        "parts": _parts_named(source, chosen),
+        "aggregate": classifier.aggregate,
+        "protocol": protocol.described(),
+    }
+    cuts = Thresholds(LOW, HIGH)
+    if kind != "codes" and embedding(kind).takes_thresholds:
+        given = chosen.thresholds
+        if isinstance(given, Path):
+            cuts = read_thresholds(given, source.settings, source.files[0].path)
+        else:
+            cuts = Thresholds(*given)
+        settings["thresholds"] = [cuts.low, cuts.high]
+    if classifier.solver == "certified":
+        settings["tolerance"] = classifier.tolerance
+    return settings, cuts
+
+
+def _parts_named(source: JoinedFiles, chosen: FeatureOptions) -> str:
+    if source.kind == "activations" and chosen.embedding is None:
+        return "each layer"
+    return "embedding and each layer" if chosen.each_layer else "embedding"
+
+
+def split_source(protocol: Protocol) -> list[dict[str, str]]:
+    """The manifest of --split, by its content."""
+    if protocol.split is None:
+        return []
+    try:
+        content = protocol.split.read_bytes()
+    except OSError as error:
+        raise BadInput(
+            f"--split {protocol.split} should be a manifest that can be read. Found: {error.strerror}."
+        ) from error
+    return [{"kind": "split", "fingerprint": hashlib.sha256(content).hexdigest()}]

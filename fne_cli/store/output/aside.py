@@ -1,0 +1,125 @@
+"""OUTPUT.known: unfinished work of images that have changed since. It is not gone on with, but its rows are known.
+
+Beside it OUTPUT.known.json says how many of its images count. Both go when the output is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from fne_cli.errors import DamagedFile, DifferentOutput, WrongFile
+from fne_cli.store.format.chunks import read_rows
+from fne_cli.store.format.claims import doubted, parse_json
+from fne_cli.store.format.reader import Reader, open_file
+from fne_cli.store.format.schema import Images, differences, image_differences
+from fne_cli.store.format.writer import Writer
+from fne_cli.store.output.partial import Output, write_json
+
+
+@dataclass(frozen=True)
+class Aside:
+    """The file, how many of its first images count, and which of these do not."""
+
+    path: Path
+    count: int
+    skip: list[int]
+
+
+def place_of(output: Path) -> Path:
+    """OUTPUT.known."""
+    return output.with_name(output.name + ".known")
+
+
+def _note_of(output: Path) -> Path:
+    return output.with_name(output.name + ".known.json")
+
+
+def find(output: Path) -> Aside | None:
+    """What was set aside for an output, if anything was."""
+    try:
+        state = parse_json(_note_of(output).read_bytes())
+        count, skip = state["count"], state["skip"]
+        whole = type(count) is int and count >= 0 and all(type(number) is int and number >= 0 for number in skip)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return Aside(place_of(output), count, skip) if whole and place_of(output).exists() else None
+
+
+def forget(output: Path) -> None:
+    """Remove it; the note first, without which the file counts for nothing."""
+    _note_of(output).unlink(missing_ok=True)
+    place_of(output).unlink(missing_ok=True)
+
+
+class Unfinished:
+    """The work of an interrupted run in OUTPUT.partial, whose lock is held. Raises DamagedFile for what is none."""
+
+    def __init__(self, output: Output) -> None:
+        self.output, self.journal = output, output.read_journal()
+
+    @contextmanager
+    def _opened(self) -> Iterator[Reader]:
+        try:
+            with open_file(self.output.partial, unfinished=True) as file:
+                if file.kind != "activations":
+                    raise WrongFile(f"{self.output.partial} should hold activations. Found: {file.kind}.")
+                yield file
+        except (DamagedFile, WrongFile) as error:
+            raise DamagedFile(f"{error}\nUnfinished work that cannot be resumed: --overwrite begins again.") from error
+
+    def is_of(self, settings: dict[str, Any], images: Images, comparable: Callable[[Any], Any]) -> bool:
+        """Whether it is of these images. Raises DifferentOutput if it has other settings.
+
+        comparable: takes out of settings what depends on the images.
+        """
+        with self._opened() as file:
+            lines = differences(comparable(settings), comparable(file.settings))
+            if lines:
+                raise DifferentOutput(
+                    f"{self.output.partial} is the unfinished work of a run with other settings:\n  "
+                    + "\n  ".join(lines)
+                    + "\nGive the same ones or another output, or --overwrite to replace it."
+                )
+            return settings == file.settings and not image_differences(images, file.listing())
+
+    def contents(self) -> list[str]:
+        """The SHA-256 of each image that is safe."""
+        count = self.journal["committed"]
+        with self._opened(), doubted(self.output.partial), h5py.File(self.output.partial, "r", locking=False) as file:
+            return [value.decode() for value in read_rows(file["images/sha256"], count).tolist()]
+
+    def bad(self) -> set[int]:
+        """Which of them have no features."""
+        count = self.journal["committed"]
+        with self._opened(), doubted(self.output.partial), h5py.File(self.output.partial, "r", locking=False) as file:
+            return set(np.flatnonzero(read_rows(file["images/status"], count)).tolist())
+
+    def set_aside(self) -> None:
+        """Make it OUTPUT.known, unless another one there has more images: that stays."""
+        count = int(self.journal["committed"])
+        other = find(self.output.path)
+        if count == 0 or (other is not None and other.count > count):
+            self.output.clear()
+            return
+        skip = sorted({*map(int, self.journal.get("retry", []))})
+        with self._opened() as file:
+            crops = int(file.settings["crops"])
+        writer = Writer.reopen(self.output.partial)
+        try:
+            # What a kill has left half written, in the last chunks and in those of images that were read again, gets
+            # right checksums: these images are left out, their neighbours are good.
+            writer.seek(count, count * crops)
+            writer.blank_images(np.array([number for number in skip if number < count], np.int64), crops)
+            writer.commit()
+        finally:
+            writer.abandon()
+        forget(self.output.path)  # or a note that a kill leaves alone would speak of the older file
+        write_json(_note_of(self.output.path), {"count": count, "skip": skip})
+        self.output.set_aside(place_of(self.output.path))

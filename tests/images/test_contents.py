@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fne_cli.images.contents import changed_image, listing_digest, state_digest
+from fne_cli.images.contents import listing_digest, read_digests, state_digest
 from fne_cli.images.listing import Listing, from_folder
 
 
@@ -59,28 +59,16 @@ def test_state_digest_changes_with_size_time_and_existence(listing):
     assert state_digest(listing) in digests  # neither is a file
 
 
-def test_first_changed_image(listing):
-    known = sums(listing)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_digests_are_those_of_sha256sum(listing, threads):
     seen: list[int] = []
-    assert changed_image(listing, known, seen.append) is None
+    first, second, third = sums(listing)
+    assert read_digests(listing, threads, seen.append) == [first, second, third]
     assert sum(seen) == 3
     Path(listing.files[1]).write_bytes(b"content 9")
     Path(listing.files[2]).unlink()
-    assert changed_image(listing, known, seen.append) == 1
-    assert changed_image(listing, known, seen.append, skip={1}) == 2
-    assert changed_image(listing, known, seen.append, skip={1, 2}) is None
-
-
-def test_only_as_many_images_as_are_known_are_read(listing):
-    Path(listing.files[2]).unlink()
-    assert changed_image(listing, sums(replace(listing, files=listing.files[:2])), lambda count: None) is None
-
-
-def test_an_image_that_could_not_be_read_and_still_cannot(listing):
-    known = [*sums(listing)[:2], ""]
-    assert changed_image(listing, known, lambda count: None) == 2
-    Path(listing.files[2]).unlink()
-    assert changed_image(listing, known, lambda count: None) is None
+    found = read_digests(listing, threads, seen.append)
+    assert found == [first, hashlib.sha256(b"content 9").hexdigest(), ""]
 
 
 def test_members_of_an_archive_are_read_by_their_span(tmp_path):
@@ -88,5 +76,4 @@ def test_members_of_an_archive_are_read_by_their_span(tmp_path):
     spans = np.array([[4, 3], [8, 5]])
     listing = Listing(["1", "2"], [str(tmp_path / "a.tar")] * 2, ["", ""], [(), ()], spans=spans)
     known = [hashlib.sha256(text).hexdigest() for text in (b"one", b"three")]
-    assert changed_image(listing, known, lambda count: None) is None
-    assert changed_image(listing, known[::-1], lambda count: None) == 0
+    assert read_digests(listing, 2, lambda count: None) == known

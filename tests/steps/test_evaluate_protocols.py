@@ -227,8 +227,8 @@ def test_a_manifest_can_give_the_splits(fne, tmp_path):
         balanced(model, codes[:100][~chosen], labels[:100][~chosen])
     )
     (tmp_path / "split.csv").write_text("\n".join(["path,split", *lines[1:]]))
-    changed = fne("evaluate", path, tmp_path / "r.json", "--split", tmp_path / "split.csv")
-    assert (changed.code, "sources" in changed.err) == (4, True)
+    changed = fne("evaluate", path, tmp_path / "r.json", "--split", tmp_path / "split.csv", *EXACT)
+    assert (changed.code, "other split than it was made from: " in changed.err) == (0, True)
     (tmp_path / "split.csv").write_text("path,split\nnobody.png,train\n")
     unknown = fne("evaluate", path, "--split", tmp_path / "split.csv")
     assert (unknown.code, "Found: nobody.png, which it does not have. Its first image is 0.png" in unknown.err) == (
@@ -320,7 +320,7 @@ def test_predictions(fne, tmp_path):
     np.testing.assert_allclose(decisions, expected, atol=1e-3)
     assert fne("evaluate", path, "--predictions", tmp_path / "p.csv", *EXACT).code == 0
     other = fne("evaluate", path, "--predictions", tmp_path / "p.csv", "-C", "2")
-    assert (other.code, "p.csv exists and is not of this evaluation" in other.err) == (4, True)
+    assert (other.code, "settings.C: 1.0 in the existing output, 2.0 asked for" in other.err) == (4, True)
     assert fne("evaluate", path, "--predictions", tmp_path / "q.csv", "--cv", "2").code == 0
     with open(tmp_path / "q.csv", newline="", encoding="utf-8") as file:
         trials = {line["trial"] for line in csv.DictReader(file)}

@@ -161,7 +161,8 @@ def test_up_to_date_and_nothing_left_after_damage(photos, tmp_path, ending):
     with pytest.raises(DifferentOutput) as error:
         export(source, output, layers=("fc",))
     assert str(error.value) == (
-        f"{output} exists and is not this export. Found: one of another file or other layers, or changed since.\n"
+        f"{output} exists and was made with other inputs or settings:\n"
+        '  settings.layers: ["conv","fc"] in the existing output, ["fc"] asked for\n'
         "Write to another output, or give --overwrite to replace it."
     )
     export(source, output, overwrite=True)

@@ -92,7 +92,7 @@ def test_the_same_settings_said_otherwise_are_up_to_date(extract, photos, tmp_pa
     assert (again.code, "up to date" in again.err) == (0, True)
 
 
-def test_a_new_image_exits_4_and_a_touched_one_does_not(extract, photos, tmp_path):
+def test_a_touched_image_costs_nothing_and_a_new_one_only_itself(extract, photos, tmp_path):
     output = tmp_path / "a.h5"
     extract(photos, output)
     os.utime(photos / "test" / "a" / "00.png", (1, 1))
@@ -100,13 +100,14 @@ def test_a_new_image_exits_4_and_a_touched_one_does_not(extract, photos, tmp_pat
     assert extract(photos, output).err.count("reading") == 0, "the new time was not remembered"
     write_image(photos / "test" / "a" / "00.png", 999)
     changed = extract(photos, output)
-    assert changed.code == 4
-    assert "test/a/00.png has changed" in changed.err
+    assert (changed.code, "25 of them are known, 1 are computed" in changed.err) == (0, True)
+    assert "1 image with other content: test/a/00.png" in changed.err
     write_image(photos / "test" / "a" / "00.png", 0)
     write_image(photos / "test" / "a" / "new.png", 1)
     more = extract(photos, output)
-    assert more.code == 4
-    assert "26 in the existing output, 27 asked for" in more.err
+    assert "a.h5 is made again, as its images have changed:\n  1 image added: test/a/new.png\n" in more.err
+    extract(photos, tmp_path / "fresh.h5")
+    assert output.read_bytes() == (tmp_path / "fresh.h5").read_bytes()
 
 
 def test_recheck_reads_images_whose_size_and_time_are_the_same(extract, photos, tmp_path):
@@ -117,8 +118,9 @@ def test_recheck_reads_images_whose_size_and_time_are_the_same(extract, photos, 
     content[-20] ^= 1
     image.write_bytes(content)
     os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert extract(photos, tmp_path / "a.h5").code == 0
-    assert extract(photos, tmp_path / "a.h5", "--recheck").code == 4
+    assert "up to date" in extract(photos, tmp_path / "a.h5").err
+    found = extract(photos, tmp_path / "a.h5", "--recheck")
+    assert (found.code, "1 image with other content: test/a/00.png" in found.err) == (3, True)
 
 
 @pytest.fixture

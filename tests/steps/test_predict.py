@@ -93,7 +93,7 @@ def test_an_output_file_appears_whole_and_is_up_to_date_the_second_time(fne, pip
     assert len(lines(content)) == 120
     assert "up to date" in fne(*command).err
     other = fne(*command, "--rows", "test")
-    assert (other.code, "out.csv exists and is not of this classifier" in other.err) == (4, True)
+    assert (other.code, 'settings.rows: "all" in the existing output, "test" asked for' in other.err) == (4, True)
     assert (pipeline / "out.csv").read_text() == content
 
 

@@ -10,7 +10,9 @@ import importlib.util
 import io
 import json
 import re
+import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +45,7 @@ from fne_cli.steps.report.records import quoted
 from fne_cli.steps.report.sources import gather
 from fne_cli.store.other.drawings import Drawings
 from fne_cli.store.other.results import read_results
+from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import record_path
 
 CLASSES = ["a", "b", "c"]
@@ -497,7 +500,7 @@ def test_the_command_makes_a_page_once(fne, tmp_path):
 @pytest.mark.parametrize("room", [10, 200])
 def test_a_disk_without_room_for_the_record_of_figures(tmp_path, room):
     """The first is full at once, the second when the figures are there."""
-    drawings = Drawings(tmp_path, "report", ["one", "two"], "ab" * 32)
+    drawings = Drawings(tmp_path, "report", ["one", "two"], "ab" * 32, Origin("page", {}, []))
     with pytest.raises(DoesNotFit, match=r"is full. report.run.json .*\nMake room"), small_files(room), drawings:
         assert room > 10
         (tmp_path / "one.png").write_text("a picture")
@@ -507,11 +510,12 @@ def test_other_pages_and_figures_are_not_replaced_unasked(fne, tmp_path, shown):
     whole, layers = pair(tmp_path, CLASSES)
     page = tmp_path / "page.html"
     report([whole], page)
-    assert fne("report", whole, layers, page).code == 4
-    assert page.read_bytes() == b"a page"
-    report([whole, layers], page, overwrite=True)
-    with pytest.raises(DifferentOutput, match="give --overwrite"):
-        report([whole], page)
+    again = fne("report", whole, layers, page)
+    assert (again.code, "page.html is made again, as its inputs have changed" in again.err) == (0, True)
+    with pytest.raises(DifferentOutput, match=r"settings\.title: nothing in the existing output, .other. asked for"):
+        report([whole, layers], page, title="other")
+    with pytest.raises(DifferentOutput, match=r"results: .*whole.*, .* in the existing output, .* asked for"):
+        report([Path(shutil.copy(whole, tmp_path / "copy.json"))], page)
     folder = tmp_path / "figures"
     folder.mkdir()
     (folder / "net.avg.by_class.svg").write_text("mine")

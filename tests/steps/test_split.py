@@ -113,7 +113,7 @@ def test_up_to_date_and_different(fne, birds, tmp_path):
     assert fne(*command).code == 0
     assert "up to date" in fne(*command).err
     other = fne(*command, "--seed", 1)
-    assert (other.code, "exists and is not this split" in other.err) == (4, True)
+    assert (other.code, "settings.seed: 0 in the existing output, 1 asked for" in other.err) == (4, True)
     assert fne(*command, "--seed", 1, "--overwrite").code == 0
 
 

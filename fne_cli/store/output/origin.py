@@ -79,7 +79,8 @@ class Origin:
             for role, names in roles.items():
                 others = known.get(role)
                 others = [name for name in others if isinstance(name, str)] if isinstance(others, list) else names
-                if names and not {*names} & {*others}:
+                reordered = names != others and sorted(names) == sorted(others)
+                if names and (reordered or not {*names} & {*others}):
                     lines.append(f"{role}: {_few(others)} in the existing output, {_few(names)} asked for")
         elif not same_inputs and not same_network:
             lines += differences(now_made, then_made)  # nobody knows of which files it was

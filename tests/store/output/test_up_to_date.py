@@ -51,7 +51,7 @@ def test_what_differs_is_named(made):
     message = str(raised.value)
     assert message.startswith(f"{made[1]} exists and was made with other inputs or settings:\n  settings.rows: ")
     assert 'settings.rows: "train" in the existing output, "all" asked for\n' in message
-    assert f'sources.0.fingerprint: "{sources[0]["fingerprint"]}" in the existing output, "ffff' in message
+    assert sources[0]["fingerprint"] not in message, "sixty-four digits say nothing to a person"
     assert message.endswith("Write to another output, or give --overwrite to replace it.")
     assert raised.value.exit_code == 4
 

@@ -58,7 +58,9 @@ class Console(Progress):
         if self._bar is not None:
             self._bar.write(plain(text), file=sys.stderr)
         else:
-            print(plain(text), file=sys.stderr, flush=True)
+            # in one piece: lines of several processes, as `make -j` starts them, must not get into each other
+            sys.stderr.write(plain(text) + "\n")
+            sys.stderr.flush()
 
     def detail(self, text: str) -> None:
         """Print a line with -v."""

@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = fne.main(arguments, prog_name="fne", standalone_mode=False)
     except (FneError, Stopped) as error:
-        print(f"fne: {plain(str(error))}", file=sys.stderr)
+        sys.stderr.write(f"fne: {plain(str(error))}\n")
         code = error.exit_code
     except click.ClickException as error:
         error.show()

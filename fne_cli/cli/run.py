@@ -57,7 +57,11 @@ def run(
 
     wanted = read_experiment(experiment, overrides, known_options())
     if dry_run:
-        _print_outlook(outlook(wanted, progress), as_json)
+        found = outlook(wanted, progress)
+        _print_outlook(found, as_json)
+        states = {one.state for one in found}
+        if code := 1 if "impossible" in states else 4 if "changed" in states and not overwrite else 0:
+            sys.exit(code)
         return
     done = run_experiment(wanted, overwrite=overwrite, cluster=cluster, progress=progress)
     if as_json:
@@ -141,15 +145,12 @@ def _print_outlook(found: list[Outlook], as_json: bool) -> None:
     click.echo(f"{counts}{took if total.seconds else ''}")
     if "changed" in total.counts:
         click.echo(
-            "fne: what was made by another command line or of other images is refused if that matters; "
-            "--overwrite replaces it.",
+            "fne: what was made by another command line is refused if that matters; --overwrite replaces it.",
             err=True,
         )
     reasons = {one.detail: one.job.output for one in reversed(found) if one.state == "impossible" and one.detail}
     for detail, output in reversed(reasons.items()):
         click.echo(f"fne: {output} is impossible: {plain(detail)}", err=True)
-    if "impossible" in total.counts:
-        sys.exit(1)
 
 
 def _summary(results: dict[str, Any]) -> str:

@@ -60,8 +60,8 @@ class Done:
 class Outlook:
     """What would become of a job, and what it would take.
 
-    unfinished: an interrupted extraction. changed: there, but made by another command line or of other images; it is
-    refused without --overwrite, unless that makes no difference. impossible: it would fail, `detail` says why.
+    unfinished: an interrupted extraction. changed: there, but made by another command line; it is refused without
+    --overwrite, unless that makes no difference. impossible: it would fail, `detail` says why.
     """
 
     job: Job
@@ -229,6 +229,6 @@ def outlook(experiment: Experiment, progress: Progress = SILENT) -> list[Outlook
         state: State = "unfinished" if unfinished else "changed" if changed else "to do"
         detail = unfinished or expected.detail
         if state == "to do" and job.command == "extract" and job.output.exists() and stamps.touched(job):
-            detail = "images have other sizes or times; they are read, and refused if one has changed"
+            detail = "the images have changed, or their times; they are read, and what is new is computed"
         found.append(Outlook(job, state, detail, expected.bytes, expected.seconds))
     return found

@@ -79,18 +79,12 @@ class Stamps:
         return state is not None and stamp.get("state") == state
 
     def otherwise(self, job: Job) -> bool:
-        """Whether the output was made by another command line or of other images, as far as it is known.
-
-        Other images: more, fewer, other names, labels or splits. See `touched` for their contents.
-        """
+        """Whether the output was made by another command line, as far as it is known."""
         state = self._known(job)
-        if not state:
-            return False
-        before, now = (str(images or "").partition(" ")[0] for images in (state.get("images"), self._images(job)))
-        return state.get("words") != job.words(self._options) or bool(before and now and before != now)
+        return bool(state) and state.get("words") != job.words(self._options)
 
     def touched(self, job: Job) -> bool:
-        """Whether some of the images have another size or time than when the output was made."""
+        """Whether the images are others than when the output was made, or some have another size or time."""
         before, now = self._known(job).get("images"), self._images(job)
         return bool(before and now and before != now)
 

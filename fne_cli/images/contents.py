@@ -26,10 +26,16 @@ def listing_digest(listing: Listing) -> str:
 
 def state_digest(listing: Listing) -> str:
     """SHA-256 over path, size and modification time of every file of a listing."""
-    digest = hashlib.sha256()
+    return states(listing)[0]
+
+
+def states(listing: Listing) -> tuple[str, int]:
+    """The same, and the latest of the times, in nanoseconds."""
+    digest, latest = hashlib.sha256(), 0
     for name, state in zip(listing.ids, _states(listing.files), strict=True):
         digest.update(f"{name}\0{state}\n".encode("utf-8", "backslashreplace"))
-    return digest.hexdigest()
+        latest = max(latest, state[1])
+    return digest.hexdigest(), latest
 
 
 def _states(files: Sequence[str]) -> Iterator[tuple[int, int]]:

@@ -22,6 +22,7 @@ from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.stream import EVERYTHING, RowStream
 from fne_cli.store.many.thresholds import Thresholds, read_thresholds
 from fne_cli.store.output.origin import Origin
+from fne_cli.store.output.partial import read_record
 from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.engine import Cluster
 from fne_cli.tasks.files import Result, TaskFiles, check_same_file, open_inputs, task
@@ -90,6 +91,8 @@ def discretize(
         features = sum(readers[0].features for readers in files.layers.values())
         if up_to_date(codes, origin, overwrite, progress):
             return Discretized(codes, files.rows, features, up_to_date=True)
+        if others := _other_activations(files, statistics):
+            progress.note(others)
         if len(files.files) > 1 and (absent := files.absent):  # the codes of one are a shard themselves
             progress.note(absent)
         specs = {
@@ -204,6 +207,18 @@ def _checked(files: JoinedFiles, statistics: Reader) -> dict[str, dict[str, np.n
                 f"deviations. Found: {'other values' if part else 'none'}.\nRun fne normalize {files.name} again."
             )
     return table
+
+
+def _other_activations(files: JoinedFiles, statistics: Reader) -> str:
+    """What to say of moments that are not of these activations, as for new images; "" if they are."""
+    if {source["fingerprint"] for source in files.sources()} & {
+        source.get("fingerprint") for source in statistics.sources if isinstance(source, dict)
+    }:
+        return ""
+    known = read_record(statistics.path).get("made_from", {})
+    names = known.get("activations", []) if isinstance(known, dict) else []
+    of = ", ".join(map(str, names[:3])) if isinstance(names, list) and names else "other activations"
+    return f"{statistics.path} has the moments of {of} as it was then, not of {files.name}"
 
 
 def _check_same_network(files: JoinedFiles, statistics: Reader) -> None:

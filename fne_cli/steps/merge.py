@@ -13,7 +13,7 @@ from fne_cli.store.format.schema import differences
 from fne_cli.store.many.alike import MissingShards, comparable
 from fne_cli.store.many.merged import Shards, write_merged
 from fne_cli.store.output.origin import Origin
-from fne_cli.store.output.up_to_date import check_place, check_replaceable, file_head, follow
+from fne_cli.store.output.up_to_date import check_place, check_replaceable, file_head, follow, refresh
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def _is_there(origin: Origin, path: Path, overwrite: bool, progress: Progress) -
     head = file_head(path, "activations")
     head["sources"] = [{"kind": "activations", "fingerprint": head["fingerprint"]}]
     if head["sources"] == origin.sources:
+        refresh(path, origin.paths)
         return True
     follow(path, origin, head, progress)
     return False

@@ -600,7 +600,7 @@ def test_the_plan_says_what_is_impossible(fne: Run, folder: Path, chosen: str, s
 def test_the_plan_says_what_was_made_otherwise(fne: Run, done_folder: Path) -> None:
     done = fne("run", "noise.toml", "--dry-run", "--json", "--set", "networks.mini.layers=fc2")
     plan = {Path(one["output"]).name: one for one in json.loads(done.out)["plan"]}
-    assert plan["activations.h5"]["state"] == "changed"
+    assert (done.code, plan["activations.h5"]["state"]) == (4, "changed")
     assert plan["activations.h5"]["bytes"] == 18 * 1024 * 4
 
 
@@ -611,10 +611,12 @@ def test_the_plan_says_that_there_are_other_images(fne: Run, done_folder: Path, 
     else:
         (done_folder / "noise" / "a" / "00.png").unlink()
     done = fne("run", "noise.toml", "--dry-run")
-    assert "--overwrite" in done.err
-    states = {line.split()[-1]: line.split()[0] for line in done.out.splitlines() if line.endswith(".csv")}
-    assert states["out/noise/split.csv"] == "changed"
-    assert fne("run", "noise.toml", "-q").code == 4  # as was said
+    assert (done.code, "--overwrite" in done.err) == (0, False)
+    assert next(line for line in done.out.splitlines() if "split.csv" in line).startswith("to do ")
+    again = fne("run", "noise.toml")
+    assert again.code == 0  # as was said
+    assert f"  1 image {'added' if added else 'removed'}: a/" in again.err
+    assert fne("run", "noise.toml", "-v").err.count("is up to date") > 3
 
 
 def test_the_plan_says_that_images_were_touched(fne: Run, done_folder: Path) -> None:
@@ -622,8 +624,9 @@ def test_the_plan_says_that_images_were_touched(fne: Run, done_folder: Path) -> 
     plan = json.loads(fne("run", "noise.toml", "--dry-run", "--json").out)["plan"]
     (found,) = (one for one in plan if one["command"] == "extract")
     assert found["state"] == "to do"
-    assert "refused if one has changed" in found["detail"]
-    assert fne("run", "noise.toml", "-q").code == 4
+    assert "what is new is computed" in found["detail"]
+    again = fne("run", "noise.toml")
+    assert (again.code, "1 image with other content: a/00.png" in again.err) == (0, True)
 
 
 def test_the_plan_knows_the_digits_before_they_are_written(fne: Run, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from fne_cli.errors import WrongOptions
@@ -44,7 +45,8 @@ def extract(
     if shard is not None:
         part = part_of(listing, *shard)
         listing = listing.shard(shard[0] - 1, shard[1])
-    request = ExtractionRequest(listing, activations, recipe, options, part)
+    named = [Path(images)] if os.path.exists(images) else []
+    request = ExtractionRequest(listing, activations, recipe, options, part, named=named)
     if options.dry_run:
         return extract_here(request, progress=progress)
     if cluster is not None:

@@ -39,6 +39,7 @@ def extract_here(
         return there
     check_fits(request.path, wanted)
     if options.dry_run:
+        request.settles(settings)
         return Extraction(request.path, len(table), [], estimate=wanted)
 
     with output:

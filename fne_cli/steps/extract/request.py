@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from fne_cli.store.output.aside import Unfinished
 from fne_cli.store.output.estimate import SizeEstimate
 from fne_cli.store.output.partial import Output, read_record, record_path, write_json
 from fne_cli.store.output.record import file_state, plain
-from fne_cli.store.output.up_to_date import check_replaceable, file_head
+from fne_cli.store.output.up_to_date import check_replaceable, file_head, refresh
 from fne_cli.tasks.listed import image_table
 
 
@@ -48,7 +49,10 @@ class Extraction:
 
 
 class ExtractionRequest:
-    """The activations of `listing` by `recipe`; `part` says which shard of which listing this is."""
+    """The activations of `listing` by `recipe`; `part` says which shard of which listing this is.
+
+    named: the files that stand for the images on the command line, whose times count as those of the images do.
+    """
 
     def __init__(
         self,
@@ -58,11 +62,14 @@ class ExtractionRequest:
         options: RunOptions,
         part: dict[str, Any] | None = None,
         inputs: dict[str, Any] | None = None,
+        named: Sequence[Path] = (),
     ) -> None:
         self.listing, self.path, self.recipe, self.options, self.part = listing, activations, recipe, options, part
         self.allowed = Allowed.parse(options.max_bad)
-        self.inputs = inputs or _inputs(recipe, listing, part)
+        self.state, self._latest = contents.states(listing)
+        self.inputs = inputs or _inputs(recipe, listing, part, self.state)
         self.output = Output(activations, keep=True)
+        self._named = named
         self.follows = False  # whether the output is there, of other images, and gives rows to the new one
         self._digests: list[str] | None = None
 
@@ -90,6 +97,7 @@ class ExtractionRequest:
         if self.path.exists() and record.get("inputs") == self.inputs:
             with open_file(self.path, "activations") as file:
                 if file.fingerprint == record.get("fingerprint"):
+                    self._refresh()
                     return Extraction(self.path, len(file.images), _bad(file.images), up_to_date=True)
         if not self.path.exists() and self.output.resumable:
             with self.output:
@@ -122,7 +130,7 @@ class ExtractionRequest:
             bad = _bad(file.images)
             known = None if options.recheck else read_record(self.path).get("inputs", {}).get("state")
             same_table = settings == file.settings and not image_differences(self.table(), file.images)
-            if not same_table or known != contents.state_digest(self.listing):
+            if not same_table or known != self.state:
                 changes = self._changes(file.images, same_table, progress)
                 if changes is not None:
                     self.follows = True
@@ -134,7 +142,16 @@ class ExtractionRequest:
                 return None
             digest = file.fingerprint
         write_json(record_path(self.path), read_record(self.path) | {"fingerprint": digest, "inputs": self.inputs})
+        self._refresh()
         return Extraction(self.path, len(self.listing), bad, up_to_date=True)
+
+    def _refresh(self) -> None:
+        """As `refresh`, if the output is older than an image, or than what names the images and the network."""
+        with contextlib.suppress(OSError):
+            if os.stat(self.path).st_mtime_ns < self._latest:
+                os.utime(self.path)
+                os.utime(record_path(self.path))
+        refresh(self.path, [*self._named, *map(Path, self.recipe.files())])
 
     def _changes(self, old: Images, same_table: bool, progress: Progress) -> list[str] | None:
         """How the images differ from those of the output, a line each; None if they do not.
@@ -159,13 +176,18 @@ class ExtractionRequest:
                 self._digests = contents.read_digests(self.listing, self.options.workers or processors(), advance)
         return self._digests
 
+    def settles(self, settings: Mapping[str, Any]) -> None:
+        """Raises DifferentOutput if unfinished work that is there has other settings."""
+        if self.output.resumable and not self.options.overwrite:
+            Unfinished(self.output).is_of(dict(settings), self.table(), comparable)
+
     def settle(self, settings: Mapping[str, Any], progress: Progress) -> None:
         """Set unfinished work of other images aside, for its rows. Raises DifferentOutput if it has other settings."""
         if not self.output.resumable or self.options.overwrite:
             return
         work = Unfinished(self.output)
         if work.is_of(dict(settings), self.table(), comparable):
-            if work.journal["inputs"].get("state") == contents.state_digest(self.listing):
+            if work.journal["inputs"].get("state") == self.state:
                 return
             skip = work.bad() if self.options.retry_bad else set()
             now = self.digests(progress)
@@ -254,13 +276,13 @@ def part_of(listing: Listing, number: int, count: int) -> dict[str, Any]:
     return {"number": number, "of": count, "images": len(listing), "listing": contents.listing_digest(listing)}
 
 
-def _inputs(recipe: Recipe, listing: Listing, part: dict[str, Any] | None) -> dict[str, Any]:
+def _inputs(recipe: Recipe, listing: Listing, part: dict[str, Any] | None, state: str) -> dict[str, Any]:
     """What was asked for, and the state of every file it names: if none of it changed, neither did the result."""
     files = [file_state(Path(name)) for name in recipe.files()]
     inputs: dict[str, Any] = plain({
         "request": recipe.as_dict() | {"shard": part, "files": files},
         "listing": contents.listing_digest(listing),
-        "state": contents.state_digest(listing),
+        "state": state,
     })  # fmt: skip
     return inputs
 

@@ -11,7 +11,7 @@ from fne_cli.progress import SILENT, Progress
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import read_record
 from fne_cli.store.output.record import file_state
-from fne_cli.store.output.up_to_date import check_place, follow
+from fne_cli.store.output.up_to_date import check_place, follow, is_older, refresh_noted
 
 ENDINGS = (".html", ".htm")
 _START, _GENERATOR = b"<!DOCTYPE html>", b'<meta name="generator" content="fne '
@@ -42,7 +42,7 @@ def is_standing(
     if not page.exists():
         return False
     record = read_record(page)
-    intact = "fingerprint" in record and record.get("output") == file_state(page)
+    intact = "fingerprint" in record and file_state(page) in (record.get("output"), record.get("same_as"))
     if not intact and not _begins_as_ours(page):
         raise DifferentOutput(
             f"{page} exists and is not a page of fne report, so it is not replaced.\n"
@@ -57,7 +57,10 @@ def is_standing(
             f"{page} exists and is not the page of these results. Found: another one, or changed since.\n"
             "Write to another output, or give --overwrite to replace it."
         )
-    return not overwrite and record.get("records") == records
+    done = not overwrite and record.get("records") == records
+    if done and is_older(page, origin.paths):
+        refresh_noted(page, record, file_state(page))
+    return done
 
 
 def _begins_as_ours(page: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +13,7 @@ from fne_cli.progress import SILENT, Progress
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output, read_record, record_path
 from fne_cli.store.output.record import file_state
-from fne_cli.store.output.up_to_date import follow
+from fne_cli.store.output.up_to_date import follow, is_older
 
 
 class Drawings:
@@ -49,7 +50,19 @@ class Drawings:
                 f"{self._folder} has {there[0]}, which was not made from {origin}, or with other options.\n"
                 "Choose another folder, or give --overwrite to replace it."
             )
-        return ours and not overwrite and record.get("figures") == self._states()
+        done = ours and not overwrite and record.get("figures") == self._states()
+        if done:
+            self._refresh()
+        return done
+
+    def _refresh(self) -> None:
+        """Give figures that are up to date today's time if what they are made from is newer, as `refresh` does."""
+        files = [path for name in self._names for path in self._paths(name)]
+        if files and any(is_older(path, self._origin.paths) for path in files):
+            with suppress(OSError):
+                for path in files:
+                    os.utime(path)
+                self._note({"figures": self._states()})
 
     def draw(self, name: str, function: Callable[..., None], *contents: Any, **tables: Any) -> None:
         """Call function(PNG, SVG, ...), which writes both."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import FORMAT, MADE_BY, Images
 from fne_cli.store.output.origin import Origin
-from fne_cli.store.output.partial import Output, read_record
+from fne_cli.store.output.partial import Output, read_record, record_path, write_json
 from fne_cli.store.output.record import file_state, plain
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -34,8 +36,27 @@ def up_to_date(path: Path, origin: Origin, overwrite: bool, progress: Progress =
         return False
     head = _json_head(path) if origin.kind == "results" else file_head(path, origin.kind)
     if head["fingerprint"] == origin.fingerprint:
+        refresh(path, origin.paths)
         return True
     follow(path, origin, head, progress)
+    return False
+
+
+def refresh(path: Path, inputs: Iterable[Path]) -> None:
+    """Give an output that is up to date, and its record, today's time if an input is newer.
+
+    To make it would else be out of date for ever, and all that is made from it.
+    """
+    if is_older(path, inputs):
+        with suppress(OSError):  # of somebody else, or where nothing may be written: it is as good as before
+            os.utime(path)
+            os.utime(record_path(path))
+
+
+def is_older(path: Path, inputs: Iterable[Path]) -> bool:
+    """Whether an input is newer than the output, as make looks at it."""
+    with suppress(OSError, ValueError):
+        return os.stat(path).st_mtime_ns < max(os.stat(one).st_mtime_ns for one in inputs)
     return False
 
 
@@ -105,7 +126,9 @@ def is_recorded(
         return False
     record = read_record(path)
     state = file_state(path)
-    if record.get("output") == state and record.get("fingerprint") == digest:
+    if record.get("fingerprint") == digest and state in (record.get("output"), record.get("same_as")):
+        if is_older(path, origin.paths):
+            refresh_noted(path, record, state)
         return True
     as_written = state in (record.get("output"), record.get("replaces"))
     if as_written and isinstance(record.get("settings"), dict) and isinstance(record.get("sources"), list):
@@ -114,6 +137,16 @@ def is_recorded(
     raise DifferentOutput(
         f"{path} exists and is not {what}.\nWrite to another output, or give --overwrite to replace it."
     )
+
+
+def refresh_noted(path: Path, record: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """As `refresh`, of a file that the record knows by its time; killed in between, it knows both times."""
+    now = time.time_ns()
+    with suppress(OSError):
+        write_json(record_path(path), {**record, "output": {**state, "mtime_ns": now}, "same_as": state})
+        os.utime(path, ns=(now, now))
+        if file_state(path)["mtime_ns"] != now:  # a file system whose clock is coarser
+            write_json(record_path(path), {**record, "output": file_state(path)})
 
 
 def _same(path: Path, other: Path) -> bool:

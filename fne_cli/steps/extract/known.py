@@ -94,7 +94,7 @@ def known_rows(
         own = dict(versions)
         for number, file in enumerate(store.files):
             if computed and file.file.path not in named:
-                check_software(file.file, versions, digests, request.options.reuse)
+                check_software(file.file, versions, request.wanted(progress), named)
             if not computed and request.part is None and (where[:, 0] == number).all():
                 own = file.file.software  # nothing is computed here: it is the software of these rows
         yield Known(store, where, digests, own)

@@ -22,6 +22,7 @@ from fne_cli.steps.extract.sources import Source
 from fne_cli.store.format.changes import image_changes
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import Images, Layer, differences, image_differences
+from fne_cli.store.many.known import identities
 from fne_cli.store.output import aside
 from fne_cli.store.output.aside import Unfinished
 from fne_cli.store.output.estimate import SizeEstimate
@@ -126,8 +127,9 @@ class ExtractionRequest:
                 changes = self._changes(file.images, same_table, progress)
                 if changes is not None:
                     self.follows = True
-                    _check_loss(self.path, file.images, self.digests(progress))
-                    check_software(file, versions, None if by_shards else self.digests(progress), options.reuse)
+                    wanted = self.wanted(progress)
+                    _check_loss(self.path, file.images, wanted, len(self.listing))
+                    check_software(file, versions, None if by_shards else wanted, options.reuse)
                     progress.note("\n  ".join([f"{self.path} is made again, as its images have changed:", *changes]))
                     return None
             if options.retry_bad and bad:
@@ -157,6 +159,10 @@ class ExtractionRequest:
             progress.note(f"reading {count:,} images to see which of them are known")
             with progress.track(count, "images") as advance:
                 self._digests = contents.read_digests(self.listing, self.options.workers or processors(), advance)
+    def wanted(self, progress: Progress) -> set[tuple[str, str]]:
+        """What every image's row is known by."""
+        return set(identities(self.digests(progress), self.listing.ids))
+
         return self._digests
 
     def settle(self, settings: Mapping[str, Any], progress: Progress) -> None:
@@ -212,17 +218,17 @@ def comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_software(
-    file: Reader, versions: Mapping[str, str], digests: Sequence[str] | None, reuse: Sequence[Path]
+    file: Reader, versions: Mapping[str, str], wanted: set[tuple[str, str]] | None, reuse: Sequence[Path]
 ) -> None:
     """Raises DifferentOutput if rows by other software would stand beside those of `file`, unless it is in `reuse`.
 
-    digests: of the images that are wanted. If the file has all of them nothing is computed, and that is no problem.
+    wanted: the images' `identities`. If the file has all of them nothing is computed, and that is no problem.
     """
     images = file.images
     known = {content for content, good in zip(images.sha256, images.good.tolist(), strict=True) if good and content}
     apart = differences(_computing(versions), _computing(file.software), ("there", "here"))
     named = any(os.path.exists(name) and file.path.samefile(name) for name in reuse)
-    if apart and not named and (digests is None or not known.issuperset(digests)):
+    if apart and not named and (wanted is None or not wanted.issubset(_good(file.images))):
         raise DifferentOutput(
             f"{file.path} was computed by other software, whose last bits may differ:\n  "
             + "\n  ".join(apart)
@@ -236,15 +242,22 @@ def _computing(versions: Mapping[str, str]) -> dict[str, str]:
     return {name: version for name, version in versions.items() if name not in ("fne", "python", "numpy", "h5py")}
 
 
-def _check_loss(path: Path, old: Images, digests: Sequence[str]) -> None:
-    """Raises DifferentOutput if less than half of the images of an output are still wanted: that may be a mistake."""
-    wanted = set(digests)
-    good = old.good
-    kept = sum(content in wanted for content, fine in zip(old.sha256, good.tolist(), strict=True) if fine)
-    count = int(good.sum())
-    if 2 * kept < count:
+def _good(images: Images) -> list[tuple[str, str]]:
+    """The `identities` of the images that have rows."""
+    known = zip(identities(images.sha256, images.path), images.good.tolist(), strict=True)
+    return [image for image, good in known if good]
+
+
+def _check_loss(path: Path, old: Images, wanted: set[tuple[str, str]], count: int) -> None:
+    """Raises DifferentOutput if less than half of the rows of an output are still wanted: that may be a mistake.
+
+    wanted: the `identities` of the `count` images of now.
+    """
+    known = _good(old)
+    kept = sum(image in wanted for image in known)
+    if 2 * kept < len(known):
         raise DifferentOutput(
-            f"{path} exists and is of other images: {kept:,} of its {count:,} are among the {len(digests):,} of now.\n"
+            f"{path} exists and is of other images: {kept:,} of its {len(known):,} are among the {count:,} of now.\n"
             f"Write to another output, or give --overwrite to replace it, with --reuse {path} to keep what is known."
         )
 

@@ -179,10 +179,10 @@ class ExtractionRequest:
                 return
         safe = int(work.journal["committed"])
         progress.note(
-            f"{self.path}: the images have changed since a run was interrupted; what it has of the {safe:,} that are "
-            "safe is used again"
+            f"{self.path}: the images have changed since a run was interrupted; "
+            + (f"what it has of the {safe:,} that are safe is used again" if kept else _less(self.path, safe))
         )
-        work.set_aside()
+        kept = work.set_aside()
 
     def accept(self, wanted: SizeEstimate | None = None, seconds: float = 0.0) -> Extraction:
         """Give the complete OUTPUT.partial its final name if no more images are bad than are allowed."""
@@ -205,9 +205,9 @@ class ExtractionRequest:
             "runs": journal["runs"],
         }
         output.accept(record)
-        aside.forget(output.path)
         return Extraction(output.path, count, bad, estimate=wanted, seconds=seconds)
 
+        aside.forget(output.path)  # before nobody comes here again
 
 def comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings without what depends on the images: of a shard, how many images are in how many shards' listing."""
@@ -264,6 +264,10 @@ def _check_loss(path: Path, old: Images, wanted: set[tuple[str, str]], count: in
 
 def part_of(listing: Listing, number: int, count: int) -> dict[str, Any]:
     """What a shard says of itself: which one of how many, and of which listing."""
+def _less(path: Path, safe: int) -> str:
+    return f"its {safe:,} images that are safe are not kept: {aside.place_of(path).name}, of an earlier run, has more"
+
+
     return {"number": number, "of": count, "images": len(listing), "listing": contents.listing_digest(listing)}
 
 

@@ -118,8 +118,6 @@ class ExtractionRequest:
                     + "\n  ".join(lines)
                     + "\nGive the same ones or another output, or --overwrite to replace it."
                 )
-            if options.dry_run:
-                return None
             bad = _bad(file.images)
             known = None if options.recheck else read_record(self.path).get("inputs", {}).get("state")
             same_table = settings == file.settings and not image_differences(self.table(), file.images)
@@ -132,7 +130,7 @@ class ExtractionRequest:
                     check_software(file, versions, None if by_shards else wanted, options.reuse)
                     progress.note("\n  ".join([f"{self.path} is made again, as its images have changed:", *changes]))
                     return None
-            if options.retry_bad and bad:
+            if options.dry_run or (options.retry_bad and bad):
                 return None
             digest = file.fingerprint
         write_json(record_path(self.path), read_record(self.path) | {"fingerprint": digest, "inputs": self.inputs})
@@ -159,18 +157,24 @@ class ExtractionRequest:
             progress.note(f"reading {count:,} images to see which of them are known")
             with progress.track(count, "images") as advance:
                 self._digests = contents.read_digests(self.listing, self.options.workers or processors(), advance)
+        return self._digests
+
     def wanted(self, progress: Progress) -> set[tuple[str, str]]:
         """What every image's row is known by."""
         return set(identities(self.digests(progress), self.listing.ids))
 
-        return self._digests
-
     def settle(self, settings: Mapping[str, Any], progress: Progress) -> None:
-        """Set unfinished work of other images aside, for its rows. Raises DifferentOutput if it has other settings."""
+        """Set unfinished work of other images aside, for its rows; not in a dry run.
+
+        Raises DifferentOutput if it has other settings.
+        """
         if not self.output.resumable or self.options.overwrite:
             return
         work = Unfinished(self.output)
-        if work.is_of(dict(settings), self.table(), comparable):
+        ours = work.is_of(dict(settings), self.table(), comparable)
+        if self.options.dry_run:
+            return
+        if ours:
             if work.journal["inputs"].get("state") == contents.state_digest(self.listing):
                 return
             skip = work.bad() if self.options.retry_bad else set()
@@ -178,11 +182,11 @@ class ExtractionRequest:
             if all(now[number] == was or number in skip for number, was in enumerate(work.contents())):
                 return
         safe = int(work.journal["committed"])
+        kept = work.set_aside()
         progress.note(
             f"{self.path}: the images have changed since a run was interrupted; "
             + (f"what it has of the {safe:,} that are safe is used again" if kept else _less(self.path, safe))
         )
-        kept = work.set_aside()
 
     def accept(self, wanted: SizeEstimate | None = None, seconds: float = 0.0) -> Extraction:
         """Give the complete OUTPUT.partial its final name if no more images are bad than are allowed."""
@@ -204,10 +208,10 @@ class ExtractionRequest:
             "inputs": journal["complete"],
             "runs": journal["runs"],
         }
+        aside.forget(output.path)  # before nobody comes here again
         output.accept(record)
         return Extraction(output.path, count, bad, estimate=wanted, seconds=seconds)
 
-        aside.forget(output.path)  # before nobody comes here again
 
 def comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings without what depends on the images: of a shard, how many images are in how many shards' listing."""
@@ -224,8 +228,6 @@ def check_software(
 
     wanted: the images' `identities`. If the file has all of them nothing is computed, and that is no problem.
     """
-    images = file.images
-    known = {content for content, good in zip(images.sha256, images.good.tolist(), strict=True) if good and content}
     apart = differences(_computing(versions), _computing(file.software), ("there", "here"))
     named = any(os.path.exists(name) and file.path.samefile(name) for name in reuse)
     if apart and not named and (wanted is None or not wanted.issubset(_good(file.images))):
@@ -262,12 +264,12 @@ def _check_loss(path: Path, old: Images, wanted: set[tuple[str, str]], count: in
         )
 
 
-def part_of(listing: Listing, number: int, count: int) -> dict[str, Any]:
-    """What a shard says of itself: which one of how many, and of which listing."""
 def _less(path: Path, safe: int) -> str:
     return f"its {safe:,} images that are safe are not kept: {aside.place_of(path).name}, of an earlier run, has more"
 
 
+def part_of(listing: Listing, number: int, count: int) -> dict[str, Any]:
+    """What a shard says of itself: which one of how many, and of which listing."""
     return {"number": number, "of": count, "images": len(listing), "listing": contents.listing_digest(listing)}
 
 

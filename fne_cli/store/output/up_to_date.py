@@ -107,6 +107,8 @@ def is_recorded(
     state = file_state(path)
     if record.get("output") == state and record.get("fingerprint") == digest:
         return True
+    if was_interrupted(record, path, digest):
+        return False
     as_written = state in (record.get("output"), record.get("replaces"))
     if as_written and isinstance(record.get("settings"), dict) and isinstance(record.get("sources"), list):
         follow(path, origin, {"network": None, **record}, progress)
@@ -114,6 +116,11 @@ def is_recorded(
     raise DifferentOutput(
         f"{path} exists and is not {what}.\nWrite to another output, or give --overwrite to replace it."
     )
+
+
+def was_interrupted(record: Mapping[str, Any], path: Path, digest: str) -> bool:
+    """Whether a process was killed as it gave `path` to the output of this digest: the old one stands there still."""
+    return record.get("fingerprint") == digest and record.get("replaces") == file_state(path)
 
 
 def _same(path: Path, other: Path) -> bool:

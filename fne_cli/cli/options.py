@@ -62,6 +62,7 @@ class Command(click.Command):
         _check_environment(ctx)
         quiet, verbose = ctx.params.pop("quiet"), ctx.params.pop("verbose")
         console = ctx.params["progress"] = Console(quiet, verbose)
+        ctx.with_resource(console.alone())  # the first that is opened, and closed after all others
         if ctx.params.get("cluster") is not None:
             from fne_cli.clusters.named import named
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fne_cli.cli import options
-from fne_cli.cli.console import Console, duration, plain, table
+from fne_cli.cli.console import Console, duration, table
 from fne_cli.measures import MEASURES
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(
 
     wanted = read_experiment(experiment, overrides, known_options())
     if dry_run:
-        _print_outlook(outlook(wanted, progress), as_json)
+        _print_outlook(outlook(wanted, progress), as_json, progress)
         return
     done = run_experiment(wanted, overwrite=overwrite, cluster=cluster, progress=progress)
     if as_json:
@@ -113,7 +113,7 @@ class _Reader:
             raise ValueError(error.message) from error
 
 
-def _print_outlook(found: list[Outlook], as_json: bool) -> None:
+def _print_outlook(found: list[Outlook], as_json: bool, progress: Console) -> None:
     from fne_cli.experiments.run import Total
 
     if as_json:
@@ -140,14 +140,13 @@ def _print_outlook(found: list[Outlook], as_json: bool) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in total.counts.items())
     click.echo(f"{counts}{took if total.seconds else ''}")
     if "changed" in total.counts:
-        click.echo(
+        progress.error(
             "fne: what was made by another command line or of other images is refused if that matters; "
-            "--overwrite replaces it.",
-            err=True,
+            "--overwrite replaces it."
         )
     reasons = {one.detail: one.job.output for one in reversed(found) if one.state == "impossible" and one.detail}
     for detail, output in reversed(reasons.items()):
-        click.echo(f"fne: {output} is impossible: {plain(detail)}", err=True)
+        progress.error(f"fne: {output} is impossible: {detail}")
     if "impossible" in total.counts:
         sys.exit(1)
 
@@ -201,10 +200,8 @@ def _tell(done: Done, progress: Console) -> None:
             messages.setdefault(failure.message, []).append(str(failure.job.output))
     for message, outputs in messages.items():
         more = f" and {len(outputs) - 1} more" if len(outputs) > 1 else ""
-        click.echo(f"fne: {outputs[0]}{more} failed: {plain(message)}", err=True)
+        progress.error(f"fne: {outputs[0]}{more} failed: {message}")
     if blocked:
-        click.echo(f"fne: {blocked} more need what failed. The same command goes on from here.", err=True)
+        progress.error(f"fne: {blocked} more need what failed. The same command goes on from here.")
     if done.kept:
-        click.echo(
-            f"fne: {done.folder}/results.json and .csv had more results than that, and stay as they were.", err=True
-        )
+        progress.error(f"fne: {done.folder}/results.json and .csv had more results than that, and stay as they were.")

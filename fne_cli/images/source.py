@@ -7,8 +7,9 @@ import sys
 
 from fne_cli.errors import BadInput
 from fne_cli.images.archive import from_tar
-from fne_cli.images.listing import Listing, from_folder, from_paths, printable
+from fne_cli.images.listing import Listing, from_paths, printable
 from fne_cli.images.manifest import read_manifest
+from fne_cli.images.tree import from_folder
 
 
 def list_images(images: str, root: str | None = None) -> Listing:

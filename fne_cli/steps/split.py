@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.images import source
+from fne_cli.images import findings, source
 from fne_cli.images.listing import Listing
 from fne_cli.images.splits import by_lists, write_manifest
 from fne_cli.images.voc import read_voc
@@ -59,6 +59,7 @@ def split(
     if manifest.suffix.lower() != ".csv":  # what reads it tells by the ending how it is written
         raise BadInput(f"{manifest} should be the name of a manifest to write, ending in .csv.")
     listing = read_voc(images, VOC_SETS) if voc else source.list_images(images, root)
+    findings.tell(listing, images, progress)
     if listing.boxes is not None:
         raise BadInput(f"{images} should name images. Found: boxes, whose ids are not their paths.")
     ways = _ways(listing, images, lists, per_class, test, val, folds, voc, seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fne_cli.errors import WrongOptions
-from fne_cli.images import source
+from fne_cli.images import findings, source
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.extract import leftovers
@@ -40,6 +40,7 @@ def extract(
     if cluster is None and options.shard_rows is not None:
         raise WrongOptions("Give --shard-rows with --cluster: it is the size of the shards that workers get.")
     listing = source.list_images(images, root)
+    findings.tell(listing, images, progress)
     part = None
     if shard is not None:
         part = part_of(listing, *shard)

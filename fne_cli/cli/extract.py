@@ -49,6 +49,7 @@ from fne_cli.options import taken
 @click.option("--box-context", type=click.FloatRange(min=0.1), default=1.0, show_default=True,
               help="Enlarge boxes of the manifest by this factor.")  # fmt: skip
 @options.root
+@options.label_column
 @click.option("--shard", type=options.Shard(), help="Take every N-th image only; fne merge joins the N files.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True,
               help="Rows that go through the network at once.")  # fmt: skip

@@ -248,6 +248,17 @@ def root(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def label_column(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--label-column, of what takes classes from lists of images."""
+    return click.option(
+        "--label-column",
+        metavar="NAME",
+        default="label",
+        show_default=True,
+        help="Column of a manifest that names the class of each image.",
+    )(function)
+
+
 def as_json(function: Callable[..., Any]) -> Callable[..., Any]:
     """--json, of every command with a result on standard output."""
     return click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")(function)

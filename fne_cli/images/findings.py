@@ -141,7 +141,8 @@ def remarks(listing: Listing) -> list[str]:
     if found.by_name:
         lines.append(f"folders left out by name: {_most(found.by_name)}")
     if found.dangling:
-        lines.append(f"{counted(len(found.dangling), 'link')} that lead nowhere: {_few(found.dangling)}")
+        links = "1 link that leads" if len(found.dangling) == 1 else f"{len(found.dangling):,} links that lead"
+        lines.append(f"{links} nowhere: {_few(found.dangling)}")
     if found.empty:
         lines.append(f"{counted(len(found.empty), 'class folder')} without images: {_few(found.empty)}")
     if found.undivided:

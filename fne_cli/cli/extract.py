@@ -72,9 +72,9 @@ from fne_cli.options import taken
 def extract(progress: Console, **values: Any) -> None:
     """Write a network's ACTIVATIONS for all IMAGES.
 
-    IMAGES is a folder of class folders (optionally below train/, val/ and test/), a manifest (.csv or .jsonl with path
-    and optionally label, split, box), a .tar, or - for paths on standard input. An interrupted run is resumed by the
-    same command.
+    IMAGES is a folder of class folders (optionally below train/, val/ and test/), a manifest (.csv, .tsv, .jsonl or
+    .json with path and optionally label, split, box), a .tar, or - for paths on standard input. An interrupted run is
+    resumed by the same command.
 
     \b
     Example: fne extract photos/ photos.h5 --model vgg16 --batch-size 32

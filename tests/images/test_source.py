@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from fne_cli.errors import BadInput
+from fne_cli.images.contents import listing_digest
 from fne_cli.images.listing import Listing
 from fne_cli.images.source import list_images
 
@@ -204,3 +205,32 @@ def test_files_that_are_all_missing_are_a_wrong_root(photos, listed):
     with pytest.raises(BadInput, match=r"^standard input should name files that exist"):
         listed(b"gone.jpg\n")
     assert len(listed(b"gone.jpg\ndog/1.jpg\n", "photos")) == 2
+
+
+def test_listings_are_those_of_earlier_versions(tmp_path, monkeypatch):
+    """Else finished outputs would not be up to date any more. The digests are those of commit 97bd222."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("train/cat/1.jpg", "train/dog/2.png", "test/cat/sub/3.JPG", "val/4.gif", "5.tif"):
+        Path("photos", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("photos", name).touch()
+    with tarfile.open("photos.tar", "w") as archive:
+        archive.add("photos", "photos")
+    Path("m.csv").write_text(
+        "path,label,split,own\nphotos/5.tif,1.0,train,x\n./photos/train/cat/1.jpg, a b ,test,\n"
+        "photos/caf\u00e9.jpg,,,\n/abs/1.jpg,7,val,\n"
+    )
+    Path("b.jsonl").write_text(
+        '{"path": "a.jpg", "label": 3, "x0": 1.5, "y0": 0, "x1": 20, "y1": 1e2}\n{"path": "a.jpg", "label": "x"}\n'
+    )
+    Path("s.csv").write_text("path,labels,ignore,split\n1.jpg,cat; dog;,eel,train\n2.jpg,,,test\n")
+    for name in ("a.jpg", "1.jpg"):
+        Path(name).touch()
+    names = ("photos", "photos.tar", "m.csv", "b.jsonl", "s.csv")
+    found = {name: listing_digest(list_images(name))[:12] for name in names}
+    assert found == {
+        "photos": "b6378f58aa21",
+        "photos.tar": "f06b7aa4b879",
+        "m.csv": "345c7c6c5bd8",
+        "b.jsonl": "8fdb3fb0e7e7",
+        "s.csv": "58464899c127",
+    }

@@ -115,9 +115,9 @@ def kind_of(name: str) -> str:
 
 def tell(listing: Listing, images: str, progress: Progress) -> None:
     """Say what IMAGES are, and what a person should know of them."""
-    progress.note(f"{'standard input' if images == '-' else images}: {summary(listing)}")
-    for line in remarks(listing):
-        progress.note(f"  {line}")
+    lines = [f"{'standard input' if images == '-' else images}: {summary(listing)}"]
+    for line in lines + [f"  {line}" for line in remarks(listing)]:
+        progress.note(line.replace("\n", "\\n"))  # which a file's name may have
 
 
 def summary(listing: Listing) -> str:

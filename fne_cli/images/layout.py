@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fne_cli.errors import BadInput
 
@@ -16,6 +17,7 @@ _NOBODYS = frozenset([
 ])  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
 def split_name(text: str) -> str | None:
     """The split that a folder or a value means (`Training_Set` is train), None if it is none of them."""
     match = _SPLIT.fullmatch(text.strip())

@@ -122,6 +122,8 @@ class _Columns:
                 f"{', '.join(map(repr, sorted(seen)))}."
             )
         near = sorted(name for name in seen - set(COLUMNS) if _LIKE_LABEL.fullmatch(name.strip()))
+        if "x" in seen:
+            near = [name for name in near if name != "y"]  # a place, not what is there
         if near and "labels" not in seen:
             raise BadInput(
                 f"{self._manifest} should have its classes in a column label. Found: none, but "
@@ -171,6 +173,8 @@ def _split(row: Mapping[str, Any], where: str) -> str:
 
 def _names(row: Mapping[str, Any], column: str, where: str) -> tuple[str, ...]:
     value = row.get(column)
+    if value is None:
+        return ()
     if isinstance(value, list):
         names = tuple(_text({column: entry}, column, where) for entry in value)
         if not all(names):

@@ -271,6 +271,7 @@ def test_other_columns_may_be_called_as_they_like_when_there_is_a_label(tmp_path
     assert read_csv(tmp_path, "path,label,class,y\n1.jpg,cat,c,0\n").classes == ["cat"]
     assert read_csv(tmp_path, "path,labels,class\n1.jpg,cat;dog,c\n").classes == ["cat", "dog"]
     assert read_csv(tmp_path, "path,classification_date,year\n1.jpg,1,2\n").classes == []
+    assert read_csv(tmp_path, "path,x,y\n1.jpg,1,2\n").classes == []
 
 
 @pytest.mark.parametrize(

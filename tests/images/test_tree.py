@@ -12,8 +12,9 @@ from PIL import Image
 
 from fne_cli.errors import BadInput
 from fne_cli.images.decode import FORMATS
-from fne_cli.images.findings import remarks, summary
+from fne_cli.images.findings import remarks, summary, tell
 from fne_cli.images.tree import from_folder
+from fne_cli.progress import Progress
 
 
 def tree(root: Path, *paths: str) -> str:
@@ -265,6 +266,19 @@ def test_classes_that_are_written_in_two_ways_are_said(tmp_path):
         "classes whose names are nearly the same: 'Cat', 'cat'",
         "classes whose names are nearly the same: 'cafe\u0301', 'caf\u00e9'",
     ]
+
+
+def test_names_move_no_line_and_no_cursor(tmp_path, capsys):
+    class Told(Progress):
+        def note(self, text: str) -> None:
+            print(text)
+
+    root = tree(tmp_path / "photos", "a\nb/1.jpg", "a\nb/2.jpg")
+    tell(from_folder(root), "photos\nx", Told())
+    assert capsys.readouterr().out == (
+        "photos\\nx: 2 images (no splits), 1 class, 0 images without label\n"
+        "  all labelled images are of one class: a\\nb\n"
+    )
 
 
 def test_images_without_label_and_without_split(tmp_path):

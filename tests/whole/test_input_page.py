@@ -6,9 +6,11 @@ import re
 import shlex
 import subprocess
 
+import pytest
 from places import DOCS
 
 
+@pytest.mark.slow
 def test_the_example_says_what_the_page_says(fne, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = (DOCS / "input.md").read_text(encoding="utf-8")

@@ -10,8 +10,9 @@ import numpy as np
 
 from fne_cli.errors import BadInput
 from fne_cli.images.findings import Seen, kind_of
+from fne_cli.images.formats import looks_like_image
 from fne_cli.images.layout import is_nobodys
-from fne_cli.images.listing import HEAD, Listing, from_paths, is_image_head, is_image_name, may_be_image, printable
+from fne_cli.images.listing import HEAD, Listing, content_decides, from_paths, is_image_name, printable
 
 _BLOCK = 512
 _PACKED = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
@@ -60,7 +61,7 @@ def _members(archive: str, seen: Seen) -> tuple[list[str], dict[str, tuple[int, 
         for name in unclear:
             offset, size = files[name]
             file.seek(offset)
-            if may_be_image(posixpath.basename(name)) and is_image_head(file.read(HEAD)[:size]):
+            if content_decides(posixpath.basename(name)) and looks_like_image(file.read(HEAD)[:size]):
                 names.append(name)
             else:
                 seen.no_image(kind_of(name))

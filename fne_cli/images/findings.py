@@ -40,7 +40,7 @@ class Findings:
     undivided: Sequence[str] = ()
 
     def left_out_text(self) -> str:
-        """`7 files left out: .heic 4, no ending 3`, "" if none was."""
+        """`7 files left out: .mov 4, no ending 3`, "" if none was."""
         total = sum(self.left_out.values())
         return f"{counted(total, 'file')} left out: {_most(self.left_out)}" if total else ""
 

@@ -11,7 +11,7 @@ _STARTS = {
     "BMP": rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",  # and the size of its second header: texts begin so, too
     "TIFF": rb"II\*\0|MM\0\*|II\+\0|MM\0\+",
     "WEBP": rb"RIFF.{4}WEBP",
-    "PPM": rb"P[1-6][\s#]",
+    "PPM": rb"P[1-6]\s+(?:#|\d+\s)",
     "JPEG2000": rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
     "AVIF": rb".{4}ftypavi[fs]",
     "HEIC": rb".{4}ftyp(?:hei[cx]|hev[cx]|mif1|msf1)",

@@ -11,9 +11,7 @@ from typing import Self
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.images.decode import FORMATS
 from fne_cli.images.findings import NOTHING, Findings, Seen
-from fne_cli.images.formats import looks_like_image
 from fne_cli.images.layout import layout
 
 ENDINGS = frozenset([
@@ -106,15 +104,9 @@ def is_image_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in ENDINGS and not name.startswith(".")
 
 
-def may_be_image(name: str) -> bool:
+def content_decides(name: str) -> bool:
     """Whether the content decides, as the name of a file does not."""
     return not (name.startswith(".") or name.endswith("~") or os.path.splitext(name)[1].lower() in _NEVER)
-
-
-def is_image_head(head: bytes) -> bool:
-    """Whether a file that begins with these bytes (HEAD of them) is an image that can be decoded."""
-    name = looks_like_image(head)
-    return name in FORMATS or (name == "HEIC" and "HEIF" in FORMATS)  # Pillow's name for both
 
 
 def printable(name: str) -> str:

@@ -15,7 +15,7 @@ Row = tuple[str, Mapping[str, Any]]
 Check = Callable[[Sequence[str], str], None]
 """Is told columns that have not come before, and where; raises BadInput if it does not like them."""
 
-ENDINGS = (".csv", ".tsv", ".jsonl", ".json")
+TABLES = (".csv", ".tsv", ".jsonl", ".json")
 _REMEDIES = {
     ".parquet": 'Write it as CSV first; in Python: pandas.read_parquet("IN").to_csv("OUT.csv", index=False)',
     ".feather": 'Write it as CSV first; in Python: pandas.read_feather("IN").to_csv("OUT.csv", index=False)',
@@ -28,14 +28,14 @@ _REMEDIES = {
 def is_table(path: str) -> bool:
     """Whether a file is a table by its name, be it one that cannot be read."""
     ending = os.path.splitext(path)[1].lower()
-    return ending in ENDINGS or ending in _REMEDIES
+    return ending in TABLES or ending in _REMEDIES
 
 
 def table_rows(path: str, check: Check) -> Iterator[Row]:
     """The rows of a .csv, .tsv, .json (an array of objects) or .jsonl file. Raises BadInput with the line."""
     ending = os.path.splitext(path)[1].lower()
     if ending in _REMEDIES:
-        wanted = f"{path} should be a manifest ({', '.join(ENDINGS)})."
+        wanted = f"{path} should be a manifest ({', '.join(TABLES)})."
         raise BadInput(f"{wanted} Found: a file ending in {ending}.\n{_REMEDIES[ending]}")
     if ending in (".csv", ".tsv"):
         return _csv_rows(path, check, "\t" if ending == ".tsv" else "")

@@ -12,11 +12,11 @@ from fne_cli.images.archive import from_tar
 from fne_cli.images.listing import Listing, from_paths, is_image_name, printable
 from fne_cli.images.manifest import LABEL, read_manifest
 from fne_cli.images.paths import as_on_disk, why_missing
-from fne_cli.images.rows import ENDINGS, is_table
+from fne_cli.images.rows import TABLES, is_table
 from fne_cli.images.tree import from_folder
 
 _TAR = re.compile(r".*\.(?:tar\.(?:gz|bz2|xz|zst)|tgz|tbz2?|txz)", re.IGNORECASE | re.DOTALL)
-_WANTED = f"a folder, a manifest ({', '.join(ENDINGS)}), a .tar or -"
+_WANTED = f"a folder, a manifest ({', '.join(TABLES)}), a .tar or -"
 
 
 def list_images(images: str, root: str | None = None, label_column: str | None = LABEL) -> Listing:
@@ -28,7 +28,7 @@ def list_images(images: str, root: str | None = None, label_column: str | None =
         raise BadInput(f"--root should be the folder that the paths of {images} start from. Found: no folder {root}.")
     table = is_table(images) and not os.path.isdir(images)
     if label_column not in (LABEL, None) and not table:
-        raise BadInput(f"--label-column names a column of a manifest ({', '.join(ENDINGS)}). Found: {images}.")
+        raise BadInput(f"--label-column names a column of a manifest ({', '.join(TABLES)}). Found: {images}.")
     if images == "-":
         return _not_all_missing(_from_lines(_lines(), root or "."), "standard input", root or ".")
     if os.path.isdir(images):

@@ -6,8 +6,9 @@ import os
 
 from fne_cli.errors import BadInput
 from fne_cli.images.findings import Seen, kind_of
+from fne_cli.images.formats import looks_like_image
 from fne_cli.images.layout import Layout, is_nobodys
-from fne_cli.images.listing import HEAD, Listing, from_paths, is_image_head, is_image_name, may_be_image, printable
+from fne_cli.images.listing import HEAD, Listing, content_decides, from_paths, is_image_name, printable
 
 
 def from_folder(root: str) -> Listing:
@@ -63,7 +64,7 @@ def _is_image(entry: os.DirEntry[str], path: str, seen: Seen) -> bool:
         return is_image_name(entry.name)
     if is_image_name(entry.name):
         return True
-    if may_be_image(entry.name) and entry.is_file() and is_image_head(_head(entry.path)):
+    if content_decides(entry.name) and entry.is_file() and looks_like_image(_head(entry.path)):
         return True
     seen.no_image(kind_of(entry.name))
     return False

@@ -114,7 +114,7 @@ def said(archive: str) -> list[str]:
 def test_the_same_is_said_as_of_the_folder(tmp_path):
     png, members = png_bytes(np.zeros((3, 4), np.uint8)), {}
     for name in ("train/cat/1.jpg", "test/dog/2.jpg", "test/dog/.3.jpg", "@eaDir/1.jpg", "train/@eaDir/1.jpg",
-                 "train/notes", "train/cat/5.heic", "train/eel/6.txt"):  # fmt: skip
+                 "train/notes", "train/cat/5.mov", "train/eel/6.txt"):  # fmt: skip
         members[f"all/{name}"] = name.encode()
     members |= {"all/test/cat/": b"", "all/test/cat/4": png, "all/val/cat/": b"", "all/.git/": b""}
     archive = holding(tmp_path / "a.tar", members)
@@ -124,7 +124,7 @@ def test_the_same_is_said_as_of_the_folder(tmp_path):
     assert said(archive) == [
         "3 images (train 1, test 2), 2 classes, 0 images without label",
         "looked through the folder all, which is around everything",
-        "3 files left out: .heic 1, .txt 1, no ending 1",
+        "3 files left out: .mov 1, .txt 1, no ending 1",
         "folders left out by name: @eaDir 2",
         "2 class folders without images: all/train/eel, all/val",
     ]

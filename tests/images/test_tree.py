@@ -152,11 +152,11 @@ def test_other_files_are_counted(tmp_path, name, content):
 
 
 def test_files_left_out_by_ending_the_most_frequent_first(tmp_path):
-    names = ["a.heic", "b.HEIC", "c.heic", "d.mov", "x/notes", "README", "e.xmp", "f.psd", "g.ai", "h.pdf", "i.pdf"]
+    names = ["a.mov", "b.MOV", "c.mov", "d.kra", "x/notes", "README", "e.xmp", "f.psd", "g.ai", "h.pdf", "i.pdf"]
     root = tree(tmp_path / "photos", "x/1.jpg", "y/1.jpg", *names, "Thumbs.db", ".DS_Store", "x/._1.jpg")
     assert said(root) == [
         "2 images (no splits), 2 classes, 0 images without label",
-        "12 files left out: .heic 3, .pdf 2, no ending 2, .ai 1, .db 1, others 3",
+        "12 files left out: .mov 3, .pdf 2, no ending 2, .ai 1, .db 1, others 3",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import re
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -23,6 +24,8 @@ _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143}
 # Slurm signals a job's shell and what the shell started; a shell that passes the signal on makes two of one. So do
 # programs between a terminal and its command.
 _ECHO = 1.0
+_NOWHERE = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # handlers of logs keep it as long as they like
+atexit.register(_NOWHERE.close)
 # Control characters other than newline, and the marks that reorder text on a terminal.
 _UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -38,6 +41,7 @@ class Console(Progress):
     def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet, self.verbose = quiet, verbose
         self._bar: tqdm[Any] | None = None
+        self._terminal: TextIO | None = None
         self._asked: int | None = None
         self._heard = -math.inf
         self._deferring = False
@@ -50,6 +54,34 @@ class Console(Progress):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, signal.SIG_DFL)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While open, with -q, nobody but this console writes to standard error.
+
+        Not Python's libraries with their warnings and logs, and not what is written to the file itself, as TensorFlow's
+        C++ does. An error of ours ends the command and is told afterwards.
+        """
+        if not self.quiet or sys.stderr is None:
+            yield
+            return
+        sys.stderr.flush()
+        before, kept, nowhere = sys.stderr, os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        self._terminal = os.fdopen(kept, "w", encoding=before.encoding, errors="backslashreplace")
+        sys.stderr = _NOWHERE
+        try:
+            yield
+        finally:
+            sys.stderr = before
+            os.dup2(kept, 2)
+            self._terminal.close()
+            self._terminal = None
+
+    def error(self, text: str) -> None:
+        """Print a line to standard error even with -q."""
+        print(plain(text), file=self._terminal or sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
         """Print a line to standard error, above the progress bar if there is one."""

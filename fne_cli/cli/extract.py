@@ -49,6 +49,7 @@ from fne_cli.options import taken
 @click.option("--box-context", type=click.FloatRange(min=0.1), default=1.0, show_default=True,
               help="Enlarge boxes of the manifest by this factor.")  # fmt: skip
 @options.root
+@options.label_column
 @click.option("--shard", type=options.Shard(), help="Take every N-th image only; fne merge joins the N files.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True,
               help="Rows that go through the network at once.")  # fmt: skip
@@ -73,9 +74,9 @@ from fne_cli.options import taken
 def extract(progress: Console, **values: Any) -> None:
     """Write a network's ACTIVATIONS for all IMAGES.
 
-    IMAGES is a folder of class folders (optionally below train/, val/ and test/), a manifest (.csv or .jsonl with path
-    and optionally label, split, box), a .tar, or - for paths on standard input. An interrupted run is resumed by the
-    same command.
+    IMAGES is a folder of class folders (optionally below train/, val/ and test/), a manifest (.csv, .tsv, .jsonl or
+    .json with path and optionally label, split, box), a .tar, or - for paths on standard input. An interrupted run is
+    resumed by the same command.
 
     \b
     Example: fne extract photos/ photos.h5 --model vgg16 --batch-size 32

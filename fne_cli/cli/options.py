@@ -62,6 +62,7 @@ class Command(click.Command):
         _check_environment(ctx)
         quiet, verbose = ctx.params.pop("quiet"), ctx.params.pop("verbose")
         console = ctx.params["progress"] = Console(quiet, verbose)
+        ctx.with_resource(console.alone())  # the first that is opened, and closed after all others
         if ctx.params.get("cluster") is not None:
             from fne_cli.clusters.named import named
 
@@ -244,6 +245,17 @@ def root(function: Callable[..., Any]) -> Callable[..., Any]:
         "--root",
         type=click.Path(file_okay=False),
         help="Folder that a manifest's or list's paths start from.  [default: the manifest's own]",
+    )(function)
+
+
+def label_column(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--label-column, of what takes classes from lists of images."""
+    return click.option(
+        "--label-column",
+        metavar="NAME",
+        default="label",
+        show_default=True,
+        help="Column of a manifest that names the class of each image.",
     )(function)
 
 

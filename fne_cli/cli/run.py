@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fne_cli.cli import options
-from fne_cli.cli.console import Console, duration, plain, table
+from fne_cli.cli.console import Console, duration, table
 from fne_cli.measures import MEASURES
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def run(
     wanted = read_experiment(experiment, overrides, known_options())
     if dry_run:
         found = outlook(wanted, progress)
-        _print_outlook(found, as_json)
+        _print_outlook(found, as_json, progress)
         states = {one.state for one in found}
         if code := 1 if "impossible" in states else 4 if "changed" in states and not overwrite else 0:
             sys.exit(code)
@@ -117,7 +117,7 @@ class _Reader:
             raise ValueError(error.message) from error
 
 
-def _print_outlook(found: list[Outlook], as_json: bool) -> None:
+def _print_outlook(found: list[Outlook], as_json: bool, progress: Console) -> None:
     from fne_cli.experiments.run import Total
 
     if as_json:
@@ -144,13 +144,12 @@ def _print_outlook(found: list[Outlook], as_json: bool) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in total.counts.items())
     click.echo(f"{counts}{took if total.seconds else ''}")
     if "changed" in total.counts:
-        click.echo(
-            "fne: what was made by another command line is refused if that matters; --overwrite replaces it.",
-            err=True,
+        progress.error(
+            "fne: what was made by another command line is refused if that matters; --overwrite replaces it."
         )
     reasons = {one.detail: one.job.output for one in reversed(found) if one.state == "impossible" and one.detail}
     for detail, output in reversed(reasons.items()):
-        click.echo(f"fne: {output} is impossible: {plain(detail)}", err=True)
+        progress.error(f"fne: {output} is impossible: {detail}")
 
 
 def _summary(results: dict[str, Any]) -> str:
@@ -202,10 +201,8 @@ def _tell(done: Done, progress: Console) -> None:
             messages.setdefault(failure.message, []).append(str(failure.job.output))
     for message, outputs in messages.items():
         more = f" and {len(outputs) - 1} more" if len(outputs) > 1 else ""
-        click.echo(f"fne: {outputs[0]}{more} failed: {plain(message)}", err=True)
+        progress.error(f"fne: {outputs[0]}{more} failed: {message}")
     if blocked:
-        click.echo(f"fne: {blocked} more need what failed. The same command goes on from here.", err=True)
+        progress.error(f"fne: {blocked} more need what failed. The same command goes on from here.")
     if done.kept:
-        click.echo(
-            f"fne: {done.folder}/results.json and .csv had more results than that, and stay as they were.", err=True
-        )
+        progress.error(f"fne: {done.folder}/results.json and .csv had more results than that, and stay as they were.")

@@ -52,6 +52,7 @@ class _Share(click.ParamType[float]):
 @click.option("--voc", is_flag=True, help="IMAGES is a VOC year folder: several labels from its XML, its own splits.")
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of the drawing.")
 @options.root
+@options.label_column
 @options.overwrite
 def split(progress: Console, **values: Any) -> None:
     """Write a MANIFEST that divides IMAGES into splits.

@@ -9,7 +9,7 @@ from typing import Any
 
 from fne_cli.steps.embeddings import takes_thresholds
 
-_DATASET = ("root", "max_bad", "box_context", "max_pixels")
+_DATASET = ("root", "label_column", "max_bad", "box_context", "max_pixels")
 _NETWORK = ("weights", "seed", "preprocess", "image_size", "layers", "batch_size", "precision", "xla", "dtype")
 _POOLING = ("pool", "resize", "crops")
 _EMBEDDING = ("embedding", "layers", "thresholds")
@@ -26,7 +26,9 @@ NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
 """Tables of tables, one for each thing that is compared: the command whose options it may have, and which of them."""
 
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "extract": tuple(sorted({*_DATASET, *_NETWORK, *_POOLING, "workers"} - {"root", "layers", "weights"})),
+    "extract": tuple(
+        sorted({*_DATASET, *_NETWORK, *_POOLING, "workers"} - {"root", "label_column", "layers", "weights"})
+    ),
     "normalize": ("rows", "batch_size"),
     "discretize": ("packed", "batch_size"),
     "analyze": ("rows", "random_classes", "seed", "alpha", "fdr", "memory"),

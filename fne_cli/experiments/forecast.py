@@ -14,6 +14,7 @@ from fne_cli.errors import FneError
 from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.jobs import Execution, Job
 from fne_cli.experiments.stamps import Sources, Stamps
+from fne_cli.images.manifest import LABEL
 from fne_cli.options import taken
 from fne_cli.progress import Progress
 from fne_cli.steps.sample import COUNTS
@@ -120,7 +121,7 @@ class Forecast:
             return Expected(found)
         split = job.options.get("split")
         extraction = self._extractions[activations]
-        counts = self._counts(str(split or extraction.images), extraction.root)
+        counts = self._counts(str(split), extraction.root) if split else self._images(extraction)
         if counts is None:
             return Expected()
         budget = job.options.get("memory") or free_memory() // 2
@@ -167,8 +168,8 @@ class Forecast:
         for job in jobs:
             if any(path in impossible for path in job.inputs):
                 impossible[job.output] = ""  # the other one says why
-            elif job.images is not None and self._counts(job.images, job.root) is None:
-                impossible[job.output] = self._sources.problem(job.images, job.root)
+            elif job.images is not None and self._images(job) is None:
+                impossible[job.output] = self._sources.problem(job)
             elif problem := self._indivisible(job) or self._without_layers(job):
                 impossible[job.output] = problem
             if job.command == "extract":
@@ -229,14 +230,17 @@ class Forecast:
             except FneError as error:
                 self._speeds[recipe] = str(error)
         speed = self._speeds[recipe]
-        counts = self._counts(str(job.images), job.root)
+        counts = self._images(job)
         if isinstance(speed, str) or counts is None:
             return str(speed)
         return _Activations(speed.features, counts.images * recipe.crops, speed.row_seconds)
 
-    def _counts(self, images: str, root: str | None) -> _Counts | None:
+    def _images(self, job: Job) -> _Counts | None:
+        return self._counts(str(job.images), job.root, job.label_column)
+
+    def _counts(self, images: str, root: str | None, label_column: str = LABEL) -> _Counts | None:
         """Of a listing; of images or a split that are still to be made, as they will be; None if there are none."""
-        listing = self._sources.listing(images, root)
+        listing = self._sources.listing(images, root, label_column)
         if listing is not None:
             training = sum(name == "train" for name in listing.splits) or len(listing)
             return _Counts(training, len(listing), len(listing.classes))
@@ -245,7 +249,7 @@ class Forecast:
             return None
         if job.command == "sample":
             return _Counts(*COUNTS[job.arguments[0]])
-        whole = self._counts(str(job.images), job.root)
+        whole = self._images(job)
         if whole is None:
             return None
         if "per_class" in job.options:

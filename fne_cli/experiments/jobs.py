@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.experiments.config import Options
+from fne_cli.images.manifest import LABEL
 from fne_cli.options import taken
 from fne_cli.progress import SILENT, Progress
 from fne_cli.tasks.engine import Cluster
@@ -43,6 +44,11 @@ class Job:
     def output(self) -> Path:
         """The first of the outputs, which names the job."""
         return self.outputs[0]
+
+    @property
+    def label_column(self) -> str:
+        """Where a manifest of its images has their classes."""
+        return str(self.options.get("label_column", LABEL))
 
     def words(self, options: Options) -> list[str]:
         """The command line that makes the same files."""

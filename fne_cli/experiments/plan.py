@@ -148,7 +148,7 @@ class _Dataset:
         lists = tuple(Path(file) for _, file in ways.get("lists", ()))
         made = tuple(path for path in (Path(source),) if path in jobs)
         root = None if "root" not in self.table else str(self.table["root"].value)
-        options = ways if root is None else {**ways, "root": root}
+        options = ways | {key: str(self.table[key].value) for key in ("root", "label_column") if key in self.table}
         jobs.add(Job("split", (source, str(manifest)), options, made + lists, (manifest,), source, root))
 
     @staticmethod
@@ -199,6 +199,8 @@ class _Features:
         self.behavior = folder / "behavior.h5"
         if dataset.root is not None:
             options["root"] = dataset.root
+        if "split" in dataset.table:
+            options.pop("label_column", None)  # of what was divided; the manifest that came of it has the usual one
         images = dataset.images
         made = (Path(images),) if "split" in dataset.table or "sample" in dataset.table else ()
         weights = tuple(

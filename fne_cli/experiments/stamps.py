@@ -17,6 +17,7 @@ from fne_cli.experiments.config import Options
 from fne_cli.experiments.jobs import Job
 from fne_cli.images import contents
 from fne_cli.images.listing import Listing
+from fne_cli.images.manifest import LABEL
 from fne_cli.images.source import list_images
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.output.partial import write_json
@@ -32,10 +33,10 @@ class Sources:
         self.listing = cache(self._listing)
         self.digest = cache(self._digest)
 
-    def problem(self, images: str, root: str | None) -> str:
-        """Why there is no listing."""
+    def problem(self, job: Job) -> str:
+        """Why there is no listing of its images."""
         try:
-            list_images(images, root)
+            list_images(str(job.images), job.root, job.label_column)
         except (FneError, OSError) as error:
             return str(error)
         return ""
@@ -45,15 +46,15 @@ class Sources:
         self.listing.cache_clear()
         self.digest.cache_clear()
 
-    def _listing(self, images: str, root: str | None) -> Listing | None:
+    def _listing(self, images: str, root: str | None, label_column: str = LABEL) -> Listing | None:
         """The listing, None if there is none such (yet)."""
         try:
-            return list_images(images, root)
+            return list_images(images, root, label_column)
         except (FneError, OSError):
             return None
 
-    def _digest(self, images: str, root: str | None) -> str | None:
-        listing = self.listing(images, root)
+    def _digest(self, images: str, root: str | None, label_column: str = LABEL) -> str | None:
+        listing = self.listing(images, root, label_column)
         if listing is None:
             return None
         return f"{contents.listing_digest(listing)} {contents.state_digest(listing)}"
@@ -95,7 +96,7 @@ class Stamps:
         return state if isinstance(state, Mapping) else {}
 
     def _images(self, job: Job) -> str | None:
-        return None if job.images is None else self._sources.digest(job.images, job.root)
+        return None if job.images is None else self._sources.digest(job.images, job.root, job.label_column)
 
     def seconds(self, job: Job) -> float | None:
         """How long the same command line took the last time, None if that is not known. The file may say anything."""

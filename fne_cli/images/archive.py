@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import posixpath
 import tarfile
+from collections.abc import Mapping
 
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.images.listing import SPLITS, Listing, from_paths, is_image_name, printable
+from fne_cli.images.findings import Seen, kind_of
+from fne_cli.images.formats import looks_like_image
+from fne_cli.images.layout import is_nobodys
+from fne_cli.images.listing import HEAD, Listing, content_decides, from_paths, is_image_name, printable
 
 _BLOCK = 512
 _PACKED = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
 
 
 def from_tar(archive: str) -> Listing:
-    """All images of an uncompressed tar, sorted by name. A member's name is a name, never a place to write to.
+    """All images of an uncompressed tar, sorted by name, as of the folder that it was made of.
 
-    Hard links are the files they name; symbolic links, sparse files and devices are left out. Raises BadInput for an
-    archive that is compressed, damaged or cut off.
+    A member's name is a name, never a place to write to. Hard links are the files they name; symbolic links, sparse
+    files and devices are left out. Raises BadInput for an archive that is compressed, damaged or cut off.
     """
+    seen = Seen()
     try:
-        names, files = _members(archive)
+        names, files = _members(archive, seen)
     except Exception as error:  # hostile headers: tarfile raises OSError, EOFError, ValueError, OverflowError, ...
         raise BadInput(f"{archive} should be an uncompressed tar. Found: {error}.\n{_remedy(archive)}") from error
     names.sort()
     spans = np.array([files[name] for name in names], np.int64).reshape(-1, 2)
-    return from_paths(names, [archive] * len(names), archive, spans, wrapped=_wrapped(names))
+    return from_paths(names, [archive] * len(names), archive, spans, seen)
 
 
-def _members(archive: str) -> tuple[list[str], dict[str, tuple[int, int]]]:
+def _members(archive: str, seen: Seen) -> tuple[list[str], dict[str, tuple[int, int]]]:
     """The names of the images, and offset and size of every regular file."""
     names: list[str] = []
+    unclear: list[str] = []
     files: dict[str, tuple[int, int]] = {}
     with tarfile.open(archive, "r:") as index:
         for member in index:
@@ -39,17 +45,49 @@ def _members(archive: str) -> tuple[list[str], dict[str, tuple[int, int]]]:
             if index.offset <= member.offset:
                 raise tarfile.TarError(f"{name!r} has a negative size")  # reading on would never end
             index.members = []  # type: ignore[attr-defined]  # else tarfile keeps every header in memory
-            if member.isreg() and not member.issparse():
-                files[name] = member.offset_data, member.size
-            elif member.islnk() and _plain(member.linkname) in files:
-                files[name] = files[_plain(member.linkname)]
-            else:
+            span = _span(member, files)
+            if span is not None:
+                files[name] = span
+            if not _is_wanted(f"{name}/" if member.isdir() else name, seen) or member.isdir():
                 continue
-            hidden = any(part.startswith(".") for part in name.split("/"))
-            if is_image_name(posixpath.basename(name)) and not hidden:
+            if span is None:
+                seen.no_image("links" if member.issym() or member.islnk() else "special files")
+            elif is_image_name(posixpath.basename(name)):
                 names.append(name)
+            else:
+                unclear.append(name)
         _check_end(index)
+    with open(archive, "rb") as file:
+        for name in unclear:
+            offset, size = files[name]
+            file.seek(offset)
+            if content_decides(posixpath.basename(name)) and looks_like_image(file.read(HEAD)[:size]):
+                names.append(name)
+            else:
+                seen.no_image(kind_of(name))
     return names, files
+
+
+def _span(member: tarfile.TarInfo, files: Mapping[str, tuple[int, int]]) -> tuple[int, int] | None:
+    """Offset and size of what a member holds; None for what is no file, and for a link to what is none."""
+    if member.islnk():
+        return files.get(_plain(member.linkname))
+    return (member.offset_data, member.size) if member.isreg() and not member.issparse() else None
+
+
+def _is_wanted(name: str, seen: Seen) -> bool:
+    """Whether a member is in no hidden folder, and in none that is left out by name; folders are noted."""
+    above, _, last = name.rpartition("/")
+    folders = above.split("/") if above else []
+    for depth, folder in enumerate(folders, start=1):
+        if is_nobodys(folder):
+            seen.nobodys("/".join(folders[:depth]))
+            return False
+        if folder.startswith("."):
+            return False
+    if folders:
+        seen.folder(above)
+    return not last.startswith(".")
 
 
 def _check_end(index: tarfile.TarFile) -> None:
@@ -79,9 +117,3 @@ def _remedy(archive: str) -> str:
         if start.startswith(magic):
             return f"Uncompress it first: {program}."
     return "Pack or copy it again: tar -cf IMAGES.tar FOLDER."
-
-
-def _wrapped(names: list[str]) -> bool:
-    """Whether one folder holds everything, as tar files often have it (caltech/cat/1.jpg): it is not a class."""
-    tops = {name.split("/")[0] for name in names}
-    return len(tops) == 1 and not tops & set(SPLITS) and all(name.count("/") > 1 for name in names)

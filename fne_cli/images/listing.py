@@ -11,12 +11,21 @@ from typing import Self
 import numpy as np
 
 from fne_cli.errors import BadInput
+from fne_cli.images.findings import NOTHING, Findings, Seen
+from fne_cli.images.layout import layout
 
-SPLITS = ("train", "val", "test")
 ENDINGS = frozenset([
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff",
     ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif", ".tga",
 ])  # fmt: skip
+# Never looked into: what datasets have beside every image, photographs as the camera's sensor saw them (which begin as
+# TIFF files do, and whose first picture is a small preview), and copies and halves of files.
+_NEVER = frozenset([
+    ".txt", ".xml", ".json", ".csv", ".tar", ".zip", ".npy", ".npz", ".h5",
+    ".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".sr2", ".srw",
+    ".bak", ".crdownload", ".download", ".old", ".orig", ".part", ".partial", ".swp", ".tmp",
+])  # fmt: skip
+HEAD = 64  # bytes that tell a format
 _NO_LABEL = -1
 
 
@@ -27,7 +36,7 @@ class Listing:
     ids: unique names. files: the path to open (the archive itself for members of one). splits: "" for none.
     labels: the names of the classes of each image (none, one or several). ignored: names of classes not to be judged.
     boxes: (n, 4) float64 x0, y0, x1, y1 in pixels of the upright image, or None. spans: (n, 2) int64 offset and size in
-    an archive, or None. several: whether images may have several labels.
+    an archive, or None. several: whether images may have several labels. findings: what was seen beside them.
     """
 
     ids: Sequence[str]
@@ -39,6 +48,7 @@ class Listing:
     several: bool = False
     ignored: Sequence[tuple[str, ...]] = field(default_factory=list)
     classes: Sequence[str] = field(default_factory=list)
+    findings: Findings = NOTHING
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -46,7 +56,8 @@ class Listing:
     def checked(self, origin: str) -> Self:
         """The listing with its classes. Raises BadInput if it is empty or has an id twice."""
         if not self.ids:
-            raise BadInput(f"{origin} should hold images. Found: none.")
+            left = self.findings.left_out_text()
+            raise BadInput(f"{origin} should hold images. Found: none{f'; {left}' if left else ''}.")
         if len(set(self.ids)) < len(self.ids):
             repeated = [(name, times) for name, times in Counter(self.ids).items() if times > 1]
             name, times = repeated[0]
@@ -93,75 +104,41 @@ def is_image_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in ENDINGS and not name.startswith(".")
 
 
+def content_decides(name: str) -> bool:
+    """Whether the content decides, as the name of a file does not."""
+    return not (name.startswith(".") or name.endswith("~") or os.path.splitext(name)[1].lower() in _NEVER)
+
+
 def printable(name: str) -> str:
     """A name as valid UTF-8 without NUL: bytes that are not are written \\xNN, so that a name is never lost."""
     return os.fsencode(name).decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
 def from_paths(
-    paths: Sequence[str], files: Sequence[str], origin: str, spans: np.ndarray | None = None, wrapped: bool = False
+    paths: Sequence[str],
+    files: Sequence[str],
+    origin: str,
+    spans: np.ndarray | None = None,
+    seen: Seen | None = None,
 ) -> Listing:
     """A listing of relative POSIX paths `class/name`, or `train/class/name` where the top folders are splits.
 
-    With `wrapped` one more folder stands before these. A path without a folder has no label. Raises BadInput for a
-    mixture of split folders and others.
+    seen: what else is there, if these are all images of a folder or an archive; a folder around all of them is then
+    looked through. A path without a folder has no label. Raises BadInput for a mixture of split folders and others, and
+    for a class folder that is a link to nowhere.
     """
     distinct: dict[tuple[str, ...], tuple[str, ...]] = {}  # a million paths share a few folders
     folders = []
     for path in paths:
-        above = tuple(path.split("/")[wrapped:-1][:2])
+        above = tuple(path.split("/")[:-1][:3])
         folders.append(distinct.setdefault(above, above))
-    meaning = {above: ("", above[:1]) for above in distinct}
-    if any(len(above) > 1 and above[0] in SPLITS for above in distinct):
-        tops = {above[0] for above in distinct if above}
-        others = sorted(tops - set(SPLITS))
-        if others:
-            raise BadInput(
-                f"{origin} should have either class folders or the split folders train, val and test at its top.\n"
-                f"Found: {', '.join(sorted(tops & set(SPLITS)))} beside {', '.join(others[:5])}."
-            )
-        meaning = {above: (above[0] if above else "", above[1:]) for above in distinct}
+    meaning = layout(distinct, origin, look_through=seen is not None)
+    told = {above: (meaning.split(above), meaning.label(above)) for above in distinct}
     return Listing(
         ids=paths,
         files=files,
-        splits=[meaning[above][0] for above in folders],
-        labels=[meaning[above][1] for above in folders],
+        splits=[told[above][0] for above in folders],
+        labels=[told[above][1] for above in folders],
         spans=spans,
+        findings=NOTHING if seen is None else seen.findings(distinct, meaning, origin),
     ).checked(origin)
-
-
-def from_folder(root: str) -> Listing:
-    """All images below a folder, sorted by path. Links are followed; hidden files and folders are left out."""
-    found: list[tuple[str, str]] = []
-    pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(root, "", frozenset())]
-    try:
-        while pending:
-            folder, prefix, above = pending.pop()
-            status = os.stat(folder)
-            here = above | {(status.st_dev, status.st_ino)}
-            if here == above:  # a link that leads back up
-                continue
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if _is_folder(entry):
-                        pending.append((entry.path, f"{prefix}{entry.name}/", here))
-                    elif is_image_name(entry.name):
-                        found.append((printable(prefix + entry.name), entry.path))
-    except OSError as error:
-        raise BadInput(f"{root} should be a folder that can be read. Found: {error}.") from error
-    if not found:
-        raise BadInput(
-            f"{root} should hold images. Found: none.\n"
-            f"Put them in class folders ({root}/cat/1.jpg), or give a manifest with a column path."
-        )
-    found.sort()
-    return from_paths([path for path, _ in found], [file for _, file in found], root)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False

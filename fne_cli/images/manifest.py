@@ -1,131 +1,157 @@
-"""Manifests: CSV or JSON Lines with `path`, and optionally label(s), ignored labels, split and a box."""
+"""Manifests: tables with `path`, and optionally label(s), ignored labels, split and a box."""
 
 from __future__ import annotations
 
-import csv
 import difflib
-import json
 import math
 import os
+import re
+import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fne_cli.errors import BadInput
+from fne_cli.images.layout import split_name
 from fne_cli.images.listing import Listing, printable
+from fne_cli.images.paths import as_on_disk
+from fne_cli.images.rows import table_rows
 
-COLUMNS = ("path", "label", "labels", "ignore", "split", "x0", "y0", "x1", "y1")
+LABEL = "label"
+COLUMNS = ("path", LABEL, "labels", "ignore", "split", "x0", "y0", "x1", "y1")
 _BOX = ("x0", "y0", "x1", "y1")
 _FAR = 2**31  # no image has so many pixels on a side
+_NO_VALUE = frozenset(["nan", "NaN", "NAN", "<NA>"])  # what pandas makes of an empty field
+_LIKE_LABEL = re.compile(
+    r"(class|category|species|label|target)[ _-]?(name|id|idx|index)?|classes|categories|targets?|y|tags?",
+    re.IGNORECASE,
+)
+_LIKE_PATH = re.compile(r"(image|img|file)?[ _-]?(path|name|file)s?|images?|imgs?|files?|url|id", re.IGNORECASE)
 
 
-def read_manifest(manifest: str, root: str | None) -> Listing:
-    """The images a manifest names, in its order; relative paths start at `root` (default: the manifest's folder)."""
+def read_manifest(manifest: str, root: str | None, label_column: str | None = LABEL) -> Listing:
+    """The images a manifest names, in its order; relative paths start at `root` (default: the manifest's folder).
+
+    label_column: the column of the class, None if classes do not matter. Raises BadInput with the line.
+    """
     base = os.path.dirname(manifest) if root is None else root
-    rows = _csv_rows(manifest) if manifest.lower().endswith(".csv") else _json_rows(manifest)
+    columns = _Columns(manifest, label_column)
     ids, files, splits, labels, ignored, boxes = [], [], [], [], [], []
     several = False
-    for where, row in rows:
+    for where, row in table_rows(manifest, columns.check):
         path = _text(row, "path", where)
         if not path:
             raise BadInput(f"{where} should have a path. Found: none beside {', '.join(map(repr, row))}.")
-        if _text(row, "label", where) and row.get("labels"):
-            raise BadInput(f"{where} should have label or labels. Found: both.")
         box = _box(row, where)
-        several = several or bool(row.get("labels")) or ("labels" in row and "label" not in row)
-        single = _text(row, "label", where)
+        path = as_on_disk(base, path)
         name = printable(os.path.normpath(path).replace(os.sep, "/"))
         ids.append(name if box is None else f"{name}#{','.join(map(_exact, box))}")
         files.append(os.path.join(base, path))
-        splits.append(_text(row, "split", where))
-        labels.append((single,) if single else _names(row, "labels", where))
-        ignored.append(_names(row, "ignore", where))
+        splits.append(_split(row, where))
         boxes.append(box)
+        if label_column is None:
+            continue
+        single, names = _text(row, label_column, where), _names(row, "labels", where)
+        if single and names:
+            raise BadInput(f"{where} should have {label_column} or labels. Found: both.")
+        several = several or bool(names) or ("labels" in row and label_column not in row)
+        labels.append((single,) if single else names)
+        ignored.append(_names(row, "ignore", where))
+    columns.check_label()
     if any(ignored) and not several:
-        raise BadInput(f"{manifest}: the column ignore goes with labels (several per image). Found: label.")
+        raise BadInput(f"{manifest}: the column ignore goes with labels (several per image). Found: {label_column}.")
     whole = (0.0, 0.0, math.inf, math.inf)
     corners = np.array([box or whole for box in boxes]) if any(boxes) else None
-    return Listing(
+    listing = Listing(
         ids=ids,
         files=files,
         splits=splits,
-        labels=labels,
+        labels=labels or [()] * len(ids),
         ignored=ignored if several else [],
         boxes=corners,
         several=several,
     ).checked(manifest)
+    _check_numbers(listing.classes, manifest)
+    return listing
 
 
-def _csv_rows(manifest: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with _opened(manifest) as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            header = next(reader, [])
-            _check_names(header, manifest)
-            for name, times in Counter(header).items():
-                if times > 1 and name in COLUMNS:
-                    raise BadInput(f"{manifest} should have one column {name}. Found: {times}.")
-            for fields in reader:
-                where = f"{manifest}, line {reader.line_num},"
-                if fields and len(fields) != len(header):
-                    raise BadInput(f"{where} should have {len(header)} fields. Found: {len(fields)}.")
-                if fields:
-                    yield where, dict(zip(header, fields, strict=True))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise BadInput(f"{manifest} should be CSV in UTF-8. Found: {error}.") from error
+class _Columns:
+    """The names of columns, and what is wrong with them."""
+
+    def __init__(self, manifest: str, label: str | None) -> None:
+        if label in COLUMNS and label != LABEL:
+            raise BadInput(
+                f"--label-column should name the column that has the class of an image. Found: {label}, which has "
+                "its own meaning."
+            )
+        self._manifest, self._label = manifest, label
+        self._ours = {*COLUMNS, label}
+        self._meant = [name for name in COLUMNS if label == LABEL or name not in (LABEL, "labels", "ignore")]
+        self._seen: set[str] = set()
+
+    def check(self, names: Sequence[str], where: str) -> None:
+        """A column that looks like a misspelt one of ours is an error; any other extra column is the user's own."""
+        self._seen.update(names)
+        table = where == self._manifest  # whose first line has all names; a row may lack some
+        if table and "path" not in names:
+            near = [name for name in names if _LIKE_PATH.fullmatch(name.strip())]
+            raise BadInput(
+                f"{where} should have a column path. Found: {', '.join(map(repr, names)) or 'nothing'}."
+                + (f"\nRename {near[0]!r} to path, if it says where the images are." if near else "")
+            )
+        for name, times in Counter(names).items():
+            if times > 1 and name in self._ours:
+                raise BadInput(f"{where} should have one column {name}. Found: {times}.")
+        for name in names:
+            if name not in self._ours:
+                near = difflib.get_close_matches(name.strip().lower(), self._meant, n=1, cutoff=0.75)
+                if near and near[0] not in names:
+                    remedy = f"\nRename it, or give --label-column {shlex.quote(name)}." if near[0] == LABEL else ""
+                    raise BadInput(f"{where} has a column {name!r}. Did you mean {near[0]!r}?{remedy}")
+
+    def check_label(self) -> None:
+        """Raises BadInput if the column of the label is not there, or seems to have another name."""
+        label, seen = self._label, self._seen
+        if label is None or label in seen or not seen:
+            return
+        if label != LABEL:
+            raise BadInput(
+                f"{self._manifest} should have the column {label} that --label-column names. Found: "
+                f"{', '.join(map(repr, sorted(seen)))}."
+            )
+        near = sorted(name for name in seen - set(COLUMNS) if _LIKE_LABEL.fullmatch(name.strip()))
+        if "x" in seen:
+            near = [name for name in near if name != "y"]  # a place, not what is there
+        if near and "labels" not in seen:
+            raise BadInput(
+                f"{self._manifest} should have its classes in a column label. Found: none, but "
+                f"{', '.join(map(repr, near))}.\nGive --label-column {shlex.quote(near[0])}, or rename the column if "
+                "it does not say what an image shows."
+            )
 
 
-def _json_rows(manifest: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with _opened(manifest) as file:
-        known: set[str] = set()
-        try:
-            for number, line in enumerate(file, start=1):
-                where = f"{manifest}, line {number},"
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise BadInput(f"{where} should be a JSON object. Found: {error}.") from error
-                if not isinstance(row, dict):
-                    raise BadInput(f"{where} should be a JSON object. Found: {type(row).__name__}.")
-                if not known.issuperset(row):
-                    _check_names(("path", *row), where.removesuffix(","))
-                    known.update(row)
-                yield where, row
-        except UnicodeDecodeError as error:
-            raise BadInput(f"{manifest} should be JSON Lines in UTF-8. Found: {error}.") from error
-
-
-def _opened(manifest: str) -> Any:
-    try:
-        return open(manifest, encoding="utf-8-sig", newline="")
-    except OSError as error:
-        raise BadInput(f"{manifest} should be a manifest that can be read. Found: {error.strerror}.") from error
-
-
-def _check_names(names: Any, where: str) -> None:
-    """A column that looks like a misspelt one of ours is an error; any other extra column is the user's own."""
-    if "path" not in names:
-        raise BadInput(f"{where} should have a column path. Found: {', '.join(map(repr, names)) or 'nothing'}.")
-    for name in names:
-        if name not in COLUMNS:
-            near = difflib.get_close_matches(str(name).strip().lower(), COLUMNS, n=1, cutoff=0.75)
-            if near and near[0] not in names:
-                raise BadInput(f"{where} has a column {name!r}. Did you mean {near[0]!r}?")
+def _check_numbers(classes: Sequence[str], manifest: str) -> None:
+    """Raises BadInput for a class 1 beside a class 1.0: they are one, and some program has written its number anew."""
+    known = set(classes)
+    for name in classes:
+        whole = re.sub(r"\.0+$", "", name)
+        if whole != name and whole in known and re.fullmatch(r"-?\d+", whole):
+            raise BadInput(f"{manifest} should write every class in one way. Found: {whole!r} and {name!r}.")
 
 
 def _text(row: Mapping[str, Any], name: str, where: str) -> str:
     value = row.get(name)
     if value is None:
         return ""
-    if isinstance(value, bool | float | list | dict):
+    if isinstance(value, bool | list | dict):
         raise BadInput(f"{where} should have text under {name}. Found: {value!r}.")
     text = str(value)
     if "\0" in text:
         raise BadInput(f"{where} has a NUL character under {name}.")
+    if text.strip() in _NO_VALUE:
+        return ""
     try:
         if name == "path":
             os.fsencode(text)  # bytes that are not UTF-8 come as lone surrogates, as os.listdir gives them
@@ -136,8 +162,19 @@ def _text(row: Mapping[str, Any], name: str, where: str) -> str:
     return text.strip()  # or `a.jpg, test` would make a second split beside test
 
 
+def _split(row: Mapping[str, Any], where: str) -> str:
+    """As the folders of images have it: `Training` is train. Raises BadInput for what is none."""
+    text = _text(row, "split", where)
+    split = split_name(text) if text else ""
+    if split is None:
+        raise BadInput(f"{where} should have the split train, val or test, or none. Found: {text!r}.")
+    return split
+
+
 def _names(row: Mapping[str, Any], column: str, where: str) -> tuple[str, ...]:
     value = row.get(column)
+    if value is None:
+        return ()
     if isinstance(value, list):
         names = tuple(_text({column: entry}, column, where) for entry in value)
         if not all(names):
@@ -148,7 +185,7 @@ def _names(row: Mapping[str, Any], column: str, where: str) -> tuple[str, ...]:
 
 def _box(row: Mapping[str, Any], where: str) -> tuple[float, float, float, float] | None:
     given = [row.get(name) for name in _BOX]
-    if all(value in (None, "") for value in given):
+    if all(value is None or (isinstance(value, str) and value.strip() in {"", *_NO_VALUE}) for value in given):
         return None
     try:
         x0, y0, x1, y1 = (float(value) for value in given)  # type: ignore[arg-type]  # None is caught below

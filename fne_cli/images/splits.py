@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fne_cli.errors import BadInput
 from fne_cli.images.listing import Listing
+from fne_cli.images.paths import in_one_form
 
 
 def by_lists(listing: Listing, lists: Mapping[str, Sequence[str]]) -> list[str]:
@@ -36,7 +37,7 @@ def _places(ids: Sequence[str]) -> dict[str, list[int]]:
     """Which images a name can mean: the id and each end of it that begins at a folder, with and without its ending."""
     places: dict[str, list[int]] = {}
     for number, name in enumerate(ids):
-        parts = name.split("/")
+        parts = in_one_form(name).split("/")
         for start in range(len(parts)):
             end = "/".join(parts[start:])
             for key in {end, os.path.splitext(end)[0]}:
@@ -45,7 +46,7 @@ def _places(ids: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _fitting(places: Mapping[str, list[int]], line: str, where: str) -> int:
-    parts = os.path.normpath(line.replace("\\", "/")).split("/")
+    parts = in_one_form(line).split("/")
     for start in range(len(parts)):
         found = places.get("/".join(parts[start:]))
         if found:

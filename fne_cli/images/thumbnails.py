@@ -38,7 +38,7 @@ def find(images: str, ids: Sequence[str], root: str | None = None) -> Places:
     nothing: list[None] = [None] * len(ids)
     if os.path.isdir(images):
         return Places([_below(images, name) for name in ids], nothing, nothing)
-    listing = list_images(images, root)
+    listing = list_images(images, root, label_column=None)
     index = {name: number for number, name in enumerate(listing.ids)}
     places = [index.get(name) for name in ids]
     spans, boxes = listing.spans, listing.boxes

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.images import source
+from fne_cli.images import findings, source
 from fne_cli.images.listing import Listing
-from fne_cli.images.manifest import read_manifest
+from fne_cli.images.manifest import LABEL, read_manifest
 from fne_cli.images.splits import by_lists, write_manifest
 from fne_cli.images.voc import read_voc
 from fne_cli.numerics.evaluation.protocols import strata, stratified_folds
@@ -48,6 +48,7 @@ def split(
     voc: bool = False,
     seed: int = 0,
     root: str | None = None,
+    label_column: str = LABEL,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Split:
@@ -62,7 +63,10 @@ def split(
         raise BadInput("--val goes with --test or --per-class. Lists and VOC have their own validation images.")
     if manifest.suffix.lower() != ".csv":  # what reads it tells by the ending how it is written
         raise BadInput(f"{manifest} should be the name of a manifest to write, ending in .csv.")
-    listing = read_voc(images, VOC_SETS) if voc else source.list_images(images, root)
+    if voc and label_column != LABEL:
+        raise BadInput("--label-column names a column of a manifest. --voc has its classes in XML.")
+    listing = read_voc(images, VOC_SETS) if voc else source.list_images(images, root, label_column)
+    findings.tell(listing, images, progress)
     if listing.boxes is not None:
         raise BadInput(f"{images} should name images. Found: boxes, whose ids are not their paths.")
     ways = _ways(listing, images, lists, per_class, test, val, folds, voc, seed)

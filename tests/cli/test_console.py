@@ -1,9 +1,15 @@
-"""Signals: the first asks, the echoes that batch systems make of it change nothing, an interrupt later ends at once."""
+"""Signals: the first asks, the echoes that batch systems make of it change nothing, an interrupt later ends at once.
+
+And -q, with which nobody else writes to standard error.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 
@@ -86,3 +92,49 @@ def test_outside_the_block_a_later_signal_stops_again(person, later):
     for number in (signal.SIGTERM, signal.SIGINT):
         with pytest.raises(Stopped):
             signal.raise_signal(number)
+
+
+# Who else writes
+
+
+def noise() -> None:
+    """What libraries do: logs, what their Python prints, lines from C."""
+    logging.getLogger("matplotlib").warning("created a cache folder")
+    print("from Python", file=sys.stderr)
+    os.write(2, b"from C\n")
+
+
+def test_with_q_nobody_else_writes_to_standard_error(person, capfd, monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [])
+    person.quiet = True
+    with person.alone():
+        noise()
+        person.note("a note")
+        person.error("an error")
+    assert capfd.readouterr().err == "an error\n"
+    os.write(2, b"afterwards from C\n")
+    print("and from Python", file=sys.stderr)
+    assert capfd.readouterr().err == "afterwards from C\nand from Python\n"
+
+
+def test_without_q_they_do(person, capfd, monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [])
+    with person.alone():
+        noise()
+    err = capfd.readouterr().err
+    assert all(line in err for line in ("created a cache folder", "from Python", "from C"))
+
+
+def test_with_q_an_error_in_between_gives_standard_error_back(person, capfd):
+    person.quiet = True
+    with pytest.raises(ZeroDivisionError), person.alone():
+        raise ZeroDivisionError
+    os.write(2, b"from C\n")
+    assert capfd.readouterr().err == "from C\n"
+
+
+def test_with_q_and_a_closed_standard_error(person, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    person.quiet = True
+    with person.alone():
+        person.note("a note")

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 from commands import Result
 from pictures import write_image
@@ -667,3 +668,23 @@ def test_several_labels_and_an_archive_of_images(fne: Run, folder: Path) -> None
     done = fne("run", "noise.toml", "--set", 'datasets.noise.images="noise.tar"', "--set", "experiment.output=tar")
     assert done.code == 1
     assert "archive" in done.err
+
+
+@pytest.mark.parametrize("own", ["", ", split={per_class=3}"])
+def test_classes_in_a_column_of_another_name(fne: Run, folder: Path, own: str) -> None:
+    rows = [f"{path.relative_to(folder)}\t{path.parent.name * 2}\t{'Train' if number % 2 else 'Test'}"
+            for number, path in enumerate(sorted((folder / "noise").rglob("*.png")))]  # fmt: skip
+    (folder / "many.tsv").write_text("\n".join(["path\tclass\tsplit", *rows]) + "\n")
+    few = ("--set", "protocols={split={}}", "--set", 'networks={m={model="mini",layers="fc2"}}')
+    told = fne("run", "noise.toml", *few, "--set", f'datasets={{many={{images="many.tsv"{own}}}}}')
+    assert (told.code, "Give --label-column class, or rename" in told.err) == (1, True), told.err
+    chosen = (*few, "--set", f'datasets={{many={{images="many.tsv", label_column="class"{own}}}}}')
+    plan = json.loads(fne("run", "noise.toml", *chosen, "--dry-run", "--json").out)["plan"]
+    assert {one["state"] for one in plan} == {"to do"}
+    done = fne("run", "noise.toml", *chosen)
+    assert done.code == 0, done.err
+    assert fne("run", "noise.toml", *chosen).err.startswith(f"{len(plan)} steps: {len(plan)} up to date")
+    with h5py.File(folder / "out/many/m.avg/activations.h5") as file:
+        assert file["classes"][:].tolist() == [b"aa", b"bb", b"cc"]
+    commands = json.loads((folder / "out/results.json").read_text())["commands"]
+    assert sum("--label-column class" in line for line in commands) == 1

@@ -15,6 +15,9 @@ import pytest
 from fne_cli.errors import BadInput
 from fne_cli.images.archive import from_tar
 from fne_cli.images.decode import read_file
+from fne_cli.images.findings import remarks, summary
+from fne_cli.images.folders import png_bytes
+from fne_cli.images.tree import from_folder
 
 
 def member(name: str, size: int = 0, **fields: object) -> tarfile.TarInfo:
@@ -94,6 +97,64 @@ def test_one_folder_round_everything_is_not_a_class(tmp_path, names, labels):
     assert [label for (label,) in from_tar(pack(tmp_path / "a.tar", *names)).labels] == labels
 
 
+def holding(path: Path, members: dict[str, bytes]) -> str:
+    """An archive of files with these contents; a name that ends in / is a folder."""
+    with tarfile.open(path, "w") as archive:
+        for name, content in members.items():
+            kind = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+            archive.addfile(member(name, len(content), type=kind), io.BytesIO(content))
+    return str(path)
+
+
+def said(archive: str) -> list[str]:
+    listing = from_tar(archive)
+    return [summary(listing), *remarks(listing)]
+
+
+def test_the_same_is_said_as_of_the_folder(tmp_path):
+    png, members = png_bytes(np.zeros((3, 4), np.uint8)), {}
+    for name in ("train/cat/1.jpg", "test/dog/2.jpg", "test/dog/.3.jpg", "@eaDir/1.jpg", "train/@eaDir/1.jpg",
+                 "train/notes", "train/cat/5.mov", "train/eel/6.txt"):  # fmt: skip
+        members[f"all/{name}"] = name.encode()
+    members |= {"all/test/cat/": b"", "all/test/cat/4": png, "all/val/cat/": b"", "all/.git/": b""}
+    archive = holding(tmp_path / "a.tar", members)
+    subprocess.run(["tar", "-xf", archive, "-C", tmp_path], check=True)
+    (tmp_path / "around").mkdir()
+    (tmp_path / "all").rename(tmp_path / "around/all")
+    assert said(archive) == [
+        "3 images (train 1, test 2), 2 classes, 0 images without label",
+        "looked through the folder all, which is around everything",
+        "3 files left out: .mov 1, .txt 1, no ending 1",
+        "folders left out by name: @eaDir 2",
+        "2 class folders without images: all/train/eel, all/val",
+    ]
+    folder = from_folder(str(tmp_path / "around"))
+    assert [summary(folder), *remarks(folder)] == said(archive)
+    listing = from_tar(archive)
+    assert (listing.ids, listing.splits, listing.labels) == (folder.ids, folder.splits, folder.labels)
+    assert read_file(archive, *listing.spans[listing.ids.index("all/test/cat/4")].tolist()) == png
+
+
+def test_splits_by_other_names(tmp_path):
+    listing = from_tar(pack(tmp_path / "a.tar", "Training/cat/1.jpg", "test_set/cat/1.jpg"))
+    assert (listing.splits, listing.labels) == (["train", "test"], [("cat",), ("cat",)])
+
+
+def test_what_is_no_file_is_counted(tmp_path):
+    link = member("cat/link.jpg", type=tarfile.SYMTYPE, linkname="/etc/passwd")
+    hard = member("cat/hard.jpg", type=tarfile.LNKTYPE, linkname="gone.jpg")
+    pipe = member("cat/pipe.jpg", type=tarfile.FIFOTYPE)
+    hidden = member("cat/.link.jpg", type=tarfile.SYMTYPE, linkname="/etc/passwd")
+    archive = pack(tmp_path / "a.tar", "cat/1.jpg", "dog/1.jpg", link, hard, pipe, hidden)
+    assert said(archive)[1:] == ["3 files left out: links 2, special files 1"]
+
+
+def test_a_member_is_not_read_beyond_its_end(tmp_path):
+    png = png_bytes(np.zeros((3, 4), np.uint8))
+    archive = holding(tmp_path / "a.tar", {"cat/1.jpg": b"", "cat/2": png[:3], "cat/3": b"", "dog/4.jpg": png})
+    assert said(archive)[1:] == ["2 files left out: no ending 2"]
+
+
 def test_names_lead_nowhere(tmp_path):
     archive = pack(tmp_path / "a.tar", "/etc/1.jpg", "../../up/2.jpg", "cat/../dog/3.jpg", "./x//4.jpg")
     assert from_tar(archive).ids == ["dog/3.jpg", "etc/1.jpg", "up/2.jpg", "x/4.jpg"]
@@ -135,7 +196,9 @@ def test_a_name_twice(tmp_path):
 
 
 def test_no_images(tmp_path):
-    assert error_of(pack(tmp_path / "a.tar", "readme.txt")) == "IMAGES should hold images. Found: none."
+    assert error_of(pack(tmp_path / "a.tar", "readme.txt")) == (
+        "IMAGES should hold images. Found: none; 1 file left out: .txt 1."
+    )
     assert error_of(pack(tmp_path / "a.tar")) == "IMAGES should hold images. Found: none."
 
 

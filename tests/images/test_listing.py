@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,19 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fne_cli.errors import BadInput
-from fne_cli.images.listing import Listing, from_folder, from_paths, is_image_name, printable
+from fne_cli.images.findings import Seen
+from fne_cli.images.listing import Listing, from_paths, is_image_name, printable
 
 
-def tree(root: Path, *paths: str) -> str:
-    """Empty files: a listing never opens them."""
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    return str(root)
-
-
-def paths_only(*paths: str, wrapped: bool = False) -> Listing:
-    return from_paths(paths, paths, "photos", wrapped=wrapped)
+def paths_only(*paths: str, seen: Seen | None = None) -> Listing:
+    return from_paths(paths, paths, "photos", seen=seen)
 
 
 def error_of(*paths: str) -> str:
@@ -52,9 +43,11 @@ def test_split_folders():
 
 
 def test_wrapped_paths_keep_their_ids():
-    listing = paths_only("all/train/cat/1.jpg", "all/test/dog/1.jpg", wrapped=True)
+    listing = paths_only("all/train/cat/1.jpg", "all/test/dog/1.jpg", seen=Seen())
     assert listing.ids == ("all/train/cat/1.jpg", "all/test/dog/1.jpg")
     assert (listing.splits, listing.labels) == (["train", "test"], [("cat",), ("dog",)])
+    assert listing.findings.wrapper == "all"
+    assert paths_only("all/cat/1.jpg", "all/dog/1.jpg").classes == ["all"]  # of a list, which may name a part only
 
 
 def test_a_class_may_be_called_train():
@@ -63,11 +56,46 @@ def test_a_class_may_be_called_train():
     assert set(listing.splits) == {""}
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Train", "Test", "Val"),
+        ("TRAINING", "testing", "Validation"),
+        ("training_set", "test_set", "valid"),
+        ("Training Set", "test-set", "valid_set"),
+        ("trainset", "testset", "valset"),
+    ],
+)
+def test_split_folders_by_other_names(names):
+    listing = paths_only(*(f"{name}/{kind}/1.jpg" for name in names for kind in ("cat", "dog")))
+    assert listing.splits == ["train", "train", "test", "test", "val", "val"]
+    assert listing.labels == [("cat",), ("dog",)] * 3
+    assert listing.ids[0] == f"{names[0]}/cat/1.jpg"
+
+
+def test_two_folders_of_one_split():
+    listing = paths_only("train/cat/1.jpg", "Training/cat/1.jpg", "valid/cat/1.jpg", "validation/dog/1.jpg")
+    assert listing.splits == ["train", "train", "val", "val"]
+
+
+@pytest.mark.parametrize("other", ["trains", "test2", "tester", "contest", "train_images", "evaluation"])
+def test_other_names_are_classes(other):
+    assert paths_only(f"{other}/a/1.jpg", "dog/a/1.jpg").classes == sorted(["dog", other])
+
+
 def test_split_folders_beside_class_folders():
     assert error_of("train/cat/1.jpg", "test/cat/1.jpg", "validation/cat/1.jpg", "dog/1.jpg") == (
         "photos should have either class folders or the split folders train, val and test at its top.\n"
-        "Found: test, train beside dog, validation."
+        "Found: test, train, validation beside dog."
     )
+    assert error_of("Training/cat/1.jpg", "Testing/cat/1.jpg", "eel/2.jpg").endswith(
+        "Found: Testing, Training beside eel."
+    )
+
+
+def test_one_folder_with_a_splits_other_name_beside_classes_is_a_class():
+    listing = paths_only("Train/steam/1.jpg", "car/1.jpg")
+    assert (listing.classes, set(listing.splits)) == (["Train", "car"], {""})
 
 
 def test_an_id_twice():
@@ -101,82 +129,6 @@ def test_printable_is_utf8_without_nul(name):
 def test_printable_names_every_byte():
     assert printable(os.fsdecode(b"caf\xe9/\xff.jpg")) == r"caf\xe9/\xff.jpg"
     assert printable("naïve/日本.jpg") == "naïve/日本.jpg"
-
-
-# Folders
-
-
-def test_folder_in_sorted_order_whatever_the_file_systems(tmp_path):
-    names = ["b/2.jpg", "b/10.jpg", "a/z.png", "a-b/1.jpg", "B/1.jpg", "a/sub/1.jpg"]
-    root = tree(tmp_path / "photos", *names, "a/notes.txt", "a/.hidden.jpg", ".git/1.jpg", "b/.cache/1.jpg")
-    listing = from_folder(root)
-    assert listing.ids == sorted(names)
-    assert listing.files == [f"{root}/{name}" for name in sorted(names)]
-    assert listing.classes == ["B", "a", "a-b", "b"]
-
-
-def test_two_orders_of_writing_give_one_listing(tmp_path):
-    names = [f"{label}/{number}.jpg" for label in "cab" for number in range(30)]
-    first, second = (from_folder(tree(tmp_path / top, *order)) for top, order in (("1", names), ("2", names[::-1])))
-    assert first.ids == second.ids
-
-
-def test_empty_folder_says_what_to_do(tmp_path):
-    root = tree(tmp_path / "photos", "cat/readme.txt", ".hidden/1.jpg")
-    with pytest.raises(BadInput) as caught:
-        from_folder(root)
-    assert str(caught.value) == (
-        f"{root} should hold images. Found: none.\n"
-        f"Put them in class folders ({root}/cat/1.jpg), or give a manifest with a column path."
-    )
-
-
-def test_links_are_followed_but_not_in_circles(tmp_path):
-    root = tree(tmp_path / "photos", "train/cat/1.jpg")
-    (tmp_path / "photos/train/cat/up").symlink_to("../..")
-    (tmp_path / "photos/train/cat/self").symlink_to("self")
-    (tmp_path / "photos/train/cat/broken.jpg").symlink_to("absent")
-    tree(tmp_path / "elsewhere", "2.jpg")
-    (tmp_path / "photos/train/dog").symlink_to(tmp_path / "elsewhere")
-    assert from_folder(root).ids == ["train/cat/1.jpg", "train/cat/broken.jpg", "train/dog/2.jpg"]
-
-
-def test_a_folder_linked_twice_is_there_twice(tmp_path):
-    tree(tmp_path / "data", "cat/1.jpg")
-    (tmp_path / "photos").mkdir()
-    for split in ("val", "train"):
-        (tmp_path / "photos" / split).symlink_to(tmp_path / "data")
-    assert from_folder(str(tmp_path / "photos")).ids == ["train/cat/1.jpg", "val/cat/1.jpg"]
-
-
-def test_names_that_are_not_utf8(tmp_path):
-    folder = os.fsencode(tmp_path) + b"/photos/caf\xe9"
-    os.makedirs(folder)
-    with open(folder + b"/\xff.jpg", "wb"):
-        pass
-    listing = from_folder(str(tmp_path / "photos"))
-    assert (listing.ids, listing.classes) == ([r"caf\xe9/\xff.jpg"], [r"caf\xe9"])
-    assert os.path.exists(listing.files[0])
-
-
-def test_deeply_nested_folders(tmp_path):
-    here = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(1500):  # more than Python may recurse
-        os.mkdir("d", dir_fd=here)
-        inside = os.open("d", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = inside
-    os.close(os.open("1.jpg", os.O_CREAT | os.O_WRONLY, dir_fd=here))
-    os.close(here)
-    try:
-        assert from_folder(str(tmp_path)).classes == ["d"]
-    finally:
-        subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)  # pytest's own clearing up would recurse
-
-
-def test_folder_that_cannot_be_read(tmp_path):
-    with pytest.raises(BadInput, match=r"should be a folder that can be read. Found: .*No such file"):
-        from_folder(str(tmp_path / "absent"))
 
 
 # Several labels, shards

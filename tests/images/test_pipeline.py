@@ -14,8 +14,9 @@ from PIL import Image
 
 from fne_cli.images.bad import Status
 from fne_cli.images.geometry import Geometry
-from fne_cli.images.listing import Listing, from_folder
+from fne_cli.images.listing import Listing
 from fne_cli.images.pipeline import ImageBatch, image_batches, placed
+from fne_cli.images.tree import from_folder
 
 GEOMETRY = Geometry(4, 6, crops=5)
 

@@ -237,6 +237,24 @@ def test_a_manifest_can_give_the_splits(fne, tmp_path):
     )
 
 
+def test_a_manifest_of_splits_may_be_written_otherwise(fne, tmp_path):
+    rows, labels, splits = noisy()
+    path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, [""] * 120)
+    lines = [f"{number}.png,{name}" for number, name in enumerate(splits)]
+    (tmp_path / "split.csv").write_text("\n".join(["path,split", *lines]))
+    wanted = fne("evaluate", path, "--split", tmp_path / "split.csv", "--json", *EXACT)
+    others = [f"0\t.\\{number}.png\t{name.upper()}ING_SET" for number, name in enumerate(splits) if name == "train"]
+    others += [f"0\t.\\{number}.png\t{name.title()}" for number, name in enumerate(splits) if name != "train"]
+    (tmp_path / "other.tsv").write_text("\r\n".join(["class\tpath\tsplit", *others]))
+    found = fne("evaluate", path, "--split", tmp_path / "other.tsv", "--json", *EXACT)
+    assert found.code == 0, found.err
+    assert json.loads(found.out)["results"] == json.loads(wanted.out)["results"]
+    (tmp_path / "other.tsv").write_text("path\tsplit\n0.png\tholdout\n")
+    assert fne("evaluate", path, "--split", tmp_path / "other.tsv").err == (
+        f"fne: {tmp_path}/other.tsv, line 2, should have the split train, val or test, or none. Found: 'holdout'.\n"
+    )
+
+
 @pytest.mark.parametrize("aggregate", ["vote", "sum"])
 def test_crops(fne, tmp_path, aggregate):
     rows, labels, splits = noisy(spread=0.2)

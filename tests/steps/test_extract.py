@@ -254,6 +254,64 @@ def test_tar_and_folder_give_the_same_rows(extract, photos, tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
+def test_what_is_found_is_said_before_the_work(extract, photos, tmp_path):
+    (photos / "test/a/notes.md").touch()
+    (photos / "test/a/copy").write_bytes((photos / "train/b/01.png").read_bytes())
+    (photos / "test/a/gone.png").symlink_to("nowhere.png")
+    (photos / "test/d").mkdir()
+    (photos / "test/@eaDir").mkdir()
+    found = [
+        f"{photos}: 28 images (train 17, test 11), 3 classes, 0 images without label",
+        "  1 file left out: .md 1",
+        "  folders left out by name: @eaDir 1",
+        "  1 link that leads nowhere: test/a/gone.png",
+        "  1 class folder without images: test/d",
+    ]
+    dry = extract(photos, tmp_path / "a.h5", "--dry-run")
+    assert (dry.code, dry.err.splitlines()) == (0, found)
+    done = extract(photos, tmp_path / "a.h5", "--max-bad", 1)
+    assert (done.code, done.err.splitlines()[:5]) == (0, found)
+    assert "test/a/copy" in column(tmp_path / "a.h5", "images/path")
+    quiet = extract(photos, tmp_path / "b.h5", "--max-bad", 1, "-q")
+    assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
+
+
+def test_wrapped_and_other_split_names_change_no_number(extract, photos, tmp_path):
+    extract(photos, tmp_path / "a.h5")
+    (photos / "train").rename(photos / "Training_Set")
+    (photos / "test").rename(photos / "TEST")
+    (tmp_path / "around").mkdir()
+    photos.rename(tmp_path / "around/photos")
+    done = extract(tmp_path / "around", tmp_path / "b.h5")
+    assert f"{tmp_path}/around: 26 images (train 17, test 9), 3 classes, 0 images without label\n" in done.err
+    assert "  looked through the folder photos, which is around everything\n" in done.err
+    order = np.argsort([name.split("/")[-1] for name in column(tmp_path / "a.h5", "images/path")])
+    other = np.argsort([name.split("/")[-1] for name in column(tmp_path / "b.h5", "images/path")])
+    np.testing.assert_array_equal(rows(tmp_path / "a.h5")[order], rows(tmp_path / "b.h5")[other])
+    for name in ("images/split", "images/label"):
+        before, after = (np.array(column(tmp_path / file, name)) for file in ("a.h5", "b.h5"))
+        assert before[order].tolist() == after[other].tolist()
+
+
+def test_a_manifest_of_another_program_gives_the_same_file(fne, extract, photos, tmp_path):
+    paths = sorted(str(path.relative_to(photos)) for path in photos.glob("*/*/*.png"))
+    table = [(path, path.split("/")[1], path.split("/")[0]) for path in paths]
+    lines = ["\t".join((path.replace("/", "\\"), label, split.title())) for path, label, split in table]
+    (photos / "m.tsv").write_bytes("\ufeff".encode() + "\r\n".join(["path\tclass\tsplit", *lines]).encode())
+    told = extract(photos / "m.tsv", tmp_path / "b.h5")
+    assert (told.code, told.err) == (
+        1,
+        f"fne: {photos}/m.tsv should have its classes in a column label. Found: none, but 'class'.\n"
+        "Give --label-column class, or rename the column if it does not say what an image shows.\n",
+    )
+    extract(photos, tmp_path / "a.h5")
+    done = extract(photos / "m.tsv", tmp_path / "b.h5", "--label-column", "class")
+    assert done.code == 0, done.err
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    info = fne("info", tmp_path / "b.h5").out
+    assert "images       26 (test 9, train 17), 1 row(s) each; 3 classes, 0 images without label\n" in info
+
+
 def test_dry_run_prints_the_estimate_and_writes_nothing(extract, photos, tmp_path):
     result = extract(photos, tmp_path / "a.h5", "--dry-run")
     assert result.code == 0

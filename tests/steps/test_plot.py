@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import re
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -191,6 +194,19 @@ def test_without_matplotlib(fne, behavior, monkeypatch, tmp_path):
     assert result.code == 1
     assert result.err == "fne: fne plot needs matplotlib, which is not installed. pip install 'fne-cli[report]'\n"
     assert not (tmp_path / "figures").exists()
+
+
+@pytest.mark.parametrize(("quiet", "said"), [([], "Matplotlib created a temporary cache directory"), (["-q"], "")])
+def test_with_q_matplotlib_says_nothing_of_its_cache(behavior, tmp_path, quiet, said):
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "fne_cli", "plot", *quiet, behavior, tmp_path / "figures"],
+        env={**os.environ, "MPLCONFIGDIR": str(tmp_path / "file/cache")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert said in done.stderr if said else done.stderr == ""
 
 
 def test_a_folder_that_cannot_be_made(fne, behavior, tmp_path):

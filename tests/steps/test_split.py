@@ -101,6 +101,48 @@ def test_a_name_that_fits_several_images(fne, tmp_path):
     assert (result.code, "which fits 2 of them" in result.err) == (1, True)
 
 
+def test_lists_of_other_machines(fne, tmp_path):
+    for name in ("caf\u00e9/1.png", "dog/2.png", "dog/3.png"):
+        write_image(tmp_path / "x" / name, 1)
+    (tmp_path / "train.txt").write_bytes("\ufeffcafe\u0301\\1.png\r\n.\\dog\\2.png\r\n".encode())
+    result = fne("split", tmp_path / "x", tmp_path / "s.csv", "--list", f"train={tmp_path / 'train.txt'}")
+    assert result.code == 0, result.err
+    assert [(row["path"], row["split"]) for row in rows(tmp_path / "s.csv")] == [
+        ("caf\u00e9/1.png", "train"),
+        ("dog/2.png", "train"),
+        ("dog/3.png", ""),
+    ]
+
+
+def test_classes_of_a_manifest_with_another_column(fne, birds, tmp_path):
+    lines = [f"{path.relative_to(birds)};{path.parent.name.upper()}" for path in sorted(birds.glob("*/*.png"))]
+    (birds / "m.csv").write_text("\n".join(["path;class", *lines]))
+    told = fne("split", birds / "m.csv", tmp_path / "s.csv", "--per-class", 4)
+    assert (told.code, told.err) == (
+        1,
+        f"fne: {birds}/m.csv should have its classes in a column label. Found: none, but 'class'.\n"
+        "Give --label-column class, or rename the column if it does not say what an image shows.\n",
+    )
+    done = fne("split", birds / "m.csv", tmp_path / "s.csv", "--per-class", 4, "--label-column", "class")
+    assert (done.code, done.err) == (
+        0,
+        f"{birds}/m.csv: 30 images (no splits), 3 classes, 0 images without label\n"
+        f"{tmp_path}/s.csv: 18 test, 12 train\n",
+    )
+    assert {name for name, _ in counts(tmp_path / "s.csv")} == {"A", "B", "C"}
+
+
+def test_what_is_found_is_said(fne, birds, tmp_path):
+    (birds / "a/notes.md").touch()
+    (birds / "d").mkdir()
+    assert fne("split", birds, tmp_path / "s.csv", "--per-class", 4).err == (
+        f"{birds}: 30 images (no splits), 3 classes, 0 images without label\n"
+        "  1 file left out: .md 1\n"
+        "  1 class folder without images: d\n"
+        f"{tmp_path}/s.csv: 18 test, 12 train\n"
+    )
+
+
 def test_the_manifest_works_where_splits_are_asked_for(fne, birds, tmp_path):
     fne("split", birds, tmp_path / "s.csv", "--per-class", 4)
     listing = read_manifest(str(tmp_path / "s.csv"), str(birds))
@@ -197,6 +239,14 @@ def test_annotations_that_are_none_are_named(voc, content, message):
     with pytest.raises(BadInput, match=r"000002\.xml") as error:
         read_voc(str(voc), {"train": ["train"], "val": ["val"]})
     assert message in str(error.value)
+
+
+def test_voc_has_no_label_column(fne, voc, tmp_path):
+    told = fne("split", voc, tmp_path / "voc.csv", "--voc", "--label-column", "class")
+    assert (told.code, told.err) == (
+        1,
+        "fne: --label-column names a column of a manifest. --voc has its classes in XML.\n",
+    )
 
 
 def test_image_sets_that_lead_elsewhere(voc):

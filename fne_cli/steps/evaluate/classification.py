@@ -12,6 +12,7 @@ import numpy as np
 
 from fne_cli.errors import BadInput, TooFewImages
 from fne_cli.images.manifest import read_manifest
+from fne_cli.images.paths import in_one_form
 from fne_cli.numerics.evaluation.protocols import Trial, draws, folds
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.options import Protocol
@@ -155,8 +156,13 @@ def _chosen(source: JoinedFiles, rows: str | None, known: dict[str, np.ndarray],
 
 def _given(source: JoinedFiles, manifest: Path, progress: Progress) -> list[str]:
     """The split of every image as a manifest says it, "" for those that it does not name."""
-    listing = read_manifest(str(manifest), None)
-    split = dict(zip(listing.ids, listing.splits, strict=True))
+    listing = read_manifest(str(manifest), None, label_column=None)
+    known = {in_one_form(name): name for name in source.images.path}
+    images = set(source.images.path)
+    split = {
+        name if name in images else known.get(in_one_form(name), name): part
+        for name, part in zip(listing.ids, listing.splits, strict=True)
+    }
     found = [split.pop(name, "") for name in source.images.path]
     if split:
         raise BadInput(

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from fne_cli.errors import WrongOptions
-from fne_cli.images import source
+from fne_cli.images import findings, source
+from fne_cli.images.manifest import LABEL
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.extract import leftovers
@@ -26,6 +27,7 @@ def extract(
     options: RunOptions = RunOptions(),  # noqa: B008  # frozen
     *,
     root: str | None = None,
+    label_column: str = LABEL,
     shard: tuple[int, int] | None = None,
     cluster: Cluster | None = None,
     progress: Progress = SILENT,
@@ -40,7 +42,8 @@ def extract(
         raise WrongOptions("Give --shard or --cluster, which makes shards of its own.")
     if cluster is None and options.shard_rows is not None:
         raise WrongOptions("Give --shard-rows with --cluster: it is the size of the shards that workers get.")
-    listing = source.list_images(images, root)
+    listing = source.list_images(images, root, label_column)
+    findings.tell(listing, images, progress)
     part = None
     if shard is not None:
         part = part_of(listing, *shard)

@@ -1,0 +1,86 @@
+"""A folder of images: everything below it is looked at, and what is no image is counted."""
+
+from __future__ import annotations
+
+import os
+
+from fne_cli.errors import BadInput
+from fne_cli.images.findings import Seen, kind_of
+from fne_cli.images.formats import looks_like_image
+from fne_cli.images.layout import Layout, is_nobodys
+from fne_cli.images.listing import HEAD, Listing, content_decides, from_paths, is_image_name, printable
+
+
+def from_folder(root: str) -> Listing:
+    """All images below a folder, sorted by path. Links are followed; hidden files and folders are left out.
+
+    A file whose name does not say what it is is looked into. Raises BadInput as `from_paths`, and for no images.
+    """
+    found: list[tuple[str, str]] = []
+    seen = Seen()
+    pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(root, "", frozenset())]
+    try:
+        while pending:
+            folder, prefix, above = pending.pop()
+            status = os.stat(folder)
+            here = above | {(status.st_dev, status.st_ino)}
+            if here == above:  # a link that leads back up
+                continue
+            if prefix:
+                seen.folder(printable(prefix[:-1]))
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    path = prefix + entry.name
+                    if _is_folder(entry):
+                        if is_nobodys(entry.name):
+                            seen.nobodys(printable(path))
+                        elif not entry.name.startswith("."):
+                            pending.append((entry.path, f"{path}/", here))
+                    elif not entry.name.startswith(".") and _is_image(entry, printable(path), seen):
+                        found.append((printable(path), entry.path))
+    except OSError as error:
+        raise BadInput(f"{root} should be a folder that can be read. Found: {error}.") from error
+    if not found:
+        left = seen.findings((), Layout(), root).left_out_text()
+        raise BadInput(
+            f"{root} should hold images. Found: none{f'; {left}' if left else ''}.\n"
+            f"Put them in class folders ({root}/cat/1.jpg), or give a manifest with a column path."
+        )
+    found.sort()
+    return from_paths([path for path, _ in found], [file for _, file in found], root, seen=seen)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_image(entry: os.DirEntry[str], path: str, seen: Seen) -> bool:
+    """Whether to list what is no folder. What is called an image is one, even if nobody can read it: it has a row."""
+    if entry.is_symlink() and _leads_nowhere(entry):
+        seen.dangling(path, printable(os.readlink(entry.path)))
+        return is_image_name(entry.name)
+    if is_image_name(entry.name):
+        return True
+    if content_decides(entry.name) and entry.is_file() and looks_like_image(_head(entry.path)):
+        return True
+    seen.no_image(kind_of(entry.name))
+    return False
+
+
+def _leads_nowhere(link: os.DirEntry[str]) -> bool:
+    try:
+        link.stat()
+    except OSError:
+        return True
+    return False
+
+
+def _head(path: str) -> bytes:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(HEAD)
+    except OSError:
+        return b""

@@ -26,7 +26,9 @@ NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
 """Tables of tables, one for each thing that is compared: the command whose options it may have, and which of them."""
 
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "extract": tuple(sorted({*_DATASET, *_NETWORK, *_POOLING, "workers"} - {"root", "layers", "weights"})),
+    "extract": tuple(
+        sorted({*_DATASET, *_NETWORK, *_POOLING, "workers", "decode_memory"} - {"root", "layers", "weights"})
+    ),
     "normalize": ("rows", "batch_size"),
     "discretize": ("packed", "batch_size"),
     "analyze": ("rows", "random_classes", "seed", "alpha", "fdr", "memory"),

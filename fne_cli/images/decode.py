@@ -8,11 +8,14 @@ import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from PIL import Image
 
 from fne_cli.images.bad import BadImage, Status
 from fne_cli.images.geometry import Geometry, cropped
+from fne_cli.images.memory import Share, needed
 from fne_cli.images.opening import upright
 
 MAX_BYTES = 1 << 31  # more than any image of so many pixels; a disk image named .jpg must not fill the memory
@@ -28,20 +31,51 @@ class Decoded:
     sha256: str
 
 
-def decode(read: Callable[[], bytes], geometry: Geometry, box: np.ndarray | None = None) -> Decoded:
-    """Read, decode, convert, cut out `box` (x0, y0, x1, y1), resize and crop one image. Never raises for a bad one."""
-    digest = ""
+class _Waits(BaseException):
+    """An image needs `size` bytes, which others have now. Not an Exception: it says nothing about the image."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+def decode(
+    read: Callable[[], bytes],
+    geometry: Geometry,
+    box: np.ndarray | None = None,
+    share: Share | None = None,
+    stored: int = 0,
+) -> Decoded:
+    """Read, decode, convert, cut out `box` (x0, y0, x1, y1), resize and crop one image. Never raises for a bad one.
+
+    share: the memory that it may take, of which `stored` bytes are for what `read` returns; where there is too little
+    left to decode, it waits without the image, and reads it again.
+    """
+    digest, wanted = "", stored
     try:
-        content = read()
-        digest = hashlib.sha256(content).hexdigest()
-        pixels = cropped(upright(content, geometry.max_pixels), geometry, box)
-        return Decoded(pixels, Status.GOOD, "", digest)
+        while True:
+            if share is not None:
+                share.take(wanted)
+            try:
+                content = read()
+                digest = hashlib.sha256(content).hexdigest()
+                image = upright(content, geometry.max_pixels, partial(_reserve, share, content))
+                return Decoded(cropped(image, geometry, box), Status.GOOD, "", digest)
+            except _Waits as waits:
+                wanted = waits.size
+            del content
     except BadImage as bad:
         status, message = bad.status, _stable(str(bad))
     except MemoryError:
         status, message = Status.TOO_LARGE, "not enough memory to decode it"
     nothing = np.zeros((geometry.crops, geometry.height, geometry.width, 3), np.uint8)
     return Decoded(nothing, status, message, digest)
+
+
+def _reserve(share: Share | None, content: bytes, image: Image.Image) -> None:
+    """Take what decoding `image` takes, too. Raises _Waits if that is not free, BadImage if it never can be."""
+    if share is not None and not share.grow(size := needed(image, len(content))):
+        raise _Waits(size)
 
 
 def _stable(message: str) -> str:
@@ -67,6 +101,16 @@ def read_file(path: str, offset: int = 0, size: int | None = None) -> bytes:
         raise BadImage(Status.MISSING, "no such file") from error
     except OSError as error:
         raise BadImage(Status.UNREADABLE, f"cannot be read: {error.strerror}") from error
+
+
+def stored_bytes(path: str, offset: int = 0, size: int | None = None) -> int:
+    """How many bytes `read_file` will read; 0 where it will not."""
+    try:
+        available = max(0, os.stat(path).st_size - offset)
+    except (OSError, ValueError):
+        return 0
+    size = available if size is None else min(size, available)
+    return size if size <= MAX_BYTES else 0
 
 
 def _not_waiting(path: str, flags: int) -> int:

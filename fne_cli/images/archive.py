@@ -14,14 +14,23 @@ _BLOCK = 512
 _PACKED = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
 
 
+class _Sparse(Exception):
+    """An image that GNU tar has left the zeros out of: its bytes do not stand in the archive as they are."""
+
+
 def from_tar(archive: str) -> Listing:
     """All images of an uncompressed tar, sorted by name. A member's name is a name, never a place to write to.
 
-    Hard links are the files they name; symbolic links, sparse files and devices are left out. Raises BadInput for an
-    archive that is compressed, damaged or cut off.
+    Hard links are the files they name; symbolic links and devices are left out. Raises BadInput for an archive that is
+    compressed, damaged or cut off, or has an image without its holes.
     """
     try:
         names, files = _members(archive)
+    except _Sparse as error:
+        raise BadInput(
+            f"{archive} should have its images whole. Found: {str(error)!r} without its holes.\n"
+            "Pack it again without tar's option --sparse: tar -cf IMAGES.tar FOLDER."
+        ) from error
     except Exception as error:  # hostile headers: tarfile raises OSError, EOFError, ValueError, OverflowError, ...
         raise BadInput(f"{archive} should be an uncompressed tar. Found: {error}.\n{_remedy(archive)}") from error
     names.sort()
@@ -39,14 +48,19 @@ def _members(archive: str) -> tuple[list[str], dict[str, tuple[int, int]]]:
             if index.offset <= member.offset:
                 raise tarfile.TarError(f"{name!r} has a negative size")  # reading on would never end
             index.members = []  # type: ignore[attr-defined]  # else tarfile keeps every header in memory
-            if member.isreg() and not member.issparse():
+            hidden = any(part.startswith(".") for part in name.split("/"))
+            is_image = is_image_name(posixpath.basename(name)) and not hidden
+            if member.issparse():
+                if is_image:
+                    raise _Sparse(name)
+                continue
+            if member.isreg():
                 files[name] = member.offset_data, member.size
             elif member.islnk() and _plain(member.linkname) in files:
                 files[name] = files[_plain(member.linkname)]
             else:
                 continue
-            hidden = any(part.startswith(".") for part in name.split("/"))
-            if is_image_name(posixpath.basename(name)) and not hidden:
+            if is_image:
                 names.append(name)
         _check_end(index)
     return names, files

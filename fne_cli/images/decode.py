@@ -14,10 +14,12 @@ import numpy as np
 from PIL import Image
 
 from fne_cli.images.bad import BadImage, Status
+from fne_cli.images.formats import may_be_image
 from fne_cli.images.geometry import Geometry, cropped
 from fne_cli.images.memory import Share, needed
-from fne_cli.images.opening import upright
+from fne_cli.images.opening import not_an_image, upright
 
+_HEAD, _LARGE = 64, 1 << 28  # bytes: enough to know a format by; what is not read only to find that it is none
 MAX_BYTES = 1 << 31  # more than any image of so many pixels; a disk image named .jpg must not fill the memory
 
 
@@ -95,6 +97,10 @@ def read_file(path: str, offset: int = 0, size: int | None = None) -> bytes:
             size = available if size is None else min(size, available)
             if size > MAX_BYTES:
                 raise BadImage(Status.TOO_LARGE, f"{size} bytes, more than the limit of {MAX_BYTES}")
+            file.seek(offset)
+            head = file.read(min(size, _HEAD))
+            if size > _LARGE and not may_be_image(head):  # such as a disk's image, or a file that is one large hole
+                raise BadImage(Status.NOT_AN_IMAGE, not_an_image(size, head))
             file.seek(offset)
             return file.read(size)
     except FileNotFoundError as error:

@@ -22,6 +22,10 @@ _STARTS = (
     ("JPEG2000", re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51")),
     ("JXL", re.compile(rb"\0\0\0\x0cJXL \r\n\x87\n|\xff\x0a")),
 )
+# TGA: is there a colour map, which type, thirteen bytes, bits of a pixel. DIB: the length of its header.
+_WITHOUT_START = re.compile(
+    rb".[\0\1][\1-\3\x09-\x0b].{13}[\x01\x08\x0f\x10\x18\x20]|[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL
+)
 _HEIF = re.compile(rb"(.{4})ftyp(.{4}).{4}", re.DOTALL)  # ISO 14496-12: length, type, major brand, version; brands
 _AVIF_BRANDS = frozenset([b"avif", b"avis"])
 _HEIC_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"])
@@ -37,6 +41,11 @@ def looks_like_image(head: bytes) -> str | None:
         if start.match(head):
             return name
     return _heif(head)
+
+
+def may_be_image(head: bytes) -> bool:
+    """Whether a file with these first bytes may be an image of ours, TGA and DIB among them."""
+    return looks_like_image(head) is not None or bool(_WITHOUT_START.match(head))
 
 
 def _heif(head: bytes) -> str | None:

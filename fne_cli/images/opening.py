@@ -54,13 +54,18 @@ def upright(content: bytes, max_pixels: int, begin: Callable[[Image.Image], None
     except UnidentifiedImageError as error:
         if kind is not None:
             raise BadImage(Status.DAMAGED, f"damaged: it begins as {kind}, but cannot be read on") from error
-        raise BadImage(Status.NOT_AN_IMAGE, f"not an image: {len(content)} bytes that begin {content[:8]!r}") from error
+        raise BadImage(Status.NOT_AN_IMAGE, not_an_image(len(content), content)) from error
     except (BadImage, MemoryError):
         raise
     except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error, IndexError, ...
         raise BadImage(Status.DAMAGED, f"damaged: {type(error).__name__}: {error}") from error
     del image  # its pixels, unless they are those of `rgb`
     return rgb if turn is None else rgb.transpose(turn)
+
+
+def not_an_image(size: int, head: bytes) -> str:
+    """What is said of a file of `size` bytes that is no image."""
+    return f"not an image: {size} bytes that begin {head[:8]!r}"
 
 
 def _opened(content: bytes, kind: str | None) -> Image.Image:

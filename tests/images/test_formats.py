@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 
 import pytest
 from encoded_images import LOSSY, encoded, patches
 
 from fne_cli.images import formats, listing
-from fne_cli.images.formats import looks_like_image
+from fne_cli.images.formats import looks_like_image, may_be_image
 
 SAME_START = {"MPO": "JPEG", "TGA": None, "DIB": None}
 KINDS = ["BMP", "DIB", "GIF", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP", *LOSSY]
@@ -17,6 +18,19 @@ KINDS = ["BMP", "DIB", "GIF", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "W
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_pillow_writes_is_known_by_64_bytes(kind):
     assert looks_like_image(encoded(patches(), kind)[:64]) == SAME_START.get(kind, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_pillow_writes_may_be_an_image(kind):
+    for mode in ("1", "L", "P", "RGB"):
+        with contextlib.suppress(OSError):  # a format without this mode
+            assert may_be_image(encoded(patches().convert(mode), kind)[:64]), mode
+    assert may_be_image(encoded(patches(), "TGA", compression="tga_rle")[:64])
+
+
+@pytest.mark.parametrize("head", [b"", bytes(64), b"EFI PART" + bytes(56), b"\xeb\x63\x90" + bytes(61), b"<svg" * 16])
+def test_disks_and_texts_may_not(head):
+    assert not may_be_image(head)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB"])

@@ -17,19 +17,13 @@ from tqdm import tqdm
 
 from fne_cli.errors import Stopped
 from fne_cli.progress import Progress
+from fne_cli.unprintable import plain, plain_lines
 
 _FIRST_LINE, _EVERY = 10.0, 60.0
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143}
 # Slurm signals a job's shell and what the shell started; a shell that passes the signal on makes two of one. So do
 # programs between a terminal and its command.
 _ECHO = 1.0
-# Control characters other than newline, and the marks that reorder text on a terminal.
-_UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def plain(text: str) -> str:
-    """Text in which nothing moves the cursor, changes colours or reorders the line."""
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 class Console(Progress):
@@ -56,9 +50,9 @@ class Console(Progress):
         if self.quiet:
             return
         if self._bar is not None:
-            self._bar.write(plain(text), file=sys.stderr)
+            self._bar.write(plain_lines(text), file=sys.stderr)
         else:
-            print(plain(text), file=sys.stderr, flush=True)
+            print(plain_lines(text), file=sys.stderr, flush=True)
 
     def detail(self, text: str) -> None:
         """Print a line with -v."""

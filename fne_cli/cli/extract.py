@@ -9,6 +9,7 @@ import click
 from fne_cli.cli import options
 from fne_cli.cli.console import Console, duration
 from fne_cli.options import taken
+from fne_cli.unprintable import plain
 
 
 @click.command(cls=options.Command)
@@ -88,7 +89,7 @@ def extract(progress: Console, **values: Any) -> None:
     recipe, run = taken(Recipe, values), taken(RunOptions, values)
     done = extract(recipe=recipe, options=run, progress=progress, **values)
     if run.dry_run:
-        click.echo(f"{done.path}: {done.images:,} images, {done.estimate}")
+        click.echo(plain(f"{done.path}: {done.images:,} images, {done.estimate}"))
     elif done.up_to_date:
         progress.note(f"{done.path} is up to date: {done.images:,} images")
     else:

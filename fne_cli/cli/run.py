@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fne_cli.cli import options
-from fne_cli.cli.console import Console, duration, plain, table
+from fne_cli.cli.console import Console, duration, table
 from fne_cli.measures import MEASURES
+from fne_cli.unprintable import plain_json, plain_lines
 
 if TYPE_CHECKING:
     from fne_cli.experiments.config import Options
@@ -61,7 +61,7 @@ def run(
         return
     done = run_experiment(wanted, overwrite=overwrite, cluster=cluster, progress=progress)
     if as_json:
-        click.echo(json.dumps(done.results, ensure_ascii=False, allow_nan=False))
+        click.echo(plain_json(done.results))
     else:
         click.echo(_summary(done.results))
     _tell(done, progress)
@@ -122,7 +122,7 @@ def _print_outlook(found: list[Outlook], as_json: bool) -> None:
              "bytes": one.bytes, "seconds": one.seconds}
             for one in found
         ]  # fmt: skip
-        click.echo(json.dumps({"plan": rows}, ensure_ascii=False, allow_nan=False))
+        click.echo(plain_json({"plan": rows}))
         return
     lines = [
         (
@@ -147,7 +147,7 @@ def _print_outlook(found: list[Outlook], as_json: bool) -> None:
         )
     reasons = {one.detail: one.job.output for one in reversed(found) if one.state == "impossible" and one.detail}
     for detail, output in reversed(reasons.items()):
-        click.echo(f"fne: {output} is impossible: {plain(detail)}", err=True)
+        click.echo(f"fne: {output} is impossible: {plain_lines(detail)}", err=True)
     if "impossible" in total.counts:
         sys.exit(1)
 
@@ -201,7 +201,7 @@ def _tell(done: Done, progress: Console) -> None:
             messages.setdefault(failure.message, []).append(str(failure.job.output))
     for message, outputs in messages.items():
         more = f" and {len(outputs) - 1} more" if len(outputs) > 1 else ""
-        click.echo(f"fne: {outputs[0]}{more} failed: {plain(message)}", err=True)
+        click.echo(f"fne: {outputs[0]}{more} failed: {plain_lines(message)}", err=True)
     if blocked:
         click.echo(f"fne: {blocked} more need what failed. The same command goes on from here.", err=True)
     if done.kept:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fne_cli import unprintable
 from fne_cli.errors import DifferentOutput, TooManyBad
 from fne_cli.images import contents
 from fne_cli.images.bad import Allowed, bad_summary
@@ -134,8 +135,9 @@ class ExtractionRequest:
             changed = contents.changed_image(self.listing, sha256, advance, bad if self.options.retry_bad else ())
         if changed is not None:
             remedy = "Give --retry-bad to read the bad images again" if changed in bad else "Put the old image back"
+            name = unprintable.plain(self.listing.ids[changed])
             raise DifferentOutput(
-                f"{path} was made from other images: {self.listing.ids[changed]} has changed since.\n"
+                f"{path} was made from other images: {name} has changed since.\n"
                 f"{remedy}, write to another output, or give --overwrite to make it again."
             )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from places import ROOT
 
 from fne_cli.store.other.cells import as_cell, name_in
 
@@ -80,6 +82,20 @@ def test_no_cell_begins_a_formula_or_has_a_control_character(name):
     for part in text.split(";"):
         if part.lstrip().startswith(("=", "+", "-", "@")):
             assert [float(number) for number in name.split(";")], "numbers are no formulas"
+
+
+@pytest.fixture(scope="module")
+def of_the_page():
+    """The function that docs/format.md gives to others."""
+    (code,) = re.findall(r"```python\n(import re\n.*?)```", (ROOT / "docs" / "format.md").read_text(), re.DOTALL)
+    names = {}
+    exec(code, names)
+    return names["name_in"]
+
+
+@given(st.one_of(ANY, RISKY))
+def test_the_function_of_the_page_reads_every_name(of_the_page, name):
+    assert of_the_page(as_cell(name)) == name
 
 
 def test_cells_of_others_are_taken_as_they_are():

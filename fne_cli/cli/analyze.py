@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 import click
 
 from fne_cli.cli import options
 from fne_cli.cli.console import Console, table
+from fne_cli.unprintable import plain_json
 
 
 @click.command(cls=options.Command)
@@ -52,7 +52,7 @@ def analyze(progress: Console, as_json: bool, **values: Any) -> None:
     state = " is up to date" if done.up_to_date else ""
     progress.note(f"{done.path}{state}: {done.images:,} images ({done.rows}), {done.classes:,} classes")
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(done) | {"path": str(done.path)}, ensure_ascii=False))
+        click.echo(plain_json(dataclasses.asdict(done) | {"path": str(done.path)}, allow_nan=True))
         return
     rows = []
     for row in (*done.layers, done.total):

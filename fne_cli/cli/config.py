@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from fne_cli.cli import options
-from fne_cli.cli.console import Console, plain
+from fne_cli.cli.console import Console
 from fne_cli.cli.run import known_options
+from fne_cli.unprintable import plain, plain_json
 
 
 @click.command(cls=options.Command)
@@ -37,7 +38,7 @@ def config(progress: Console, action: str, experiment: Path, overrides: Sequence
             name: {key: {"value": _plain(entry.value), "from": entry.origin} for key, entry in table.items()}
             for name, table in found.effective()
         }
-        click.echo(json.dumps(tables, ensure_ascii=False, allow_nan=False))
+        click.echo(plain_json(tables))
         return
     for name, table in found.effective():
         click.echo(f"[{plain(name)}]")

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from fne_cli.errors import Stopped
 from fne_cli.progress import Progress
+from fne_cli.unprintable import plain, plain_lines
 
 _FIRST_LINE, _EVERY = 10.0, 60.0
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143}
@@ -26,13 +27,6 @@ _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143}
 _ECHO = 1.0
 _NOWHERE = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # handlers of logs keep it as long as they like
 atexit.register(_NOWHERE.close)
-# Control characters other than newline, and the marks that reorder text on a terminal.
-_UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def plain(text: str) -> str:
-    """Text in which nothing moves the cursor, changes colours or reorders the line."""
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 class Console(Progress):
@@ -88,10 +82,10 @@ class Console(Progress):
         if self.quiet:
             return
         if self._bar is not None:
-            self._bar.write(plain(text), file=sys.stderr)
+            self._bar.write(plain_lines(text), file=sys.stderr)
         else:
             # in one piece: lines of several processes, as `make -j` starts them, must not get into each other
-            sys.stderr.write(plain(text) + "\n")
+            sys.stderr.write(plain_lines(text) + "\n")
             sys.stderr.flush()
 
     def detail(self, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from fne_cli.cli.console import Console, table
 from fne_cli.errors import BadInput
 from fne_cli.measures import MEASURES
 from fne_cli.options import taken
+from fne_cli.unprintable import plain_json
 
 
 @click.command(cls=options.Command)
@@ -97,7 +97,7 @@ def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **val
     if done.up_to_date:
         progress.note(f"{done.path} is up to date")
     if as_json:
-        click.echo(json.dumps(done.results, ensure_ascii=False, allow_nan=False))
+        click.echo(plain_json(done.results))
         return
     header, rows = _table(done.results["results"])
     click.echo(table(header, rows))

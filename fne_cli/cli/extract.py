@@ -9,6 +9,7 @@ import click
 from fne_cli.cli import options
 from fne_cli.cli.console import Console, duration
 from fne_cli.options import taken
+from fne_cli.unprintable import plain
 
 
 @click.command(cls=options.Command)
@@ -59,6 +60,11 @@ from fne_cli.options import taken
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True,
               help="What the activations are stored in.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: all cores]")
+@click.option(
+    "--decode-memory",
+    type=options.Bytes(),
+    help="Memory that these threads share, such as 2G; large images wait for it.  [default: half of what is free]",
+)
 @click.option("--max-pixels", type=click.IntRange(min=1), default=178_956_970, show_default=True,
               help="An image with more pixels is bad, not decoded.")  # fmt: skip
 @click.option("--max-bad", default="0", show_default=True, help="Bad images to accept: a number, or a share: 0.5%.")
@@ -86,7 +92,7 @@ def extract(progress: Console, **values: Any) -> None:
     recipe, run = taken(Recipe, values), taken(RunOptions, values)
     done = extract(recipe=recipe, options=run, progress=progress, **values)
     if run.dry_run:
-        click.echo(f"{done.path}: {done.images:,} images, {done.estimate}")
+        click.echo(plain(f"{done.path}: {done.images:,} images, {done.estimate}"))
     elif done.up_to_date:
         progress.note(f"{done.path} is up to date: {done.images:,} images")
     else:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fne_cli.cli import options
-from fne_cli.cli.console import Console, plain, table
+from fne_cli.cli.console import Console, table
+from fne_cli.unprintable import plain, plain_json
 
 if TYPE_CHECKING:
     from fne_cli.steps.features import Pair, Pairs, Prototypes
@@ -47,7 +47,7 @@ def features(progress: Console, as_json: bool, **values: Any) -> None:
 
     found = features(progress=progress, **values)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(found), ensure_ascii=False, allow_nan=False))
+        click.echo(plain_json(dataclasses.asdict(found)))
     elif isinstance(found, Pairs):
         _print_pairs(found)
     elif values["distances"]:

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from fne_cli.cli import options
-from fne_cli.cli.console import Console, plain, table
+from fne_cli.cli.console import Console, table
+from fne_cli.unprintable import plain, plain_json
 
 
 @click.command(cls=options.Command)
@@ -25,7 +26,7 @@ def info(progress: Console, as_json: bool, **values: Any) -> None:
 
     found = info(progress=progress, **values)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(found), ensure_ascii=False))
+        click.echo(plain_json(dataclasses.asdict(found), allow_nan=True))
         return
     lines = [
         f"{found.path}: fne {found.kind}, format version {found.version}, {found.bytes:,} bytes",
@@ -40,7 +41,7 @@ def info(progress: Console, as_json: bool, **values: Any) -> None:
         low, high = (_cell(found.behavior[name]) for name in ("low", "high"))
         lines.append(f"classes      {found.behavior['classes']:,}, {found.behavior['compared']:,} of them compared")
         lines.append(f"thresholds   low {low}, high {high}")
-    click.echo(plain("\n".join(lines)))
+    click.echo("\n".join(map(plain, lines)))
     columns = [name for name in found.layers[0] if name not in ("chunk_rows", "thresholds")] if found.layers else []
     click.echo(table(tuple(columns), [tuple(_cell(layer[name]) for name in columns) for layer in found.layers]))
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import click
 
-from fne_cli.cli.console import Console, plain
+from fne_cli.cli.console import Console
 from fne_cli.errors import FneError, Stopped
+from fne_cli.unprintable import plain_lines
 from fne_cli.version import __version__
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = fne.main(arguments, prog_name="fne", standalone_mode=False)
     except (FneError, Stopped) as error:
-        sys.stderr.write(f"fne: {plain(str(error))}\n")
+        sys.stderr.write(f"fne: {plain_lines(str(error))}\n")
         code = error.exit_code
     except click.ClickException as error:
         error.show()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import click
 from fne_cli.cli import options
 from fne_cli.cli.console import Console, duration, table
 from fne_cli.measures import MEASURES
+from fne_cli.unprintable import plain_json
 
 if TYPE_CHECKING:
     from fne_cli.experiments.config import Options
@@ -65,7 +65,7 @@ def run(
         return
     done = run_experiment(wanted, overwrite=overwrite, cluster=cluster, progress=progress)
     if as_json:
-        click.echo(json.dumps(done.results, ensure_ascii=False, allow_nan=False))
+        click.echo(plain_json(done.results))
     else:
         click.echo(_summary(done.results))
     _tell(done, progress)
@@ -126,7 +126,7 @@ def _print_outlook(found: list[Outlook], as_json: bool, progress: Console) -> No
              "bytes": one.bytes, "seconds": one.seconds}
             for one in found
         ]  # fmt: skip
-        click.echo(json.dumps({"plan": rows}, ensure_ascii=False, allow_nan=False))
+        click.echo(plain_json({"plan": rows}))
         return
     lines = [
         (

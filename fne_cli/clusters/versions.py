@@ -12,7 +12,7 @@ from fne_cli.errors import BadInput
 from fne_cli.version import __version__
 
 PACKAGES = (
-    *("numpy", "h5py", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "pillow"),
+    *("numpy", "h5py", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "pillow", "pillow-heif"),
     *("numba", "scipy", "scikit-learn", "dask", "distributed"),
 )
 

@@ -27,7 +27,10 @@ NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "extract": tuple(
-        sorted({*_DATASET, *_NETWORK, *_POOLING, "workers"} - {"root", "label_column", "layers", "weights"})
+        sorted(
+            {*_DATASET, *_NETWORK, *_POOLING, "workers", "decode_memory"}
+            - {"root", "label_column", "layers", "weights"}
+        )
     ),
     "normalize": ("rows", "batch_size"),
     "discretize": ("packed", "batch_size"),

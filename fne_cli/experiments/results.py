@@ -109,7 +109,7 @@ def write_table(results: Output, table: dict[str, Any]) -> None:
 
 def _config(experiment: Experiment) -> dict[str, dict[str, Any]]:
     """What was asked for and what that means by default, without what changes no result."""
-    silent = ("workers", "memory", "output")
+    silent = ("workers", "memory", "decode_memory", "output")
     return {
         name: {key: plain(_told(entry)) for key, entry in table.items() if key not in silent}
         for name, table in experiment.effective()

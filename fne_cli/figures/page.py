@@ -17,9 +17,10 @@ from markupsafe import Markup, escape
 from fne_cli.figures.charts import as_script, specifications
 from fne_cli.figures.contents import CLOSE, Group, Page, Row, Size, Verdict
 from fne_cli.figures.headings import LENGTH, headings
-from fne_cli.figures.names import plain, shown
+from fne_cli.figures.names import shown
 from fne_cli.figures.overview import overview
 from fne_cli.measures import MEASURES
+from fne_cli.unprintable import plain
 from fne_cli.version import __version__
 
 _VEGA_LITE = "6.4"

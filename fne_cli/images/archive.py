@@ -18,15 +18,25 @@ _BLOCK = 512
 _PACKED = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
 
 
+class _Sparse(Exception):
+    """An image that GNU tar has left the zeros out of: its bytes do not stand in the archive as they are."""
+
+
 def from_tar(archive: str) -> Listing:
     """All images of an uncompressed tar, sorted by name, as of the folder that it was made of.
 
-    A member's name is a name, never a place to write to. Hard links are the files they name; symbolic links, sparse
-    files and devices are left out. Raises BadInput for an archive that is compressed, damaged or cut off.
+    A member's name is a name, never a place to write to. Hard links are the files they name; symbolic links and devices
+    are left out. Raises BadInput for an archive that is compressed, damaged or cut off, or has an image without its
+    holes.
     """
     seen = Seen()
     try:
         names, files = _members(archive, seen)
+    except _Sparse as error:
+        raise BadInput(
+            f"{archive} should have its images whole. Found: {str(error)!r} without its holes.\n"
+            "Pack it again without tar's option --sparse: tar -cf IMAGES.tar FOLDER."
+        ) from error
     except Exception as error:  # hostile headers: tarfile raises OSError, EOFError, ValueError, OverflowError, ...
         raise BadInput(f"{archive} should be an uncompressed tar. Found: {error}.\n{_remedy(archive)}") from error
     names.sort()
@@ -45,7 +55,9 @@ def _members(archive: str, seen: Seen) -> tuple[list[str], dict[str, tuple[int, 
             if index.offset <= member.offset:
                 raise tarfile.TarError(f"{name!r} has a negative size")  # reading on would never end
             index.members = []  # type: ignore[attr-defined]  # else tarfile keeps every header in memory
-            span = _span(member, files)
+            if member.issparse() and is_image_name(posixpath.basename(name)) and _is_wanted(name, seen):
+                raise _Sparse(name)
+            span = None if member.issparse() else _span(member, files)
             if span is not None:
                 files[name] = span
             if not _is_wanted(f"{name}/" if member.isdir() else name, seen) or member.isdir():

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import ClassVar
 
 from fne_cli.errors import BadInput
+from fne_cli.unprintable import plain
 
 _NAMED = 5
 
@@ -63,7 +64,7 @@ class Allowed:
 def bad_summary(bad: Sequence[tuple[str, str]], images: int) -> str:
     """`3 of 120 images are bad:` and the first few, one a line, with what was wrong."""
     lines = [f"{len(bad):,} of {images:,} images {'is' if len(bad) == 1 else 'are'} bad:"]
-    lines += [f"  {path}: {message}".replace("\n", "\\n") for path, message in bad[:_NAMED]]
+    lines += [f"  {plain(path)}: {plain(message)}" for path, message in bad[:_NAMED]]
     if len(bad) > _NAMED:
         lines.append(f"  and {len(bad) - _NAMED:,} more")
     return "\n".join(lines)

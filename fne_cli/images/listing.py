@@ -12,12 +12,9 @@ import numpy as np
 
 from fne_cli.errors import BadInput
 from fne_cli.images.findings import NOTHING, Findings, Seen
+from fne_cli.images.formats import ENDINGS
 from fne_cli.images.layout import layout
 
-ENDINGS = frozenset([
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff",
-    ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif", ".tga",
-])  # fmt: skip
 # Never looked into: what datasets have beside every image, photographs as the camera's sensor saw them (which begin as
 # TIFF files do, and whose first picture is a small preview), and copies and halves of files.
 _NEVER = frozenset([

@@ -6,13 +6,16 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fne_cli.images.decode import decode, read_file
+from fne_cli.images.decode import decode, read_file, stored_bytes
 from fne_cli.images.geometry import Geometry
 from fne_cli.images.listing import Listing
+from fne_cli.images.memory import DecodeMemory
+from fne_cli.machine import free_memory
 
 _BLANK = -1
 
@@ -63,12 +66,18 @@ def image_batches(
     batch_images: int,
     numbers: Sequence[int] | np.ndarray,
     workers: int | None = None,
+    memory: int | None = None,
 ) -> Iterator[ImageBatch]:
-    """Decode the images of the given ascending numbers, in order, on `workers` threads (default: one a core)."""
+    """Decode the images of the given ascending numbers, in order, on `workers` threads (default: one a core).
+
+    memory: bytes that these threads share for what is being decoded (default: half of what is free); the batches do
+    not depend on it.
+    """
     import tensorflow as tf
 
     # Broken EXIF and the like: what matters of it becomes an image's status. Filters are the process's, not a thread's.
     warnings.filterwarnings("ignore", module="PIL")
+    shared = DecodeMemory(free_memory() // 2 if memory is None else memory)
     shape = (geometry.crops, geometry.height, geometry.width, 3)
     nothing = np.zeros(shape, np.uint8)
 
@@ -78,7 +87,9 @@ def image_batches(
             return nothing, 0, "", ""
         span = (0, None) if listing.spans is None else listing.spans[index].tolist()
         box = None if listing.boxes is None else listing.boxes[index]
-        image = decode(lambda: read_file(listing.files[index], *span), geometry, box)
+        with shared.share() as share:
+            read = partial(read_file, listing.files[index], *span)
+            image = decode(read, geometry, box, share, stored_bytes(listing.files[index], *span))
         return image.pixels, int(image.status), image.message, image.sha256
 
     def mapped(number: Any) -> tuple[Any, ...]:

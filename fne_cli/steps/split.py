@@ -23,6 +23,7 @@ from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded
 from fne_cli.tasks.listed import image_table
+from fne_cli.unprintable import plain
 
 VOC_SETS = {"train": ("train",), "val": ("val",), "test": ("test",)}
 
@@ -130,7 +131,7 @@ def _ways(
         return [by_lists(listing, files)]
     unlabelled = [name for name, labels in zip(listing.ids, listing.labels, strict=True) if not labels]
     if unlabelled and not listing.several:
-        raise BadInput(f"{images} should have a label for every image. Found: none for {unlabelled[0]}.")
+        raise BadInput(f"{images} should have a label for every image. Found: none for {plain(unlabelled[0])}.")
     groups = strata(listing.label_array())
     if folds is not None:
         if folds > len(listing):
@@ -157,8 +158,8 @@ def _drawn(
         members = generator.permutation(np.flatnonzero(groups == group))
         if len(members) <= wanted["train"]:
             raise BadInput(
-                f"{images}: class {listing.classes[group]} should have more than {wanted['train']} images, to leave "
-                f"some for testing. Found: {len(members)}. Give a smaller --per-class."
+                f"{images}: class {plain(listing.classes[group])} should have more than {wanted['train']} images, "
+                f"to leave some for testing. Found: {len(members)}. Give a smaller --per-class."
             )
         splits[members[: wanted["train"]]] = "train"
         rest = members[wanted["train"] :]

@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image
 
 from fne_cli.images.bad import Status
-from fne_cli.images.decode import FORMATS, Decoded, decode
+from fne_cli.images.decode import Decoded, decode
 from fne_cli.images.geometry import Geometry
+from fne_cli.images.opening import FORMATS
 
 LOSSLESS: dict[str, dict[str, object]] = {
     "PNG": {},

@@ -77,6 +77,7 @@ split = [{ per_class = 3 }]
 split = [{ per_class = 3 }, { per_class = 3, seed = 2, val = 0.1 }, { list = { train = "a", val = "b", test = "c" } }]
 [extract]
 workers = 8
+decode_memory = "1G"
 precision = "float32"
 [normalize]
 rows = "train"

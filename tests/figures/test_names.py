@@ -4,32 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fne_cli.figures.names import file_name, plain, shown
+from fne_cli.figures.names import file_name, shown
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=300)
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("fc2", "fc2"),
-        ("a\u202egpj.exe", "a\\u202egpj.exe"),
-        ("tab\there\n\x00\x1b[31m", "tab\\there\\n\\x00\\x1b[31m"),
-        ("half \ud800", "half \\ud800"),
-        ("tag \U000e0041", "tag \\U000e0041"),
-        ("שלום, 你好, é", "שלום, 你好, é"),
-    ],
-)
-def test_what_cannot_be_seen_is_escaped(name, expected):
-    assert plain(name) == expected
-
-
-def test_lines_may_be_kept():
-    assert plain("a\nb\x00", keep="\n") == "a\nb\\x00"
 
 
 @given(ANY, st.integers(8, 80))

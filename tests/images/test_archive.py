@@ -5,15 +5,20 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 
 from fne_cli.errors import BadInput
+from fne_cli.images import decode
 from fne_cli.images.archive import from_tar
+from fne_cli.images.bad import BadImage, Status
 from fne_cli.images.decode import read_file
 from fne_cli.images.findings import remarks, summary
 from fne_cli.images.folders import png_bytes
@@ -215,6 +220,59 @@ def test_cut_off_anywhere_is_an_error_or_complete(tmp_path):
         else:
             assert cut > end
     assert listed > 0
+
+
+@pytest.mark.parametrize("layout", ["gnu", "posix"])
+def test_an_image_without_its_holes_is_refused_at_once(tmp_path, layout):
+    """4 GB of which GNU tar packs nothing: taken for a whole file, other members would be its bytes."""
+    for name in ("cat/1.jpg", "cat/disk.img"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+        os.truncate(tmp_path / name, 4 << 30)
+    for names in (["cat"], ["cat/disk.img"]):
+        command = ["tar", f"--format={layout}", "-cSf", "a.tar", *names]
+        subprocess.run(command, cwd=tmp_path, check=True)
+        assert (tmp_path / "a.tar").stat().st_size < 1 << 20
+        assert error_of(tmp_path / "a.tar") == (
+            "IMAGES should have its images whole. Found: 'cat/1.jpg' without its holes.\n"
+            "Pack it again without tar's option --sparse: tar -cf IMAGES.tar FOLDER."
+            if names == ["cat"]
+            else "IMAGES should hold images. Found: none."
+        )
+
+
+@pytest.mark.parametrize("size", [(1 << 31) - 512, 4 << 30])
+def test_a_large_member_that_is_no_image_is_not_read(tmp_path, monkeypatch, size):
+    """In an archive with a hole, so that it costs nothing to make: reading it would take the memory, and its time."""
+    path = tmp_path / "a.tar"
+    with open(path, "wb") as file:
+        file.write(member("cat/1.jpg", size).tobuf())
+        file.seek(size, os.SEEK_CUR)
+        file.write(bytes(1024))
+    (span,) = from_tar(str(path)).spans.tolist()
+    assert span == [512, size]
+    most = []
+    monkeypatch.setattr(decode, "open", counting(most), raising=False)
+    with pytest.raises(BadImage) as caught:
+        read_file(str(path), *span)
+    assert sum(most) <= 64
+    found = caught.value
+    assert (found.status, str(found)) in [
+        (Status.NOT_AN_IMAGE, f"not an image: {size} bytes that begin {bytes(8)!r}"),
+        (Status.TOO_LARGE, f"{size} bytes, more than the limit of {1 << 31}"),
+    ]
+
+
+def counting(most: list[int]) -> Callable[..., IO[bytes]]:
+    """`open` for files that note how much is read."""
+
+    def opened(*args: object, **kwargs: object) -> IO[bytes]:
+        file = open(*args, **kwargs)  # type: ignore[call-overload]  # noqa: SIM115
+        plain = file.read
+        file.read = lambda count: most.append(count) or plain(count)
+        return file
+
+    return opened
 
 
 def rewritten(path: Path, changes: dict[bytes, bytes]) -> Path:

@@ -90,12 +90,10 @@ def test_gif_frame_larger_than_its_screen_counts_with_its_own_size():
     assert seen(bytes(content), 4, 4).status == Status.TOO_LARGE
 
 
-def test_compressed_text_that_would_fill_the_memory():
+def test_compressed_text_is_never_unpacked():
     bomb = png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(30_000_000)))
     content = png_of(1, 1, bomb, png_chunk(b"IDAT", zlib.compress(b"\0\0")), png_chunk(b"IEND", b""))
-    decoded = seen(content, 4, 4)
-    assert decoded.status == Status.DAMAGED
-    check_sound(decoded, content, (1, 4, 4, 3))
+    assert good(content, 4, 4).max() == 0  # the one black pixel; tests of such chunks are in test_png.py
 
 
 def test_not_enough_memory_is_the_images_fault():

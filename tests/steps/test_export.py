@@ -11,6 +11,7 @@ from fne_cli.errors import BadInput, DamagedFile, DifferentOutput
 from fne_cli.steps.discretize import discretize
 from fne_cli.steps.export import export
 from fne_cli.steps.normalize import normalize
+from fne_cli.store.other.cells import name_in
 
 ENDINGS = ("npy", "npz", "csv", "svm", "parquet")
 
@@ -52,7 +53,7 @@ def test_npy(photos, matrix, tmp_path, batch_size):
     with open(tmp_path / "a.npy.images.csv", newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file))
     assert lines[0] == ["path", "crop", "split", "label"]
-    assert lines[1:] == [
+    assert [[name_in(text) for text in line] for line in lines[1:]] == [
         [images.path[n], str(row % 2), images.split[n], named(images, n)] for row, n in enumerate(matrix[1])
     ]
 
@@ -78,8 +79,32 @@ def test_csv(photos, matrix, tmp_path):
         lines = list(csv.reader(file))
     assert lines[0][4:] == ["conv:0", "conv:1", "conv:2", "fc:0", "fc:1", "fc:2", "fc:3", "fc:4"]
     assert np.array_equal(np.array([line[4:] for line in lines[1:]], np.float32), matrix[0])
-    assert [line[0] for line in lines[1:]] == [images.path[n] for n in matrix[1]]
+    assert [name_in(line[0]) for line in lines[1:]] == [images.path[n] for n in matrix[1]]
     assert [line[3] for line in lines[1:]] == [named(images, n) for n in matrix[1]]
+
+
+@pytest.mark.parametrize("ending", ["csv", "npy"])
+def test_names_in_csv_files_are_no_formulas_and_negative_numbers_stay(tmp_path, ending):
+    classes = ["=HYPERLINK(1)", "-1"]
+    images = table(
+        2,
+        paths=["@x/1.png", "a\x1b[2J.png"],
+        split=["+train", "test"],
+        label=np.array([0, 1], np.int32),
+        classes=classes,
+    )
+    values = np.array([[-1.5, 2.0], [0.0, -3.0]], np.float32)
+    source = write(tmp_path / "x.h5", {"=layer": values}, images)
+    export(source, tmp_path / f"a.{ending}")
+    with open(tmp_path / ("a.csv" if ending == "csv" else "a.npy.images.csv"), newline="", encoding="utf-8") as file:
+        header, first, second = csv.reader(file)
+    assert first[:4] == ["'@x/1.png", "0", "'+train", "'=HYPERLINK(1)"]
+    assert second[:4] == ["'a\\x1b[2J.png", "0", "test", "-1"]
+    if ending == "csv":
+        assert header[4:] == ["'=layer:0", "'=layer:1"]
+        assert [first[4:], second[4:]] == [["-1.5", "2.0"], ["0.0", "-3.0"]]
+    else:
+        assert np.load(tmp_path / "a.npy").tolist() == values.tolist()
 
 
 def test_svm_as_scikit_learn_reads_it(photos, matrix, tmp_path):

@@ -65,6 +65,35 @@ def test_two_runs_write_the_same_bytes(extract, photos, tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
+@pytest.mark.parametrize("memory", ["1", "20K", "2.5G"])
+def test_the_bytes_do_not_depend_on_the_memory_for_decoding(extract, photos, tmp_path, memory):
+    (photos / "train" / "b" / "05.png").write_bytes(b"")
+    assert extract(photos, tmp_path / "a.h5", "--max-bad", 1).code == 0
+    assert extract(photos, tmp_path / "b.h5", "--max-bad", 1, "--decode-memory", memory, "--workers", 5).code == 0
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_memory_for_decoding_is_a_size(extract, photos, tmp_path):
+    done = extract(photos, tmp_path / "a.h5", "--decode-memory", "much")
+    assert done.code == 2
+    assert "should be a size such as 500M or 2G, found 'much'" in done.err
+
+
+def test_an_image_that_this_machine_cannot_hold_is_bad_and_is_read_again_where_there_is_more(
+    extract, photos, tmp_path, monkeypatch
+):
+    output = tmp_path / "a.h5"
+    Image.new("RGB", (1200, 1000)).save(photos / "train" / "a" / "large.png")
+    with monkeypatch.context() as patched:
+        patched.setattr("fne_cli.images.memory.free_memory", lambda: 5_000_000)
+        done = extract(photos, output, "--decode-memory", "1M", "--max-bad", 1)
+    assert done.code == 0
+    assert "train/a/large.png: it takes about 10 MB to decode, and less is free" in done.err
+    assert extract(photos, output, "--retry-bad").code == 0
+    assert extract(photos, tmp_path / "b.h5").code == 0
+    assert output.read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
 @pytest.mark.parametrize("batch", [1, 3, 7, 26, 100])
 def test_activations_do_not_depend_on_the_batch_size(extract, photos, tmp_path, batch):
     assert extract(photos, tmp_path / "a.h5").code == 0

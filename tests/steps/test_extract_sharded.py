@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,31 @@ def test_the_whole_has_the_bytes_of_one_process_and_is_up_to_date_for_it(photos,
     assert without_workers(str(photos), output, recipe).up_to_date
     record = json.loads((tmp_path / "a.h5.run.json").read_text())
     assert sum(run["images"] for run in record["runs"]) == 26
+
+
+class Asked(Exception):
+    """A worker was asked for something."""
+
+
+@pytest.mark.parametrize(("local", "given", "each"), [(1, None, None), (4, None, 1000), (4, 500, 500), (1, 500, 500)])
+def test_local_workers_share_the_memory_for_decoding(photos, recipe, tmp_path, monkeypatch, local, given, each):
+    monkeypatch.setattr("fne_cli.steps.extract.sharded.free_memory", lambda: 8000)
+    extraction = sharded(str(photos), tmp_path / "a.h5", recipe, decode_memory=given)
+    found = []
+
+    class Engine:
+        workers, threads = local, 1
+
+        def run(self, function, tasks, **more):
+            if function == "outline":
+                yield 0, Here(extraction).outline()
+            else:
+                found.extend(task["options"]["decode_memory"] for task in tasks)
+                raise Asked
+
+    with pytest.raises(Asked):
+        extraction.extract(Cluster(lambda: nullcontext(Engine()), local_workers=local))
+    assert found == [each] * 3
 
 
 def test_shards_that_have_begun_are_used_whatever_size_is_asked_for_now(photos, recipe, tmp_path):

@@ -18,6 +18,7 @@ from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.options import Protocol
 from fne_cli.store.format.schema import Images
 from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.unprintable import plain
 
 VALIDATION = ("val", "validation", "valid")
 FOLDS = 5  # to choose C without validation images
@@ -82,7 +83,7 @@ class ClassificationTask:
         except TooFewImages as error:
             name = images.classes[error.label]
             raise BadInput(
-                f"class {name} {error.problem}", file=source.name, remedy="Give fewer with --per-class."
+                f"class {plain(name)} {error.problem}", file=source.name, remedy="Give fewer with --per-class."
             ) from error
         task = cls(source.name, images.classes, source.crops, images.label, trials, {})
         task.description.update(task._check(images, progress))
@@ -105,7 +106,7 @@ class ClassificationTask:
             if not self.several and (trained > 0).sum() < 2:
                 only = self._names(trained > 0)
                 raise BadInput(
-                    f"{self.name} should have training images of at least two classes. Found: {', '.join(only)} only."
+                    f"{self.name} should have training images of at least two classes. Found: {few(only)} only."
                 )
             untrained.update(self._names((trained == 0) & (tested > 0)))
             untested.update(self._names((trained > 0) & (tested == 0)))
@@ -135,7 +136,7 @@ def _places(numbers: np.ndarray, count: int) -> list[np.ndarray]:
 
 def _split(source: JoinedFiles, known: dict[str, np.ndarray], name: str) -> np.ndarray:
     if not len(known.get(name, ())):
-        found = ", ".join(split for split in known if split) or "none"
+        found = few([split for split in known if split]) or "none"
         raise BadInput(
             f"{source.name} should have good, labelled images of split {name}. Found: splits {found}.\n"
             "Put the images below train/ and test/, give --split MANIFEST with the columns path and split, or --cv 5."
@@ -166,9 +167,9 @@ def _given(source: JoinedFiles, manifest: Path, progress: Progress) -> list[str]
     found = [split.pop(name, "") for name in source.images.path]
     if split:
         raise BadInput(
-            f"{manifest} should name images of {source.name}. Found: {next(iter(split))}"
+            f"{manifest} should name images of {source.name}. Found: {plain(next(iter(split)))}"
             + (f" and {len(split) - 1:,} others" if len(split) > 1 else "")
-            + f", which it does not have. Its first image is {source.images.path[0]}."
+            + f", which it does not have. Its first image is {plain(source.images.path[0])}."
         )
     if not any(found):
         raise BadInput(f"{manifest} should have a column split with train and test in it. Found: no split.")
@@ -179,4 +180,4 @@ def _given(source: JoinedFiles, manifest: Path, progress: Progress) -> list[str]
 
 def few(names: list[str]) -> str:
     """The first five names and how many more there are."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return ", ".join(map(plain, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

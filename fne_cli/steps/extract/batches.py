@@ -37,7 +37,8 @@ class BatchLoop:
         self.geometry = Geometry(height, width, recipe.resize, recipe.crops, recipe.box_context, options.max_pixels)
         self.per_batch = recipe.images_per_batch
         self.call = source.extractor(progress.note)
-        self.listing, self.layers, self.workers = request.listing, request.layers_of(source), options.workers
+        self.listing, self.layers = request.listing, request.layers_of(source)
+        self.workers, self.decode_memory = options.workers, options.decode_memory
         self.growing, self.known, self.run, self.progress, self.asked = growing, known, run, progress, asked
 
     def finish(self, retry_bad: bool) -> None:
@@ -55,7 +56,9 @@ class BatchLoop:
         if not len(numbers):
             return
         total = max(len(numbers), len(self.listing) if isinstance(numbers, range) else 0)
-        batches = pipeline.image_batches(self.listing, self.geometry, self.per_batch, numbers, self.workers)
+        batches = pipeline.image_batches(
+            self.listing, self.geometry, self.per_batch, numbers, self.workers, self.decode_memory
+        )
         with (
             self.progress.track(total, "images", done=total - len(numbers)) as advance,
             Background() as background,

@@ -17,6 +17,7 @@ import numpy as np
 
 from fne_cli.errors import BadInput, DifferentOutput, DoesNotFit, FneError, Stopped
 from fne_cli.images.slices import write_slice
+from fne_cli.machine import free_memory
 from fne_cli.progress import Progress, counted
 from fne_cli.steps.extract import leftovers
 from fne_cli.steps.extract.leftovers import MOST_SHARDS, read_plan
@@ -57,7 +58,7 @@ class ShardedExtraction:
         request.check_place()
         self.request, self.listing, self.progress = request, request.listing, progress
         self.folder = leftovers.folder_of(request.path)
-        self.workers = request.options.workers
+        self.workers, self.decode_memory = request.options.workers, request.options.decode_memory
 
     def extract(self, cluster: Cluster) -> Extraction:
         """Do it, by the workers that `cluster` brings. Raises as `extract`, and the errors of the engine."""
@@ -65,6 +66,8 @@ class ShardedExtraction:
             leftovers.remove_if_free(self.output, self.progress)
             return done
         began = time.monotonic()
+        if self.decode_memory is None and cluster.local_workers > 1:
+            self.decode_memory = free_memory() // 2 // cluster.local_workers
         if self.as_one:
             with cluster.start() as engine:
                 self.workers = self.workers or engine.threads
@@ -185,7 +188,10 @@ class ShardedExtraction:
 
     def _task(self, listing: Path, output: Path, **changed: Any) -> dict[str, Any]:
         reuse = [path.absolute() for path in (*self.request.options.reuse, *self._known())]
-        options = replace(self.request.options, workers=self.workers, shard_rows=None, reuse=reuse, **changed)
+        memory, workers = self.decode_memory, self.workers
+        options = replace(
+            self.request.options, workers=workers, decode_memory=memory, shard_rows=None, reuse=reuse, **changed
+        )
         return {
             "listing": os.path.abspath(listing),
             "output": os.path.abspath(output),

@@ -10,6 +10,7 @@ from fne_cli.errors import BadInput
 from fne_cli.numerics.codes.prototypes import Counts, differing
 from fne_cli.progress import Progress
 from fne_cli.store.format.reader import Reader
+from fne_cli.unprintable import plain
 
 BATCH_BYTES = 1 << 25
 
@@ -63,7 +64,8 @@ def find_prototypes(
         raise BadInput(f"{source.path} should have labelled images among the rows {name}. Found: none.")
     if only is not None and not counts[only]:
         raise BadInput(
-            f"{source.path} should have images of class {images.classes[only]} among the rows {name}. Found: none."
+            f"{source.path} should have images of class {plain(images.classes[only])} among the rows {name}. "
+            "Found: none."
         )
     parts: dict[int, list[LayerPart]] = {number: [] for number in present.tolist()}
     apart = np.zeros((len(present), len(present)), np.int64)

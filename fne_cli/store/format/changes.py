@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fne_cli.store.format.schema import NO_LABEL, Images
+from fne_cli.unprintable import plain
 
 _SHOWN = 3  # of each sort of change, by name
 
@@ -147,5 +148,5 @@ def _line(count: int, what: str, happened: str, names: Iterable[str]) -> str:
     if not count:
         return ""
     plural = what if count == 1 else what + ("es" if what.endswith("s") else "s")
-    shown = [name for name, _ in zip(names, range(_SHOWN), strict=False)]
+    shown = [plain(name) for name, _ in zip(names, range(_SHOWN), strict=False)]
     return f"{count:,} {plural} {happened}: {', '.join(shown)}" + (" ..." if count > len(shown) else "")

@@ -11,6 +11,7 @@ from typing import TextIO
 import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile
+from fne_cli.store.other.cells import as_cell, name_in
 
 _FIELD_CHARACTERS = 1 << 20
 
@@ -32,15 +33,18 @@ class Predicted:
 def write_predictions(
     file: TextIO, classes: Sequence[str], parts: Iterable[Predicted], columns: Sequence[str] = ()
 ) -> None:
-    """A line per image: columns, path, truth, prediction, and a column `decision:CLASS` each, with all digits."""
+    """A line per image: columns, path, truth, prediction, and a column `decision:CLASS` each, with all digits.
+
+    Names stand in it as `cells.as_cell` has them.
+    """
     lines = csv.writer(file, lineterminator="\n")
-    lines.writerow((*columns, "path", "truth", "prediction", *(f"decision:{name}" for name in classes)))
+    lines.writerow((*columns, "path", "truth", "prediction", *(as_cell(f"decision:{name}") for name in classes)))
     for part in parts:
         for path, truth, prediction, decisions in zip(
             part.path, part.truth, part.prediction, part.decisions.tolist(), strict=True
         ):
             values = ("" if value == -np.inf else repr(value) for value in decisions)
-            lines.writerow((*part.columns, path, truth, prediction, *values))
+            lines.writerow((*map(as_cell, (*part.columns, path, truth, prediction)), *values))
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def read_predictions(path: Path, classes: Sequence[str]) -> Iterator[Prediction]
     try:
         with open(path, encoding="utf-8", newline="") as file:
             lines = csv.reader(file)
-            found = next(lines, [])
+            found = [name_in(text) for text in next(lines, [])]
             before = len(found) - len(head)
             if found[before:] != head or found[:1] != ["embedding"] or before not in (1, 2):
                 raise DamagedFile(
@@ -74,8 +78,8 @@ def read_predictions(path: Path, classes: Sequence[str]) -> Iterator[Prediction]
                 values = np.array([float(value) if value else -np.inf for value in line[before + 3 :]])
                 if np.isnan(values).any() or (values == np.inf).any():
                     raise ValueError(f"line {lines.line_num} has decisions that are no numbers")
-                image, truth, prediction = line[before : before + 3]
-                yield Prediction(line[0], image, truth, prediction, values)
+                embedding, image, truth, prediction = map(name_in, (line[0], *line[before : before + 3]))
+                yield Prediction(embedding, image, truth, prediction, values)
     except OSError as error:
         raise BadInput(f"{path} should be predictions that can be read. Found: {error.strerror}.") from error
     except (ValueError, csv.Error) as error:

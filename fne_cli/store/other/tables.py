@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fne_cli.store.other.cells import as_cell
 from fne_cli.store.other.matrix import Matrix, MatrixBatch
 from fne_cli.store.other.predictions import label_names
 
@@ -25,6 +26,17 @@ def _text(values: np.ndarray) -> list[str]:
 
 def _columns(matrix: Matrix) -> list[str]:
     return [f"{layer.name}:{number}" for layer in matrix.layers for number in range(layer.features)]
+
+
+def _known(rows: MatrixBatch, matrix: Matrix) -> tuple[list[Any], ...]:
+    """The columns of KNOWN as they stand in CSV files."""
+    labels = label_names(rows.label, matrix.classes)
+    return (
+        [as_cell(name) for name in _text(rows.path)],
+        rows.crop.tolist(),
+        [as_cell(name) for name in _text(rows.split)],
+        [as_cell(name) for name in labels],
+    )
 
 
 def _npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
@@ -46,10 +58,7 @@ def _write_npy(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table
             file.write(rows.values.tobytes())
             lines.writerows(
                 zip(
-                    _text(rows.path),
-                    rows.crop.tolist(),
-                    _text(rows.split),
-                    label_names(rows.label, matrix.classes),
+                    *_known(rows, matrix),
                     strict=True,
                 )
             )
@@ -94,15 +103,9 @@ def _write_csv(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table
     """path, crop, split, label, then a column per feature (layer:number); floats with all their digits."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
-        lines.writerow((*KNOWN, *_columns(matrix)))
+        lines.writerow((*KNOWN, *map(as_cell, _columns(matrix))))
         for rows in batches:
-            known = zip(
-                _text(rows.path),
-                rows.crop.tolist(),
-                _text(rows.split),
-                label_names(rows.label, matrix.classes),
-                strict=True,
-            )
+            known = zip(*_known(rows, matrix), strict=True)
             lines.writerows((*head, *_numbers(values)) for head, values in zip(known, rows.values, strict=True))
 
 

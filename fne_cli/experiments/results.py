@@ -19,6 +19,7 @@ from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.plan import LAYERS, Cell, Plan
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.other import results as stored
+from fne_cli.store.other.cells import as_cell
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import plain, software
 
@@ -213,14 +214,15 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     columns = list(dict.fromkeys([*KEYS, *(key for row in rows for key in row)]))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
+    writer.writerow({column: as_cell(column) for column in columns})
     for row in rows:
         writer.writerow({key: _told_flat(value) for key, value in row.items()})
     return text.getvalue()
 
 
 def _told_flat(value: Any) -> Any:
-    return ";".join(map(str, value)) if isinstance(value, list) else value
+    text = ";".join(map(str, value)) if isinstance(value, list) else value
+    return as_cell(text) if isinstance(text, str) else text
 
 
 def figure_of(row: Mapping[str, Any]) -> str | None:

@@ -11,6 +11,7 @@ import numpy as np
 from fne_cli.errors import DoesNotFit
 from fne_cli.networks.backend import lacks_onednn
 from fne_cli.networks.pooling import Pooling
+from fne_cli.networks.preprocessing import prepare
 from fne_cli.networks.steady import steady_rows
 from fne_cli.networks.taps import Tap
 
@@ -38,9 +39,9 @@ class Extractor:
 
         self.rows = self.used = rows
         self._network = network
-        self._model = keras.Model(
-            network.model.inputs, [pool(tap.tensor) for tap, pool in zip(taps, poolings, strict=True)]
-        )
+        # The pooling stays outside: as operations of a model, its names would meet those of the network.
+        self._model = keras.Model(network.model.inputs, [tap.tensor for tap in taps])
+        self._taps, self._poolings = taps, poolings
         self._xla = xla
         self.note = note
         self._padded = rows
@@ -118,18 +119,16 @@ class Extractor:
 
     def _compiled(self, rows: int) -> Callable[[np.ndarray], Any]:
         import keras
-        from keras.applications.imagenet_utils import preprocess_input
 
         network, model = self._network, self._model
+        prepared = partial(prepare, preprocess=network.preprocess, takes=network.takes)
 
-        def prepared(pixels: Any) -> Any:
-            images = keras.ops.cast(pixels, "float32")
-            if network.preprocess == "none":
-                return images
-            return preprocess_input(images, mode=network.preprocess, data_format="channels_last")
+        def pooled(outputs: Any) -> list[Any]:
+            columns = zip(self._taps, self._poolings, keras.tree.flatten(outputs), strict=True)
+            return [pool(tap.channels_last(values)) for tap, pool, values in columns]
 
         def forward(pixels: Any) -> Any:
-            return keras.tree.flatten(model(prepared(pixels), training=False))
+            return pooled(model(prepared(pixels), training=False))
 
         backend = keras.backend.backend()
         if backend == "tensorflow":
@@ -139,13 +138,14 @@ class Extractor:
             tf.config.experimental.enable_tensor_float_32_execution(False)
             signature = [tf.TensorSpec((rows, network.height, network.width, 3), tf.uint8)]
             function = tf.function(forward, input_signature=signature, autograph=False, jit_compile=self._xla)
+            function.get_concrete_function()  # what cannot be traced is said here, before there is an output
             return lambda pixels: function(tf.constant(pixels))
         if backend == "jax":
             import jax
 
             def stateless(trained: list[Any], other: list[Any], pixels: Any) -> Any:
                 outputs, _ = model.stateless_call(trained, other, prepared(pixels), training=False)
-                return keras.tree.flatten(outputs)
+                return pooled(outputs)
 
             # The weights are arguments because JAX would compile them into the program as constants.
             trained, other = model.trainable_variables, model.non_trainable_variables

@@ -6,6 +6,9 @@ never of the layer.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import BadInput
@@ -14,42 +17,131 @@ from fne_cli.networks.catalog import Precision
 if TYPE_CHECKING:
     import keras
 
+_SCOPE = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]*")  # what every backend takes as the name of a scope
 
-def flat(model: keras.Model, height: int, width: int, precision: Precision = "float32") -> keras.Model:
-    """The layers of `model`, with its weights, over images (height, width, 3); models inside it are opened.
 
-    The layers compute in `precision` from now on, whatever they were saved with; the weights stay as they are. Raises
-    BadInput for a size that the layers cannot take, and for a model that does not know its own graph.
+@dataclass(frozen=True)
+class Input:
+    """What the first layer takes: channels (three for RGB, one for grey), whether they come first, and its type."""
+
+    channels: int = 3
+    channels_first: bool = False
+    dtype: str = "float32"
+
+    def shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """Shape of one image."""
+        return (self.channels, height, width) if self.channels_first else (height, width, self.channels)
+
+
+RGB = Input()
+
+
+def flat(
+    model: keras.Model, height: int, width: int, precision: Precision = "float32", takes: Input = RGB
+) -> keras.Model:
+    """The layers of `model`, with its weights, over images of that size; models inside it are opened.
+
+    The layers compute in `precision` from now on, whatever they were saved with; the weights stay as they are, and
+    quantised layers compute as they were saved: a new policy would drop their scales. Operations with the same name,
+    or one that a backend refuses, get another; `name_of` tells what people see. Raises BadInput for a size that the
+    layers cannot take, and for a model that does not know its own graph.
     """
     import keras
 
     policy = precision if precision == "float32" else f"mixed_{precision}"
-    images = keras.Input((height, width, 3))
+    images = keras.Input(takes.shape(height, width), dtype=takes.dtype)
+    found: dict[int, tuple[Any, tuple[str, ...]]] = {}
 
-    def apply(operation: Any, *args: Any, **kwargs: Any) -> Any:
+    def apply(path: tuple[str, ...], operation: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(operation, keras.Model):
-            return opened(operation, args[0] if args else kwargs["inputs"])
+            inputs = args[0] if args else kwargs["inputs"]
+            return opened(operation, inputs, (*path, operation.name))
+        found.setdefault(id(operation), (operation, path))
         if isinstance(operation, keras.layers.Layer):
             for layer in operation._flatten_layers():
-                layer.dtype_policy = policy
+                if not is_quantised(layer):
+                    layer.dtype_policy = policy
         return operation(*args, **kwargs)
 
-    def opened(inner: Any, tensor: Any) -> Any:
+    def opened(inner: Any, tensor: Any, path: tuple[str, ...]) -> Any:
         if isinstance(inner, keras.Sequential):
             for layer in inner.layers:
-                tensor = apply(layer, tensor)
+                tensor = apply(path, layer, tensor)
             return tensor
         if not hasattr(inner, "_run_through_graph"):
             raise BadInput(
                 f"{model.name} should be made of functional and sequential models. Found: {inner.name}, "
                 f"a {type(inner).__name__} with code of its own, whose layers are not known before it runs."
             )
-        return inner._run_through_graph(tensor, operation_fn=lambda operation: operation, call_fn=apply)
+
+        def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+            return apply(path, operation, *args, **kwargs)
+
+        return inner._run_through_graph(tensor, operation_fn=lambda operation: operation, call_fn=call)
 
     try:
-        return keras.Model(images, opened(model, images), name=model.name)
-    except (ValueError, TypeError) as error:  # what Keras's layers raise for a shape, and its graphs for two same names
+        outputs = opened(model, images, ())
+        _tell_apart(list(found.values()), images)
+        return keras.Model(images, outputs, name=model.name)
+    except (ValueError, TypeError) as error:  # what Keras's layers raise for a shape
         raise BadInput(f"{model.name} cannot be built for images of {height} x {width}: {error}") from error
+
+
+def is_quantised(layer: Any) -> bool:
+    """Whether a layer keeps its weights in fewer bits, with a scale."""
+    import keras
+
+    return isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy)
+
+
+def name_of(operation: Any) -> str:
+    """The name that people see: Keras's own, with the models around it where that would not be unique."""
+    return str(operation.__dict__.get("_fne_name", operation.name))
+
+
+def _tell_apart(found: list[tuple[Any, tuple[str, ...]]], images: Any) -> None:
+    """Give every operation a name of its own, and Keras one that it takes."""
+    counts = Counter(name_of(operation) for operation, _ in found)
+    taken = {name for name, count in counts.items() if count == 1}
+    inner = {call_name for call_name in taken if _SCOPE.fullmatch(call_name)}
+    inner.add(images._keras_history.operation.name)
+    for operation, path in found:
+        plain = name_of(operation)
+        if counts[plain] > 1:
+            shown = _free(".".join((*path, plain)), taken)
+            taken.add(shown)
+        elif _SCOPE.fullmatch(plain) and plain != images._keras_history.operation.name:
+            continue
+        else:
+            shown = plain
+        for_keras = _free(re.sub(r"[^A-Za-z0-9._-]", "_", shown.lstrip("-")) or "layer", inner)
+        inner.add(for_keras)
+        operation.__dict__["_fne_name"] = shown
+        operation.__dict__["name"] = for_keras
+
+
+def _free(name: str, taken: set[str]) -> str:
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}.{number}"
+    return free
+
+
+def beginning(model: keras.Model) -> Any:
+    """The first operation that does something to the images in inference, or None if there are several."""
+    import keras
+
+    tensor, nodes = model.inputs[0], calls(model)
+    while True:
+        users = [node for node in nodes if any(tensor is given for given in node.input_tensors)]
+        if len(users) != 1:
+            return None
+        operation = users[0].operation
+        random = isinstance(operation, keras.layers.Dropout | keras.layers.GaussianNoise)
+        if not random and not type(operation).__name__.startswith("Random"):
+            return operation
+        tensor = users[0].output_tensors[0]
 
 
 def call_of(tensor: Any) -> Any:

@@ -39,6 +39,14 @@ class Prepared:
         """Height and width of the network's input."""
         return self.network.height, self.network.width
 
+    def notes(self) -> list[str]:
+        """What a person should know before it begins."""
+        model = self.network.model
+        out = [f"{tap.layer} (classifier)" for tap in taps.find_taps(model) if tap.is_classifier]
+        out += [f"{name} ({reason})" for name, reason in taps.left_out(model)]
+        chosen = [f"left out: {', '.join(out)}"] if out and not self.recipe.layers else []
+        return [*self.network.notes, *chosen]
+
     def device(self) -> str:
         """The accelerator that the network runs on, or the processor."""
         return device_name()

@@ -37,9 +37,12 @@ def extract_here(
     if (there := request.is_there(settings, table, progress)) is not None:
         return there
     check_fits(request.path, wanted)
+    for text in source.notes():
+        announce(text)
     if options.dry_run:
         return Extraction(request.path, len(table), [], estimate=wanted)
 
+    source.extractor(progress.note)  # what cannot be built is said before there is an output
     with output:
         if request.path.exists() and not options.overwrite:
             complete = {"images": len(table), "committed": len(table), "inputs": request.inputs}

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fne_cli.errors import BadInput
-from fne_cli.networks.taps import Tap, matched
+from fne_cli.networks.taps import Tap
+from fne_cli.options import meant
 
 _VECTOR = 16  # floats in the widest vector register of today's processors
 
@@ -73,8 +74,8 @@ def pooling_of(taps: Sequence[Tap], rules: Sequence[str]) -> list[Pooling]:
     for rule in rules:
         pattern, _, text = rule.rpartition("=")
         names = [tap.layer for tap in taps]
-        meant = matched(pattern, names) if pattern else set(names)
-        fitting = [number for number, name in enumerate(names) if name in meant]
+        fitted = meant(pattern, names) if pattern else set(names)
+        fitting = [number for number, name in enumerate(names) if name in fitted]
         if not fitting:
             raise BadInput(f"--pool {rule!r} should name layers that are tapped. None matches {pattern!r}.")
         for number in fitting:

@@ -40,12 +40,9 @@ class Prepared:
         return self.network.height, self.network.width
 
     def notes(self) -> list[str]:
-        """What a person should know before it begins."""
-        model = self.network.model
-        out = [f"{tap.layer} (classifier)" for tap in taps.find_taps(model) if tap.is_classifier]
-        out += [f"{name} ({reason})" for name, reason in taps.left_out(model)]
-        chosen = [f"left out: {', '.join(out)}"] if out and not self.recipe.layers else []
-        return [*self.network.notes, *chosen]
+        """What a person should know before it begins; who has chosen layers knows what is left out."""
+        left = [] if self.recipe.layers else taps.left_out(self.network.model)
+        return [*self.network.notes, *([f"left out: {taps.in_one_line(left)}"] if left else [])]
 
     def device(self) -> str:
         """The accelerator that the network runs on, or the processor."""

@@ -6,11 +6,11 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import BadInput
 from fne_cli.networks import graph
+from fne_cli.options import meant
 
 if TYPE_CHECKING:
     import keras
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 _PROBABILITIES = ("softmax", "sigmoid", "logsoftmax")
 # What may stand between a layer and its activation: every value of the output has its place in the map, or is one.
 _IN_BETWEEN = re.compile(
-    r"(Batch|Layer|Group|RMS)?Normalization|Rescaling|Identity|Activation|ActivityRegularization|"
-    r"(Spatial|Alpha|Gaussian)?Dropout([123]D)?|GaussianNoise|((Max|Average)Pooling|ZeroPadding|Cropping|UpSampling)[123]D"
+    r"(Batch|Layer|Group|RMS)?Normalization|Rescaling|Identity|Activation|ActivityRegularization|Cast|"
+    r"(Spatial|Alpha|Gaussian)?Dropout([123]D)?|GaussianNoise|((Adaptive|Global)?(Max|Average)Pooling|ZeroPadding|"
+    r"Cropping|UpSampling)[123]D|(Adaptive)?(Max|Average)Pool"
 )
+_LIMITS = ("Maximum", "Minimum", "Clip")  # of keras.ops, with a constant: a ReLU written by hand
 _UNIT = ("UnitNormalization", "Normalize")  # makes vectors of length 1: what it is applied to is an embedding
 
 
@@ -70,6 +72,7 @@ def find_taps(model: keras.Model) -> list[Tap]:
             name = graph.name_of(layer)
             if len(own) > 1:
                 name = _numbered(name, number, names)
+            _check_name(model.name, name)
             last = _after_activation(call, users)
             tensor, shown = last.output_tensors[0], graph.name_of(last.operation)
             if any(size is None for size in tensor.shape[1:]):
@@ -86,18 +89,41 @@ def find_taps(model: keras.Model) -> list[Tap]:
 
 
 def left_out(model: keras.Model) -> list[tuple[str, str]]:
-    """(name, reason) of every layer with weights that no tap can be put on, in the order of the layers."""
-    from keras import layers
+    """(name, reason) of every layer with weights that is not tapped unless it is asked for, or not at all.
 
-    normalising = (
-        layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization, layers.RMSNormalization,
-        layers.Normalization, layers.PReLU,
-    )  # fmt: skip
+    The reason is `classifier`, or the kind of a layer that is neither convolutional nor dense. In the order of layers.
+    """
+    classifiers = {id(_classifier(output)) for output in model.outputs}
     return [
-        (graph.name_of(layer), f"{type(layer).__name__}, neither convolutional nor dense")
+        (graph.name_of(layer), "classifier" if id(layer) in classifiers else _kind(layer))
         for layer in model.layers
-        if layer.weights and not _is_weighted(layer) and not isinstance(layer, normalising)
+        if id(layer) in classifiers or (layer.weights and not _is_weighted(layer) and not _only_scales(layer))
     ]
+
+
+def in_one_line(left: Sequence[tuple[str, str]]) -> str:
+    """What is left out, as a person reads it; many of one kind by the first and the last."""
+    names = defaultdict(list)
+    for name, reason in left:
+        names[reason].append(name)
+    return ", ".join(
+        f"{name} ({reason})" if len(own) < 4 else f"{own[0]} ... {own[-1]} ({len(own)} of {reason})"
+        for reason, own in names.items()
+        for name in (own if len(own) < 4 else own[:1])
+    )
+
+
+def _check_name(model: str, name: str) -> None:
+    """Raises BadInput for a name that HDF5 does not take for a dataset."""
+    try:
+        good = bool(name.strip(".")) and "/" not in name and "\0" not in name and bool(name.encode())
+    except UnicodeEncodeError:
+        good = False
+    if not good:
+        raise BadInput(
+            f"{model} should have layers whose names can stand in a file. Found: {name!r}.\n"
+            "Give the layer another name (name=...) and save it again."
+        )
 
 
 def _numbered(name: str, number: int, names: set[str]) -> str:
@@ -111,13 +137,14 @@ def _inner(operation: Any) -> Any:
     """The layer in a wrapper (SpectralNormalization, TimeDistributed), or the operation itself."""
     import keras
 
-    return operation.layer if isinstance(operation, keras.layers.Wrapper) else operation
+    while isinstance(operation, keras.layers.Wrapper):
+        operation = operation.layer
+    return operation
 
 
 def _kind(layer: Any) -> str:
-    inner = _inner(layer)
     own = type(layer).__name__
-    return own if inner is layer else f"{own}({type(inner).__name__})"
+    return own if _inner(layer) is layer else f"{own}({_kind(layer.layer)})"
 
 
 def _is_weighted(operation: Any) -> bool:
@@ -129,6 +156,12 @@ def _is_weighted(operation: Any) -> bool:
         layers.Conv3DTranspose,
     )  # fmt: skip
     return isinstance(_inner(operation), (layers.Dense, *convolutions))
+
+
+def _only_scales(operation: Any) -> bool:
+    """Whether weights of an operation, if it has any, only normalise, scale or bend the values, each for itself."""
+    kind = type(_inner(operation)).__name__
+    return bool(_IN_BETWEEN.fullmatch(kind)) or kind in ("PReLU", "LayerScale")
 
 
 def _activation(operation: Any) -> str:
@@ -147,6 +180,20 @@ def _activation(operation: Any) -> str:
     return name if function is not None or name in known else "linear"
 
 
+def _activates(call: Any) -> bool:
+    """Whether a call does nothing but apply an activation to what it is given."""
+    import keras
+
+    inner = _inner(call.operation)
+    if len(call.input_tensors) != 1:
+        return False
+    if type(inner).__name__ in _LIMITS:
+        return True
+    # A recurrent or EinsumDense layer has an activation as well, of sums of its own.
+    of_its_own = hasattr(inner, "activation") and not isinstance(inner, keras.layers.Activation)
+    return not of_its_own and _activation(inner) != "linear"
+
+
 def _after_activation(call: Any, users: dict[int, list[Any]]) -> Any:
     """The call whose output is the activation of the given one.
 
@@ -158,19 +205,22 @@ def _after_activation(call: Any, users: dict[int, list[Any]]) -> Any:
     last = call
     normalised = True  # nothing but BatchNormalization so far
     pooled = False
-    while _activation(call.operation) == "linear":
+    if _activation(call.operation) != "linear":
+        return call
+    while True:
         following = users[id(call.output_tensors[0])]
         if len(following) != 1 or _is_weighted(following[0].operation):
             return last
         call = following[0]
-        if _activation(call.operation) == "linear":
-            kind = type(call.operation).__name__
-            if not _IN_BETWEEN.fullmatch(kind) or (pooled and kind.endswith("Normalization")):
-                return last  # normalisation after pooling begins the next block (ResNet's second version)
-            pooled = pooled or "Pooling" in kind
-            normalised = normalised and isinstance(call.operation, layers.BatchNormalization | layers.Activation)
-            last = call if normalised else last
-    return call
+        if _activates(call):
+            return call
+        inner = _inner(call.operation)
+        kind = type(inner).__name__
+        if not _IN_BETWEEN.fullmatch(kind) or (pooled and kind.endswith("Normalization")):
+            return last  # normalisation after pooling begins the next block (ResNet's second version)
+        pooled = pooled or "Pooling" in kind
+        normalised = normalised and isinstance(inner, layers.BatchNormalization | layers.Activation)
+        last = call if normalised else last
 
 
 def _classifier(output: Any) -> Any:
@@ -185,15 +235,17 @@ def _classifier(output: Any) -> Any:
     probabilities = activated = False
     call = graph.call_of(output)
     while True:
-        activation = _activation(call.operation)
+        operation, activation = call.operation, _activation(call.operation)
         probabilities = probabilities or activation in _PROBABILITIES
-        if _is_weighted(call.operation):
-            is_dense = isinstance(_inner(call.operation), keras.layers.Dense)
+        if _is_weighted(operation):
+            is_dense = isinstance(_inner(operation), keras.layers.Dense)
             logits = is_dense and activation == "linear" and not activated
-            return call.operation if probabilities or logits else None
-        activated = activated or activation != "linear" or type(call.operation).__name__ in _UNIT
+            return operation if probabilities or logits else None
+        activated = activated or activation != "linear" or type(operation).__name__ in _UNIT
         if len(call.input_tensors) != 1:  # a branch, or none for the input itself
             return None
+        if getattr(operation, "weights", None) and not _only_scales(operation):
+            return None  # a layer of another kind has the last word
         call = graph.call_of(call.input_tensors[0])
 
 
@@ -207,16 +259,13 @@ def select(taps: Sequence[Tap], patterns: Sequence[str]) -> list[Tap]:
         if not hidden:
             raise BadInput(f"There should be a layer before the classifier. Found none: try --layers {taps[0].layer}.")
         return hidden
+    names = [tap.layer for tap in taps]
     chosen: set[str] = set()
     for pattern in patterns:
-        matching = matched(pattern, [tap.layer for tap in taps])
+        matching = meant(pattern, names)
         if not matching:
-            names = ", ".join(tap.layer for tap in taps)
-            raise BadInput(f"--layers {pattern!r} should match a convolutional or dense layer. There are: {names}.")
+            raise BadInput(
+                f"--layers {pattern!r} should match a convolutional or dense layer. There are: {', '.join(names)}."
+            )
         chosen |= matching
     return [tap for tap in taps if tap.layer in chosen]
-
-
-def matched(pattern: str, names: Sequence[str]) -> set[str]:
-    """The names that a pattern means: the one that is exactly it, or those that the glob matches."""
-    return {pattern} if pattern in names else {name for name in names if fnmatchcase(name, pattern)}

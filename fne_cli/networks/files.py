@@ -77,10 +77,11 @@ def input_of(path: str, model: Any) -> tuple[Input, tuple[int | None, int | None
     wants = f"{path} should take one RGB image, (batch, height, width, 3), or a grey one. Found: {shapes or model}."
     if not isinstance(model, keras.Model) or not shapes:
         raise BadInput(f"{wants}\nBuild it before it is saved: model.build((None, height, width, 3)).")
-    if len(shapes) > 1:
+    images = [number for number, shape in enumerate(shapes) if len(shape) == 4]
+    if len(shapes) > 1 and images:
         raise BadInput(
-            f"{wants}\nSave the branch of the image alone:\n"
-            f'keras.Model(model.inputs[0], model.get_layer("LAYER").output).save("branch.keras")'
+            f"{wants}\nSave the branch of the image alone, up to the LAYER where it meets the others:\n"
+            f'keras.Model(model.inputs[{images[0]}], model.get_layer("LAYER").output).save("branch.keras")'
         )
     shape = shapes[0]
     dtype = keras.backend.standardize_dtype(inputs[0].dtype)
@@ -88,10 +89,12 @@ def input_of(path: str, model: Any) -> tuple[Input, tuple[int | None, int | None
     for first, channels, sides in ((False, shape[-1], shape[1:3]), (True, shape[1], shape[2:])):
         if len(shape) == 4 and channels in (1, 3):
             return Input(channels, first, dtype), sides
-    if len(shape) == 4:
+    if len(shape) == 4 and len(shapes) == 1:
         raise BadInput(
-            f"{wants}\nImages are decoded to three channels. Put a layer before the network that makes its channels "
-            "of these:\nx = keras.Input((height, width, 3)); keras.Model(x, model(LAYER(x)))"
+            f"{wants}\nImages are decoded to three channels. Where a fourth one is opacity, make it one that is full:\n"
+            f"x = keras.Input(({shape[1]}, {shape[2]}, 3))\n"
+            "rgba = keras.ops.concatenate([x, 255 * keras.ops.ones_like(x[..., :1])], -1)\n"
+            'keras.Model(x, model(rgba)).save("rgb.keras")'
         )
     raise BadInput(f"{wants}\nOnly networks of images can be used.")
 

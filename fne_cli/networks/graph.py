@@ -11,13 +11,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fne_cli.errors import BadInput
+from fne_cli.errors import BadInput, FneError
 from fne_cli.networks.catalog import Precision
 
 if TYPE_CHECKING:
     import keras
 
 _SCOPE = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]*")  # what every backend takes as the name of a scope
+
+_OTHER_FLOATS = ("float16", "bfloat16", "float64")
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,9 @@ def flat(
     """The layers of `model`, with its weights, over images of that size; models inside it are opened.
 
     The layers compute in `precision` from now on, whatever they were saved with; the weights stay as they are, and
-    quantised layers compute as they were saved: a new policy would drop their scales. Operations with the same name,
-    or one that a backend refuses, get another; `name_of` tells what people see. Raises BadInput for a size that the
-    layers cannot take, and for a model that does not know its own graph.
+    quantised layers compute as they were saved: a new policy would drop their scales. Operations of one name, or of one
+    that a backend refuses, are renamed; `name_of` tells what people see. Raises BadInput for a size that the layers
+    cannot take, and for a model that does not know its own graph.
     """
     import keras
 
@@ -59,7 +61,7 @@ def flat(
         found.setdefault(id(operation), (operation, path))
         if isinstance(operation, keras.layers.Layer):
             for layer in operation._flatten_layers():
-                if not is_quantised(layer):
+                if not _keeps_its_policy(layer):
                     layer.dtype_policy = policy
         return operation(*args, **kwargs)
 
@@ -83,41 +85,51 @@ def flat(
         outputs = opened(model, images, ())
         _tell_apart(list(found.values()), images)
         return keras.Model(images, outputs, name=model.name)
-    except (ValueError, TypeError) as error:  # what Keras's layers raise for a shape
+    except FneError:
+        raise
+    except Exception as error:  # a layer may raise whatever it likes for a shape
         raise BadInput(f"{model.name} cannot be built for images of {height} x {width}: {error}") from error
 
 
 def is_quantised(layer: Any) -> bool:
     """Whether a layer keeps its weights in fewer bits, with a scale."""
-    import keras
+    return getattr(layer, "quantization_mode", None) is not None
 
-    return isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy)
+
+def _keeps_its_policy(layer: Any) -> bool:
+    """Whether a layer has to compute as it was saved.
+
+    A quantised one, and one beside it whose weights are no float32 (files.load makes them so where nothing is
+    quantised): a policy does not change the type of weights that are there.
+    """
+    return is_quantised(layer) or any(weight.dtype in _OTHER_FLOATS for weight in layer.weights)
 
 
 def name_of(operation: Any) -> str:
     """The name that people see: Keras's own, with the models around it where that would not be unique."""
-    return str(operation.__dict__.get("_fne_name", operation.name))
+    return str(operation.__dict__.get("_fne_shown", operation.name))
 
 
 def _tell_apart(found: list[tuple[Any, tuple[str, ...]]], images: Any) -> None:
-    """Give every operation a name of its own, and Keras one that it takes."""
-    counts = Counter(name_of(operation) for operation, _ in found)
-    taken = {name for name, count in counts.items() if count == 1}
-    inner = {call_name for call_name in taken if _SCOPE.fullmatch(call_name)}
-    inner.add(images._keras_history.operation.name)
-    for operation, path in found:
-        plain = name_of(operation)
+    """Give every operation a name that nobody else has to be shown by, and one that Keras and its backend take.
+
+    Both are its own wherever that will do. Keras's is in the operation itself: a model asks for it whenever it is built
+    or called.
+    """
+    own = [str(operation.__dict__.setdefault("_fne_own", operation.name)) for operation, _ in found]
+    counts = Counter(own)
+    shown = {name for name, count in counts.items() if count == 1}
+    taken = {images._keras_history.operation.name, *(name for name in shown if _SCOPE.fullmatch(name))}
+    for (operation, path), plain in zip(found, own, strict=True):
+        name = plain
         if counts[plain] > 1:
-            shown = _free(".".join((*path, plain)), taken)
-            taken.add(shown)
-        elif _SCOPE.fullmatch(plain) and plain != images._keras_history.operation.name:
-            continue
-        else:
-            shown = plain
-        for_keras = _free(re.sub(r"[^A-Za-z0-9._-]", "_", shown.lstrip("-")) or "layer", inner)
-        inner.add(for_keras)
-        operation.__dict__["_fne_name"] = shown
-        operation.__dict__["name"] = for_keras
+            name = _free(".".join((*path, plain)), shown)
+            shown.add(name)
+        for_keras = name
+        if counts[plain] > 1 or not _SCOPE.fullmatch(name) or name == images._keras_history.operation.name:
+            for_keras = _free(re.sub(r"[^A-Za-z0-9._-]", "_", name.lstrip("-")) or "layer", taken)
+            taken.add(for_keras)
+        operation.__dict__.update(_fne_shown=name, name=for_keras)
 
 
 def _free(name: str, taken: set[str]) -> str:

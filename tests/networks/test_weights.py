@@ -343,7 +343,11 @@ def test_what_does_not_go_with_a_keras_file(saved: Callable[[Any], str]) -> None
     ("shapes", "found", "way_out"),
     [
         ([(8, 3)], "[(None, 8, 3)]", "Only networks of images"),
-        ([(8, 8, 4)], "[(None, 8, 8, 4)]", "Put a layer before the network that makes its channels of these"),
+        (
+            [(8, 8, 4)],
+            "[(None, 8, 8, 4)]",
+            "Images are decoded to three channels. Where a fourth one is opacity, make it one that is full",
+        ),
         ([(8, 8, 3), (8, 8, 3)], "[(None, 8, 8, 3), (None, 8, 8, 3)]", "Save the branch of the image alone"),
     ],
 )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fne_cli.errors import DoesNotFit
+from fne_cli.errors import BadInput, DoesNotFit, FneError
 from fne_cli.networks.backend import lacks_onednn
+from fne_cli.networks.files import brief
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.preprocessing import prepare
 from fne_cli.networks.steady import steady_rows
@@ -23,7 +24,8 @@ class Extractor:
     """Calls the network. If memory gives out, the batch is halved for good, and `note` is told.
 
     `rows` is the number of rows of every batch that comes in; `used` is how many go through the network at once.
-    Preprocessing, the network in inference mode and the pooling are one graph, traced once for one fixed shape.
+    Preprocessing, the network in inference mode and the pooling are one graph, traced once for one fixed shape. A
+    network from a file is tried on a black batch first: raises BadInput if it cannot be computed.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class Extractor:
 
         self.rows = self.used = rows
         self._network = network
-        # The pooling stays outside: as operations of a model, its names would meet those of the network.
+        # The pooling is no part of the model: the names of its operations would meet those of the network's.
         self._model = keras.Model(network.model.inputs, [tap.tensor for tap in taps])
         self._taps, self._poolings = taps, poolings
         self._xla = xla
@@ -64,10 +66,25 @@ class Extractor:
         """The compiled function for `used` rows; compiling takes memory, too."""
         while self._call is None:
             try:
-                self._call, self._padded = self._sized(self.used)
+                call, self._padded = self._sized(self.used)
+                if self._network.from_file:
+                    self._try(call)
+                self._call = call
             except Exception as error:
+                if self._network.from_file and not (_out_of_memory(error) or isinstance(error, FneError)):
+                    raise BadInput(f"{self._network.name} cannot be computed here: {brief(error)}") from error
                 self._halve(error)
         return self._call
+
+    def _try(self, call: Callable[[np.ndarray], Any]) -> None:
+        computed = call(np.zeros((self._padded, self._network.height, self._network.width, 3), np.uint8))
+        for tap, pool, values in zip(self._taps, self._poolings, computed, strict=True):
+            wanted = (self._padded, *pool.row_shape(tap.shape))
+            if tuple(values.shape) != wanted:
+                raise BadInput(
+                    f"{self._network.name} should give a row for each image. Found: {tap.layer}, of shape "
+                    f"{tuple(values.shape)} for {self._padded} images instead of {wanted}."
+                )
 
     def _halve(self, error: Exception) -> None:
         """Go on with half the rows if memory is what was missing, else raise the error."""
@@ -138,7 +155,6 @@ class Extractor:
             tf.config.experimental.enable_tensor_float_32_execution(False)
             signature = [tf.TensorSpec((rows, network.height, network.width, 3), tf.uint8)]
             function = tf.function(forward, input_signature=signature, autograph=False, jit_compile=self._xla)
-            function.get_concrete_function()  # what cannot be traced is said here, before there is an output
             return lambda pixels: function(tf.constant(pixels))
         if backend == "jax":
             import jax

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class Network:
     """A Keras model ready to be tapped, and how its input is to be prepared.
 
-    `weights` says where they come from, `notes` what a person should know of it.
+    `weights` says where they come from, `from_file` whether the layers, too, come from a file, `notes` what a person
+    should know of it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Network:
     precision: Precision = "float32"
     takes: graph.Input = graph.RGB
     notes: tuple[str, ...] = ()
+    from_file: bool = False
 
     def weights_sha256(self) -> str:
         """SHA-256 over shape, type and bytes of all weights in order: the same however they were stored."""
@@ -225,7 +227,7 @@ def _from_file(path: str, weights: str | None, preprocess: str | None, image_siz
         raise BadInput(f"{path} takes images of any size. Give --image-size.")
     if any(side not in (None, asked) for side, asked in zip(fixed, size, strict=True)):
         raise BadInput(f"{path} takes images of {_by(fixed)}. Found: --image-size {_by(size)}.")
-    return Network(model.name, model, preprocess or "none", *size, "file", takes=takes)
+    return Network(model.name, model, preprocess or "none", *size, "file", takes=takes, from_file=True)
 
 
 def _by(size: tuple[int | None, int | None]) -> str:

@@ -33,7 +33,7 @@ class BatchLoop:
     ) -> None:
         recipe, options, (height, width) = request.recipe, request.options, source.image_size
         self.geometry = Geometry(height, width, recipe.resize, recipe.crops, recipe.box_context, options.max_pixels)
-        self.per_batch = recipe.images_per_batch
+        self.per_batch, self.precision = recipe.images_per_batch, recipe.precision
         self.call = source.extractor(progress.note)
         self.listing, self.layers, self.workers = request.listing, request.layers_of(source), options.workers
         self.growing, self.run, self.progress, self.asked = growing, run, progress, asked
@@ -89,10 +89,12 @@ class BatchLoop:
         for layer, values in zip(self.layers, outputs, strict=True):
             exact = np.asarray(values)[kept]
             limit = np.finfo(layer.dtype).max
-            beyond = ~(np.abs(exact) <= limit).reshape(len(status), -1).all(axis=1)
+            images = exact.reshape(len(status), -1)
+            beyond = ~(np.abs(images) <= limit).all(axis=1)
             for place in np.flatnonzero(beyond & (status == Status.GOOD)):
+                ends = layer.dtype if np.isfinite(images[place]).all() else self.precision
                 status[place] = Status.NOT_FINITE
-                message[place] = f"layer {layer.name} has values that are not finite in {layer.dtype}"
+                message[place] = f"layer {layer.name} has values that are not finite in {ends}"
             with np.errstate(over="ignore"):  # what is beyond has just been marked bad
                 rows[layer.name] = exact.astype(layer.dtype)
         bad = np.repeat(status != Status.GOOD, crops)

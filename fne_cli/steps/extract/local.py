@@ -42,8 +42,8 @@ def extract_here(
     if options.dry_run:
         return Extraction(request.path, len(table), [], estimate=wanted)
 
-    source.extractor(progress.note)  # what cannot be built is said before there is an output
     with output:
+        source.extractor(progress.note)  # what cannot be computed leaves nothing behind
         if request.path.exists() and not options.overwrite:
             complete = {"images": len(table), "committed": len(table), "inputs": request.inputs}
             output.begin_with(request.path, complete | {"runs": read_record(request.path).get("runs", [])})

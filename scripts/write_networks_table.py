@@ -29,9 +29,7 @@ def row(name: str) -> str:
     left = in_one_line(table.left_out) or "nothing"
     assert name == "mini" or table.preprocess == CATALOG[name].preprocess
     height, width = table.image_size
-    return (
-        f"| `{name}` | {len(tapped)} | {table.features:,} | {height} x {width} | `{table.preprocess}` | {left} |\n"
-    )
+    return f"| `{name}` | {len(tapped)} | {table.features:,} | {height} x {width} | `{table.preprocess}` | {left} |\n"
 
 
 def main() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fne_cli.errors import BadInput
 from fne_cli.networks.backend import load_keras
+from fne_cli.progress import Progress
+from fne_cli.steps import extract as step
+from fne_cli.steps.extract import Recipe, tasks
+from fne_cli.tasks.engine import Cluster
 
 keras = load_keras()
 layers, ops = keras.layers, keras.ops
@@ -500,3 +507,48 @@ def test_a_network_that_cannot_be_built_leaves_nothing_behind(failure: str, save
 def test_neither_do_weights_that_cannot_be_read(weights: str, tmp_path: Path, refused: Any) -> None:
     (tmp_path / "damaged.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     assert "--weights" in refused(Path("mini"), "--weights", tmp_path / weights)
+
+
+# With --cluster
+
+
+class OneWorker:
+    """An engine of one worker, in this process."""
+
+    workers, threads = 1, None
+
+    def run(self, function: str, given: Sequence[Any], **more: Any) -> Iterator[tuple[int, Any]]:
+        work = {"outline": tasks.outline, "extract": tasks.extract_shard}[function]
+        for number, task in enumerate(given):
+            yield number, json.loads(json.dumps(work(json.loads(json.dumps(task)), Progress())))
+
+
+class Notes(Progress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def on_a_cluster(images: Path, output: Path, network: Path) -> list[str]:
+    notes, cluster = Notes(), Cluster(lambda: nullcontext(OneWorker()))
+    recipe = Recipe(str(network), preprocess="none", batch_size=2)
+    step.extract(str(images), output, recipe, cluster=cluster, progress=notes)
+    return notes.lines
+
+
+def test_workers_say_once_what_is_left_out(images: Path, saved: Any, extracted: Any, tmp_path: Path) -> None:
+    inputs = keras.Input((SIDE, SIDE, 3))
+    path = saved(keras.Model(inputs, with_attention(inputs)))
+    lines = on_a_cluster(images, tmp_path / "shards.h5", path)
+    assert [line for line in lines if "left out" in line] == ["left out: top (classifier)"]
+    extracted(path)
+    assert (tmp_path / "shards.h5").read_bytes() == (tmp_path / "out.h5").read_bytes()
+
+
+def test_nothing_is_left_behind_by_workers_either(images: Path, tmp_path: Path) -> None:
+    mixing(3)(tmp_path / "net.keras")
+    with pytest.raises(BadInput, match=r"cannot be computed here|should give a row for each image"):
+        on_a_cluster(images, tmp_path / "out.h5", tmp_path / "net.keras")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["net.keras"]

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fne_cli.cli import options
-from fne_cli.cli.console import Console, table
+from fne_cli.cli.console import Console, plain, table
 
 
 @click.command(cls=options.Command)
@@ -46,8 +46,13 @@ def layers(progress: Console, as_json: bool, **values: Any) -> None:
     ]
     click.echo(table(("order", "layer", "kind", "output", "pooling", "features", "first column"), rows))
     tapped = sum(row.first_column is not None for row in found.rows)
-    height, width = found.image_size
+    name, (height, width) = plain(found.network), found.image_size
     click.echo(
-        f"{found.network}, {height} x {width}, preprocessing {found.preprocess}: {tapped} taps, {found.features:,} "
+        f"{name}, {height} x {width}, preprocessing {found.preprocess}: {tapped} taps, {found.features:,} "
         f"features; {found.bytes_per_image:,} bytes per image (float32), {found.code_bytes_per_image:,} as codes"
     )
+    for layer, reason in found.left_out:
+        way = (
+            "--layers '*' takes it too" if reason == "classifier" else "only convolutional and dense layers are tapped"
+        )
+        click.echo(plain(f"left out: {layer} ({reason}: {way})"))

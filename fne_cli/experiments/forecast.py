@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.jobs import Execution, Job
 from fne_cli.experiments.stamps import Sources, Stamps
 from fne_cli.images.manifest import LABEL
-from fne_cli.options import taken
+from fne_cli.options import meant, taken
 from fne_cli.progress import Progress
 from fne_cli.steps.sample import COUNTS
 from fne_cli.store.format.reader import open_file
@@ -126,8 +125,9 @@ class Forecast:
             return Expected()
         budget = job.options.get("memory") or free_memory() // 2
         alone = job.arguments[0] == str(activations) and "embedding" not in job.options
-        patterns = job.options.get("layers") or ("*",)
-        widths = [width for name, width in found.features.items() if any(fnmatchcase(name, one) for one in patterns)]
+        patterns = job.options.get("layers") or found.features
+        chosen = set().union(*(meant(one, found.features) for one in patterns))
+        widths = [width for name, width in found.features.items() if name in chosen]
         widths = widths if alone else [sum(widths)]
         crops, classes = max(1, found.rows // max(1, counts.images)), counts.classes
         seconds = 0.0
@@ -200,7 +200,7 @@ class Forecast:
         if isinstance(found, str):
             return ""
         for pattern in job.options.get("layers") or ():
-            if not any(fnmatchcase(name, pattern) for name in found.features):
+            if not meant(pattern, found.features):
                 return (
                     f"layers should be some of those that are extracted. Found: {pattern!r}, which is none. "
                     f"There are: {', '.join(found.features)}."

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import dataclass
 from typing import Literal
 
 from fne_cli.errors import BadInput
 
-Preprocess = Literal["caffe", "tf", "torch", "none"]
+Preprocess = Literal["caffe", "tf", "torch", "unit", "none"]
 Precision = Literal["float32", "bfloat16", "float16"]
-PREPROCESS: tuple[Preprocess, ...] = ("caffe", "tf", "torch", "none")
+FILES = (".keras", ".h5", ".hdf5")
+PREPROCESS: tuple[Preprocess, ...] = ("caffe", "tf", "torch", "unit", "none")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ def _family(preprocess: Preprocess, *members: str | tuple[str, int]) -> dict[str
 
 
 # caffe: BGR minus the ImageNet channel means. tf: -1 ... 1. torch: 0 ... 1, ImageNet mean and deviation.
-# none: the network's first layers do it. tests/networks/test_catalog.py holds each against its module's own.
+# unit: 0 ... 1. none: the network's first layers do it.
+# tests/networks/test_catalog.py holds each against its module's own.
 CATALOG: dict[str, Known] = {
     **_family("caffe", "VGG16", "VGG19", "ResNet50", "ResNet101", "ResNet152"),
     **_family("tf", "ResNet50V2", "ResNet101V2", "ResNet152V2", "MobileNet", "MobileNetV2"),
@@ -47,17 +50,12 @@ NAMES = ("mini", *CATALOG)
 
 
 def known_name(model: str) -> str | None:
-    """The catalogue's spelling of a network's name, None for a .keras path. Raises BadInput for neither."""
+    """The catalogue's spelling of a network's name, None for a file or folder. Raises BadInput for neither."""
     plain = model.lower().replace("-", "").replace("_", "")
     if plain in NAMES:
         return plain
-    if model.lower().endswith(".keras"):
+    if model.lower().endswith(FILES) or os.path.isdir(model):
         return None
-    if model.lower().endswith((".h5", ".hdf5")):
-        raise BadInput(
-            f"{model} should be a network's name or a .keras file. Found: an .h5 file, which is only read as weights.\n"
-            f"Name the network it belongs to: --model vgg16 --weights {model}"
-        )
     near = difflib.get_close_matches(plain, NAMES, n=1)
     hint = f" Did you mean {near[0]}?" if near else f" Known: {', '.join(NAMES)}."
     raise BadInput(f"{model!r} should be a network's name or a .keras file.{hint}")

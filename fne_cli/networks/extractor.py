@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fne_cli.errors import DoesNotFit
+from fne_cli.errors import BadInput, DoesNotFit, FneError
 from fne_cli.networks.backend import lacks_onednn
+from fne_cli.networks.files import brief
 from fne_cli.networks.pooling import Pooling
+from fne_cli.networks.preprocessing import prepare
 from fne_cli.networks.steady import steady_rows
 from fne_cli.networks.taps import Tap
 
@@ -22,7 +24,8 @@ class Extractor:
     """Calls the network. If memory gives out, the batch is halved for good, and `note` is told.
 
     `rows` is the number of rows of every batch that comes in; `used` is how many go through the network at once.
-    Preprocessing, the network in inference mode and the pooling are one graph, traced once for one fixed shape.
+    Preprocessing, the network in inference mode and the pooling are one graph, traced once for one fixed shape. A
+    network from a file is tried on a black batch first: raises BadInput if it cannot be computed.
     """
 
     def __init__(
@@ -38,9 +41,9 @@ class Extractor:
 
         self.rows = self.used = rows
         self._network = network
-        self._model = keras.Model(
-            network.model.inputs, [pool(tap.tensor) for tap, pool in zip(taps, poolings, strict=True)]
-        )
+        # The pooling is no part of the model: the names of its operations would meet those of the network's.
+        self._model = keras.Model(network.model.inputs, [tap.tensor for tap in taps])
+        self._taps, self._poolings = taps, poolings
         self._xla = xla
         self.note = note
         self._padded = rows
@@ -63,10 +66,25 @@ class Extractor:
         """The compiled function for `used` rows; compiling takes memory, too."""
         while self._call is None:
             try:
-                self._call, self._padded = self._sized(self.used)
+                call, self._padded = self._sized(self.used)
+                if self._network.from_file:
+                    self._try(call)
+                self._call = call
             except Exception as error:
+                if self._network.from_file and not (_out_of_memory(error) or isinstance(error, FneError)):
+                    raise BadInput(f"{self._network.name} cannot be computed here: {brief(error)}") from error
                 self._halve(error)
         return self._call
+
+    def _try(self, call: Callable[[np.ndarray], Any]) -> None:
+        computed = call(np.zeros((self._padded, self._network.height, self._network.width, 3), np.uint8))
+        for tap, pool, values in zip(self._taps, self._poolings, computed, strict=True):
+            wanted = (self._padded, *pool.row_shape(tap.shape))
+            if tuple(values.shape) != wanted:
+                raise BadInput(
+                    f"{self._network.name} should give a row for each image. Found: {tap.layer}, of shape "
+                    f"{tuple(values.shape)} for {self._padded} images instead of {wanted}."
+                )
 
     def _halve(self, error: Exception) -> None:
         """Go on with half the rows if memory is what was missing, else raise the error."""
@@ -118,18 +136,16 @@ class Extractor:
 
     def _compiled(self, rows: int) -> Callable[[np.ndarray], Any]:
         import keras
-        from keras.applications.imagenet_utils import preprocess_input
 
         network, model = self._network, self._model
+        prepared = partial(prepare, preprocess=network.preprocess, takes=network.takes)
 
-        def prepared(pixels: Any) -> Any:
-            images = keras.ops.cast(pixels, "float32")
-            if network.preprocess == "none":
-                return images
-            return preprocess_input(images, mode=network.preprocess, data_format="channels_last")
+        def pooled(outputs: Any) -> list[Any]:
+            columns = zip(self._taps, self._poolings, keras.tree.flatten(outputs), strict=True)
+            return [pool(tap.channels_last(values)) for tap, pool, values in columns]
 
         def forward(pixels: Any) -> Any:
-            return keras.tree.flatten(model(prepared(pixels), training=False))
+            return pooled(model(prepared(pixels), training=False))
 
         backend = keras.backend.backend()
         if backend == "tensorflow":
@@ -145,7 +161,7 @@ class Extractor:
 
             def stateless(trained: list[Any], other: list[Any], pixels: Any) -> Any:
                 outputs, _ = model.stateless_call(trained, other, prepared(pixels), training=False)
-                return keras.tree.flatten(outputs)
+                return pooled(outputs)
 
             # The weights are arguments because JAX would compile them into the program as constants.
             trained, other = model.trainable_variables, model.non_trainable_variables

@@ -6,11 +6,11 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from fne_cli.errors import BadInput
 from fne_cli.networks.taps import Tap
+from fne_cli.options import meant
 
 _VECTOR = 16  # floats in the widest vector register of today's processors
 
@@ -40,7 +40,7 @@ class Pooling:
         return (self.grid ** (len(shape) - 1) * shape[-1],)
 
     def __call__(self, tensor: Any) -> Any:
-        """Apply to a Keras tensor (batch, ..., channels); computed in float32 whatever the network's precision."""
+        """Apply to a tensor (batch, ..., channels); computed in float32 whatever the network's precision."""
         from keras import ops
 
         tensor = ops.cast(tensor, "float32")
@@ -73,7 +73,9 @@ def pooling_of(taps: Sequence[Tap], rules: Sequence[str]) -> list[Pooling]:
     chosen = [Pooling()] * len(taps)
     for rule in rules:
         pattern, _, text = rule.rpartition("=")
-        fitting = [number for number, tap in enumerate(taps) if not pattern or fnmatchcase(tap.layer, pattern)]
+        names = [tap.layer for tap in taps]
+        fitted = meant(pattern, names) if pattern else set(names)
+        fitting = [number for number, name in enumerate(names) if name in fitted]
         if not fitting:
             raise BadInput(f"--pool {rule!r} should name layers that are tapped. None matches {pattern!r}.")
         for number in fitting:

@@ -39,6 +39,11 @@ class Prepared:
         """Height and width of the network's input."""
         return self.network.height, self.network.width
 
+    def notes(self) -> list[str]:
+        """What a person should know before it begins; who has chosen layers knows what is left out."""
+        left = [] if self.recipe.layers else taps.left_out(self.network.model)
+        return [*self.network.notes, *([f"left out: {taps.in_one_line(left)}"] if left else [])]
+
     def device(self) -> str:
         """The accelerator that the network runs on, or the processor."""
         return device_name()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from fne_cli.networks.catalog import Precision, Preprocess
+from fne_cli.networks.catalog import Precision, known_name
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Recipe:
     model: str = "vgg16"
     weights: str | None = None
     seed: int = 0
-    preprocess: Preprocess | None = None
+    preprocess: str | None = None
     image_size: tuple[int, int] | None = None
     layers: Sequence[str] = ()
     pool: Sequence[str] = ()
@@ -59,6 +59,6 @@ class Recipe:
         model, weights = self.model, self.weights
         return replace(
             self,
-            model=os.path.abspath(model) if model.lower().endswith(".keras") else model,
+            model=os.path.abspath(model) if known_name(model) is None else model,
             weights=os.path.abspath(weights) if weights and weights.lower().endswith((".h5", ".hdf5")) else weights,
         )

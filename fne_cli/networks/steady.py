@@ -42,9 +42,14 @@ def dense_kernels(model: keras.Model) -> list[tuple[int, Any]]:
 
     found = {}
     for call in graph.calls(model):
-        if isinstance(call.operation, keras.layers.Dense):
-            positions = math.prod(call.input_tensors[0].shape[1:-1])
-            found[positions, tuple(call.operation.kernel.shape)] = (positions, call.operation.kernel)
+        dense = getattr(call.operation, "layer", call.operation)  # perhaps in a wrapper
+        if isinstance(dense, keras.layers.Dense):
+            *places, inputs = call.input_tensors[0].shape[1:]
+            positions, shape = math.prod(places), (inputs, dense.units)
+            # The kernel of a quantised layer is packed; any other of its shape tells as much.
+            packed = graph.is_quantised(dense)
+            kernel = np.random.default_rng(0).standard_normal(shape, np.float32) if packed else dense.kernel
+            found[positions, shape] = (positions, kernel)
     return list(found.values())
 
 

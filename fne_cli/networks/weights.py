@@ -1,4 +1,4 @@
-"""Building a network with its weights: by name or from a .keras file. Nothing is ever unpickled."""
+"""Building a network with its weights: by name or from a file. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import re
 import sys
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.networks import graph, mini
+from fne_cli.networks import files, graph, mini
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.catalog import CATALOG, PREPROCESS, Precision, Preprocess, known_name
+from fne_cli.networks.catalog import CATALOG, PREPROCESS, Precision, known_name
+from fne_cli.networks.preprocessing import WHAT_THEY_DO, canonical
 
 if TYPE_CHECKING:
     import keras
@@ -27,15 +28,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Network:
-    """A Keras model ready to be tapped, and how its input is to be prepared. `weights` says where they come from."""
+    """A Keras model ready to be tapped, and how its input is to be prepared.
+
+    `weights` says where they come from, `from_file` whether the layers, too, come from a file, `notes` what a person
+    should know of it.
+    """
 
     name: str
     model: keras.Model
-    preprocess: Preprocess
+    preprocess: str
     height: int
     width: int
     weights: str
     precision: Precision = "float32"
+    takes: graph.Input = graph.RGB
+    notes: tuple[str, ...] = ()
+    from_file: bool = False
 
     def weights_sha256(self) -> str:
         """SHA-256 over shape, type and bytes of all weights in order: the same however they were stored."""
@@ -51,18 +59,20 @@ def open_network(
     model: str,
     weights: str | None = None,
     seed: int = 0,
-    preprocess: Preprocess | None = None,
+    preprocess: str | None = None,
     image_size: tuple[int, int] | None = None,
     precision: Precision = "float32",
 ) -> Network:
-    """The network `model`: a name of the catalogue or a .keras file.
+    """The network `model`: a name of the catalogue, or a .keras or .h5 file.
 
-    weights: "imagenet" (default of the catalogue), "random" (with `seed`) or the path of an .h5 file; a .keras file has
-    its own. preprocess and image_size (height, width) default to what the network is known to want. precision is what
-    the layers compute in.
+    weights: "imagenet" (default of the catalogue), "random" (with `seed`) or the path of an .h5 file; a network from a
+    file has its own. preprocess and image_size (height, width) default to what the network is known to want. precision
+    is what the layers compute in.
     Raises BadInput for a name, file or combination that cannot be used.
     """
     name = known_name(model)
+    if preprocess is not None:
+        canonical(preprocess, graph.RGB)
     load_keras()
     if name is None:
         network = _from_file(model, weights, preprocess, image_size)
@@ -70,12 +80,24 @@ def open_network(
         network = _mini(weights, seed, preprocess, image_size)
     else:
         network = _from_catalog(name, weights, seed, preprocess, image_size)
-    model_of_size = graph.flat(network.model, network.height, network.width, precision)
-    return replace(network, model=model_of_size, precision=precision)
+    prepared = canonical(network.preprocess, network.takes)
+    model_of_size = graph.flat(network.model, network.height, network.width, precision, network.takes)
+    notes = (*network.notes, *_scaled_twice(model_of_size, prepared))
+    return replace(network, model=model_of_size, preprocess=prepared, precision=precision, notes=notes)
+
+
+def _scaled_twice(model: keras.Model, preprocess: str) -> Iterator[str]:
+    """A note if the network begins with a preprocessing of its own and gets another before it."""
+    first = graph.beginning(model)
+    if preprocess != "none" and type(first).__name__ in ("Rescaling", "Normalization"):
+        yield (
+            f"{model.name} begins with {graph.name_of(first)}, a {type(first).__name__} of its own, and gets "
+            f"--preprocess {preprocess} before it. If it was trained on pixels from 0 to 255, give --preprocess none."
+        )
 
 
 def _from_catalog(
-    name: str, weights: str | None, seed: int, preprocess: Preprocess | None, image_size: tuple[int, int] | None
+    name: str, weights: str | None, seed: int, preprocess: str | None, image_size: tuple[int, int] | None
 ) -> Network:
     known = CATALOG[name]
     own = (known.image_size, known.image_size)
@@ -105,7 +127,7 @@ def _constructor(name: str, size: tuple[int, int]) -> Callable[..., Any]:
         try:
             return getattr(keras.applications, name)(weights=weights, include_top=include_top, input_shape=(*size, 3))
         except ValueError as error:  # too small an image, or a download that is not what it should be
-            raise BadInput(f"{name} cannot be built for images of {_by(size)}: {_brief(error)}") from error
+            raise BadInput(f"{name} cannot be built for images of {_by(size)}: {files.brief(error)}") from error
 
     return build
 
@@ -140,8 +162,9 @@ def _with_imagenet(name: str, build: Callable[[], Any]) -> Any:
         url = address[0] if address else "them (https://keras.io/api/applications)"
         file = url.rsplit("/", 1)[-1] if address else "FILE.h5"
         raise BadInput(
-            f"The ImageNet weights of {name} should be in Keras's cache or on the network.\nFound: {_brief(error)}\n"
-            f"Fetch {url}\non a machine with network access, then put it at {os.path.join(cache, file)}\n"
+            f"The ImageNet weights of {name} should be in Keras's cache or on the network.\n"
+            f"Found: {files.brief(error)}\nFetch {url}\n"
+            f"on a machine with network access, then put it at {os.path.join(cache, file)}\n"
             f"or pass it: --weights {file}"
         ) from error
 
@@ -167,11 +190,11 @@ def _with_file(name: str, build: Callable[..., Any], path: str, tops: Sequence[b
                 network.load_weights(path)
             return network
         except Exception as error:  # Keras raises ValueError, KeyError, OSError, ... for files of another network
-            reasons.append(f"{'with' if include_top else 'without'} top: {_brief(error)}")
+            reasons.append(f"{'with' if include_top else 'without'} top: {files.brief(error)}")
     raise BadInput(f"--weights {path} should hold the weights of {name}. Found:\n" + "\n".join(reasons))
 
 
-def _mini(weights: str | None, seed: int, preprocess: Preprocess | None, image_size: tuple[int, int] | None) -> Network:
+def _mini(weights: str | None, seed: int, preprocess: str | None, image_size: tuple[int, int] | None) -> Network:
     side = mini.IMAGE_SIZE
     if image_size not in (None, (side, side)):
         raise BadInput(f"--image-size of mini should be {side}. Found: {_by(image_size)}.")
@@ -187,46 +210,25 @@ def _mini(weights: str | None, seed: int, preprocess: Preprocess | None, image_s
     return Network("mini", network, preprocess or "tf", side, side, _weights_name(weights, seed))
 
 
-def _from_file(
-    path: str, weights: str | None, preprocess: Preprocess | None, image_size: tuple[int, int] | None
-) -> Network:
-    import keras
-
+def _from_file(path: str, weights: str | None, preprocess: str | None, image_size: tuple[int, int] | None) -> Network:
     if weights is not None:
         raise BadInput(f"{path} has its own weights. Leave --weights out.")
-    if not os.path.isfile(path):
-        raise BadInput(f"{path} should be a network in a .keras file. Found: no such file.")
-    if not zipfile.is_zipfile(path):
-        raise BadInput(f"{path} should be a .keras file (a zip archive). Found: something else.")
-    if preprocess is None:
+    if preprocess is None and os.path.isfile(path) and (files.is_h5(path) or zipfile.is_zipfile(path)):
         raise BadInput(
             f"{path} does not say how its input is to be prepared. Give --preprocess {'|'.join(PREPROCESS)}:\n"
-            "caffe: BGR minus the ImageNet means; tf: -1 ... 1; torch: ImageNet mean and deviation; none: 0 ... 255."
+            f"{WHAT_THEY_DO}"
         )
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # unsafe or unknown layers, broken archives: Keras has no common class for these
-        raise BadInput(
-            f"{path} cannot be loaded as a Keras model in safe mode: {_brief(error)}\n"
-            "It should be made of Keras's own layers, without Lambda layers or others of its own."
-        ) from error
-    inputs = getattr(model, "inputs", None) or []
-    shapes = [tuple(tensor.shape) for tensor in inputs]
-    if not (isinstance(model, keras.Model) and len(shapes) == 1 and len(shapes[0]) == 4 and shapes[0][3] == 3):
-        raise BadInput(f"{path} should take one RGB image, (batch, height, width, 3). Found: {shapes or model}.")
-    fixed = shapes[0][1:3]
-    if image_size is None and None in fixed:
+    model = files.load(path)
+    takes, fixed = files.input_of(path, model)
+    if preprocess not in (None, "none"):
+        takes = replace(takes, dtype="float32")
+    size = image_size or (fixed[0] or 0, fixed[1] or 0)
+    if 0 in size:
         raise BadInput(f"{path} takes images of any size. Give --image-size.")
-    height, width = size = image_size or fixed
     if any(side not in (None, asked) for side, asked in zip(fixed, size, strict=True)):
         raise BadInput(f"{path} takes images of {_by(fixed)}. Found: --image-size {_by(size)}.")
-    return Network(model.name, model, preprocess, height, width, "file")
+    return Network(model.name, model, preprocess or "none", *size, "file", takes=takes, from_file=True)
 
 
-def _by(size: tuple[int, int]) -> str:
+def _by(size: tuple[int | None, int | None]) -> str:
     return f"{size[0]} x {size[1]}"
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -25,7 +25,10 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class LayerTable:
-    """All such layers of a network in its order, the total of the tapped features, and bytes per image (float32)."""
+    """All such layers of a network in its order, the total of the tapped features, and bytes per image (float32).
+
+    left_out has the name and the reason of layers that are not tapped, the classifier and those of other kinds.
+    """
 
     network: str
     image_size: tuple[int, int]
@@ -34,6 +37,7 @@ class LayerTable:
     features: int
     bytes_per_image: int
     code_bytes_per_image: int
+    left_out: list[tuple[str, str]]
 
 
 def layers(
@@ -79,4 +83,10 @@ def layers(
             column += features
     preprocess = network.preprocess if name else "to be given"
     size = (network.height, network.width)
-    return LayerTable(network.name, size, preprocess, rows, column, column * 4, column)
+    taken = tuple(f"{tap.layer}." for tap in chosen)  # conv.1. is of conv, too
+    left = [
+        (name, reason)
+        for name, reason in taps.left_out(network.model)
+        if not any(tapped.startswith(f"{name}.") for tapped in taken)
+    ]
+    return LayerTable(network.name, size, preprocess, rows, column, column * 4, column, left)

@@ -64,6 +64,14 @@ def small_net() -> Any:
     return keras.Model(images, layers.Conv2D(4, 3, activation="relu", name="second")(x))
 
 
+def net_with_our_names() -> Any:
+    """One with the operations that pooling uses, of the same names, and a name that no scope may have."""
+    images = keras.Input((9, 9, 3))
+    x = layers.Conv2D(5, 3, activation="relu", name="two words")(layers.Rescaling(1 / 255)(images))
+    x = keras.ops.concatenate([keras.ops.pad(x[:, 1:], [[0, 0], [1, 0], [0, 0], [0, 0]]), x], axis=-1)
+    return keras.Model(images, layers.Dense(4, activation="relu", name="second")(keras.ops.mean(x, axis=(1, 2))))
+
+
 # The same as plain Keras
 
 
@@ -312,8 +320,9 @@ def test_the_room_loads_neither_keras_nor_a_backend() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", *(["torch"] if importlib.util.find_spec("torch") else [])])
-def test_another_backend_gives_the_same_without_tensorflow(backend: str, tmp_path: Path) -> None:
-    model, pixels = small_net(), noise(3, 9)
+@pytest.mark.parametrize("network", [small_net, net_with_our_names])
+def test_another_backend_gives_the_same_without_tensorflow(backend: str, network: Any, tmp_path: Path) -> None:
+    model, pixels = network(), noise(3, 9)
     model.save(tmp_path / "net.keras")
     np.save(tmp_path / "pixels.npy", pixels)
     code = (

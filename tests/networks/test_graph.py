@@ -127,8 +127,10 @@ def test_a_size_that_the_layers_cannot_take_is_an_error(side: int) -> None:
         graph.flat(model, side, side)
 
 
-def test_two_layers_of_one_name_are_an_error() -> None:
+def test_two_layers_of_one_name_get_the_name_of_their_model_too() -> None:
     inner = keras.Sequential([keras.Input((16, 16, 3)), layers.Conv2D(3, 1, name="same")], name="inner")
     outer = keras.Sequential([keras.Input((16, 16, 3)), inner, layers.Conv2D(3, 1, name="same")], name="outer")
-    with pytest.raises(BadInput, match='The name "same" is used 2 times'):
-        graph.flat(outer, 16, 16)
+    expected = outer(PIXELS)
+    flat = graph.flat(outer, 16, 16)
+    assert [tap.layer for tap in find_taps(flat)] == ["inner.same", "same"]
+    np.testing.assert_array_equal(flat(PIXELS), expected)

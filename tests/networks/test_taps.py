@@ -10,7 +10,7 @@ import pytest
 
 from fne_cli.errors import BadInput
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.taps import Tap, find_taps, select
+from fne_cli.networks.taps import Tap, find_taps, in_one_line, left_out, select
 from fne_cli.networks.weights import open_network
 
 keras = load_keras()
@@ -108,6 +108,105 @@ def test_one_activation_layer_called_after_many_is_told_apart() -> None:
     assert first.tensor is not second.tensor
 
 
+def chain(*between: Any, first: Any = None) -> dict[str, str]:
+    """Where a linear layer is tapped that these come after, with another convolution behind them."""
+
+    def network(x: Any) -> Any:
+        x = (first or layers.Conv2D(4, 3, padding="same", name="conv"))(x)
+        for layer in between:
+            x = layer(x)
+        return x
+
+    return after(taps_of(network))
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [layers.BatchNormalization, lambda: layers.Dropout(0.5)],
+        [layers.MaxPooling2D],
+        [layers.BatchNormalization, layers.MaxPooling2D, lambda: layers.SpatialDropout2D(0.5)],
+        [lambda: layers.AveragePooling2D(2)],
+        [layers.GlobalAveragePooling2D],
+        [lambda: layers.AdaptiveMaxPooling2D(2)],
+        [layers.LayerNormalization],
+        [lambda: layers.GroupNormalization(2), lambda: layers.GaussianNoise(1.0)],
+        [layers.ZeroPadding2D, layers.Identity],
+        [layers.UpSampling2D, lambda: layers.Rescaling(2.0), lambda: layers.ActivityRegularization(0.1)],
+        [lambda: lambda x: keras.ops.max_pool(keras.ops.cast(x, "float32"), 2)],
+        [lambda: layers.TimeDistributed(layers.BatchNormalization())],
+    ],
+)
+@pytest.mark.parametrize("activation", [lambda: layers.ReLU(name="act"), lambda: layers.PReLU(name="act")])
+def test_what_keeps_values_apart_is_passed_on_the_way_to_the_activation(between: Any, activation: Any) -> None:
+    assert chain(*(make() for make in between), activation()) == {"conv": "act"}
+
+
+def test_an_activation_in_a_wrapper_and_one_written_by_hand_count() -> None:
+    assert chain(layers.TimeDistributed(layers.ReLU(), name="act")) == {"conv": "act"}
+    for by_hand in (lambda x: keras.ops.maximum(x, 0), lambda x: keras.ops.clip(x, 0, 6)):
+        tap = taps_of(lambda x, by_hand=by_hand: conv(by_hand(conv(x)), "next", "relu"))[0]
+        assert tap.output_of == tap.tensor._keras_history.operation.name != "conv"
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [layers.Flatten],  # what follows sees no map any more
+        [lambda: layers.Reshape((4, 64))],
+        [lambda: lambda x: x + 3.0],  # a hard sigmoid as MobileNetV3 writes it
+        [layers.MaxPooling2D, layers.BatchNormalization],  # the next block of ResNet's second version
+        [lambda: layers.EinsumDense("bhwc,cd->bhwd", (None, None, 4))],
+        [lambda: layers.Dense(4, activation="relu", name="dense")],
+    ],
+)
+def test_what_makes_other_values_is_not_passed(between: Any) -> None:
+    assert chain(*(make() for make in between), layers.ReLU(name="act"))["conv"] == "conv"
+
+
+@pytest.mark.parametrize(
+    "other", [layers.LSTM(4), layers.GRU(4), layers.EinsumDense("bsc,cd->bsd", (None, 4), activation="relu")]
+)
+def test_the_activation_of_a_layer_of_another_kind_is_not_taken_for_this_ones(other: Any) -> None:
+    dense = layers.Dense(4, name="dense")
+    assert chain(type(other).from_config(other.get_config()), first=lambda x: dense(layers.Reshape((8, 24))(x))) == {
+        "dense": "dense"
+    }
+
+
+def test_without_an_activation_it_is_the_batch_norm_that_follows_at_once() -> None:
+    assert chain(layers.BatchNormalization(name="bn"), layers.Dropout(0.5), layers.MaxPooling2D()) == {"conv": "bn"}
+    assert chain(layers.Dropout(0.5), layers.BatchNormalization(name="bn")) == {"conv": "conv"}
+
+
+def test_wrappers_are_tapped_as_what_they_wrap() -> None:
+    def network(x: Any) -> Any:
+        x = layers.SpectralNormalization(layers.Conv2D(4, 3), name="spectral")(x)
+        x = layers.TimeDistributed(layers.TimeDistributed(layers.Dense(5, activation="relu")), name="twice")(x)
+        return layers.TimeDistributed(layers.Conv1D(6, 3), name="rows")(x)
+
+    assert [(tap.layer, tap.kind, tap.shape) for tap in taps_of(network)] == [
+        ("spectral", "SpectralNormalization(Conv2D)", (6, 6, 4)),
+        ("twice", "TimeDistributed(TimeDistributed(Dense))", (6, 6, 5)),
+        ("rows", "TimeDistributed(Conv1D)", (6, 4, 6)),
+    ]
+
+
+def test_what_is_left_out_has_a_reason() -> None:
+    def network(x: Any) -> Any:
+        x = layers.LayerNormalization()(layers.PReLU()(layers.BatchNormalization()(conv(x))))  # part of conv
+        x = layers.TimeDistributed(keras.Sequential([layers.Conv1D(3, 3)]), name="model")(x)
+        x = layers.EinsumDense("bhwc,cd->bhwd", (None, None, 4), name="einsum")(x)
+        return layers.Dense(3, activation="softmax", name="top")(layers.GlobalAveragePooling2D()(x))
+
+    images = keras.Input((8, 8, 3))
+    left = left_out(keras.Model(images, network(images)))
+    assert left == [("model", "TimeDistributed(Sequential)"), ("einsum", "EinsumDense"), ("top", "classifier")]
+    assert in_one_line(left) == "model (TimeDistributed(Sequential)), einsum (EinsumDense), top (classifier)"
+    many = [*((f"attention_{number}", "MultiHeadAttention") for number in range(12)), ("top", "classifier")]
+    assert in_one_line(many) == "attention_0 ... attention_11 (12 of MultiHeadAttention), top (classifier)"
+
+
 def test_kinds_and_shapes() -> None:
     def network(x: Any) -> Any:
         x = layers.DepthwiseConv2D(3, activation="relu", name="depthwise")(x)
@@ -146,6 +245,11 @@ CLASSIFIERS: dict[str, tuple[Callable[[Any], Any], str | None]] = {
     "ends in features": (lambda x: layers.Dense(5, activation="relu", name="top")(pooled(x)), None),
     "ends in features, relu layer": (lambda x: layers.ReLU()(layers.Dense(5, name="top")(pooled(x))), None),
     "ends in features, relu of keras.ops": (lambda x: keras.ops.relu(layers.Dense(5, name="top")(pooled(x))), None),
+    "ends in an embedding": (lambda x: layers.UnitNormalization()(layers.Dense(5, name="top")(pooled(x))), None),
+    "ends in a layer of another kind": (
+        lambda x: layers.EinsumDense("bc,cd->bd", 5, activation="softmax")(layers.Dense(5, name="top")(pooled(x))),
+        None,
+    ),
     "ends in an addition": (lambda x: layers.Add()([conv(x, "a"), conv(x, "b")]), None),
 }
 
@@ -191,22 +295,18 @@ def test_a_classifier_alone_has_to_be_asked_for() -> None:
     assert select(taps, ("scores",)) == taps
 
 
-def test_networks_that_cannot_be_tapped() -> None:
+def test_a_layer_that_is_applied_twice_has_a_tap_for_each() -> None:
     def shared(x: Any) -> Any:
         layer = layers.Conv2D(3, 3, padding="same", name="shared")
-        return layer(layer(x))
+        return layers.Add()([layers.ReLU(name="act")(layer(layers.Conv2D(3, 1, name="shared.2")(layer(x)))), x])
 
-    def first(x: Any) -> Any:
-        return layers.Conv2D(3, 1, name="first", data_format="channels_first")(layers.Permute((3, 1, 2))(x))
+    assert after(taps_of(shared)) == {"shared.1": "shared.1", "shared.2_": "act", "shared.2": "shared.2"}
 
-    for network, message in (
-        (shared, "should apply each layer with weights once. Found: shared, applied 2 times."),
-        (first, "should have its channels last. Found: first, data_format='channels_first'."),
-        (layers.GlobalAveragePooling2D(), "should have convolutional or dense layers. Found none."),
-    ):
-        with pytest.raises(BadInput) as error:
-            taps_of(network)
-        assert str(error.value).split(" ", 1)[1] == message
+
+def test_a_network_without_weights_cannot_be_tapped() -> None:
+    with pytest.raises(BadInput) as error:
+        taps_of(layers.GlobalAveragePooling2D())
+    assert str(error.value).split(" ", 1)[1] == "should have convolutional or dense layers. Found none."
 
 
 def test_resnet_is_tapped_after_its_batch_norms_and_before_its_additions() -> None:

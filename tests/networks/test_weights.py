@@ -333,28 +333,32 @@ def test_what_does_not_go_with_a_keras_file(saved: Callable[[Any], str]) -> None
         f"{path} takes images of 8 x 8. Found: --image-size 9 x 8."
     )
     assert fails(path) == (
-        f"{path} does not say how its input is to be prepared. Give --preprocess caffe|tf|torch|none:\n"
-        "caffe: BGR minus the ImageNet means; tf: -1 ... 1; torch: ImageNet mean and deviation; none: 0 ... 255."
+        f"{path} does not say how its input is to be prepared. Give --preprocess caffe|tf|torch|unit|none:\n"
+        "caffe: BGR minus the ImageNet means; tf: -1 ... 1; torch: ImageNet mean and deviation; unit: 0 ... 1; "
+        "none: 0 ... 255;\nor numbers: mean=0.5/0.5/0.5,std=0.25/0.25/0.25,order=rgb,scale=1/255."
     )
 
 
 @pytest.mark.parametrize(
-    ("shapes", "found"),
+    ("shapes", "found", "way_out"),
     [
-        ([(8, 3)], "[(None, 8, 3)]"),
-        ([(8, 8, 1)], "[(None, 8, 8, 1)]"),
-        ([(3, 8, 8)], "[(None, 3, 8, 8)]"),
-        ([(8, 8, 3), (8, 8, 3)], "[(None, 8, 8, 3), (None, 8, 8, 3)]"),
+        ([(8, 3)], "[(None, 8, 3)]", "Only networks of images"),
+        (
+            [(8, 8, 4)],
+            "[(None, 8, 8, 4)]",
+            "Images are decoded to three channels. Where a fourth one is opacity, make it one that is full",
+        ),
+        ([(8, 8, 3), (8, 8, 3)], "[(None, 8, 8, 3), (None, 8, 8, 3)]", "Save the branch of the image alone"),
     ],
 )
-def test_inputs_other_than_one_rgb_image_are_refused(
-    shapes: list[tuple[int, ...]], found: str, saved: Callable[[Any], str]
+def test_inputs_other_than_one_image_are_refused_with_the_way_out(
+    shapes: list[tuple[int, ...]], found: str, way_out: str, saved: Callable[[Any], str]
 ) -> None:
     inputs = [keras.Input(shape) for shape in shapes]
     joined = layers.Concatenate()([layers.Flatten()(tensor) for tensor in inputs] * 2)
     path = saved(keras.Model(inputs, layers.Dense(2)(joined)))
-    assert fails(path, preprocess="none") == (
-        f"{path} should take one RGB image, (batch, height, width, 3). Found: {found}."
+    assert fails(path, preprocess="none").startswith(
+        f"{path} should take one RGB image, (batch, height, width, 3), or a grey one. Found: {found}.\n{way_out}"
     )
 
 
@@ -396,7 +400,9 @@ def test_damage_inside_a_keras_file_is_an_error(member: str, tmp_path: Path, sav
 
 def test_a_keras_file_with_a_layer_that_is_no_model_is_refused(tmp_path: Path, saved: Callable[[Any], str]) -> None:
     path = saved(keras.Sequential([layers.Conv2D(3, 1)]))  # never built: it has no input
-    assert "should take one RGB image, (batch, height, width, 3). Found: " in fails(path, preprocess="none")
+    message = fails(path, preprocess="none")
+    assert "should take one RGB image" in message
+    assert message.endswith("\nBuild it before it is saved: model.build((None, height, width, 3)).")
 
 
 def test_taps_of_a_network_in_16_bits_are_those_of_the_network() -> None:

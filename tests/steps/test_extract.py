@@ -463,3 +463,34 @@ def test_a_value_beyond_float16_makes_the_image_bad_not_infinite(extract, photos
     result = extract(photos, tmp_path / "a.h5", "--dtype", "float16")
     assert result.code == 3
     assert "not finite in float16" in result.err
+    assert "Or take numbers that go further: --dtype float32, with --overwrite." in result.err
+    assert "mend" not in result.err
+    assert extract(photos, tmp_path / "a.h5", "--dtype", "float32", "--overwrite").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        (("--precision", "float16"), "Or take numbers that go further: --precision float32, with --overwrite."),
+        (
+            ("--precision", "float16", "--dtype", "float16"),
+            "Or take numbers that go further: --dtype float32 --precision float32, with --overwrite.",
+        ),
+        ((), "A network that gives numbers that are not finite may be damaged, or want another --preprocess."),
+    ],
+)
+def test_numbers_that_are_not_finite_are_no_reason_to_mend_images(
+    extract, photos, tmp_path, monkeypatch, options, advice
+):
+    from fne_cli.networks.extractor import Extractor
+
+    original = Extractor.__call__
+    monkeypatch.setattr(Extractor, "__call__", lambda self, pixels: [x * np.inf for x in original(self, pixels)])
+    result = extract(photos, tmp_path / "a.h5", *options)
+    assert result.code == 3
+    assert advice in result.err
+    assert f"not finite in {'float16' if options else 'float32'}" in result.err
+    assert "mend" not in result.err
+    (photos / "test" / "a" / "00.png").write_bytes(b"no image")
+    result = extract(photos, tmp_path / "b.h5", *options)
+    assert "Or mend the images and add --retry-bad.\n" + advice in result.err

@@ -32,6 +32,7 @@ order  layer         kind                output           pooling     features  
 15     fc2           Dense               4096                         4,096     8,320
 16     predictions   Dense (classifier)  1000             not tapped
 vgg16, 224 x 224, preprocessing caffe: 15 taps, 12,416 features; 49,664 bytes per image (float32), 12,416 as codes
+left out: predictions (classifier: --layers '*' takes it too)
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from fne_cli.images.geometry import Geometry
 from fne_cli.progress import Progress
 from fne_cli.steps.extract.known import Known, runs
 from fne_cli.steps.extract.request import ExtractionRequest
-from fne_cli.steps.extract.sources import Source
+from fne_cli.steps.extract.sources import Compute, Source
 from fne_cli.store.output.background import Background
 from fne_cli.store.output.resume import Growing
 
@@ -35,11 +35,16 @@ class BatchLoop:
     ) -> None:
         recipe, options, (height, width) = request.recipe, request.options, source.image_size
         self.geometry = Geometry(height, width, recipe.resize, recipe.crops, recipe.box_context, options.max_pixels)
-        self.per_batch = recipe.images_per_batch
-        self.call = source.extractor(progress.note)
+        self.per_batch, self.precision = recipe.images_per_batch, recipe.precision
+        self.source = source
         self.listing, self.layers = request.listing, request.layers_of(source)
         self.workers, self.decode_memory = options.workers, options.decode_memory
         self.growing, self.known, self.run, self.progress, self.asked = growing, known, run, progress, asked
+
+    @cached_property
+    def call(self) -> Compute:
+        """What computes. It takes seconds to make ready, for nothing if all images are known."""
+        return self.source.extractor(self.progress.note)
 
     def finish(self, retry_bad: bool) -> None:
         """Compute what is missing, and then (or if an earlier run had begun to) the bad images again."""
@@ -50,7 +55,8 @@ class BatchLoop:
         if retry_bad or self.growing.retry:
             self.growing.mark_retry(self.growing.retry or self.growing.bad_images())
             self._compute(self.growing.retry, self._replace)
-        self.run |= {"batch_rows": self.call.rows, "batch_rows_used": self.call.used}
+        if "call" in vars(self):
+            self.run |= {"batch_rows": self.call.rows, "batch_rows_used": self.call.used}
 
     def _compute(self, numbers: Sequence[int], write: Callable[[pipeline.ImageBatch, list[Any]], None]) -> None:
         if not len(numbers):
@@ -76,7 +82,9 @@ class BatchLoop:
         """Compute what is not known from image `first` on, and copy what is, in order."""
         total, known = len(self.listing), self.known
         new = known.unknown(first)
-        batches = pipeline.image_batches(self.listing, self.geometry, self.per_batch, new, self.workers)
+        batches = pipeline.image_batches(
+            self.listing, self.geometry, self.per_batch, new, self.workers, self.decode_memory
+        )
         with (
             self.progress.track(total, "images", done=first) as advance,
             Background() as background,
@@ -148,10 +156,12 @@ class BatchLoop:
         for layer, values in zip(self.layers, outputs, strict=True):
             exact = np.asarray(values)[kept]
             limit = np.finfo(layer.dtype).max
-            beyond = ~(np.abs(exact) <= limit).reshape(len(status), -1).all(axis=1)
+            images = exact.reshape(len(status), -1)
+            beyond = ~(np.abs(images) <= limit).all(axis=1)
             for place in np.flatnonzero(beyond & (status == Status.GOOD)):
+                ends = layer.dtype if np.isfinite(images[place]).all() else self.precision
                 status[place] = Status.NOT_FINITE
-                message[place] = f"layer {layer.name} has values that are not finite in {layer.dtype}"
+                message[place] = f"layer {layer.name} has values that are not finite in {ends}"
             with np.errstate(over="ignore"):  # what is beyond has just been marked bad
                 rows[layer.name] = exact.astype(layer.dtype)
         bad = np.repeat(status != Status.GOOD, crops)

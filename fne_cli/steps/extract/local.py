@@ -38,6 +38,8 @@ def extract_here(
     if (there := request.is_there(settings, versions, progress)) is not None:
         return there
     check_fits(request.path, wanted)
+    for text in source.notes():
+        announce(text)
     if options.dry_run:
         request.settle(settings, progress)
         with known_rows(request, layers, settings, versions, progress) as known:
@@ -46,24 +48,23 @@ def extract_here(
 
     with output:
         request.settle(settings, progress)
-        if request.path.exists() and not options.overwrite and not request.follows:
-            complete = {"images": len(table), "committed": len(table), "inputs": request.inputs}
-            output.begin_with(request.path, complete | {"runs": read_record(request.path).get("runs", [])})
-        with (
-            known_rows(request, layers, settings, versions, progress) as known,
-            Growing.start(
-                output, layers, table, settings, request.inputs, known.versions, options.overwrite
-            ) as growing,
-        ):
-            announce(f"{request.path}: {len(table):,} images, {wanted}")
-            if growing.committed:
-                announce(f"going on after {growing.committed:,} of {len(table):,} images")
-            _announce_known(known, announce)
-            run = new_run(versions, source.device()) | known.told
-            with progress.deferred() as asked:
-                growing.begin_run(run)
-                BatchLoop(source, request, growing, known, run, progress, asked).finish(options.retry_bad)
-            growing.finish(request.inputs)
+        with known_rows(request, layers, settings, versions, progress) as known:
+            if known.count < len(table):
+                source.extractor(progress.note)  # what cannot be computed leaves nothing behind
+            if request.path.exists() and not options.overwrite and not request.follows:
+                complete = {"images": len(table), "committed": len(table), "inputs": request.inputs}
+                output.begin_with(request.path, complete | {"runs": read_record(request.path).get("runs", [])})
+            made_by = known.versions
+            with Growing.start(output, layers, table, settings, request.inputs, made_by, options.overwrite) as growing:
+                announce(f"{request.path}: {len(table):,} images, {wanted}")
+                if growing.committed:
+                    announce(f"going on after {growing.committed:,} of {len(table):,} images")
+                _announce_known(known, announce)
+                run = new_run(versions, source.device()) | known.told
+                with progress.deferred() as asked:
+                    growing.begin_run(run)
+                    BatchLoop(source, request, growing, known, run, progress, asked).finish(options.retry_bad)
+                growing.finish(request.inputs)
         return request.accept(wanted, run["seconds"])
 
 

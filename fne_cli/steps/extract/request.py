@@ -13,7 +13,7 @@ import numpy as np
 
 from fne_cli.errors import DifferentOutput, TooManyBad
 from fne_cli.images import contents
-from fne_cli.images.bad import Allowed, bad_summary
+from fne_cli.images.bad import Allowed, Status, bad_summary
 from fne_cli.images.listing import Listing
 from fne_cli.machine import processors
 from fne_cli.networks.recipe import Recipe
@@ -210,12 +210,12 @@ class ExtractionRequest:
         output = self.output
         with open_file(output.partial, "activations") as file:
             count, bad, fingerprint = len(file.images), _bad(file.images), file.fingerprint
+            status = file.images.status[~file.images.good]
         if len(bad) > self.allowed.limit(count):
             raise TooManyBad(
                 f"{bad_summary(bad, count)}\n{output.path} is complete but has more bad images than --max-bad "
                 f"{self.allowed.text} allows; it waits as {output.partial.name}.",
-                remedy=f"Accept it: the same command with --max-bad {len(bad)}. Or mend the images and add "
-                "--retry-bad.",
+                remedy=f"Accept it: the same command with --max-bad {len(bad)}. {_mending(self.recipe, status)}",
             )
         journal = output.read_journal()
         record = {
@@ -299,6 +299,24 @@ def _inputs(recipe: Recipe, listing: Listing, part: dict[str, Any] | None, state
         "state": state,
     })  # fmt: skip
     return inputs
+
+
+def _mending(recipe: Recipe, status: np.ndarray) -> str:
+    """What to do about bad images: those that a network has no finite numbers for are no worse than others."""
+    infinite = status == Status.NOT_FINITE
+    lines = [] if infinite.all() else ["Or mend the images and add --retry-bad."]
+    if infinite.any():
+        wider = [
+            option
+            for option, chosen in (("--dtype float32", recipe.dtype), ("--precision float32", recipe.precision))
+            if chosen == "float16"
+        ]
+        lines.append(
+            f"Or take numbers that go further: {' '.join(wider)}, with --overwrite."
+            if wider
+            else "A network that gives numbers that are not finite may be damaged, or want another --preprocess."
+        )
+    return "\n".join(lines)
 
 
 def _bad(images: Images) -> list[tuple[str, str]]:

@@ -77,9 +77,12 @@ class ShardedExtraction:
             with cluster.start() as engine:
                 self.workers = self.workers or engine.threads
                 ((_, outline),) = engine.run("outline", [self.outline_task()], unit="")
+                notes = outline.pop("notes")
                 done = self.request.is_there(outline["settings"], outline["software"], self.progress, True)
                 if done is not None:
                     return done
+                for text in notes:
+                    self.progress.note(text)
                 tasks = self.begin(outline, engine.workers)
                 try:
                     for _ in engine.run("extract", tasks, unit="images", sizes=self.sizes(), done=self.done()):

@@ -36,6 +36,9 @@ class Source(Protocol):
     def image_size(self) -> tuple[int, int]:
         """Height and width of the images that it looks at."""
 
+    def notes(self) -> list[str]:
+        """What a person should know before it begins, a line each."""
+
     def device(self) -> str:
         """What it computes on, for the record of the run."""
 

@@ -36,10 +36,19 @@ class _Warm:
 
 
 def outline(settings: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """What the network makes: settings and layers as the file will have them, and the software's versions."""
+    """What the network makes: settings and layers as the file will have them, the software's versions, and notes.
+
+    It is tried as well: what cannot be computed is said before there is a shard.
+    """
     progress.detail("building the network")
     source = _Warm.of(Recipe.of_dict(settings["recipe"]))
-    made = {"settings": source.settings(), "layers": source.columns(), "software": software(*source.packages)}
+    source.extractor(progress.note)
+    made = {
+        "settings": source.settings(),
+        "layers": source.columns(),
+        "software": software(*source.packages),
+        "notes": source.notes(),
+    }
     described: dict[str, Any] = plain(made)
     return described
 

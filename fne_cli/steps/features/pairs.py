@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 
 from fne_cli.errors import BadInput, WrongFile
 from fne_cli.numerics.statistics.strongest import largest
+from fne_cli.options import meant
 from fne_cli.store.format.behavior import Behavior
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import BOTH, differences, without_shard
@@ -95,9 +95,8 @@ def _chosen(found: Behavior, layer: str | None, feature: str | None) -> dict[str
     if feature is not None:
         name, number = feature_of(found, feature)
         return {name: np.array([number])}
-    chosen = {
-        name: np.arange(own.features) for name, own in found.layers.items() if layer is None or fnmatchcase(name, layer)
-    }
+    names = set(found.layers) if layer is None else meant(layer, found.layers)
+    chosen = {name: np.arange(own.features) for name, own in found.layers.items() if name in names}
     if not chosen:
         raise BadInput(f"{found.path} has no layer {layer!r}. It has: {', '.join(found.layers)}.")
     return chosen

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ import h5py
 import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
+from fne_cli.options import meant
 from fne_cli.store.format import claims
 from fne_cli.store.format.behavior import Behavior, sound_settings
 from fne_cli.store.format.columns import ImageTable
@@ -145,10 +145,13 @@ class Reader:
 
     def select(self, patterns: Sequence[str]) -> dict[str, LayerReader]:
         """The layers that a name or glob matches, in network order. Raises BadInput for a pattern without match."""
+        chosen: set[str] = set()
         for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in self.layers):
+            matching = meant(pattern, self.layers)
+            if not matching:
                 raise BadInput(f"{self.path} has no layer {pattern!r}. It has: {', '.join(self.layers)}.")
-        return {n: r for n, r in self.layers.items() if any(fnmatchcase(n, pattern) for pattern in patterns)}
+            chosen |= matching
+        return {name: layer for name, layer in self.layers.items() if name in chosen}
 
     def close(self) -> None:
         """Close the file."""

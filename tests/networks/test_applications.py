@@ -1,0 +1,60 @@
+"""Every network of keras.applications, with random weights: what is tapped is what Keras itself gives there.
+
+docs/networks.md has the table that test_the_table_in_the_documentation compares.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import numpy as np
+import pytest
+from places import DOCS
+
+from fne_cli.networks import graph
+from fne_cli.networks.backend import load_keras
+from fne_cli.networks.catalog import CATALOG, NAMES
+from fne_cli.networks.extractor import Extractor
+from fne_cli.networks.pooling import Pooling
+from fne_cli.networks.taps import find_taps
+from fne_cli.networks.weights import Network
+
+keras = load_keras()
+SMALLEST = {"inceptionv3": 75, "inceptionresnetv2": 75, "xception": 71}  # of others 32 is
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CATALOG)
+def test_every_tap_of_every_network_is_keras_own_output(name: str) -> None:
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    constructor, side = getattr(keras.applications, CATALOG[name].constructor), SMALLEST.get(name, 32)
+    model = constructor(weights=None, include_top=False, input_shape=(side, side, 3))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
+    by_name = {operation.name: operation for operation in model.operations}
+
+    flat = graph.flat(model, side, side)
+    taps = find_taps(flat)
+    assert len({tap.layer for tap in taps}) == len(taps) == expected_taps(model)
+    network = Network(name, flat, CATALOG[name].preprocess, side, side, "random")
+    found = [np.asarray(values) for values in Extractor(network, taps, [Pooling()] * len(taps), 2)(pixels)]
+
+    # The first node is of Keras's own graph, not of the flat one.
+    outputs = [by_name[tap.output_of]._inbound_nodes[0].output_tensors[0] for tap in taps]
+    prepared = sys.modules[constructor.__module__].preprocess_input(pixels.astype(np.float32))
+    for tap, values, reference in zip(taps, found, keras.Model(model.inputs, outputs)(prepared), strict=True):
+        exact = np.asarray(reference, np.float64)
+        exact = exact.mean(axis=(1, 2)) if exact.ndim == 4 else exact
+        assert values.shape == (2, tap.shape[-1]), tap.layer
+        np.testing.assert_allclose(values, exact, rtol=1e-3, atol=1e-4 * np.abs(exact).max(), err_msg=tap.layer)
+
+
+def expected_taps(model: object) -> int:
+    """Convolutional and dense layers, by the shape of their weights."""
+    return sum(any("kernel" in weight.name for weight in layer.weights) for layer in model.layers)
+
+
+def test_the_table_in_the_documentation_has_every_network() -> None:
+    page = (DOCS / "networks.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \| \d", page, re.MULTILINE) == list(NAMES)

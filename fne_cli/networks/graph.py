@@ -138,8 +138,8 @@ def beginning(model: keras.Model) -> Any:
         if len(users) != 1:
             return None
         operation = users[0].operation
-        random = isinstance(operation, keras.layers.Dropout | keras.layers.GaussianNoise)
-        if not random and not type(operation).__name__.startswith("Random"):
+        passing = isinstance(operation, keras.layers.Dropout | keras.layers.GaussianNoise | keras.layers.Resizing)
+        if not passing and not type(operation).__name__.startswith(("Random", "Cast", "Identity", "GetItem")):
             return operation
         tensor = users[0].output_tensors[0]
 

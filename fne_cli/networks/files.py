@@ -62,8 +62,9 @@ def load(path: str) -> keras.Model:
 
 
 def brief(error: BaseException) -> str:
-    """An error's text in one line, cut."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """An error's text in one line, cut; of Keras's, what it found and not the description of the whole network."""
+    text = str(error).rsplit("Exception encountered: ", 1)[-1]
+    return " ".join(text.split())[:300] or type(error).__name__
 
 
 def input_of(path: str, model: Any) -> tuple[Input, tuple[int | None, int | None]]:

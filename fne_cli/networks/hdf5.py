@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -48,10 +49,10 @@ def groups(parent: Any) -> Iterator[tuple[str, Any]]:
 def datasets(parent: Any) -> dict[tuple[str, ...], Any]:
     """All datasets below a group, by the parts of their paths. Raises Suspicious for links."""
     found: dict[tuple[str, ...], Any] = {}
-    ahead: list[tuple[tuple[str, ...], Any]] = [((), parent)]
+    ahead: deque[tuple[tuple[str, ...], Any]] = deque([((), parent)])
     seen = 0
     while ahead:
-        path, item = ahead.pop()
+        path, item = ahead.popleft()
         for name in item:
             seen += 1
             if len(path) >= _DEEP or seen > _MANY:

@@ -26,6 +26,11 @@ _UNGROUPED = ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "Separabl
               "Conv2DTranspose", "Conv3DTranspose")  # fmt: skip
 # How weights begin, are held small and are kept in bounds matters in training alone.
 _TRAINING = ("_initializer", "_regularizer", "_constraint")
+# Layers of keras.applications that are not among keras.layers, with their arguments.
+_APPLICATIONS = {
+    "CustomScaleLayer": ("keras.src.applications.inception_resnet_v2", {"scale"}),
+    "LayerScale": ("keras.src.applications.convnext", {"init_values", "projection_dim"}),
+}
 _OLD = {"BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization"}
 
 
@@ -41,7 +46,7 @@ def _model(item: dict[str, Any]) -> dict[str, Any]:
     inner = item["config"] if isinstance(item["config"], dict) else {"layers": item["config"]}  # before Keras 2.2.3
     given = layers_of(item)
     new = {"class_name": kind, "registered_name": None, "module": "keras"}
-    kept = {key: inner[key] for key in ("name", "trainable") if key in inner}
+    kept = {"name": kind.lower()} | {key: inner[key] for key in ("name", "trainable") if key in inner}
     if not all(isinstance(layer, dict) and isinstance(layer.get("config"), dict | list) for layer in given):
         raise ValueError("each layer should have a class_name and a config")
     names = names_of(item)
@@ -49,7 +54,7 @@ def _model(item: dict[str, Any]) -> dict[str, Any]:
         layers = [_translated(layer, names) for layer in given]
         shape = _shape_of_first(given)
         if given and given[0]["class_name"] != "InputLayer" and shape:
-            first = {"batch_shape": shape, "name": f"{kept.get('name', 'sequential')}_input", "dtype": "float32"}
+            first = {"batch_shape": shape, "name": f"{kept['name']}_input", "dtype": "float32"}
             layers.insert(0, _keras("keras.layers", "InputLayer", first))
         elif inner.get("build_input_shape") and given and given[0]["class_name"] != "InputLayer":
             kept["build_input_shape"] = inner["build_input_shape"]
@@ -110,6 +115,8 @@ def _layer(item: dict[str, Any], name: str | None = None) -> dict[str, Any]:
     """A layer, or a function of TensorFlow that Keras 3 has as an operation."""
     kind, module, registered = item["class_name"], item.get("module"), item.get("registered_name")
     foreign = isinstance(module, str) and module.split(".")[0] not in _MODULES
+    if not foreign and (own := _of_applications(kind.removeprefix("Custom>"), item["config"], name)):
+        return own
     if foreign or (isinstance(registered, str) and registered not in (kind, "")):
         return {**item, "inbound_nodes": []}  # somebody's own: it is named when it is refused
     if kind in FUNCTIONS:
@@ -127,6 +134,13 @@ def _layer(item: dict[str, Any], name: str | None = None) -> dict[str, Any]:
         elif key.endswith("activation"):
             config[key] = _activation(value)
     return _keras("keras.layers", kind, config)
+
+
+def _of_applications(kind: str, config: dict[str, Any], name: str | None) -> dict[str, Any] | None:
+    module, arguments = _APPLICATIONS.get(kind, ("", set()))
+    if not module or set(config) - {"name", "trainable", "dtype"} != arguments:
+        return None
+    return _keras(module, kind, {**config, "name": name, "dtype": _dtype(config.get("dtype"))})
 
 
 def _renamed(kind: str, config: dict[str, Any]) -> dict[str, Any]:

@@ -99,6 +99,8 @@ def _source(given: dict[str, Any], leaf: Any, holder: Any, variable: Any, name: 
                 return found[0]
     if alone and len(fitting) == 1:  # the layer got another name after it was built
         return fitting[0]
+    if alone and len(given) == len(own_weights(holder)) == 1:  # the weight has no name
+        return next(iter(given))
     raise ValueError(f"it should have the weight {folder}/{old} once. Found: {len(fitting)} of such a name")
 
 

@@ -22,8 +22,7 @@ from fne_cli.options import taken
 )
 @click.option(
     "--weights",
-    help="imagenet (default of keras.applications), random, or an .h5 file of Keras weights, with or without its top, or "
-    "with another one.",
+    help="imagenet (default of keras.applications), random, or an .h5 file of Keras weights, with any top or none.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of --weights random.")
 @click.option(

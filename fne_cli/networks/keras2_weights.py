@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from fne_cli.networks import hdf5
-from fne_cli.networks.keras2 import FUNCTIONS, MODELS, layers_of, name_of, names_of
+from fne_cli.networks.keras2 import layers_of, name_of, names_of
+from fne_cli.networks.keras2_calls import FUNCTIONS, MODELS
 
 _OLD_NAMES = {
     "DepthwiseConv1D": {"kernel": "depthwise_kernel"},

@@ -330,7 +330,7 @@ def _function(name: str, module: str = "builtins") -> dict[str, Any]:
         (lambda own: {"config": own["config"] | {"activation": "their_gelu"}}, "layer c (the function their_gelu)"),
         (lambda own: {"config": own["config"] | {"activation": _function("load_model", "keras.saving")}},
          "layer c (the function load_model)"),
-        (lambda own: {"config": own["config"] | {"activation": {"class_name": "__lambda__", "config": {"value": "4w"}}}},
+        (lambda own: {"config": own["config"] | {"activation": {"class_name": "__lambda__", "config": {"value": "4"}}}},
          "layer c (__lambda__)"),
     ],
 )  # fmt: skip

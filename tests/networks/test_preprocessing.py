@@ -138,7 +138,7 @@ def beginning_with(*first: Any) -> Any:
     ("first", "named"),
     [
         ((layers.Rescaling(1 / 255, name="to_unit"),), "to_unit, a Rescaling that prepares the images,"),
-        ((layers.RandomFlip(), layers.Normalization(mean=3.0, variance=2.0, name="norm")), "norm, a Normalization that"),
+        ((layers.RandomFlip(), layers.Normalization(mean=3.0, variance=2.0, name="norm")), "norm, a Normalization"),
         ((keras.applications.mobilenet.preprocess_input,), "an operation that prepares the images,"),
         ((keras.applications.vgg16.preprocess_input,), "an operation that prepares the images,"),
         ((keras.applications.densenet.preprocess_input,), "an operation that prepares the images,"),

@@ -130,9 +130,10 @@ def _folder(path: str) -> tuple[str, str]:
 
     if has("saved_model.pb") and has("keras_metadata.pb"):
         load = f"import tf_keras; tf_keras.models.load_model({path!r}, compile=False).save('network.h5')"
+        quoted = shlex.quote(load) if set(load) & set('"$`\\!') else f'"{load}"'  # the latter is easier to read
         return (
             "a SavedModel folder of Keras 2, which has compiled code",
-            f"These two lines make a file of it:\npip install tf_keras\npython -c {shlex.quote(load)}",
+            f"These two lines make a file of it:\npip install tf_keras\npython -c {quoted}",
         )
     if has("saved_model.pb"):
         return "a SavedModel folder, which has compiled code, and no layers to tap", _SAVE

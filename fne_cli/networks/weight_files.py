@@ -68,8 +68,7 @@ def _check(path: str) -> None:
 def _note(path: str, dropped: Sequence[str]) -> tuple[str, ...]:
     if not dropped:
         return ()
-    names = ", ".join(dropped[:8]) + (f" and {len(dropped) - 8} others" if len(dropped) > 8 else "")
-    return (f"--weights {path}: its head is left out: {names}",)
+    return (f"--weights {path}: its head is left out: {', '.join(dropped)}",)
 
 
 def _stored(file: Any) -> Stored:
@@ -164,4 +163,4 @@ def _compared(network: Any, path: str) -> list[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")

@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-import h5py
-
 from fne_cli.errors import BadInput
 from fne_cli.networks import hdf5, keras2_weights
 from fne_cli.networks.graph import Input, is_quantised
@@ -100,7 +98,7 @@ def _described(path: str, kind: Container) -> tuple[dict[str, Any], str]:
     text: str | None
     try:
         if kind == "hdf5":
-            with h5py.File(path) as file:
+            with hdf5.opened(path) as file:
                 text, version = hdf5.text(file, "model_config"), hdf5.text(file, "keras_version") or "2."
                 if text is None:
                     raise _no_network(path, file)
@@ -181,10 +179,10 @@ def _from_keras_2(path: str, kind: Container, description: Any, config: dict[str
 
     model = keras.saving.deserialize_keras_object(description, safe_mode=True)
     if kind == "hdf5":
-        with h5py.File(path) as file:
+        with hdf5.opened(path) as file:
             keras2_weights.load_h5(model, config, file)
         return model
-    with zipfile.ZipFile(path) as archive, _unpacked(archive, _WEIGHTS) as member, h5py.File(member) as file:
+    with zipfile.ZipFile(path) as archive, _unpacked(archive, _WEIGHTS) as member, hdf5.opened(member) as file:
         keras2_weights.load_keras(model, config, file)
     return model
 

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import h5py
 import numpy as np
 
 _DEEP = 32
@@ -15,6 +14,13 @@ _MANY = 200_000
 
 class Suspicious(ValueError):
     """A file has what no file of Keras has."""
+
+
+def opened(file: Any) -> Any:
+    """An HDF5 file by its path, or by a file object, for reading."""
+    import h5py
+
+    return h5py.File(file)
 
 
 def text(item: Any, name: str) -> str | None:
@@ -29,6 +35,8 @@ def text(item: Any, name: str) -> str | None:
 
 def group(parent: Any, name: str) -> Any:
     """A group in a group, by one name or several with slashes; None if there is none."""
+    import h5py
+
     for part in name.split("/"):
         if part not in parent:
             return None
@@ -40,6 +48,8 @@ def group(parent: Any, name: str) -> Any:
 
 def groups(parent: Any) -> Iterator[tuple[str, Any]]:
     """The groups in a group, with their names."""
+    import h5py
+
     for name in parent:
         item = _own(parent, name)
         if isinstance(item, h5py.Group):
@@ -48,6 +58,8 @@ def groups(parent: Any) -> Iterator[tuple[str, Any]]:
 
 def datasets(parent: Any) -> dict[tuple[str, ...], Any]:
     """All datasets below a group, by the parts of their paths. Raises Suspicious for links."""
+    import h5py
+
     found: dict[tuple[str, ...], Any] = {}
     ahead: deque[tuple[tuple[str, ...], Any]] = deque([((), parent)])
     seen = 0
@@ -77,6 +89,8 @@ def array(dataset: Any, shape: Sequence[int]) -> np.ndarray:
 
 
 def _own(parent: Any, name: str) -> Any:
+    import h5py
+
     link = parent.get(name, getlink=True)
     if not isinstance(link, h5py.HardLink):
         raise Suspicious(f"{parent.name}/{name} is a link")

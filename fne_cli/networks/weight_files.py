@@ -8,8 +8,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import h5py
-
 from fne_cli.errors import BadInput
 from fne_cli.networks import hdf5
 from fne_cli.networks.files import brief
@@ -114,7 +112,7 @@ def _by_name(network: Any, path: str, without_classifier: bool, than: Any = None
         if than is not None and len(weighted) <= sum(bool(layer.weights) for layer in than.layers):
             return None
     try:
-        with h5py.File(path) as file:
+        with hdf5.opened(path) as file:
             stored = _stored(file)
             datasets = [_datasets(layer, stored) for layer in weighted]
             if not all(datasets):
@@ -132,7 +130,7 @@ def _by_name(network: Any, path: str, without_classifier: bool, than: Any = None
 
 def _beyond(network: Any, path: str) -> list[str]:
     """The layers of a file in Keras 3's layout that the network does not have: Keras reads past them."""
-    with h5py.File(path) as file:
+    with hdf5.opened(path) as file:
         layers = hdf5.group(file, "layers")
         if layers is None:
             return []
@@ -152,7 +150,7 @@ def _beyond(network: Any, path: str) -> list[str]:
 def _compared(network: Any, path: str) -> list[str]:
     """What the network would need and what the file has, in a line."""
     try:
-        with h5py.File(path) as file:
+        with hdf5.opened(path) as file:
             names = list(_stored(file))
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return []

@@ -19,17 +19,19 @@ from fne_cli.unprintable import plain
     "--model",
     default="vgg16",
     show_default=True,
-    help="mini, a network of keras.applications (vgg16, resnet50 ...), or a .keras file. fne layers MODEL shows it.",
+    help="mini, a network of keras.applications (vgg16, resnet50 ...), or a .keras or .h5 file: see fne layers MODEL.",
 )
 @click.option(
     "--weights",
-    help="imagenet (default of keras.applications), random, or an .h5 file of Keras weights, with or without top.",
+    help="imagenet (default of keras.applications), random, or an .h5 file of Keras weights, with any top or none.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of --weights random.")
 @click.option(
     "--preprocess",
-    type=click.Choice(["caffe", "tf", "torch", "none"]),
-    help="What a .keras file expects: BGR minus channel means, -1 ... 1, ImageNet mean and deviation, or 0 ... 255.",
+    type=options.Preprocess(),
+    help="What a network of your own expects: BGR minus channel means, -1 ... 1, ImageNet mean and deviation, 0 ... 1, "
+    "0 ... 255, or numbers: mean=0.485/0.456/0.406,std=0.229/0.224/0.225,order=rgb,scale=1/255 is (pixel x scale - "
+    "mean) / std; order is rgb or bgr.",
 )
 @click.option(
     "--image-size",

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from fne_cli.cli import options
-from fne_cli.cli.console import Console, plain, table
+from fne_cli.cli.console import Console, table
+from fne_cli.unprintable import plain
 
 
 @click.command(cls=options.Command)

@@ -218,6 +218,30 @@ class EmbeddingName(click.ParamType[str]):
         return str(value)
 
 
+class Preprocess(click.ParamType[str]):
+    """How images are prepared for a network: by name, or as numbers."""
+
+    name = "preprocessing"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The names, and how numbers begin."""
+        from fne_cli.steps.preprocessing import PREPROCESS
+
+        return f"[{'|'.join(PREPROCESS)}|mean=...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """To the one way in which it is written."""
+        from fne_cli.errors import BadInput
+        from fne_cli.steps.preprocessing import spelled
+
+        if not isinstance(value, str):
+            self.fail(f"should be text, found {value!r}", param, ctx)
+        try:
+            return spelled(value)
+        except BadInput as error:
+            self.fail(error.problem.removeprefix("--preprocess").lstrip(": "), param, ctx)
+
+
 def overwrite(function: Callable[..., Any]) -> Callable[..., Any]:
     """--overwrite, of every command with an output file."""
     return click.option("--overwrite", is_flag=True, help="Replace an output made with other inputs or settings.")(

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fne_cli.errors import BadInput
+from fne_cli.networks.kinds import ENDINGS
 
 Preprocess = Literal["caffe", "tf", "torch", "unit", "none"]
 Precision = Literal["float32", "bfloat16", "float16"]
-FILES = (".keras", ".h5", ".hdf5")
 PREPROCESS: tuple[Preprocess, ...] = ("caffe", "tf", "torch", "unit", "none")
 
 
@@ -50,11 +50,11 @@ NAMES = ("mini", *CATALOG)
 
 
 def known_name(model: str) -> str | None:
-    """The catalogue's spelling of a network's name, None for a file or folder. Raises BadInput for neither."""
+    """The catalogue's spelling of a network's name, None for a path. Raises BadInput for what is neither."""
     plain = model.lower().replace("-", "").replace("_", "")
     if plain in NAMES:
         return plain
-    if model.lower().endswith(FILES) or os.path.isdir(model):
+    if model.lower().endswith(ENDINGS) or os.path.exists(model):
         return None
     near = difflib.get_close_matches(plain, NAMES, n=1)
     hint = f" Did you mean {near[0]}?" if near else f" Known: {', '.join(NAMES)}."

@@ -1,71 +1,68 @@
-"""Networks from files: .keras, and whole models in .h5. What cannot be read safely is refused by name, before it is."""
+"""Networks from files: .keras and whole models in HDF5, of Keras 2 and 3, in safe mode.
+
+What cannot be read safely is refused by name before it is made.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import shutil
 import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
 
 from fne_cli.errors import BadInput
+from fne_cli.networks import hdf5, keras2_weights
 from fne_cli.networks.graph import Input, is_quantised
 from fne_cli.networks.keras2 import translated
+from fne_cli.networks.kinds import Container, container
+from fne_cli.networks.safety import foreign
 
 if TYPE_CHECKING:
     import keras
 
-_CONFIG_BYTES = 64 << 20  # far more than any network's; a zip of zeros may claim anything
-_HDF5 = b"\x89HDF\r\n\x1a\n"
+_TEXT_BYTES = 64 << 20  # far more than any description has; a zip of zeros may claim anything
+_SMALL = 64 << 20
+_EXPANSION = 100  # Keras stores members as they are; nobody's weights can be packed that much
+_CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_STUMBLES = (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 
 
 def load(path: str) -> keras.Model:
-    """The model of a .keras or .h5 file, in safe mode, its weights in float32 if they were floats of another size.
+    """The model of a file, its weights in float32 if they were floats of another size.
 
     Raises BadInput for what is no such file, has code of its own, or cannot be read by this version of Keras.
     """
     import keras
 
-    if os.path.isdir(path):
-        _refuse_folder(path)
-    config = _config_of_h5(path) if is_h5(path) else _config_of_keras(path)
-    own = list(_code_of_its_own(config))
-    if own:
+    kind = container(path)
+    config, version = _described(path, kind)
+    if version.split(".")[0] in ("0", "1"):
         raise BadInput(
-            f"{path} cannot be loaded as a Keras model in safe mode: it has code of its own (arbitrary code "
-            f"execution): {'; '.join(own[:5])}{' ...' if len(own) > 5 else ''}.\n"
-            "It should be made of Keras's own layers, without Lambda layers or others of its own."
+            f"{path} should be of Keras 2 or 3. Found: Keras {version}.\nLoad it with Keras 2.2, and save it again."
         )
     try:
         with warnings.catch_warnings(action="ignore"):
-            if _is_of_keras_2(path):
-                model = _from_keras_2(path, config)
-            else:
-                model = keras.saving.load_model(path, compile=False, safe_mode=True)
+            of_keras_2 = version.startswith("2.")
+            description = translated(config) if of_keras_2 else config
+            _refuse_foreign(path, description)
+            model = _from_keras_2(path, kind, description, config) if of_keras_2 else _from_keras_3(path, kind)
+    except BadInput:
+        raise
     except Exception as error:  # damage, or layouts of other versions: Keras has no common class for these
         remedy = _remedy(str(error))
         raise BadInput(f"{path} cannot be loaded as a Keras model in safe mode: {brief(error)}{remedy}") from error
     return _in_float32(model) if isinstance(model, keras.Model) else model
 
 
-def is_h5(path: str) -> bool:
-    """Whether a name is that of an HDF5 file."""
-    return path.lower().endswith((".h5", ".hdf5"))
-
-
-@contextlib.contextmanager
-def opened_h5(path: str) -> Iterator[Any]:
-    """An HDF5 file as Keras opens it."""
-    from keras.src.saving.saving_lib import H5IOStore
-
-    store = H5IOStore(path, mode="r")
-    try:
-        yield store.h5_file
-    finally:
-        store.close()
+def brief(error: BaseException) -> str:
+    """An error's text in one line, cut; of Keras's, what it found and not the description of the whole network."""
+    text = str(error).rsplit("Exception encountered: ", 1)[-1]
+    return " ".join(text.split())[:300] or type(error).__name__
 
 
 def input_of(path: str, model: Any) -> tuple[Input, tuple[int | None, int | None]]:
@@ -99,124 +96,115 @@ def input_of(path: str, model: Any) -> tuple[Input, tuple[int | None, int | None
     raise BadInput(f"{wants}\nOnly networks of images can be used.")
 
 
-def _refuse_folder(path: str) -> None:
-    if os.path.isfile(os.path.join(path, "saved_model.pb")):
-        raise BadInput(
-            f"{path} should be a network's name or a .keras file. Found: a SavedModel folder, which holds compiled "
-            "code.\nIf Keras 2 has written it, these two lines convert it:\npip install tf_keras\n"
-            f"python -c \"import tf_keras; tf_keras.models.load_model('{path}').save('network.h5')\""
-        )
-    raise BadInput(f"{path} should be a network's name or a .keras file. Found: a folder.")
-
-
-def _config_of_h5(path: str) -> Any:
-    if not os.path.isfile(path):
-        raise BadInput(f"{path} should be a network in a .keras or .h5 file. Found: no such file.")
+def _described(path: str, kind: Container) -> tuple[dict[str, Any], str]:
+    """The description of the model, and the version of Keras that wrote it. Raises BadInput."""
+    text: str | None
     try:
-        with open(path, "rb") as file:
-            signature = file.read(len(_HDF5))
-    except OSError as error:
-        raise BadInput(f"{path} should be readable. Found: {error.strerror}.") from error
-    if signature != _HDF5:
-        raise BadInput(f"{path} should be an HDF5 file. Found: something else, or an incomplete download.")
-    try:
-        with opened_h5(path) as file:
-            text = file.attrs.get("model_config")
-    except Exception as error:  # HDF5 has no common class for damage
-        raise BadInput(f"{path} cannot be read as HDF5: {brief(error)}") from error
-    if text is None:
-        raise BadInput(
-            f"{path} should hold a whole network. Found: weights only.\n"
-            f"Name the network they belong to: --model vgg16 --weights {path}"
-        )
-    return _parsed(path, text)
-
-
-def _config_of_keras(path: str) -> Any:
-    if not os.path.isfile(path):
-        raise BadInput(f"{path} should be a network in a .keras file. Found: no such file.")
-    if not zipfile.is_zipfile(path):
-        raise BadInput(f"{path} should be a .keras file (a zip archive). Found: something else.")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = archive.getinfo("config.json").file_size
-            if size > _CONFIG_BYTES:
-                raise BadInput(f"{path} should have a description of at most 64 MiB. Found: {size:,} bytes.")
-            text = archive.read("config.json")
-    except (KeyError, OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise BadInput(f"{path} cannot be loaded as a Keras model in safe mode: {brief(error)}") from error
-    return _parsed(path, text)
-
-
-def _parsed(path: str, text: Any) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, TypeError, RecursionError) as error:
-        message = f"{path} cannot be loaded as a Keras model in safe mode: its description is damaged: {brief(error)}"
-        raise BadInput(message) from error
-
-
-def _code_of_its_own(config: Any) -> Iterator[str]:
-    """What of a model's description is not Keras's own: Python code, classes and functions that it does not know."""
-    import keras
-
-    ahead, told = [config], set()
-    while ahead:
-        item = ahead.pop()
-        if isinstance(item, list):
-            ahead += reversed(item)
-        if not isinstance(item, dict):
-            continue
-        ahead += reversed([value for value in item.values() if isinstance(value, dict | list)])
-        kind, inner, module = item.get("class_name"), item.get("config"), item.get("module")
-        if not isinstance(kind, str):
-            continue
-        name = inner.get("name", "") if isinstance(inner, dict) else ""
-        if kind in ("Functional", "Sequential", "Model"):
-            continue
-        if kind == "Lambda" and isinstance(inner, dict) and _is_code(inner.get("function")):
-            problem = f"layer {name} (Lambda)"
-        elif kind in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
-            problem = f"layer {name} ({kind}: TensorFlow's functions in a network of Keras 2)"
-        elif isinstance(item.get("registered_name"), str) and ">" in item["registered_name"]:
-            problem = f"{name or kind} (class {item['registered_name']})"
-        elif isinstance(module, str) and module.split(".")[0] not in ("keras", "tf_keras", "builtins"):
-            problem = f"{name or kind} (class {module}.{kind})"
-        elif "inbound_nodes" in item and not module and not hasattr(keras.layers, kind):
-            problem = f"layer {name} (class {kind})"
+        if kind == "hdf5":
+            with hdf5.opened(path) as file:
+                text, version = hdf5.text(file, "model_config"), hdf5.text(file, "keras_version") or "2."
+                if text is None:
+                    raise _no_network(path, file)
         else:
-            continue
-        if problem not in told:
-            told.add(problem)
-            yield problem
+            with zipfile.ZipFile(path) as archive:
+                text = _text(archive, _CONFIG).decode()
+                found = json.loads(_text(archive, _METADATA)) if _METADATA in archive.namelist() else {}
+                version = str(found.get("keras_version", "3."))
+        config = json.loads(text)
+        if not isinstance(config, dict):
+            raise ValueError("its description is no description of a network")
+    except (*_STUMBLES, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path} cannot be loaded as a Keras model in safe mode: {brief(error)}") from error
+    return config, version
 
 
-def _is_of_keras_2(path: str) -> bool:
-    if is_h5(path):
-        with opened_h5(path) as file:
-            version = file.attrs.get("keras_version", "")
-    else:
-        with zipfile.ZipFile(path) as archive:
-            version = json.loads(archive.read("metadata.json")).get("keras_version", "")
-    return str(version.decode() if isinstance(version, bytes) else version).startswith("2.")
+def _no_network(path: str, file: Any) -> BadInput:
+    """The error for an HDF5 file that has none: what it is, and what to do."""
+    wants = f"{path} should hold a whole network."
+    if "format" in file.attrs and hdf5.text(file, "format") == "fne":
+        kind = hdf5.text(file, "kind") or "file"
+        return BadInput(
+            f"{wants} Found: an fne {kind} file.", remedy=f"--model is the network: fne info {path} says which it was."
+        )
+    if any(name in file.attrs or name in file for name in ("layer_names", "layer_names0", "layers", "model_weights")):
+        remedy = (
+            f"If they are of a network that fne knows: --model vgg16 --weights {path}. "
+            "Else save the whole of it: model.save('network.keras')."
+        )
+        return BadInput(f"{wants} Found: weights only.", remedy=remedy)
+    remedy = "In the Python that has the network: model.save('network.keras')."
+    return BadInput(f"{wants} Found: an HDF5 file without one.", remedy=remedy)
 
 
-def _from_keras_2(path: str, config: Any) -> Any:
-    """Its description for Keras 3, with the weights of the file; those are in the same layout."""
+def _text(archive: zipfile.ZipFile, name: str) -> bytes:
+    size = archive.getinfo(name).file_size
+    if size > _TEXT_BYTES:
+        raise ValueError(f"its {name} should have at most 64 MiB. Found: {size:,} bytes.")
+    return archive.read(name)
+
+
+def _refuse_foreign(path: str, config: Any) -> None:
+    own = foreign(config)
+    if own:
+        raise BadInput(
+            f"{path} cannot be loaded as a Keras model in safe mode: it has code of its own (arbitrary code "
+            f"execution): {'; '.join(own[:5])}{' ...' if len(own) > 5 else ''}.\n"
+            "It should be made of Keras's own layers, without Lambda layers or others of its own."
+        )
+
+
+def _from_keras_3(path: str, kind: Container) -> Any:
+    """As Keras reads it: from a file of the ending that it wants, without anything else in the archive."""
     import keras
 
-    model = keras.saving.deserialize_keras_object(translated(config), safe_mode=True)
-    if is_h5(path):
-        model.load_weights(path)
+    with tempfile.TemporaryDirectory() as folder:
+        name = os.path.join(folder, "network.h5" if kind == "hdf5" else "network.keras")
+        if kind == "hdf5":
+            os.symlink(os.path.abspath(path), name)
+        else:
+            with zipfile.ZipFile(path) as archive:
+                own = [one for one in (_CONFIG, _METADATA, _WEIGHTS) if one in archive.namelist()]
+                for one in own:
+                    _refuse_bomb(archive, one)
+                if len(own) == len(archive.namelist()):
+                    os.symlink(os.path.abspath(path), name)
+                else:
+                    with zipfile.ZipFile(name, "w") as clean:
+                        for one in own:
+                            with archive.open(one) as source, clean.open(one, "w", force_zip64=True) as target:
+                                shutil.copyfileobj(source, target)
+        return keras.saving.load_model(name, compile=False, safe_mode=True)
+
+
+def _from_keras_2(path: str, kind: Container, description: Any, config: dict[str, Any]) -> Any:
+    """The description in the words of Keras 3, with the weights of the file."""
+    import keras
+
+    model = keras.saving.deserialize_keras_object(description, safe_mode=True)
+    if kind == "hdf5":
+        with hdf5.opened(path) as file:
+            keras2_weights.load_h5(model, config, file)
         return model
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
-        model.load_weights(archive.extract("model.weights.h5", folder))
+    with zipfile.ZipFile(path) as archive, _unpacked(archive, _WEIGHTS) as member, hdf5.opened(member) as file:
+        keras2_weights.load_keras(model, config, file)
     return model
 
 
-def _is_code(function: Any) -> bool:
-    """As Keras 3 marks it, or Keras 2: a list of code, defaults and closure."""
-    return isinstance(function, list) or (isinstance(function, dict) and function.get("class_name") == "__lambda__")
+@contextmanager
+def _unpacked(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
+    """A member of an archive as a file without a name, in which one can go back and forth."""
+    _refuse_bomb(archive, name)
+    with tempfile.TemporaryFile() as file:
+        with archive.open(name) as member:
+            shutil.copyfileobj(member, file)
+        file.seek(0)
+        yield file
+
+
+def _refuse_bomb(archive: zipfile.ZipFile, name: str) -> None:
+    member = archive.getinfo(name)
+    if member.file_size > max(_SMALL, _EXPANSION * member.compress_size):
+        raise ValueError(f"{name} claims {member.file_size:,} bytes, and has {member.compress_size:,} in the archive")
 
 
 def _remedy(problem: str) -> str:
@@ -257,8 +245,3 @@ def _float32_config(config: Any) -> Any:
     if plain.get("dtype") in ("float16", "bfloat16", "float64") and "name" in plain:
         plain["dtype"] = "float32"
     return plain
-
-
-def brief(error: Exception) -> str:
-    """An error's text in one line, cut."""
-    return " ".join(str(error).split())[:300] or type(error).__name__

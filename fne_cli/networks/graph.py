@@ -144,14 +144,21 @@ def beginning(model: keras.Model) -> Any:
     """The first operation that does something to the images in inference, or None if there are several."""
     import keras
 
-    tensor, nodes = model.inputs[0], calls(model)
+    nodes = calls(model)
+
+    def users_of(tensor: Any) -> list[Any]:
+        return [node for node in nodes if any(tensor is given for given in node.input_tensors)]
+
+    tensor = model.inputs[0]
     while True:
-        users = [node for node in nodes if any(tensor is given for given in node.input_tensors)]
+        users = users_of(tensor)
+        if users and all(type(user.operation).__name__ == "GetItem" for user in users):  # RGB to BGR
+            users = list({id(node): node for user in users for node in users_of(user.output_tensors[0])}.values())
         if len(users) != 1:
             return None
         operation = users[0].operation
-        random = isinstance(operation, keras.layers.Dropout | keras.layers.GaussianNoise)
-        if not random and not type(operation).__name__.startswith("Random"):
+        passing = isinstance(operation, keras.layers.Dropout | keras.layers.GaussianNoise | keras.layers.Resizing)
+        if not passing and not type(operation).__name__.startswith(("Random", "Cast", "Identity", "Stack")):
             return operation
         tensor = users[0].output_tensors[0]
 

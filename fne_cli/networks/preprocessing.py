@@ -2,70 +2,120 @@
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import BadInput
+from fne_cli.networks import graph
 from fne_cli.networks.catalog import PREPROCESS
 from fne_cli.networks.graph import Input
 
+if TYPE_CHECKING:
+    import keras
+
+NUMBERS = "mean=0.485/0.456/0.406,std=0.229/0.224/0.225,order=rgb,scale=1/255"
 WHAT_THEY_DO = (
     "caffe: BGR minus the ImageNet means; tf: -1 ... 1; torch: ImageNet mean and deviation; unit: 0 ... 1; "
-    "none: 0 ... 255;\nor numbers: mean=0.5/0.5/0.5,std=0.25/0.25/0.25,order=rgb,scale=1/255."
+    f"none: 0 ... 255;\nor numbers: {NUMBERS}."
+)
+HOW_TO_FIND_OUT = (
+    "It is what was done to the images in training: / 255 is unit, / 127.5 - 1 is tf, ToTensor and Normalize are "
+    "torch; none if the network does it itself, in a Rescaling layer. More: docs/faq.md, 1."
 )
 _LUMA = (19595, 38470, 7471)  # ITU-R 601 in 1 / 65536, as Pillow's mode L rounds it
+# What keras.applications' preprocess_input consists of when it is part of a network.
+_ARITHMETIC = ("TrueDivide", "Divide", "Multiply", "Subtract", "Add")
 
 
 @dataclass(frozen=True)
 class Numbers:
     """(pixel x scale - mean) / std for each channel, in the order rgb or bgr. One mean or std is for all channels."""
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    order: str
-    scale: float
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    order: str = "rgb"
+    scale: float = 1.0
 
     def __str__(self) -> str:
         mean, std = ("/".join(map(repr, values)) for values in (self.mean, self.std))
         return f"mean={mean},std={std},order={self.order},scale={self.scale!r}"
 
+    @property
+    def of_three_channels(self) -> bool:
+        """Whether it does not treat all channels alike."""
+        return len(self.mean) > 1 or len(self.std) > 1 or self.order == "bgr"
+
     @classmethod
     def parse(cls, text: str) -> Numbers:
-        """From `mean=...,std=...,order=...,scale=...`, each of which may be left out. Raises BadInput."""
-        found: dict[str, str] = {}
-        for part in text.split(","):
-            key, equals, value = (word.strip() for word in part.partition("="))
-            if not equals or key not in ("mean", "std", "order", "scale") or key in found:
-                raise BadInput(
-                    f"--preprocess should be {', '.join(PREPROCESS)}, or numbers: mean=...,std=...,order=rgb|bgr,"
-                    f"scale=... Found: {part.strip()!r}."
-                )
-            found[key] = value
-        mean, std = (_numbers(key, found.get(key, default)) for key, default in (("mean", "0"), ("std", "1")))
+        """From `mean=...,std=...,order=...,scale=...`, each of which may be left out. Raises BadInput.
+
+        Three numbers have slashes, commas, semicolons or spaces between them, and brackets around them or none.
+        """
+        found = dict(_parts(text))
+        mean, std = (_three(key, found.get(key, default)) for key, default in (("mean", "0"), ("std", "1")))
         if not all(std):
             raise BadInput("--preprocess: std should not be 0.")
         order = found.get("order", "rgb").lower()
         if order not in ("rgb", "bgr"):
             raise BadInput(f"--preprocess: order should be rgb or bgr. Found: {order!r}.")
+        scale = _fraction(found.get("scale", "1"))
         if "scale" not in found and any(mean) and max(map(abs, (*mean, *std))) <= 1:
             raise BadInput(
                 f"--preprocess: mean={found['mean']} seems to be of pixels from 0 to 1, but they come from 0 to 255. "
                 "Add scale=1/255, or scale=1 if it is meant so."
             )
-        return cls(mean, std, order, _fraction(found.get("scale", "1")))
+        if scale > 0 and max(mean) > 255 * scale * (1 + 1e-6):
+            raise BadInput(
+                f"--preprocess: mean={found['mean']} is above every pixel, as scale={found.get('scale', '1')} makes "
+                f"255 to {255 * scale:.6g}. Give the mean of the scaled pixels: they are scaled first."
+            )
+        return cls(mean, std, order, scale)
 
 
-def _numbers(key: str, text: str) -> tuple[float, ...]:
+def _parts(text: str) -> Iterator[tuple[str, str]]:
+    """(key, value) of each part; what has no key of its own goes on with the part before it."""
+    known = ("mean", "std", "order", "scale")
+    found: dict[str, list[str]] = {}
+    key = ""
+    for part in text.split(","):
+        before, equals, value = (word.strip() for word in part.partition("="))
+        if equals:
+            key = before.lower()
+            if key not in known or key in found:
+                problem = "twice" if key in found else "unknown"
+                raise _no_preprocessing(text, f"{before!r} is {problem}")
+        elif key not in ("mean", "std"):
+            raise _no_preprocessing(text, f"{part.strip()!r} has no key" if key else "")
+        found.setdefault(key, []).append(value if equals else before)
+    yield from ((key, ",".join(values)) for key, values in found.items())
+
+
+def _no_preprocessing(text: str, problem: str) -> BadInput:
+    near = difflib.get_close_matches(text.lower(), PREPROCESS, n=1)
+    names = ", ".join(PREPROCESS)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    told = f": {problem}" if problem else ""
+    return BadInput(f"--preprocess should be {names}, or numbers: {NUMBERS}. Found: {text!r}{told}.{hint}")
+
+
+def _three(key: str, text: str) -> tuple[float, ...]:
+    """One number, or three: those that are the same are one."""
+    bare = text.strip()
+    if bare[:1] in ("[", "(") and bare[-1:] in ("]", ")"):
+        bare = bare[1:-1].strip()
     try:
-        values = tuple(float(word) for word in text.replace(";", "/").split("/"))
+        values = tuple(float(word) + 0.0 for word in re.split(r"\s*[/;,]\s*|\s+", bare))  # -0.0 + 0.0 is 0.0
     except ValueError:
         values = ()
     if len(values) not in (1, 3) or not all(abs(value) < float("inf") for value in values):
         raise BadInput(
-            f"--preprocess: {key} should be a number, or three with slashes between them (red/green/blue, in the order "
-            f"that order= says). Found: {text!r}."
+            f"--preprocess: {key} should be a number, or three with slashes between them (red/green/blue, or as order= "
+            f"says). Found: {text!r}."
         )
-    return values
+    return values[:1] if len(set(values)) == 1 else values
 
 
 def _fraction(text: str) -> float:
@@ -79,16 +129,40 @@ def _fraction(text: str) -> float:
     return value
 
 
+def spelled(text: str) -> str:
+    """A preprocessing in the one way in which it is written down. Raises BadInput for what is none.
+
+    Old names are themselves. Numbers that say the same are the same; those that change nothing are none.
+    """
+    name = text.strip().lower()
+    if name in PREPROCESS:
+        return name
+    numbers = Numbers.parse(text)
+    return "none" if numbers == Numbers() else str(numbers)
+
+
 def canonical(text: str, takes: Input) -> str:
     """The preprocessing as the settings have it. Raises BadInput for one that is none, or not of this input."""
-    numbers = None if text in PREPROCESS else Numbers.parse(text)
-    coloured = text in ("caffe", "torch") or (numbers and len(numbers.mean + numbers.std) > 2)
+    name = spelled(text)
+    coloured = name in ("caffe", "torch") or (name not in PREPROCESS and Numbers.parse(name).of_three_channels)
     if takes.channels == 1 and coloured:
         raise BadInput(
             f"--preprocess {text} is for three channels, and the network takes one. "
             "Give none, unit, tf, or numbers with one mean and std."
         )
-    return str(numbers) if numbers else text
+    return name
+
+
+def scaled_twice(model: keras.Model, preprocess: str) -> Iterator[str]:
+    """A note if a flat model begins with a preprocessing of its own and gets another before it."""
+    first = graph.beginning(model)
+    kind = type(first).__name__
+    if preprocess != "none" and kind in ("Rescaling", "Normalization", *_ARITHMETIC):
+        what = "an operation" if kind in _ARITHMETIC else f"a {kind}"
+        yield (
+            f"{model.name} begins with {graph.name_of(first)}, {what} that prepares the images, and gets "
+            f"--preprocess {preprocess} before it. If it was trained on pixels from 0 to 255, give --preprocess none."
+        )
 
 
 def prepare(pixels: Any, preprocess: str, takes: Input) -> Any:

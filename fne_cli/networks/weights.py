@@ -8,9 +8,7 @@ import os
 import random
 import re
 import sys
-import warnings
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +18,9 @@ from fne_cli.errors import BadInput
 from fne_cli.networks import files, graph, mini
 from fne_cli.networks.backend import load_keras
 from fne_cli.networks.catalog import CATALOG, PREPROCESS, Precision, known_name
-from fne_cli.networks.preprocessing import WHAT_THEY_DO, canonical
+from fne_cli.networks.kinds import container
+from fne_cli.networks.preprocessing import HOW_TO_FIND_OUT, WHAT_THEY_DO, canonical, scaled_twice, spelled
+from fne_cli.networks.weight_files import with_file
 
 if TYPE_CHECKING:
     import keras
@@ -72,7 +72,7 @@ def open_network(
     """
     name = known_name(model)
     if preprocess is not None:
-        canonical(preprocess, graph.RGB)
+        preprocess = spelled(preprocess)
     load_keras()
     if name is None:
         network = _from_file(model, weights, preprocess, image_size)
@@ -82,18 +82,8 @@ def open_network(
         network = _from_catalog(name, weights, seed, preprocess, image_size)
     prepared = canonical(network.preprocess, network.takes)
     model_of_size = graph.flat(network.model, network.height, network.width, precision, network.takes)
-    notes = (*network.notes, *_scaled_twice(model_of_size, prepared))
+    notes = (*network.notes, *scaled_twice(model_of_size, prepared))
     return replace(network, model=model_of_size, preprocess=prepared, precision=precision, notes=notes)
-
-
-def _scaled_twice(model: keras.Model, preprocess: str) -> Iterator[str]:
-    """A note if the network begins with a preprocessing of its own and gets another before it."""
-    first = graph.beginning(model)
-    if preprocess != "none" and type(first).__name__ in ("Rescaling", "Normalization"):
-        yield (
-            f"{model.name} begins with {graph.name_of(first)}, a {type(first).__name__} of its own, and gets "
-            f"--preprocess {preprocess} before it. If it was trained on pixels from 0 to 255, give --preprocess none."
-        )
 
 
 def _from_catalog(
@@ -103,6 +93,7 @@ def _from_catalog(
     own = (known.image_size, known.image_size)
     height, width = size = image_size or own
     build = _constructor(known.constructor, size)
+    notes: tuple[str, ...] = ()
     with_top = size == own  # the dense layers of a trained network fit its own size only
     if weights == "random":
         network = _seeded(lambda: build(include_top=with_top), seed)
@@ -110,8 +101,9 @@ def _from_catalog(
         network = _with_imagenet(name, lambda: build(include_top=with_top, weights="imagenet"))
         weights = "imagenet"
     else:
-        network = _with_file(name, build, weights)
-    return Network(name, network, preprocess or known.preprocess, height, width, _weights_name(weights, seed))
+        network, notes = with_file(name, build, weights)
+    preprocess = preprocess or known.preprocess
+    return Network(name, network, preprocess, height, width, _weights_name(weights, seed), notes=notes)
 
 
 def _weights_name(weights: str, seed: int) -> str:
@@ -169,33 +161,9 @@ def _with_imagenet(name: str, build: Callable[[], Any]) -> Any:
         ) from error
 
 
-def _with_file(name: str, build: Callable[..., Any], path: str, tops: Sequence[bool] = (True, False)) -> Any:
-    """The network with the weights of an .h5 file, with its classifier if the file has one."""
-    if not os.path.isfile(path):
-        raise BadInput(f"--weights should be imagenet, random or an .h5 file. Found: no file {path}.")
-    if not path.endswith((".h5", ".hdf5")):
-        raise BadInput(f"--weights {path} should end in .h5 (Keras's weights, .h5 or .weights.h5).")
-    try:
-        with open(path, "rb") as file:
-            signature = file.read(8)
-    except OSError as error:
-        raise BadInput(f"--weights {path} should be readable. Found: {error.strerror}.") from error
-    if signature != b"\x89HDF\r\n\x1a\n":
-        raise BadInput(f"--weights {path} should be an HDF5 file. Found: something else, or an incomplete download.")
-    reasons = []
-    for include_top in tops:
-        network = build(include_top=include_top)
-        try:
-            with warnings.catch_warnings(action="ignore"):  # about the attempt that fails, and older versions of Keras
-                network.load_weights(path)
-            return network
-        except Exception as error:  # Keras raises ValueError, KeyError, OSError, ... for files of another network
-            reasons.append(f"{'with' if include_top else 'without'} top: {files.brief(error)}")
-    raise BadInput(f"--weights {path} should hold the weights of {name}. Found:\n" + "\n".join(reasons))
-
-
 def _mini(weights: str | None, seed: int, preprocess: str | None, image_size: tuple[int, int] | None) -> Network:
     side = mini.IMAGE_SIZE
+    notes: tuple[str, ...] = ()
     if image_size not in (None, (side, side)):
         raise BadInput(f"--image-size of mini should be {side}. Found: {_by(image_size)}.")
     if weights == "random":
@@ -206,17 +174,18 @@ def _mini(weights: str | None, seed: int, preprocess: str | None, image_size: tu
     elif weights == "imagenet":
         raise BadInput("mini was trained on CIFAR-10; there are no ImageNet weights of it. Leave --weights out.")
     else:
-        network = _with_file("mini", lambda include_top: mini.build(), weights, tops=(True,))
-    return Network("mini", network, preprocess or "tf", side, side, _weights_name(weights, seed))
+        network, notes = with_file("mini", lambda include_top: mini.build(), weights, tops=(True,))
+    return Network("mini", network, preprocess or "tf", side, side, _weights_name(weights, seed), notes=notes)
 
 
 def _from_file(path: str, weights: str | None, preprocess: str | None, image_size: tuple[int, int] | None) -> Network:
     if weights is not None:
         raise BadInput(f"{path} has its own weights. Leave --weights out.")
-    if preprocess is None and os.path.isfile(path) and (files.is_h5(path) or zipfile.is_zipfile(path)):
+    container(path)
+    if preprocess is None:
         raise BadInput(
             f"{path} does not say how its input is to be prepared. Give --preprocess {'|'.join(PREPROCESS)}:\n"
-            f"{WHAT_THEY_DO}"
+            f"{WHAT_THEY_DO}\n{HOW_TO_FIND_OUT}"
         )
     model = files.load(path)
     takes, fixed = files.input_of(path, model)

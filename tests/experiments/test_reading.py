@@ -112,6 +112,22 @@ def test_every_value_says_where_it_is_from(fne, tmp_path):
     assert found["experiment"]["output"] == {"value": "e-results", "from": "default"}
 
 
+def test_preprocessing_is_read_as_by_extract(fne, tmp_path):
+    written = "mean=[0.5,0.5,0.5],std=0.25,scale=1/255"
+    one = "mean=0.5,std=0.25,order=rgb,scale=0.00392156862745098"
+    (tmp_path / "e.toml").write_text(PLAIN)
+    found = shown(fne, tmp_path, PLAIN, "--set", f"networks.n.preprocess={written}")
+    assert found["networks.n"]["preprocess"] == {"value": one, "from": "--set"}
+    text = fne("config", "show", tmp_path / "e.toml", "--set", f"networks.n.preprocess={written}").out
+    assert f'preprocess = "{one}"' in text
+    assert (
+        shown(fne, tmp_path, PLAIN + f'[extract]\npreprocess = "{one}"\n')["networks.n"]["preprocess"]["value"] == one
+    )
+    wrong = fne("config", "show", tmp_path / "e.toml", "--set", "networks.n.preprocess=mean=0.5")
+    assert wrong.code == 1
+    assert "preprocess: mean=0.5 seems to be of pixels from 0 to 1" in wrong.err
+
+
 def values(fne, path):
     tables = json.loads(fne("config", "show", path, "--json").out)
     return {name: {key: entry["value"] for key, entry in table.items()} for name, table in tables.items()}

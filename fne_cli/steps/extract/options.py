@@ -15,8 +15,8 @@ class RunOptions:
     """The options of `fne extract` of these names; docs/cli.md describes them.
 
     workers: threads that decode images, of each worker if there is a cluster. decode_memory: bytes that these threads
-    share, half of what is free if it is None. shard_rows: with a cluster, rows of a shard. reuse: activations whose rows
-    are taken where they are of the same images.
+    share, half of what is free if it is None. shard_rows: with a cluster, rows of a shard. reuse: activations whose
+    rows are taken where they are of the same images.
     """
 
     workers: int | None = None

@@ -1,0 +1,8 @@
+"""How images can be prepared for a network, as `fne extract --preprocess` takes it."""
+
+from __future__ import annotations
+
+from fne_cli.networks.catalog import PREPROCESS
+from fne_cli.networks.preprocessing import spelled
+
+__all__ = ["PREPROCESS", "spelled"]

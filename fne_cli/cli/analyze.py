@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import options
+from fne_cli.cli import kinds, options
 from fne_cli.cli.console import Console, table
 from fne_cli.unprintable import plain_json
 
@@ -28,7 +28,7 @@ from fne_cli.unprintable import plain_json
 )  # fmt: skip
 @click.option("--fdr", is_flag=True, help="Hold the false discovery rate at alpha (Benjamini-Hochberg).")
 @click.option(
-    "--memory", type=options.Bytes(), default="256M", show_default=True,
+    "--memory", type=kinds.Bytes(), default="256M", show_default=True,
     help="Memory for the tables; larger ones go to a temporary file. The result does not depend on it.",
 )  # fmt: skip
 @options.cluster

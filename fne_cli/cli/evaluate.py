@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import options
+from fne_cli.cli import kinds, options
 from fne_cli.cli.console import Console, table
 from fne_cli.errors import BadInput
 from fne_cli.measures import MEASURES
@@ -20,7 +20,7 @@ from fne_cli.unprintable import plain_json
 @options.layers("Layers to use, names or globs.  [default: all]")
 @click.option(
     "--embedding",
-    type=options.EmbeddingName(),
+    type=kinds.EmbeddingName(),
     help="What to make of activations, fitted to the training images of each split, fold or draw: fne for the ternary "
     "codes; docs/evaluation.md has them all.  [default: l2, each layer alone]",
 )
@@ -31,14 +31,14 @@ from fne_cli.unprintable import plain_json
 @click.option("--rows", help="Images that --cv divides: a split, or all.  [default: train if there is one, else all]")
 @click.option(
     "--per-class",
-    type=options.Numbers("numbers of images, such as 1,2,5", positive=True, whole=True),
+    type=kinds.Numbers("numbers of images, such as 1,2,5", positive=True, whole=True),
     default=(),
     help="Learning curve: train on so many images per class (1,2,5,10).",
 )
 @click.option(
     "--draws", type=click.IntRange(min=1), default=5, show_default=True, help="Random training sets of --per-class."
 )
-@click.option("-C", "--cost", type=options.Numbers("numbers above 0, such as 0.01,0.1,1", positive=True),
+@click.option("-C", "--cost", type=kinds.Numbers("numbers above 0, such as 0.01,0.1,1", positive=True),
               default="1", show_default=True,
               help="Cost of a misclassified training row. Of several the best is chosen: on validation images (split "
               "val), else by cross-validation of the training images.")  # fmt: skip
@@ -64,7 +64,7 @@ from fne_cli.unprintable import plain_json
     help="Relative duality gap at which a class is solved.",
 )
 @click.option(
-    "--memory", type=options.Bytes(), help="Memory to use, such as 2G, of each worker.  [default: half of what is free]"
+    "--memory", type=kinds.Bytes(), help="Memory to use, such as 2G, of each worker.  [default: half of what is free]"
 )
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of folds, draws and solver.")
 @click.option("--predictions", type=options.FILE, help="CSV to write: truth, prediction, decision values.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import options
+from fne_cli.cli import kinds, options
 from fne_cli.cli.console import Console, duration
 from fne_cli.options import taken
 from fne_cli.unprintable import plain
@@ -28,20 +28,20 @@ from fne_cli.unprintable import plain
 @click.option("--seed", default=0, show_default=True, help="Seed of --weights random.")
 @click.option(
     "--preprocess",
-    type=options.Preprocess(),
+    type=kinds.Preprocess(),
     help="What a network of your own expects: BGR minus channel means, -1 ... 1, ImageNet mean and deviation, 0 ... 1, "
     "0 ... 255, or numbers: mean=0.485/0.456/0.406,std=0.229/0.224/0.225,order=rgb,scale=1/255 is (pixel x scale - "
     "mean) / std; order is rgb or bgr.",
 )
 @click.option(
     "--image-size",
-    type=options.Size(),
+    type=kinds.Size(),
     help="Input size; a named network of another size is built without its dense layers.",
 )
 @options.layers("Layers to tap, names or globs: 'block*,fc2'.  [default: all but the classifier]")
 @click.option(
     "--pool",
-    type=options.Names(),
+    type=kinds.Names(),
     default=(),
     help="avg, max, avg:2 (a grid of 2 x 2), max:3 ... or none; per layer 'block5*=avg:2'.  [default: avg]",
 )
@@ -53,7 +53,7 @@ from fne_cli.unprintable import plain
               help="Enlarge boxes of the manifest by this factor.")  # fmt: skip
 @options.root
 @options.label_column
-@click.option("--shard", type=options.Shard(), help="Take every N-th image only; fne merge joins the N files.")
+@click.option("--shard", type=kinds.Shard(), help="Take every N-th image only; fne merge joins the N files.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True,
               help="Rows that go through the network at once.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
@@ -64,7 +64,7 @@ from fne_cli.unprintable import plain
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: all cores]")
 @click.option(
     "--decode-memory",
-    type=options.Bytes(),
+    type=kinds.Bytes(),
     help="Memory that these threads share, such as 2G; large images wait for it.  [default: half of what is free]",
 )
 @click.option("--max-pixels", type=click.IntRange(min=1), default=178_956_970, show_default=True,

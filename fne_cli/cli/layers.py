@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import options
+from fne_cli.cli import kinds, options
 from fne_cli.cli.console import Console, table
 from fne_cli.unprintable import plain
 
@@ -16,8 +16,8 @@ from fne_cli.unprintable import plain
 @click.command(cls=options.Command)
 @click.argument("model")
 @options.layers("Layers to tap, names or globs.  [default: all but the classifier]")
-@click.option("--pool", type=options.Names(), default=(), help="As in fne extract.")
-@click.option("--image-size", type=options.Size(), help="Input size, where the network leaves it open.")
+@click.option("--pool", type=kinds.Names(), default=(), help="As in fne extract.")
+@click.option("--image-size", type=kinds.Size(), help="Input size, where the network leaves it open.")
 @options.as_json
 def layers(progress: Console, as_json: bool, **values: Any) -> None:
     """List the layers of a network, and the features that they give.

@@ -1,11 +1,9 @@
-"""What commands share: the command class with --config, -q and -v, parameter types, and options of two commands."""
+"""What commands share: the command class with --config, -q and -v, and options of two commands."""
 
 from __future__ import annotations
 
 import difflib
-import math
 import os
-import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import click
 
+from fne_cli.cli import kinds
 from fne_cli.cli.console import Console
 
 FILE = click.Path(path_type=Path)
@@ -116,132 +115,6 @@ def _unknown(name: str, known: Any) -> str:
     return f"Unknown: {name!r}." + (f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}.")
 
 
-class Names(click.ParamType[tuple[str, ...]]):
-    """Names or globs with commas between them, or a list in a configuration file."""
-
-    name = "NAMES"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """To a tuple of strings."""
-        parts = value.split(",") if isinstance(value, str) else value
-        return tuple(str(part).strip() for part in parts if str(part).strip())
-
-
-class Numbers(click.ParamType[tuple[float, ...]]):
-    """Numbers with commas between them, or a list in a configuration file: `count` of them, or one at least.
-
-    `positive`: above 0. `whole`: without a fraction.
-    """
-
-    def __init__(self, name: str, count: int | None = None, positive: bool = False, whole: bool = False) -> None:
-        self.name, self.count, self.positive, self.whole = name, count, positive, whole
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        """To a tuple of floats, or of ints if they are whole."""
-        parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
-        try:
-            numbers = tuple(float(part) for part in parts)
-        except (TypeError, ValueError):
-            numbers = ()
-        wrong = (
-            (len(numbers) != self.count if self.count else not numbers and value != ())
-            or not all(map(math.isfinite if self.positive else (lambda number: not math.isnan(number)), numbers))
-            or (self.positive and any(number <= 0 for number in numbers))
-            or (self.whole and any(number != int(number) for number in numbers))
-        )
-        if wrong:
-            self.fail(f"should be {self.name}, found {value!r}", param, ctx)
-        return tuple(int(number) for number in numbers) if self.whole else numbers
-
-
-class Bytes(click.ParamType[int]):
-    """A size: 500M, 2G, 1.5G, or a number of bytes. 1K is 1,024."""
-
-    name = "SIZE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """To a number of bytes."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
-        size = int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " ")) if match else 0
-        if not size:
-            self.fail(f"should be a size such as 500M or 2G, found {value!r}", param, ctx)
-        return size
-
-
-class Size(click.ParamType[tuple[int, int]]):
-    """A side (224) or HEIGHTxWIDTH (240x320)."""
-
-    name = "SIZE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """To (height, width)."""
-        if isinstance(value, list | tuple) and len(value) == 2:
-            value = f"{value[0]}x{value[1]}"
-        match = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", str(value))
-        if not match:
-            self.fail(f"should be a side (224) or HEIGHTxWIDTH (240x320), found {value!r}", param, ctx)
-        return int(match[1]), int(match[2] or match[1])
-
-
-class Shard(click.ParamType[tuple[int, int]]):
-    """I/N: part I of N, counted from 1."""
-
-    name = "I/N"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """To (I, N)."""
-        if isinstance(value, tuple):
-            return value
-        match = re.fullmatch(r"(\d+)/(\d+)", str(value))
-        if not match or not 1 <= int(match[1]) <= int(match[2]):
-            self.fail(f"should be I/N with 1 <= I <= N, such as 3/8; found {value!r}", param, ctx)
-        return int(match[1]), int(match[2])
-
-
-class EmbeddingName(click.ParamType[str]):
-    """One of the embeddings that there are."""
-
-    name = "embedding"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """All of them."""
-        from fne_cli.steps.embeddings import names
-
-        return f"[{'|'.join(names())}]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """To its name."""
-        from fne_cli.steps.embeddings import names
-
-        if value not in names():
-            self.fail(f"should be one of {', '.join(names())}, found {value!r}", param, ctx)
-        return str(value)
-
-
-class Preprocess(click.ParamType[str]):
-    """How images are prepared for a network: by name, or as numbers."""
-
-    name = "preprocessing"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """The names, and how numbers begin."""
-        from fne_cli.steps.preprocessing import PREPROCESS
-
-        return f"[{'|'.join(PREPROCESS)}|mean=...]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """To the one way in which it is written."""
-        from fne_cli.errors import BadInput
-        from fne_cli.steps.preprocessing import spelled
-
-        if not isinstance(value, str):
-            self.fail(f"should be text, found {value!r}", param, ctx)
-        try:
-            return spelled(value)
-        except BadInput as error:
-            self.fail(error.problem.removeprefix("--preprocess").lstrip(": "), param, ctx)
-
-
 def overwrite(function: Callable[..., Any]) -> Callable[..., Any]:
     """--overwrite, of every command with an output file."""
     return click.option("--overwrite", is_flag=True, help="Replace an output made with other inputs or settings.")(
@@ -260,7 +133,7 @@ def cluster(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def layers(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """--layers, with what it chooses from."""
-    return click.option("--layers", type=Names(), default=(), help=text)
+    return click.option("--layers", type=kinds.Names(), default=(), help=text)
 
 
 def root(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -299,31 +172,11 @@ def batch_rows(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-class _Thresholds(click.ParamType["tuple[float, float] | Path"]):
-    """LOW,HIGH, or the file that has them."""
-
-    name = "LOW,HIGH"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, float] | Path:
-        """To two floats or a path: what has a letter in it other than those of numbers is one."""
-        if isinstance(value, Path) or (isinstance(value, str) and not _NUMBERS.fullmatch(value)):
-            return Path(value)
-        low, high = Numbers(self.name, 2).convert(value, param, ctx)
-        if low > high:
-            self.fail(f"LOW should not be larger than HIGH, found {low:g},{high:g}", param, ctx)
-        return low, high
-
-
-_NUMBERS = re.compile(r"(?:[-+0-9.,e\s]|inf|nan)*", re.IGNORECASE)
-
-
 def thresholds(function: Callable[..., Any]) -> Callable[..., Any]:
     """--thresholds of the ternary codes."""
     return click.option(
         "--thresholds",
-        type=_Thresholds(),
+        type=kinds.Thresholds(),
         default=(-0.25, 0.15),
         show_default="-0.25,0.15",
         metavar="LOW,HIGH|BEHAVIOR",

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import options
+from fne_cli.cli import kinds, options
 from fne_cli.cli.console import Console
 
 
@@ -17,7 +17,7 @@ from fne_cli.cli.console import Console
 @click.option("--images", help="What it was extracted from: draw also the images that excite features most.")
 @click.option(
     "--features",
-    type=options.Names(),
+    type=kinds.Names(),
     default=(),
     help="Features to show images for: 'block5_conv3:117,fc2:8'.  [default: the strongest, each of another class]",
 )

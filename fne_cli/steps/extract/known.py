@@ -12,7 +12,8 @@ import numpy as np
 
 from fne_cli.errors import DamagedFile, DifferentOutput, WrongFile
 from fne_cli.progress import Progress
-from fne_cli.steps.extract.request import ExtractionRequest, check_software
+from fne_cli.steps.extract.mixing import check_software
+from fne_cli.steps.extract.request import ExtractionRequest
 from fne_cli.store.format.schema import Layer
 from fne_cli.store.many.known import UNKNOWN, KnownRows
 from fne_cli.store.output import aside

@@ -18,10 +18,11 @@ from fne_cli.images.listing import Listing
 from fne_cli.machine import processors
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import Progress
+from fne_cli.steps.extract.mixing import check_loss, check_software, comparable
 from fne_cli.steps.extract.options import RunOptions
 from fne_cli.steps.extract.sources import Source
 from fne_cli.store.format.changes import image_changes
-from fne_cli.store.format.reader import Reader, open_file
+from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import Images, Layer, differences, image_differences
 from fne_cli.store.many.known import identities
 from fne_cli.store.output import aside
@@ -134,7 +135,7 @@ class ExtractionRequest:
                 if changes is not None:
                     self.follows = True
                     wanted = self.wanted(progress)
-                    _check_loss(self.path, file.images, wanted, len(self.listing))
+                    check_loss(self.path, file.images, wanted, len(self.listing))
                     check_software(file, versions, None if by_shards else wanted, options.reuse)
                     progress.note("\n  ".join([f"{self.path} is made again, as its images have changed:", *changes]))
                     return None
@@ -228,57 +229,6 @@ class ExtractionRequest:
         aside.forget(output.path)  # before nobody comes here again
         output.accept(record)
         return Extraction(output.path, count, bad, estimate=wanted, seconds=seconds)
-
-
-def comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without what depends on the images: of a shard, how many images are in how many shards' listing."""
-    shard = settings.get("shard")
-    if not isinstance(shard, Mapping):
-        return dict(settings)
-    return {**settings, "shard": {name: value for name, value in shard.items() if name not in ("images", "listing")}}
-
-
-def check_software(
-    file: Reader, versions: Mapping[str, str], wanted: set[tuple[str, str]] | None, reuse: Sequence[Path]
-) -> None:
-    """Raises DifferentOutput if rows by other software would stand beside those of `file`, unless it is in `reuse`.
-
-    wanted: the images' `identities`. If the file has all of them nothing is computed, and that is no problem.
-    """
-    apart = differences(_computing(versions), _computing(file.software), ("there", "here"))
-    named = any(os.path.exists(name) and file.path.samefile(name) for name in reuse)
-    if apart and not named and (wanted is None or not wanted.issubset(_good(file.images))):
-        raise DifferentOutput(
-            f"{file.path} was computed by other software, whose last bits may differ:\n  "
-            + "\n  ".join(apart)
-            + f"\nGive --reuse {file.path} to keep its rows beside new ones all the same, or --overwrite to compute "
-            "all images."
-        )
-
-
-def _computing(versions: Mapping[str, str]) -> dict[str, str]:
-    """The software that rows depend on."""
-    return {name: version for name, version in versions.items() if name not in ("fne", "python", "numpy", "h5py")}
-
-
-def _good(images: Images) -> list[tuple[str, str]]:
-    """The `identities` of the images that have rows."""
-    known = zip(identities(images.sha256, images.path), images.good.tolist(), strict=True)
-    return [image for image, good in known if good]
-
-
-def _check_loss(path: Path, old: Images, wanted: set[tuple[str, str]], count: int) -> None:
-    """Raises DifferentOutput if less than half of the rows of an output are still wanted: that may be a mistake.
-
-    wanted: the `identities` of the `count` images of now.
-    """
-    known = _good(old)
-    kept = sum(image in wanted for image in known)
-    if 2 * kept < len(known):
-        raise DifferentOutput(
-            f"{path} exists and is of other images: {kept:,} of its {len(known):,} are among the {count:,} of now.\n"
-            f"Write to another output, or give --overwrite to replace it, with --reuse {path} to keep what is known."
-        )
 
 
 def _less(path: Path, safe: int) -> str:

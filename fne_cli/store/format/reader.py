@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import warnings
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from fne_cli.errors import BadInput, DamagedFile, WrongFile
+from fne_cli.errors import BadInput, DamagedFile, OldVersion, WrongFile
 from fne_cli.store.format import claims
 from fne_cli.store.format.behavior import Behavior, sound_settings
 from fne_cli.store.format.columns import ImageTable
@@ -80,7 +81,10 @@ class Reader:
         for name in layers:
             if not isinstance(layers.get(name, getlink=True), h5py.HardLink):
                 raise DamagedFile(f"{self.path} should have layers/{name} in the file itself. Found: a link.")
-            orders[name] = int(claims.attribute(self.path, layers[name], "order"))
+            orders[name] = claims.attribute(self.path, layers[name], "order")
+        if sorted(map(str, orders.values())) != sorted(map(str, range(len(orders)))) or not orders:
+            found = ", ".join(f"{name}: {str(order)[:20]}" for name, order in orders.items()) or "no layer"
+            raise DamagedFile(f"{self.path} should have layers with an order from 0 on. Found: {found[:200]}.")
         return sorted(orders, key=orders.__getitem__)
 
     def _open_layers(self) -> dict[str, LayerReader]:
@@ -202,10 +206,18 @@ def open_file(path: Path, *kinds: str, unfinished: bool = False) -> Reader:
     try:
         with claims.doubted(path):
             kind, fingerprint = _recognised(path, file, kinds, f"{path} {expected}", remedy, unfinished, sealed)
-            return Reader(path, file, kind, fingerprint)
+            reader = Reader(path, file, kind, fingerprint)
     except BaseException:
         file.close()
         raise
+    if reader.version == 1:
+        warnings.warn(
+            f"{path} has version 1 of the format, which has no seal: changed bits outside of its rows are not noticed. "
+            "Made again, it has one.",
+            OldVersion,
+            stacklevel=2,
+        )
+    return reader
 
 
 def _recognised(

@@ -323,7 +323,14 @@ def test_what_extract_adds_to_a_run():
 
 
 def test_the_files_beside_an_output():
-    files = ["OUTPUT.partial", "OUTPUT.partial.json", "OUTPUT.known", "OUTPUT.shards", "OUTPUT.parts", "OUTPUT.run.json"]
+    files = [
+        "OUTPUT.partial",
+        "OUTPUT.partial.json",
+        "OUTPUT.known",
+        "OUTPUT.shards",
+        "OUTPUT.parts",
+        "OUTPUT.run.json",
+    ]
     assert [row["file"] for row in table("file")] == files
     assert Parts(Path("OUTPUT"), [], {}, Cluster(nullcontext)).folder.name == "OUTPUT.parts"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 
@@ -15,11 +16,15 @@ from report_files import document, entry, experiment
 from fne_cli.errors import BadInput, DamagedFile, FneError, WrongFile
 from fne_cli.steps.evaluate import Protocol
 from fne_cli.store.other.results import Experiment, Results, read_results
+from fne_cli.store.output.sealed import with_digest
 
 CLASSES = ["a", "b", "c"]
 
 
 def saved(path, content):
+    """With a digest that fits: only what the file claims can give it away."""
+    with contextlib.suppress(ValueError):  # no digest of what is no number
+        content = with_digest(content)
     path.write_text(json.dumps(content))
     return path
 

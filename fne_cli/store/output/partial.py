@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from fne_cli.errors import BadInput, Busy, DamagedFile, DoesNotFit, FneError
 from fne_cli.store.format.claims import parse_json
-from fne_cli.store.output.record import file_state, pretty
+from fne_cli.store.output.record import file_state, pretty, sha256_of
 from fne_cli.store.output.sealed import DIGEST, is_intact, with_digest, without_digest
 
 
@@ -195,7 +195,7 @@ class Output:
         """
         self._check_ours()
         sync(self.partial)
-        states = {"output": file_state(self.partial)}
+        states: dict[str, Any] = {"output": file_state(self.partial), "sha256": sha256_of(self.partial)}
         if self.path.exists():
             states["replaces"] = file_state(self.path)
         write_json(record_path(self.path), {**record, **states})

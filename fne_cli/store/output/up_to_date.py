@@ -14,6 +14,7 @@ from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import FORMAT, MADE_BY, Images
+from fne_cli.store.output.noted import check_noted
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output, read_record, record_path, write_json
 from fne_cli.store.output.record import file_state, plain
@@ -128,6 +129,7 @@ def is_recorded(
     record = read_record(path)
     state = file_state(path)
     if record.get("fingerprint") == digest and state in (record.get("output"), record.get("same_as")):
+        check_noted(path)
         if is_older(path, origin.paths):
             refresh_noted(path, record, state)
         return True

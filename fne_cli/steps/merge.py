@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fne_cli.errors import FneError, WrongFile
+from fne_cli.errors import DifferentOutput, FneError, WrongFile
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import differences
 from fne_cli.store.many.alike import MissingShards, comparable
 from fne_cli.store.many.merged import Shards, write_merged
 from fne_cli.store.output.origin import Origin
+from fne_cli.store.output.partial import read_record
 from fne_cli.store.output.up_to_date import check_place, check_replaceable, file_head, follow, refresh
 
 
@@ -73,7 +74,7 @@ def _as_output(output: Path, other: Path) -> str:
 
 
 def _is_there(origin: Origin, path: Path, overwrite: bool, progress: Progress) -> bool:
-    """As `up_to_date`, of a file whose fingerprint is that of its images, too."""
+    """As `up_to_date`, of a file whose fingerprint is that of its images, too; only what was merged follows."""
     check_place(path, origin.paths, overwrite)
     if not path.exists():
         return False
@@ -85,5 +86,12 @@ def _is_there(origin: Origin, path: Path, overwrite: bool, progress: Progress) -
     if head["sources"] == origin.sources:
         refresh(path, origin.paths)
         return True
+    if "made_from" not in read_record(path):  # an extraction that may have taken days is nobody's derived file
+        apart = differences(origin.settings, head["settings"]) or ["the images are other ones, or have changed"]
+        raise DifferentOutput(
+            f"{path} exists and is another extraction, or was merged from nobody knows which files:\n  "
+            + "\n  ".join(apart)
+            + "\nWrite to another output, or give --overwrite to replace it."
+        )
     follow(path, origin, head, progress)
     return False

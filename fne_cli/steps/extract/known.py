@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import DamagedFile
+from fne_cli.errors import DamagedFile, DifferentOutput, WrongFile
 from fne_cli.progress import Progress
 from fne_cli.steps.extract.request import ExtractionRequest, check_software
 from fne_cli.store.format.schema import Layer
@@ -79,12 +79,17 @@ def known_rows(
     """What is known of the images of a request. Raises WrongFile for a file of --reuse that was made otherwise."""
     with KnownRows(layers, int(settings["crops"])) as store:
         named = request.options.reuse
+        work = aside.find(request.path)
         for path in named:
-            store.add(path, settings)
+            if work is not None and path.samefile(work.path):
+                store.add(path, settings, work.count, work.skip)
+                work = None
+            else:
+                store.add(path, settings)
         if request.follows and not any(request.path.samefile(path) for path in named):
             store.add(request.path, settings)
-        if not request.options.overwrite and (work := aside.find(request.path)) is not None:
-            store.add(work.path, settings, work.count, work.skip)
+        if not request.options.overwrite and work is not None:
+            _add_aside(store, work, settings)
         if not store.files:
             yield Known(store, None, [], versions)
             return
@@ -94,10 +99,20 @@ def known_rows(
         own = dict(versions)
         for number, file in enumerate(store.files):
             if computed and file.file.path not in named:
-                check_software(file.file, versions, digests, request.options.reuse)
+                check_software(file.file, versions, request.wanted(progress), named)
             if not computed and request.part is None and (where[:, 0] == number).all():
                 own = file.file.software  # nothing is computed here: it is the software of these rows
         yield Known(store, where, digests, own)
+
+
+def _add_aside(store: KnownRows, work: aside.Aside, settings: Mapping[str, Any]) -> None:
+    try:
+        store.add(work.path, settings, work.count, work.skip)
+    except WrongFile as error:
+        raise DifferentOutput(
+            f"{error}\nIt is the unfinished work of a run. Give the same settings or another output, or --overwrite to "
+            "begin again."
+        ) from error
 
 
 def runs(numbers: np.ndarray) -> Iterator[tuple[int, int]]:

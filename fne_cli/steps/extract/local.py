@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.extract.batches import BatchLoop
-from fne_cli.steps.extract.known import known_rows
+from fne_cli.steps.extract.known import Known, known_rows
 from fne_cli.steps.extract.request import Extraction, ExtractionRequest
 from fne_cli.steps.extract.sources import Source, open_source
 from fne_cli.store.output.estimate import check_fits, estimate
@@ -39,7 +39,9 @@ def extract_here(
         return there
     check_fits(request.path, wanted)
     if options.dry_run:
-        request.settles(settings)
+        request.settle(settings, progress)
+        with known_rows(request, layers, settings, versions, progress) as known:
+            _announce_known(known, announce)
         return Extraction(request.path, len(table), [], estimate=wanted)
 
     with output:
@@ -56,11 +58,15 @@ def extract_here(
             announce(f"{request.path}: {len(table):,} images, {wanted}")
             if growing.committed:
                 announce(f"going on after {growing.committed:,} of {len(table):,} images")
-            if known.count:
-                announce(f"{known.count:,} of them are known, {len(table) - known.count:,} are computed")
+            _announce_known(known, announce)
             run = new_run(versions, source.device()) | known.told
             with progress.deferred() as asked:
                 growing.begin_run(run)
                 BatchLoop(source, request, growing, known, run, progress, asked).finish(options.retry_bad)
             growing.finish(request.inputs)
         return request.accept(wanted, run["seconds"])
+
+
+def _announce_known(known: Known, announce: Callable[[str], None]) -> None:
+    if known.count:
+        announce(f"{known.count:,} of them are known, {len(known.sha256) - known.count:,} are computed")

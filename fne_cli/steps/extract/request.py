@@ -23,6 +23,7 @@ from fne_cli.steps.extract.sources import Source
 from fne_cli.store.format.changes import image_changes
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import Images, Layer, differences, image_differences
+from fne_cli.store.many.known import identities
 from fne_cli.store.output import aside
 from fne_cli.store.output.aside import Unfinished
 from fne_cli.store.output.estimate import SizeEstimate
@@ -125,8 +126,6 @@ class ExtractionRequest:
                     + "\n  ".join(lines)
                     + "\nGive the same ones or another output, or --overwrite to replace it."
                 )
-            if options.dry_run:
-                return None
             bad = _bad(file.images)
             known = None if options.recheck else read_record(self.path).get("inputs", {}).get("state")
             same_table = settings == file.settings and not image_differences(self.table(), file.images)
@@ -134,11 +133,12 @@ class ExtractionRequest:
                 changes = self._changes(file.images, same_table, progress)
                 if changes is not None:
                     self.follows = True
-                    _check_loss(self.path, file.images, self.digests(progress))
-                    check_software(file, versions, None if by_shards else self.digests(progress), options.reuse)
+                    wanted = self.wanted(progress)
+                    _check_loss(self.path, file.images, wanted, len(self.listing))
+                    check_software(file, versions, None if by_shards else wanted, options.reuse)
                     progress.note("\n  ".join([f"{self.path} is made again, as its images have changed:", *changes]))
                     return None
-            if options.retry_bad and bad:
+            if options.dry_run or (options.retry_bad and bad):
                 return None
             digest = file.fingerprint
         write_json(record_path(self.path), read_record(self.path) | {"fingerprint": digest, "inputs": self.inputs})
@@ -176,17 +176,22 @@ class ExtractionRequest:
                 self._digests = contents.read_digests(self.listing, self.options.workers or processors(), advance)
         return self._digests
 
-    def settles(self, settings: Mapping[str, Any]) -> None:
-        """Raises DifferentOutput if unfinished work that is there has other settings."""
-        if self.output.resumable and not self.options.overwrite:
-            Unfinished(self.output).is_of(dict(settings), self.table(), comparable)
+    def wanted(self, progress: Progress) -> set[tuple[str, str]]:
+        """What every image's row is known by."""
+        return set(identities(self.digests(progress), self.listing.ids))
 
     def settle(self, settings: Mapping[str, Any], progress: Progress) -> None:
-        """Set unfinished work of other images aside, for its rows. Raises DifferentOutput if it has other settings."""
+        """Set unfinished work of other images aside, for its rows; not in a dry run.
+
+        Raises DifferentOutput if it has other settings.
+        """
         if not self.output.resumable or self.options.overwrite:
             return
         work = Unfinished(self.output)
-        if work.is_of(dict(settings), self.table(), comparable):
+        ours = work.is_of(dict(settings), self.table(), comparable)
+        if self.options.dry_run:
+            return
+        if ours:
             if work.journal["inputs"].get("state") == self.state:
                 return
             skip = work.bad() if self.options.retry_bad else set()
@@ -194,11 +199,11 @@ class ExtractionRequest:
             if all(now[number] == was or number in skip for number, was in enumerate(work.contents())):
                 return
         safe = int(work.journal["committed"])
+        kept = work.set_aside()
         progress.note(
-            f"{self.path}: the images have changed since a run was interrupted; what it has of the {safe:,} that are "
-            "safe is used again"
+            f"{self.path}: the images have changed since a run was interrupted; "
+            + (f"what it has of the {safe:,} that are safe is used again" if kept else _less(self.path, safe))
         )
-        work.set_aside()
 
     def accept(self, wanted: SizeEstimate | None = None, seconds: float = 0.0) -> Extraction:
         """Give the complete OUTPUT.partial its final name if no more images are bad than are allowed."""
@@ -220,8 +225,8 @@ class ExtractionRequest:
             "inputs": journal["complete"],
             "runs": journal["runs"],
         }
+        aside.forget(output.path)  # before nobody comes here again
         output.accept(record)
-        aside.forget(output.path)
         return Extraction(output.path, count, bad, estimate=wanted, seconds=seconds)
 
 
@@ -234,17 +239,15 @@ def comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_software(
-    file: Reader, versions: Mapping[str, str], digests: Sequence[str] | None, reuse: Sequence[Path]
+    file: Reader, versions: Mapping[str, str], wanted: set[tuple[str, str]] | None, reuse: Sequence[Path]
 ) -> None:
     """Raises DifferentOutput if rows by other software would stand beside those of `file`, unless it is in `reuse`.
 
-    digests: of the images that are wanted. If the file has all of them nothing is computed, and that is no problem.
+    wanted: the images' `identities`. If the file has all of them nothing is computed, and that is no problem.
     """
-    images = file.images
-    known = {content for content, good in zip(images.sha256, images.good.tolist(), strict=True) if good and content}
     apart = differences(_computing(versions), _computing(file.software), ("there", "here"))
     named = any(os.path.exists(name) and file.path.samefile(name) for name in reuse)
-    if apart and not named and (digests is None or not known.issuperset(digests)):
+    if apart and not named and (wanted is None or not wanted.issubset(_good(file.images))):
         raise DifferentOutput(
             f"{file.path} was computed by other software, whose last bits may differ:\n  "
             + "\n  ".join(apart)
@@ -258,17 +261,28 @@ def _computing(versions: Mapping[str, str]) -> dict[str, str]:
     return {name: version for name, version in versions.items() if name not in ("fne", "python", "numpy", "h5py")}
 
 
-def _check_loss(path: Path, old: Images, digests: Sequence[str]) -> None:
-    """Raises DifferentOutput if less than half of the images of an output are still wanted: that may be a mistake."""
-    wanted = set(digests)
-    good = old.good
-    kept = sum(content in wanted for content, fine in zip(old.sha256, good.tolist(), strict=True) if fine)
-    count = int(good.sum())
-    if 2 * kept < count:
+def _good(images: Images) -> list[tuple[str, str]]:
+    """The `identities` of the images that have rows."""
+    known = zip(identities(images.sha256, images.path), images.good.tolist(), strict=True)
+    return [image for image, good in known if good]
+
+
+def _check_loss(path: Path, old: Images, wanted: set[tuple[str, str]], count: int) -> None:
+    """Raises DifferentOutput if less than half of the rows of an output are still wanted: that may be a mistake.
+
+    wanted: the `identities` of the `count` images of now.
+    """
+    known = _good(old)
+    kept = sum(image in wanted for image in known)
+    if 2 * kept < len(known):
         raise DifferentOutput(
-            f"{path} exists and is of other images: {kept:,} of its {count:,} are among the {len(digests):,} of now.\n"
+            f"{path} exists and is of other images: {kept:,} of its {len(known):,} are among the {count:,} of now.\n"
             f"Write to another output, or give --overwrite to replace it, with --reuse {path} to keep what is known."
         )
+
+
+def _less(path: Path, safe: int) -> str:
+    return f"its {safe:,} images that are safe are not kept: {aside.place_of(path).name}, of an earlier run, has more"
 
 
 def part_of(listing: Listing, number: int, count: int) -> dict[str, Any]:

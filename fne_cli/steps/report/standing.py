@@ -11,7 +11,7 @@ from fne_cli.progress import SILENT, Progress
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import read_record
 from fne_cli.store.output.record import file_state
-from fne_cli.store.output.up_to_date import check_place, follow, is_older, refresh_noted
+from fne_cli.store.output.up_to_date import check_place, follow, is_older, refresh_noted, was_interrupted
 
 ENDINGS = (".html", ".htm")
 _START, _GENERATOR = b"<!DOCTYPE html>", b'<meta name="generator" content="fne '
@@ -42,6 +42,8 @@ def is_standing(
     if not page.exists():
         return False
     record = read_record(page)
+    if not overwrite and was_interrupted(record, page, digest):
+        return False
     intact = "fingerprint" in record and file_state(page) in (record.get("output"), record.get("same_as"))
     if not intact and not _begins_as_ours(page):
         raise DifferentOutput(

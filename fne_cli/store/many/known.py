@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +24,11 @@ def box_of(name: str) -> str:
     """The box that the id of an image names, "" for none."""
     found = _BOX.search(name)
     return "" if found is None else found[0]
+
+
+def identities(contents: Iterable[str], names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """What the rows of images are known by, of their SHA-256 and ids: the bytes of an image, and the box in it."""
+    return zip(contents, map(box_of, names), strict=True)
 
 
 class KnownFile:

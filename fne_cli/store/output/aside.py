@@ -101,13 +101,16 @@ class Unfinished:
         with self._opened(), doubted(self.output.partial), h5py.File(self.output.partial, "r", locking=False) as file:
             return set(np.flatnonzero(read_rows(file["images/status"], count)).tolist())
 
-    def set_aside(self) -> None:
-        """Make it OUTPUT.known, unless another one there has more images: that stays."""
+    def set_aside(self) -> bool:
+        """Make it OUTPUT.known, unless another one there has more images: then that stays, and this one goes: False."""
         count = int(self.journal["committed"])
         other = find(self.output.path)
-        if count == 0 or (other is not None and other.count > count):
+        if other is not None and other.count > count:
             self.output.clear()
-            return
+            return False
+        if count == 0:
+            self.output.clear()
+            return True
         skip = sorted({*map(int, self.journal.get("retry", []))})
         with self._opened() as file:
             crops = int(file.settings["crops"])
@@ -123,3 +126,4 @@ class Unfinished:
         forget(self.output.path)  # or a note that a kill leaves alone would speak of the older file
         write_json(_note_of(self.output.path), {"count": count, "skip": skip})
         self.output.set_aside(place_of(self.output.path))
+        return True

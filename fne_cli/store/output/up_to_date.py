@@ -133,6 +133,8 @@ def is_recorded(
         if is_older(path, origin.paths):
             refresh_noted(path, record, state)
         return True
+    if was_interrupted(record, path, digest):
+        return False
     as_written = state in (record.get("output"), record.get("replaces"))
     if as_written and isinstance(record.get("settings"), dict) and isinstance(record.get("sources"), list):
         follow(path, origin, {"network": None, **record}, progress)
@@ -150,6 +152,11 @@ def refresh_noted(path: Path, record: Mapping[str, Any], state: Mapping[str, Any
         os.utime(path, ns=(now, now))
         if file_state(path)["mtime_ns"] != now:  # a file system whose clock is coarser
             write_json(record_path(path), {**record, "output": file_state(path)})
+
+
+def was_interrupted(record: Mapping[str, Any], path: Path, digest: str) -> bool:
+    """Whether a process was killed as it gave `path` to the output of this digest: the old one stands there still."""
+    return record.get("fingerprint") == digest and record.get("replaces") == file_state(path)
 
 
 def _same(path: Path, other: Path) -> bool:

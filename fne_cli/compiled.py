@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import fcntl
+import os
+import pickle
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numba
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+_PARTS = ("load", "_load_index", "_save_index", "_save_data", "_data_name", "_index_path")
 
 
 def compiled(*signatures: str) -> Callable[[Kernel], Kernel]:
@@ -17,11 +22,77 @@ def compiled(*signatures: str) -> Callable[[Kernel], Kernel]:
     """
 
     def decorate(function: Kernel) -> Kernel:
-        wanted = list(signatures) or None
         try:
-            ready: Kernel = numba.njit(wanted, nogil=True, cache=True)(function)
+            kernel: Any = numba.njit(nogil=True, cache=True)(function)
+            _keep_whole(kernel)
         except (RuntimeError, OSError):
-            ready = numba.njit(wanted, nogil=True)(function)
+            kernel = numba.njit(nogil=True)(function)
+        for signature in signatures:
+            kernel.compile(signature)
+        if signatures:
+            kernel.disable_compile()
+        ready: Kernel = kernel
         return ready
 
     return decorate
+
+
+def _keep_whole(kernel: Any) -> None:
+    """Have the kernel's cache written and read as a whole; a numba that keeps it in another way is left alone."""
+    cache: Any = getattr(kernel, "_cache", None)
+    entries = getattr(cache, "_cache_file", None)
+    if all(hasattr(entries, name) for name in _PARTS):
+        cache._cache_file = _LockedEntries(entries)
+
+
+class _LockedEntries:
+    """The cache of one function: an index of signatures, and a file of machine code for each of them.
+
+    numba gives the next free number to a file, writes that into the index, and then the file, without a lock. Two
+    processes that compile different signatures in the same moment take the same number, and each runs the other's code;
+    one that is killed between the two leaves a number for the code of an older version of the function. Here a lock is
+    held, and the code is there before the index names it.
+    """
+
+    def __init__(self, entries: Any) -> None:
+        self._entries = entries
+
+    def load(self, key: Any) -> Any:
+        """The machine code for a signature, None if there is none."""
+        with self._locked(fcntl.LOCK_SH):
+            try:
+                return self._entries.load(key)
+            except (OSError, EOFError, pickle.UnpicklingError):  # what is damaged is compiled again
+                return None
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep it; a disk that is full costs only the next run's time."""
+        entries = self._entries
+        with contextlib.suppress(OSError), self._locked(fcntl.LOCK_EX):
+            index = entries._load_index()
+            taken = set(index.values())
+            free = (name for number in range(1, len(taken) + 2) if (name := entries._data_name(number)) not in taken)
+            name = index.get(key) or next(free)
+            entries._save_data(name, data)
+            if key not in index:
+                entries._save_index({**index, key: name})
+
+    def flush(self) -> None:
+        """Forget everything."""
+        self._entries.flush()
+
+    @contextlib.contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        """Hold the lock, which goes with the process; a folder that has no place for it is nobody else's to write."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        try:
+            handle = os.open(self._entries._index_path + ".lock", flags, 0o666)
+        except OSError:
+            yield
+            return
+        try:
+            with contextlib.suppress(OSError):  # no locks there
+                fcntl.flock(handle, how)
+            yield
+        finally:
+            os.close(handle)

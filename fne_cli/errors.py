@@ -46,6 +46,10 @@ class DamagedFile(FneError):
     """A file of ours whose content is not what was written."""
 
 
+class OldVersion(UserWarning):
+    """A file of an earlier version of the format, which is read, but promises less."""
+
+
 class DoesNotFit(FneError):
     """The disk or the memory is too small; the message has the numbers."""
 

@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -16,10 +17,11 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from fne_cli.errors import Stopped
+from fne_cli.errors import OldVersion, Stopped
 from fne_cli.progress import Progress
 from fne_cli.unprintable import plain, plain_lines
 
+_SHOW = warnings.showwarning
 _FIRST_LINE, _EVERY = 10.0, 60.0
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143}
 # Slurm signals a job's shell and what the shell started; a shell that passes the signal on makes two of one. So do
@@ -39,12 +41,15 @@ class Console(Progress):
         self._asked: int | None = None
         self._heard = -math.inf
         self._deferring = False
+        self._told: set[str] = set()
+        warnings.showwarning = self._on_warning
         for number in _CODES:
             signal.signal(number, self._on_signal)
 
     @staticmethod
     def restore() -> None:
-        """Give the signals back to Python."""
+        """Give the signals, and warnings, back to Python."""
+        warnings.showwarning = _SHOW
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, signal.SIG_DFL)
@@ -116,6 +121,14 @@ class Console(Progress):
             yield lambda: self._asked
         finally:
             self._deferring = False
+
+    def _on_warning(self, message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        """Our own warnings are notes, each once; others look as Python shows them."""
+        if not issubclass(category, OldVersion):
+            _SHOW(message, category, *where, **more)
+        elif str(message) not in self._told:
+            self._told.add(str(message))
+            self.note(str(message))
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         code, now = _CODES[signal.Signals(number)], time.monotonic()

@@ -22,6 +22,7 @@ from fne_cli.store.other import results as stored
 from fne_cli.store.other.cells import as_cell
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import plain, software
+from fne_cli.store.output.sealed import is_intact, without_digest
 
 _TABLE = 2  # the way in which it is made from the results; another number makes every table anew
 KEYS = ("dataset", "network", "pooling", "embedding", "protocol", "name")
@@ -42,7 +43,7 @@ def document(experiment: Experiment, plan: Plan, failed: Mapping[Path, str]) -> 
         cells.append(_cell(experiment, cell, error))
     return {
         "format": "fne",
-        "version": 1,
+        "version": stored.VERSION,
         "kind": "experiment",
         "name": experiment.name,
         "config": _config(experiment),
@@ -86,8 +87,8 @@ def read_table(path: Path) -> dict[str, Any]:
     """results.json as `write_table` left it. Raises DamagedFile."""
     try:
         table = parse_json(path.read_bytes())
-        if isinstance(table, dict) and isinstance(table["results"], list):
-            return table
+        if isinstance(table, dict) and isinstance(table["results"], list) and is_intact(table):
+            return without_digest(table)
     except (OSError, ValueError, KeyError):
         pass
     raise DamagedFile(

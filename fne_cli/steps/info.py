@@ -11,7 +11,7 @@ import numpy as np
 from fne_cli.errors import WrongFile
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.reader import Reader, open_file
-from fne_cli.store.format.schema import SETS, VERSION
+from fne_cli.store.format.schema import SETS
 from fne_cli.store.output.partial import read_record
 
 
@@ -45,7 +45,7 @@ def info(file: Path, *, progress: Progress = SILENT) -> Info:
         return Info(
             path=str(file),
             kind=reader.kind,
-            version=VERSION,
+            version=reader.version,
             fingerprint=reader.fingerprint,
             settings=reader.settings,
             sources=reader.sources,

@@ -15,6 +15,7 @@ from pictures import write_image
 
 from fne_cli.store.other.predictions import Predicted, write_predictions
 from fne_cli.store.output.partial import record_path
+from fne_cli.store.output.sealed import with_digest
 
 ATTACK = "window.attacked=1"
 HOSTILE = [
@@ -69,7 +70,7 @@ def document(entries: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
     names = [part["name"] for part in entries if part["name"] != "embedding"]
     found = {
         "format": "fne",
-        "version": 1,
+        "version": 2,
         "kind": "results",
         "settings": settings | {"layers": names or ["conv1", "conv2"]} | more.pop("settings", {}),
         "sources": [{"kind": "activations", "fingerprint": "cd" * 32}],
@@ -91,7 +92,7 @@ def layers_document(entries: Sequence[dict[str, Any]], **more: Any) -> dict[str,
 def save(path: Path, content: dict[str, Any], command: Sequence[str] = ("/usr/bin/fne", "evaluate", "a b.h5")) -> Path:
     """Write results and their run record."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(with_digest(content)))
     run = {"started": "2026-01-02T03:04:05+00:00", "command": list(command), "seconds": 1.5, "images": 0,
            "device": None, "software": {"scipy": "1.0"}}  # fmt: skip
     record_path(path).write_text(json.dumps({"fingerprint": content["fingerprint"], "runs": [run]}))
@@ -189,7 +190,7 @@ def experiment(folder: Path, classes: Sequence[str] = ("a", "b", "c")) -> Path:
         return names | found | more
 
     content = {
-        "format": "fne", "version": 1, "kind": "experiment", "name": "an experiment", "config": {},
+        "format": "fne", "version": 2, "kind": "experiment", "name": "an experiment", "config": {},
         "software": {"fne": "0.1.0"},
         "cells": [
             cell("fne", whole, predictions=said.relative_to(out).as_posix()),
@@ -199,5 +200,5 @@ def experiment(folder: Path, classes: Sequence[str] = ("a", "b", "c")) -> Path:
         "results": [],
         "commands": ["fne extract photos out/things/net.avg/activations.h5", "fne evaluate 'a b'"],
     }  # fmt: skip
-    (out / "results.json").write_text(json.dumps(content))
+    (out / "results.json").write_text(json.dumps(with_digest(content)))
     return out

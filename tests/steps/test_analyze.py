@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from activations import damage, relu, shards, table, write
+from edited_files import edited
 from scipy.stats import ks_2samp
 
 from fne_cli.errors import BadInput, DamagedFile, DifferentOutput, WrongFile
@@ -290,13 +290,13 @@ def test_verify_finds_what_cannot_be(made):
     *_, behavior = made
 
     def spoil(name, change):
-        with h5py.File(behavior, "r+") as file:
+        with edited(behavior) as file:
             before = file[name][:]
             after = before.copy()
             change(after)
             file[name][:] = after
         problems = verify(behavior).problems
-        with h5py.File(behavior, "r+") as file:
+        with edited(behavior) as file:
             file[name][:] = before
         return problems
 
@@ -346,7 +346,7 @@ def set_settings(file, settings):
 @pytest.mark.parametrize("message", HOSTILE)
 def test_a_file_that_contradicts_itself_is_refused(fne, made, message):
     *_, behavior = made
-    with h5py.File(behavior, "r+") as file:
+    with edited(behavior) as file:
         HOSTILE[message](file)
     for command in ("info", "verify", "features"):
         result = fne(command, behavior)

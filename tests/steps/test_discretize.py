@@ -2,6 +2,7 @@ import h5py
 import numpy as np
 import pytest
 from activations import command, damage, relu, shards, table, write
+from edited_files import edited
 from evaluation_files import evaluate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -164,7 +165,7 @@ def test_evaluate_and_info_take_either_form(photos, tmp_path):
 def test_packed_headers_that_lie(photos, tmp_path, name, value, message):
     source, moments, *_ = photos
     discretize(source, moments, tmp_path / "c.h5", packed=True)
-    with h5py.File(tmp_path / "c.h5", "r+") as file:
+    with edited(tmp_path / "c.h5") as file:
         del file["layers/conv"].attrs[name]
         if value is not None:
             file["layers/conv"].attrs[name] = value
@@ -175,7 +176,7 @@ def test_packed_headers_that_lie(photos, tmp_path, name, value, message):
 def test_plain_codes_that_claim_to_be_packed(photos, tmp_path):
     source, moments, *_ = photos
     discretize(source, moments, tmp_path / "c.h5")
-    with h5py.File(tmp_path / "c.h5", "r+") as file:
+    with edited(tmp_path / "c.h5") as file:
         file["layers/conv"].attrs["packing"] = np.bytes_(b"bit planes")
         file["layers/conv"].attrs["features"] = np.int64(7)
     with pytest.raises(DamagedFile, match="layers/conv should have 3 dimensions"):
@@ -185,7 +186,7 @@ def test_plain_codes_that_claim_to_be_packed(photos, tmp_path):
 def test_verify_finds_bits_that_no_code_has(photos, tmp_path):
     source, moments, *_ = photos
     discretize(source, moments, tmp_path / "c.h5", packed=True)
-    with h5py.File(tmp_path / "c.h5", "r+") as file:
+    with edited(tmp_path / "c.h5") as file:
         planes = file["layers/conv"][:]
         planes[5] = 0xFF
         file["layers/conv"][:] = planes
@@ -223,7 +224,7 @@ def test_moments_of_another_network(photos, tmp_path):
 @pytest.mark.parametrize("part", ["mean", "std"])
 def test_moments_that_are_not_finite(photos, tmp_path, part):
     source, moments, *_ = photos
-    with h5py.File(moments, "r+") as file:
+    with edited(moments) as file:
         file[f"layers/conv/{part}"][2] = np.nan
     with pytest.raises(DamagedFile) as error:
         discretize(source, moments, tmp_path / "c.h5")
@@ -237,12 +238,12 @@ def test_a_chunk_that_hdf5_did_not_filter_is_left_to_hdf5(photos, tmp_path):
     """A float64 or compressed layer is refused; a contiguous one, or one without checksums, is read all the same."""
     source, moments, _layers, _images = photos
     discretize(source, moments, tmp_path / "c.h5")
-    with h5py.File(source, "r+") as file:
+    with edited(source) as file:
         attributes = dict(file["layers/conv"].attrs)
         values = file["layers/conv"][:]
 
     def replace(values, **options):
-        with h5py.File(source, "r+") as file:
+        with edited(source) as file:
             del file["layers/conv"]
             file["layers"].create_dataset("conv", data=values, **options).attrs.update(attributes)
 
@@ -302,7 +303,7 @@ def test_some_of_the_shards_are_different_files(photos, tmp_path):
 def test_a_number_of_crops_that_is_none(photos, tmp_path, crops):
     _, moments, layers, images = photos
     source = write(tmp_path / "other.h5", {"conv": layers["conv"][:62]}, images)
-    with h5py.File(source, "r+") as file:
+    with edited(source) as file:
         file.attrs["settings"] = np.bytes_(file.attrs["settings"].replace(b'"crops":1', b'"crops":' + crops.encode()))
     with pytest.raises(DamagedFile, match="attribute settings should say how a activations file was made"):
         discretize(source, moments, tmp_path / "c.h5")
@@ -312,7 +313,7 @@ def test_a_name_that_is_not_utf8_is_refused_in_any_of_several_files(photos, tmp_
     source, moments, layers, _images = photos
     other = table(62, paths=[f"other/{number}é.png" for number in range(62)])
     second = write(tmp_path / "second.h5", layers, other, crops=2)
-    with h5py.File(second, "r+") as file:
+    with edited(second) as file:
         paths = file["images/path"][:]
         paths[61] = b"caf\xe9.png"
         file["images/path"][:] = paths
@@ -324,7 +325,7 @@ def test_a_name_that_is_not_utf8_is_refused_in_any_of_several_files(photos, tmp_
 @pytest.mark.parametrize("label", [2, -2])
 def test_labels_without_a_class_are_refused(photos, tmp_path, label):
     source, moments, *_ = photos
-    with h5py.File(source, "r+") as file:
+    with edited(source) as file:
         file["images/label"][7] = label
     with pytest.raises(DamagedFile, match="images/label has values outside"):
         discretize(source, moments, tmp_path / "c.h5")

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from activations import shards, table, write
+from edited_files import edited
 from evaluation_files import evaluate
 
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
@@ -163,7 +164,7 @@ def test_what_cannot_be_one_is_refused(files, tmp_path):
 def test_codes_that_lie_about_their_shard_are_refused(files, tmp_path):
     source = tmp_path / "c.h5"
     source.write_bytes(files.codes["plain"][1].read_bytes())
-    with h5py.File(source, "r+") as file:
+    with edited(source) as file:
         settings = json.loads(file.attrs["settings"])
         settings["activations"]["shard"] = {"number": [1], "of": 4, "images": 61}
         text = json.dumps(settings).encode()

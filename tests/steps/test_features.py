@@ -2,10 +2,10 @@
 
 import json
 
-import h5py
 import numpy as np
 import pytest
 from activations import relu, table, write
+from edited_files import edited
 from evaluation_files import write as write_codes
 
 from fne_cli.errors import BadInput, WrongFile
@@ -122,7 +122,7 @@ def test_the_command_on_a_behavior_file(fne, made):
 
 
 def test_numbers_that_are_none_in_a_file_are_left_out(fne, made):
-    with h5py.File(made[1], "r+") as file:
+    with edited(made[1]) as file:
         s, z = file["layers/conv/s"][:], file["layers/conv/z"][:]
         s[0], s[1], z[2] = np.inf, 7, np.nan
         file["layers/conv/s"][:], file["layers/conv/z"][:] = s, z

@@ -2,10 +2,10 @@ import os
 import subprocess
 import sys
 
-import h5py
 import numpy as np
 import pytest
 from activations import command, damage, relu, shards, table, write
+from edited_files import edited
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from places import ROOT
@@ -212,7 +212,7 @@ def test_a_standardized_file_is_doubted_like_any_other(photos, tmp_path):
     scores = tmp_path / "scores.h5"
     normalize(source, tmp_path / "m.h5", standardized=scores)
     assert verify(scores).problems == []
-    with h5py.File(scores, "r+") as file:
+    with edited(scores) as file:
         name = next(iter(file["layers"]))
         attributes, values = dict(file["layers"][name].attrs), file["layers"][name][:]
         del file["layers"][name]

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 from activations import relu, table, write
+from edited_files import edited
 from pictures import write_image
 
 from fne_cli.errors import BadInput, DamagedFile, DifferentOutput, WrongFile
@@ -222,7 +223,7 @@ def test_a_file_of_another_kind(fne, photos, tmp_path):
 
 @pytest.mark.parametrize("edges", [np.array([-1e300, 1e300]), np.array([0, 1e-300]), np.array([0, 1e16])])
 def test_histograms_that_no_axis_can_show(behavior, drawn, tmp_path, edges):
-    with h5py.File(behavior, "r+") as file:
+    with edited(behavior) as file:
         for name in ("edges", "absence", "uncharacteristic", "presence"):
             del file["thresholds"][name]
             values = edges if name == "edges" else np.ones(1, np.int64)
@@ -232,7 +233,7 @@ def test_histograms_that_no_axis_can_show(behavior, drawn, tmp_path, edges):
 
 
 def test_no_class_compared(behavior, drawn, tmp_path):
-    with h5py.File(behavior, "r+") as file:
+    with edited(behavior) as file:
         file["null/threshold"][...] = np.nan
     with pytest.raises(DamagedFile, match="should compare classes"):
         plot(behavior, tmp_path / "figures")

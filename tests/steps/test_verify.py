@@ -7,6 +7,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+from edited_files import edited
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_a_bit_flip_in_a_chunk_is_found_and_named(fne, files, kind):
 
 
 def test_a_changed_label_is_found_by_the_fingerprint(fne, files):
-    with h5py.File(files["activations"], "r+") as file:
+    with edited(files["activations"]) as file:
         labels = file["images/label"][:]
         labels[0] = 1 - labels[0]
         file["images/label"][:] = labels
@@ -50,12 +51,12 @@ def test_a_changed_label_is_found_by_the_fingerprint(fne, files):
 
 
 def test_values_out_of_range_are_found(fne, files):
-    with h5py.File(files["codes"], "r+") as file:
+    with edited(files["codes"]) as file:
         rows = file["layers/dense"][:]
         rows[3, 3] = 2
         file["layers/dense"][:] = rows
     assert "have codes other than -1, 0 and 1" in fne("verify", files["codes"]).err
-    with h5py.File(files["activations"], "r+") as file:
+    with edited(files["activations"]) as file:
         rows = file["layers/dense"][:]
         rows[3, 3] = np.inf
         file["layers/dense"][:] = rows
@@ -91,6 +92,6 @@ def test_info_says_what_the_file_is(fne, files):
 
 
 def test_the_smallest_int8_is_no_code(fne, files):
-    with h5py.File(files["codes"], "r+") as file:
+    with edited(files["codes"]) as file:
         file["layers/dense"][:] = np.full(file["layers/dense"].shape, -128, np.int8)
     assert "have codes other than -1, 0 and 1" in fne("verify", files["codes"]).err

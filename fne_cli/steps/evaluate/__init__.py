@@ -24,8 +24,9 @@ from fne_cli.steps.evaluate.outputs import Outputs
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.thresholds import Thresholds
-from fne_cli.store.other.results import read_results
+from fne_cli.store.other.results import VERSION, read_results
 from fne_cli.store.output.record import new_run, software, time_run
+from fne_cli.store.output.sealed import without_digest
 from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.engine import Cluster
 from fne_cli.tasks.output import parts_of
@@ -110,7 +111,7 @@ def evaluate(
             table = _table(fits, fits.results(parts, outputs.detailed, progress), outputs, run, progress)
             document = {
                 "format": "fne",
-                "version": 1,
+                "version": VERSION,
                 "kind": "results",
                 "fingerprint": outputs.fingerprint,
                 "settings": settings,
@@ -179,7 +180,7 @@ def _read_back(results: Path) -> dict[str, Any]:
     """What an earlier run has written. Raises DamagedFile if it has been changed to what no run writes."""
     try:
         read_results(results)
-        document: dict[str, Any] = parse_json(results.read_bytes())
+        document: dict[str, Any] = without_digest(parse_json(results.read_bytes()))
     except FneError as error:
         raise DamagedFile(f"{error}\nRemove {results}, and run again.") from error
     return document

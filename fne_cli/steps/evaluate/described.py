@@ -12,6 +12,7 @@ from fne_cli.numerics.embedding import embedding
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, Protocol
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.thresholds import Thresholds, read_thresholds
+from fne_cli.store.output.noted import check_noted
 from fne_cli.store.output.origin import Origin
 
 
@@ -75,6 +76,7 @@ def split_source(protocol: Protocol) -> list[dict[str, str]]:
     """The manifest of --split, by its content."""
     if protocol.split is None:
         return []
+    check_noted(protocol.split)
     try:
         content = protocol.split.read_bytes()
     except OSError as error:

@@ -15,6 +15,7 @@ from fne_cli.steps.extract.local import extract_here
 from fne_cli.steps.extract.options import RunOptions
 from fne_cli.steps.extract.request import Extraction, ExtractionRequest, part_of
 from fne_cli.steps.extract.sharded import ShardedExtraction
+from fne_cli.store.output.noted import check_noted
 from fne_cli.tasks.engine import Cluster
 
 __all__ = ["Extraction", "Recipe", "RunOptions", "extract"]
@@ -42,6 +43,7 @@ def extract(
         raise WrongOptions("Give --shard or --cluster, which makes shards of its own.")
     if cluster is None and options.shard_rows is not None:
         raise WrongOptions("Give --shard-rows with --cluster: it is the size of the shards that workers get.")
+    check_noted(Path(images))
     listing = source.list_images(images, root, label_column)
     findings.tell(listing, images, progress)
     part = None

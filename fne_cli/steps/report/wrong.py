@@ -17,6 +17,7 @@ from fne_cli.images.thumbnails import encoded, find, thumbnails
 from fne_cli.steps.report.sources import Evaluated, extraction
 from fne_cli.steps.report.tables import Tables
 from fne_cli.store.other.predictions import Prediction, read_predictions
+from fne_cli.store.output.noted import check_noted
 from fne_cli.store.output.partial import read_record
 
 SHOWN = 24
@@ -109,6 +110,7 @@ def _worst(
     """The images with the largest margin between what was said and what is true, each once."""
     place = {one: number for number, one in enumerate(classes)}
     found: dict[str, Wrong] = {}
+    check_noted(path)
     for one in read_predictions(path, classes):
         if one.embedding != name:
             continue

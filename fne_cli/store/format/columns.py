@@ -144,6 +144,10 @@ class ImageTable:
             lengths = {len(self._column(name)) for name in _COLUMNS if name != "classes"}
             if len(lengths) != 1:
                 raise DamagedFile(f"{path} should have images columns of one length. Found: {sorted(lengths)}.")
+            names = claims.values(path, self._column("classes")).tolist()
+            if len(set(names)) < len(names):
+                twice = next(name for name in names if names.count(name) > 1).decode("utf-8", "replace")
+                raise DamagedFile(f"{path} should have classes of different names. Found: {twice!r} twice.")
             several, count = label.ndim == 2, len(label)
             if label.dtype.itemsize != (1 if several else 4) or (several and label.shape[1] != classes):
                 raise DamagedFile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -11,13 +12,24 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from fne_cli.errors import BadInput, DamagedFile, WrongFile
+from fne_cli.errors import BadInput, DamagedFile, OldVersion, WrongFile
 from fne_cli.options import meant
 from fne_cli.store.format import claims
 from fne_cli.store.format.behavior import Behavior, sound_settings
 from fne_cli.store.format.columns import ImageTable
 from fne_cli.store.format.layer import LayerReader
-from fne_cli.store.format.schema import DIGEST_LENGTH, FORMAT, LAYER_TEXTS, MADE_BY, MOMENTS, VERSION, Images, shard_of
+from fne_cli.store.format.schema import (
+    DIGEST_LENGTH,
+    FORMAT,
+    LAYER_TEXTS,
+    MADE_BY,
+    MOMENTS,
+    READABLE,
+    VERSION,
+    Images,
+    shard_of,
+)
+from fne_cli.store.format.seal import check_seal
 
 _MAX_CROPS = 100
 _LAYERS: dict[str, tuple[Any, ...]] = {"activations": ("f4 f2",), "standardized": ("f4", 2), "codes": ("i1", 2)}
@@ -35,6 +47,7 @@ class Reader:
         self._file = file
         self.kind = kind
         self.fingerprint = fingerprint
+        self.version = int(claims.attribute(path, file, "version"))
         self.settings: dict[str, Any] = claims.json_attribute(path, file, "settings", dict)
         self.sources: list[Any] = claims.json_attribute(path, file, "sources", list)
         self.software: dict[str, str] = claims.json_attribute(path, file, "software", dict)
@@ -68,7 +81,10 @@ class Reader:
         for name in layers:
             if not isinstance(layers.get(name, getlink=True), h5py.HardLink):
                 raise DamagedFile(f"{self.path} should have layers/{name} in the file itself. Found: a link.")
-            orders[name] = int(claims.attribute(self.path, layers[name], "order"))
+            orders[name] = claims.attribute(self.path, layers[name], "order")
+        if sorted(map(str, orders.values())) != sorted(map(str, range(len(orders)))) or not orders:
+            found = ", ".join(f"{name}: {str(order)[:20]}" for name, order in orders.items()) or "no layer"
+            raise DamagedFile(f"{self.path} should have layers with an order from 0 on. Found: {found[:200]}.")
         return sorted(orders, key=orders.__getitem__)
 
     def _open_layers(self) -> dict[str, LayerReader]:
@@ -186,26 +202,35 @@ def open_file(path: Path, *kinds: str, unfinished: bool = False) -> Reader:
     try:
         if not h5py.is_hdf5(path):
             raise WrongFile(f"{path} {expected}. Found: {'an empty file' if empty else 'not HDF5'}.{remedy}")
+        sealed = check_seal(path)
         file = h5py.File(path, "r", locking=False)
     except OSError as error:
         raise DamagedFile(f"{path} {expected}. Found: {claims.reason(error)}.{remedy}") from error
     try:
         with claims.doubted(path):
-            kind, fingerprint = _recognised(path, file, kinds, f"{path} {expected}", remedy, unfinished)
-            return Reader(path, file, kind, fingerprint)
+            kind, fingerprint = _recognised(path, file, kinds, f"{path} {expected}", remedy, unfinished, sealed)
+            reader = Reader(path, file, kind, fingerprint)
     except BaseException:
         file.close()
         raise
+    if reader.version == 1:
+        warnings.warn(
+            f"{path} has version 1 of the format, which has no seal: changed bits outside of its rows are not noticed. "
+            "Made again, it has one.",
+            OldVersion,
+            stacklevel=2,
+        )
+    return reader
 
 
 def _recognised(
-    path: Path, file: h5py.File, kinds: Sequence[str], expected: str, remedy: str, unfinished: bool
+    path: Path, file: h5py.File, kinds: Sequence[str], expected: str, remedy: str, unfinished: bool, sealed: bool
 ) -> tuple[str, str]:
     """Kind and fingerprint of a file that is ours."""
     if "format" not in file.attrs or claims.attribute(path, file, "format") != FORMAT:
         raise WrongFile(f"{expected}. Found: HDF5 of another origin.{remedy}")
     version = claims.attribute(path, file, "version")
-    if version != VERSION:
+    if version not in READABLE:
         newer = isinstance(version, int) and version > VERSION
         todo = "Update fne: pip install --upgrade fne-cli" if newer else "Make the file again."
         raise WrongFile(f"{path} should have format version {VERSION}. Found: version {version}. {todo}")
@@ -214,4 +239,10 @@ def _recognised(
         raise WrongFile(f"{expected}. Found: kind={kind}.{remedy}")
     if not unfinished and fingerprint == "0" * DIGEST_LENGTH:
         raise WrongFile(f"{expected}. Found: one that is not finished. Run {MADE_BY[kind]} again to resume.")
+    if version > 1 and not sealed and not unfinished:
+        raise DamagedFile(
+            f"{path} should be a file as fne writes it. Found: no seal at its end, which is missing, or has been taken "
+            "off by another program that changed the file.",
+            remedy="Fetch a good copy, or make it again with --overwrite.",
+        )
     return kind, str(fingerprint)

@@ -1,4 +1,4 @@
-"""Format version 1: what stands where in a file. docs/format.md describes it for people; a test compares the two."""
+"""Format version 2: what stands where in a file. docs/format.md describes it for people; a test compares the two."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import numpy as np
 from fne_cli.errors import BadInput
 
 FORMAT = "fne"
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)
+_FINGERPRINT_VERSION = 1  # what is fingerprinted, and how, is the same in both
 
 Kind = Literal["activations", "moments", "standardized", "codes", "behavior"]
 MADE_BY: dict[str, str] = {
@@ -166,7 +168,7 @@ def fingerprint_of_blocks(
         # Half characters, which a file's name may have, stand as the escapes that JSON has for them.
         digest.update(canonical_json(value).encode("utf-8", "backslashreplace") + b"\n")
 
-    line({"format": FORMAT, "version": VERSION, "kind": kind, "settings": settings, "sources": sources})
+    line({"format": FORMAT, "version": _FINGERPRINT_VERSION, "kind": kind, "settings": settings, "sources": sources})
     for images in blocks:
         columns = (images.path, images.split, _listed(images.label), _listed(images.status), images.sha256)
         for row in zip(*columns, strict=True):

@@ -26,6 +26,7 @@ from fne_cli.store.format.schema import (
     Layer,
     canonical_json,
 )
+from fne_cli.store.format.seal import seal, unseal
 
 NOT_FINISHED = "0" * DIGEST_LENGTH
 
@@ -111,7 +112,8 @@ class Writer:
 
     @classmethod
     def reopen(cls, path: Path) -> Self:
-        """Go on with a file that `create` made."""
+        """Go on with a file that `create` made; `close` seals it again."""
+        unseal(path)
         # The chunk cache is of no use to a writer of whole chunks, and costs a megabyte for each layer.
         return cls(h5py.File(path, "r+", locking=False, rdcc_nbytes=0))
 
@@ -243,7 +245,9 @@ class Writer:
             if column.rows != len(self._file[name]):
                 raise ValueError(f"{name} should have {len(self._file[name])} rows, found {column.rows}")
         self.commit()
+        path = Path(os.fsdecode(self._file.filename))
         self._file.close()
+        seal(path)
 
     def __enter__(self) -> Self:
         return self

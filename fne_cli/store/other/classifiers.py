@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import struct
@@ -16,7 +17,7 @@ from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.schema import canonical_json
 
-FORMAT, VERSION = "fne model", 1
+FORMAT, VERSION = "fne model", 2  # 1 had no digest
 _HEAD = "head"
 _NEEDED = ("weights", "intercepts")
 _HEADER = re.compile(
@@ -29,6 +30,7 @@ _HEADER = re.compile(
 def save_model(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays of float64 and what `head` says of them to `path`."""
     described = {"format": FORMAT, "version": VERSION, **head}
+    described["digest"] = _digest(described, arrays)
     text = np.frombuffer(canonical_json(described).encode(), np.uint8)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, values in {_HEAD: text, **arrays}.items():
@@ -58,6 +60,12 @@ def load_model(path: Path, embeddings: Mapping[str, Sequence[str]]) -> tuple[dic
             f"{path} should be a classifier that fne evaluate --model saved. Found: no .npz file ({error})."
         ) from error
     head = _checked_head(path, values.pop(_HEAD), embeddings)
+    told = head.pop("digest", None)
+    if head["version"] > 1 and told != _digest(head, values):
+        raise DamagedFile(
+            f"{path} should be as fne evaluate saved it. Found: bytes that have changed since.",
+            remedy="Fetch a good copy, or train it again with --overwrite.",
+        )
     features = sum(head["layer_features"])
     shapes: dict[str, tuple[int, ...]] = {
         "weights": (len(head["classes"]), features),
@@ -93,7 +101,7 @@ def _checked_head(path: Path, text: np.ndarray, embeddings: Mapping[str, Sequenc
         head = None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise WrongFile(f"{path} should be a classifier that fne evaluate --model saved. Found: something else.")
-    if head.get("version") != VERSION:
+    if head.get("version") not in (1, VERSION) or type(head["version"]) is not int:
         raise WrongFile(f"{path} should have version {VERSION} of the format. Found: {str(head.get('version'))[:20]}.")
     names = all(
         isinstance(head.get(key), list) and head[key] and all(map(_is_name, head[key])) for key in ("classes", "layers")
@@ -116,6 +124,15 @@ def _checked_head(path: Path, text: np.ndarray, embeddings: Mapping[str, Sequenc
     if not whole:
         raise DamagedFile(f"{path}: its head should say classes, layers and how the features were made.")
     return dict(head)
+
+
+def _digest(head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over the head and all arrays."""
+    digest = hashlib.sha256(canonical_json(head).encode())
+    for name, values in sorted(arrays.items()):
+        digest.update(f"\n{name} {values.dtype.str} {values.shape}\n".encode())
+        digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
 
 
 def _is_name(value: Any) -> bool:

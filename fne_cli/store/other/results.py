@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import BadInput, DamagedFile, WrongFile
+from fne_cli.errors import BadInput, DamagedFile, OldVersion, WrongFile
 from fne_cli.measures import MEASURES
 from fne_cli.store.format.claims import NoNumber, parse_json
 from fne_cli.store.other.objects import Claim, brief, is_share
+from fne_cli.store.output.sealed import is_intact
 
+VERSION = 2  # 1 had no digest
 _MOST_BYTES = 1 << 30
 _MOST_CLASSES = 1 << 14
 
@@ -157,10 +160,22 @@ def _document(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("format") != "fne":
         raise WrongFile(f"{expected} Found: JSON of another origin.")
     version = document.get("version")
-    if version != 1:
-        newer = type(version) is int and version > 1
+    if version not in (1, VERSION) or type(version) is not int:
+        newer = type(version) is int and version > VERSION
         todo = "Update fne: pip install --upgrade fne-cli" if newer else "Make the file again."
-        raise WrongFile(f"{path} should have version 1. Found: {brief(version)}.\n{todo}")
+        raise WrongFile(f"{path} should have version {VERSION}. Found: {brief(version)}.\n{todo}")
+    if version == 1:
+        warnings.warn(
+            f"{path} has version 1 of the format, which has no digest: changed text is not noticed. Made again, it has "
+            "one.",
+            OldVersion,
+            stacklevel=3,
+        )
+    if version == VERSION and not is_intact(document):
+        raise DamagedFile(
+            f"{path} should be as fne wrote it. Found: text that has changed since.",
+            remedy="Fetch a good copy, or run the command that made it with --overwrite.",
+        )
     if document.get("kind") not in ("results", "experiment"):
         raise WrongFile(f"{expected} Found: kind {brief(document.get('kind'))}.")
     return document

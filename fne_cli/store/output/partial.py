@@ -15,7 +15,8 @@ from typing import Any, Self
 
 from fne_cli.errors import BadInput, Busy, DamagedFile, DoesNotFit, FneError
 from fne_cli.store.format.claims import parse_json
-from fne_cli.store.output.record import file_state, pretty
+from fne_cli.store.output.record import file_state, pretty, sha256_of
+from fne_cli.store.output.sealed import DIGEST, is_intact, with_digest, without_digest
 
 
 class Output:
@@ -100,8 +101,8 @@ class Output:
             )
 
     def write_json(self, document: Mapping[str, Any]) -> None:
-        """Make OUTPUT.partial a JSON file."""
-        self.partial.write_bytes(pretty(document, allow_nan=False))
+        """Make OUTPUT.partial a JSON file, with its digest."""
+        self.partial.write_bytes(pretty(with_digest(document), allow_nan=False))
 
     def note(self, state: Mapping[str, Any]) -> None:
         """Replace the journal, OUTPUT.partial.json, atomically; it is on the disk when this returns."""
@@ -113,6 +114,7 @@ class Output:
             state = parse_json(self.journal.read_bytes())
             whole = (
                 isinstance(state, dict)
+                and (DIGEST not in state or is_intact(state))
                 and 0 <= state["committed"] <= state["images"]
                 and isinstance(state["inputs"], dict)
                 and isinstance(state["runs"], list)
@@ -124,7 +126,7 @@ class Output:
                 f"{self.journal} should say how far the unfinished work has come. Found: something else.\n"
                 "--overwrite begins again."
             )
-        return dict(state)
+        return without_digest(state)
 
     def clear(self) -> None:
         """Forget what an earlier run left: no journal, an empty partial file (the lock stays)."""
@@ -193,7 +195,7 @@ class Output:
         """
         self._check_ours()
         sync(self.partial)
-        states = {"output": file_state(self.partial)}
+        states: dict[str, Any] = {"output": file_state(self.partial), "sha256": sha256_of(self.partial)}
         if self.path.exists():
             states["replaces"] = file_state(self.path)
         write_json(record_path(self.path), {**record, **states})
@@ -245,15 +247,19 @@ def read_record(path: Path) -> dict[str, Any]:
         record = parse_json(record_path(path).read_bytes())
     except (OSError, ValueError):
         return {}
-    whole = isinstance(record, dict) and isinstance(record.get("inputs", {}), dict)
-    return record if whole and isinstance(record.get("runs", []), list) else {}
+    whole = isinstance(record, dict) and (DIGEST not in record or is_intact(record))
+    typed = whole and isinstance(record.get("inputs", {}), dict) and isinstance(record.get("runs", []), list)
+    return without_digest(record) if typed else {}
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write `value` as JSON so that a reader sees the old file or the new one, never a part; durable on return."""
+    """Write `value` as JSON with its digest: a reader sees the old file or the new one, never a part.
+
+    It is on the disk when this returns.
+    """
     scratch = path.with_name(path.name + ".new")
     with open(scratch, "wb") as file:
-        file.write(pretty(value))
+        file.write(pretty(with_digest(value)))
         file.flush()
         os.fsync(file.fileno())
     try:

@@ -5,6 +5,7 @@ It has all that may differ between two runs with the same result.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -27,6 +28,12 @@ def file_state(path: Path) -> dict[str, Any]:
     """Size and modification time of a file, as make looks at it."""
     status = os.stat(path)
     return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def new_run(software: Mapping[str, str], device: str = "") -> dict[str, Any]:

@@ -9,14 +9,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from fne_cli.errors import BadInput, DifferentOutput, FneError, WrongFile
+from fne_cli.errors import BadInput, DamagedFile, DifferentOutput, FneError, WrongFile
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import FORMAT, MADE_BY, Images
+from fne_cli.store.output.noted import check_noted
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output, read_record, record_path, write_json
 from fne_cli.store.output.record import file_state, plain
+from fne_cli.store.output.sealed import is_intact
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -127,6 +129,7 @@ def is_recorded(
     record = read_record(path)
     state = file_state(path)
     if record.get("fingerprint") == digest and state in (record.get("output"), record.get("same_as")):
+        check_noted(path)
         if is_older(path, origin.paths):
             refresh_noted(path, record, state)
         return True
@@ -223,6 +226,11 @@ def _json_head(path: Path) -> dict[str, Any]:
         head = parse_json(path.read_bytes())
         wanted = (("fingerprint", str), ("settings", dict), ("sources", list))
         if isinstance(head, dict) and all(isinstance(head.get(name), kind) for name, kind in wanted):
+            if head.get("version") != 1 and not is_intact(head):
+                raise DamagedFile(
+                    f"{path} should be as it was written. Found: text that has changed since.",
+                    remedy="Fetch a good copy, or make it again with --overwrite.",
+                )
             return {"network": head.get("made_from"), **head}
     except (OSError, ValueError):
         pass

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from edited_files import edited
 from places import DOCS
 from real_files import SOFTWARE, add, images, layers, rows_of, settings, write_activations, write_all
 
@@ -219,7 +220,7 @@ def test_the_page_s_own_code_recomputes_the_fingerprint(made, kind, tmp_path, mo
     shutil.copy(made[kind], tmp_path / "photos.h5")
     monkeypatch.chdir(tmp_path)
     exec(code, {})
-    with h5py.File("photos.h5", "r+") as file:
+    with edited("photos.h5") as file:
         changed = json.loads(file.attrs["settings"]) | {"crops": 3, "rows": "other"}
         file.attrs["settings"] = np.bytes_(json.dumps(changed))
     with pytest.raises(AssertionError):

@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from edited_files import edited
 from evaluation_files import evaluate
 from real_files import SHAPES, found, images, layers, rows_of, settings, write_activations, write_all
 
@@ -114,14 +115,14 @@ def test_one_of_two_kinds(made):
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        (np.int64(2), "should have format version 1. Found: version 2. Update fne: pip install --upgrade fne-cli"),
-        (np.int64(0), "should have format version 1. Found: version 0. Make the file again."),
-        (1.5, "should have format version 1. Found: version 1.5."),
-        (np.bytes_(b"one"), "should have format version 1. Found: version one."),
+        (np.int64(3), "should have format version 2. Found: version 3. Update fne: pip install --upgrade fne-cli"),
+        (np.int64(0), "should have format version 2. Found: version 0. Make the file again."),
+        (1.5, "should have format version 2. Found: version 1.5."),
+        (np.bytes_(b"one"), "should have format version 2. Found: version one."),
     ],
 )
 def test_another_version(copies, version, message):
-    with h5py.File(copies["codes"], "r+") as file:
+    with edited(copies["codes"]) as file:
         file.attrs["version"] = version
     with pytest.raises(WrongFile) as raised:
         open_file(copies["codes"])
@@ -362,7 +363,7 @@ HOSTILE: dict[str, tuple[str, Callable[[h5py.File], None]]] = {
 @pytest.mark.parametrize("case", HOSTILE)
 def test_hostile_files(copies, case):
     kind, change = HOSTILE[case]
-    with h5py.File(copies[kind], "r+") as file:
+    with edited(copies[kind]) as file:
         change(file)
     found = [str(error) for error in use(copies, kind) if isinstance(error, DamagedFile | WrongFile)]
     assert any(copies[kind].name in text or "should be 1000000000000 shards" in text for text in found)
@@ -371,7 +372,7 @@ def test_hostile_files(copies, case):
 def test_a_layer_with_an_odd_name_is_a_layer(copies):
     """HDF5 names have no slash, but they may have escapes, dots and any length."""
     names = ["\x1b[31mred", "..", "a" * 5000, "名前"]
-    with h5py.File(copies["codes"], "r+") as file:
+    with edited(copies["codes"]) as file:
         for name in names[:1] + names[2:]:
             file["layers"].copy("fc", file["layers"], name)
     with open_file(copies["codes"]) as file:

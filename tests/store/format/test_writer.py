@@ -14,10 +14,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from real_files import SHAPES, found, images, layers, needs_reserved_blocks, rows_of, settings, small_files, write_all
 
-from fne_cli.errors import BadInput, DoesNotFit
+from fne_cli.errors import BadInput, DamagedFile, DoesNotFit
 from fne_cli.store.format.columns import text_column
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import Images, Layer
+from fne_cli.store.format.seal import unseal
 from fne_cli.store.format.writer import Writer
 from fne_cli.store.output.partial import Output
 
@@ -66,6 +67,7 @@ def test_the_file_has_its_final_size_and_its_blocks_from_the_start(tmp_path):
     assert (tmp_path / "file").stat().st_blocks * 512 >= size
     fill(writer, table, specs)
     writer.close()
+    unseal(tmp_path / "file")
     assert (tmp_path / "file").stat().st_size == size
 
 
@@ -199,7 +201,9 @@ def test_abandoning_keeps_what_was_committed(tmp_path):
     writer.set_fingerprint("e" * 64)
     writer.abandon()
     writer.abandon()
-    with open_file(tmp_path / "file") as file:
+    with pytest.raises(DamagedFile, match="no seal at its end"):
+        open_file(tmp_path / "file")
+    with open_file(tmp_path / "file", unfinished=True) as file:
         assert file.fingerprint == "f" * 64
         np.testing.assert_array_equal(file.layers["conv"].read(0, 9), rows_of(specs, 9)["conv"])
 

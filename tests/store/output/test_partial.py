@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from real_files import small_files
 from fne_cli.errors import BadInput, Busy, DamagedFile, DoesNotFit, FneError
 from fne_cli.store.output import partial as module
 from fne_cli.store.output.partial import Output, read_record, record_path, write_json
+from fne_cli.store.output.sealed import is_intact, without_digest
 
 
 def names(folder: Path) -> list[str]:
@@ -30,7 +32,8 @@ def test_the_name_appears_with_the_whole_content(tmp_path):
         output.write_json({"a": "é"})
         assert names(tmp_path) == ["out.json.partial"]
         output.accept({"runs": []})
-    assert path.read_text(encoding="utf-8") == '{\n  "a": "é"\n}\n'
+    digest = hashlib.sha256('{"a":"é"}'.encode()).hexdigest()
+    assert path.read_text(encoding="utf-8") == f'{{\n  "a": "é",\n  "digest": "{digest}"\n}}\n'
     assert names(tmp_path) == ["out.json", "out.json.run.json"]
     assert read_record(path) == {"runs": []}
 
@@ -328,7 +331,7 @@ def test_a_journal_that_cannot_be_replaced_is_the_old_one(tmp_path, monkeypatch,
     monkeypatch.setattr(os, point, fail)
     with pytest.raises(OSError, match="Input/output"):
         write_json(tmp_path / "j", {"a": 2})
-    assert json.loads((tmp_path / "j").read_text()) == {"a": 1}
+    assert without_digest(json.loads((tmp_path / "j").read_text())) == {"a": 1}
 
 
 def test_a_folder_that_cannot_be_synced_is_no_error_but_a_file_is(tmp_path, monkeypatch):
@@ -392,7 +395,8 @@ def test_a_record_that_is_none_is_as_no_record(tmp_path, text):
 
 def test_a_command_line_that_is_not_utf8_can_be_recorded(tmp_path):
     write_json(tmp_path / "j", {"command": ["caf\udce9", "é"]})
-    assert json.loads((tmp_path / "j").read_text(encoding="utf-8")) == {"command": ["caf\udce9", "é"]}
+    found = json.loads((tmp_path / "j").read_text(encoding="utf-8"))
+    assert (without_digest(found), is_intact(found)) == ({"command": ["caf\udce9", "é"]}, True)
 
 
 def test_results_without_a_number_are_refused(tmp_path):

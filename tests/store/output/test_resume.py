@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from edited_files import edited
 from real_files import INPUTS, SOFTWARE, add, found, images, layers, rows_of, settings, small_files
 
 from fne_cli.errors import DamagedFile, DifferentOutput, DoesNotFit
@@ -373,7 +374,7 @@ def cut_short(output: Output) -> None:
 
 
 def moments_there(output: Output) -> None:
-    with h5py.File(output.partial, "r+") as file:
+    with edited(output.partial) as file:
         file.attrs["kind"] = np.bytes_(b"moments")
 
 

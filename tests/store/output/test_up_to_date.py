@@ -143,7 +143,12 @@ def test_forgotten_outputs_cost_no_input(fne, made, tmp_path):
     assert parts[1].read_bytes() == before
 
 
-RESULT = {"format": "fne", "kind": "results", "fingerprint": fingerprint("results", {"C": 1.0}, [{"kind": "codes"}])}
+RESULT = {
+    "format": "fne",
+    "version": 1,
+    "kind": "results",
+    "fingerprint": fingerprint("results", {"C": 1.0}, [{"kind": "codes"}]),
+}
 
 
 def test_results_are_json(tmp_path):

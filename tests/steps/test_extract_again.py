@@ -402,7 +402,9 @@ def by_other_software(job, small) -> Iterator[Callable[[Path], None]]:
     def change(path: Path) -> None:
         with h5py.File(path, "r+") as file:
             name = next(name for name in file.attrs if "keras" in str(file.attrs[name]) and "software" in name)
-            software = json.loads(file.attrs[name].decode() if isinstance(file.attrs[name], bytes) else file.attrs[name])
+            software = json.loads(
+                file.attrs[name].decode() if isinstance(file.attrs[name], bytes) else file.attrs[name]
+            )
             text = json.dumps(software | {"keras": "3.0.1"}, sort_keys=True, separators=(",", ":")).encode()
             file.attrs[name] = np.array(text, h5py.string_dtype("utf-8", len(text)))
 
@@ -555,7 +557,9 @@ def test_unfinished_work_is_kept_if_the_list_changes(job, small, tmp_path, small
     interrupt(job, 17)
     write_image(tmp_path / "new.png", 1004)
     done = job([Row("new.png"), *other_order(other_class(small))])
-    assert "the images have changed since a run was interrupted; what it has of the 17 that are safe is used" in done.err
+    assert (
+        "the images have changed since a run was interrupted; what it has of the 17 that are safe is used" in done.err
+    )
     job.check(done, 10)
 
 

@@ -68,7 +68,7 @@ def test_what_came_with_the_inputs_may_differ_with_them(old, output):
     assert now.other_command(output, head(old), old.noted(output)) == []
     same = replace(old, settings=settings)
     assert same.other_command(output, head(old), old.noted(output)) == [
-        'settings.activations.crops: nothing in the existing output, 5 asked for',
+        "settings.activations.crops: nothing in the existing output, 5 asked for",
         "settings.crops: 1 in the existing output, 5 asked for",
     ]
 
@@ -122,9 +122,7 @@ def test_another_sort_of_input_is_another_command(old, output):
 
 def test_without_a_record_another_network_is_another_command(old, output):
     now = replace(old, sources=NEW, network={"model": "squeezenet"})
-    assert now.other_command(output, head(old), {}) == [
-        'model: "vgg16" in the existing output, "squeezenet" asked for'
-    ]
+    assert now.other_command(output, head(old), {}) == ['model: "vgg16" in the existing output, "squeezenet" asked for']
     assert now.other_command(output, head(old), old.noted(output)) == []
 
 

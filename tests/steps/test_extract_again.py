@@ -141,7 +141,10 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("change", SAID)
+@pytest.mark.parametrize(
+    "change",
+    [pytest.param(change, marks=[] if change in (other_class, other_order) else [pytest.mark.slow]) for change in SAID],
+)
 def test_what_is_no_pixel_computes_no_image(job, small, change):
     assert job(small).code == 0
     done = job(change(small))
@@ -159,7 +162,9 @@ def test_images_that_are_renamed(job, small, tmp_path):
     job.check(done, 0)
 
 
-@pytest.mark.parametrize("batch", [1, 4, 26])
+@pytest.mark.parametrize(
+    "batch", [pytest.param(1, marks=pytest.mark.slow), 4, pytest.param(26, marks=pytest.mark.slow)]
+)
 def test_only_new_images_are_computed_wherever_they_stand(job, small, tmp_path, small_chunks, batch):
     """In front, in the middle, beside each other, at the end; layers of other row sizes have other chunks."""
     job.options = ("--batch-size", batch)
@@ -181,6 +186,7 @@ def test_an_image_replaced_in_place(job, small, tmp_path):
     job.check(done, 1)
 
 
+@pytest.mark.slow
 def test_a_copy_of_an_image_is_known(job, small, tmp_path):
     job(small)
     shutil.copy(tmp_path / "pictures" / "0011.png", tmp_path / "copy.png")
@@ -188,6 +194,7 @@ def test_a_copy_of_an_image_is_known(job, small, tmp_path):
     job.check(job([*small[1:], Row("copy.png", "c")]), 0)
 
 
+@pytest.mark.slow
 def test_two_images_swap_their_names(job, small, tmp_path):
     """The list is the same to the letter, and so are, maybe, sizes and times: the contents are not."""
     job(small)
@@ -208,6 +215,7 @@ def test_the_same_picture_and_another_box_is_another_row(job, tmp_path):
         assert len(np.unique(file["layers/dense"][:], axis=0)) == 4
 
 
+@pytest.mark.slow
 def test_boxes_that_all_moved_are_all_computed_and_not_unasked(job, tmp_path):
     """No row of the old output is kept: that may be another list."""
     for number in range(6):
@@ -219,6 +227,7 @@ def test_boxes_that_all_moved_are_all_computed_and_not_unasked(job, tmp_path):
     assert "is of other images: 0 of its 6 are among the 6 of now" in moved.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -237,6 +246,7 @@ def test_with_other_rows(job, small, tmp_path, small_chunks, options):
     job.check(job([*other_order(small)[:-4], Row("new.png", "zoo")]), 1)
 
 
+@pytest.mark.slow
 def test_members_of_an_archive(extract, photos, tmp_path):
     archive, output = tmp_path / "photos.tar", tmp_path / "a.h5"
 
@@ -260,6 +270,7 @@ def test_members_of_an_archive(extract, photos, tmp_path):
 # Bad images
 
 
+@pytest.mark.slow
 def test_a_bad_image_is_read_again_and_nothing_else(job, small, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
     job(small)
@@ -279,6 +290,7 @@ def test_a_bad_image_is_read_again_and_nothing_else(job, small, tmp_path):
     job.check(job(other_class([Row("bad.png"), *small])), 1)  # to have its message, which is not kept for others
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read(job, small, tmp_path):
     """It has no SHA-256: two such images are not the same."""
     job.options = ("--max-bad", "2")
@@ -290,6 +302,7 @@ def test_a_file_that_cannot_be_read(job, small, tmp_path):
     job.check(job(), 2)
 
 
+@pytest.mark.slow
 def test_retrying_bad_images_of_a_list_that_has_changed(job, small, tmp_path):
     job.options = ("--max-bad", "2")
     (tmp_path / "one.png").write_bytes(b"no")
@@ -305,6 +318,7 @@ def test_retrying_bad_images_of_a_list_that_has_changed(job, small, tmp_path):
     assert sum(run["reused"].values()) == 25
 
 
+@pytest.mark.slow
 def test_retrying_goes_on_where_bad_images_wait(job, small, tmp_path):
     """a.h5 is of the old list; the new one waits for --max-bad, and is mended."""
     job(small)
@@ -314,6 +328,7 @@ def test_retrying_goes_on_where_bad_images_wait(job, small, tmp_path):
     job.check(job(None, "--retry-bad"), 1)
 
 
+@pytest.mark.slow
 def test_recheck_finds_a_content_of_the_same_size_and_time(job, small, tmp_path):
     """And computes that image alone."""
     image = tmp_path / "pictures" / "0007.png"
@@ -365,6 +380,7 @@ def test_a_dry_run_looks_at_unfinished_work(job, small):
     job.check(job(), 17)
 
 
+@pytest.mark.slow
 def test_a_dry_run_looks_at_what_is_to_be_reused(job, small, extract, tmp_path):
     job.write(small)
     extract(job.manifest, tmp_path / "old.h5", "--crops", "5")
@@ -373,6 +389,7 @@ def test_a_dry_run_looks_at_what_is_to_be_reused(job, small, extract, tmp_path):
     assert "crops: 5 there, 1 here" in wrong.err
 
 
+@pytest.mark.slow
 def test_less_than_half_of_the_images_is_maybe_another_list(job, small, tmp_path):
     job(small)
     before = job.output.read_bytes()
@@ -389,6 +406,7 @@ def test_less_than_half_of_the_images_is_maybe_another_list(job, small, tmp_path
     job.check(job([*small[:13], *new]), 20)
 
 
+@pytest.mark.slow
 def test_overwriting_computes_all(job, small):
     job(small)
     job.check(job(other_labels(small), "--overwrite"), 26)
@@ -439,6 +457,7 @@ def test_rows_of_other_software_are_not_mixed_unasked(job, small, by_other_softw
     assert job.output.read_bytes() == job.fresh()
 
 
+@pytest.mark.slow
 def test_another_box_is_computed_and_so_not_mixed_with_other_software(job, by_other_software, tmp_path):
     for number in range(4):
         write_image(tmp_path / f"{number}.png", number, (40, 30))
@@ -465,6 +484,7 @@ def test_rows_of_other_files(job, extract, small, tmp_path):
     job.check(done, 6)
 
 
+@pytest.mark.slow
 def test_reuse_is_for_the_images_of_the_output_too(job, extract, small, tmp_path):
     job.write(small[20:])
     extract(job.manifest, tmp_path / "more.h5")
@@ -472,6 +492,7 @@ def test_reuse_is_for_the_images_of_the_output_too(job, extract, small, tmp_path
     job.check(job(small, "--reuse", tmp_path / "more.h5"), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [("--crops", "5"), ("--layers", "dense"), ("--dtype", "float16")], ids=" ".join)
 def test_a_file_made_otherwise_is_not_reused(job, extract, small, tmp_path, options):
     job.write(small)
@@ -507,6 +528,7 @@ def test_a_damaged_file_is_not_reused(job, extract, small, tmp_path):
     job.check(job(), 1)
 
 
+@pytest.mark.slow
 def test_a_damaged_output_is_kept_until_it_is_overwritten(job, small, tmp_path):
     job(small)
     flip(job.output, "conv1", 3)
@@ -563,6 +585,7 @@ def test_unfinished_work_is_kept_if_the_list_changes(job, small, tmp_path, small
     job.check(done, 10)
 
 
+@pytest.mark.slow
 def test_the_list_changes_back_and_forth(job, small, tmp_path, small_chunks):
     """What the second run has copied and computed before it was interrupted too is not the first run's alone."""
     job.write(small)
@@ -578,6 +601,7 @@ def test_the_list_changes_back_and_forth(job, small, tmp_path, small_chunks):
     job.check(job(), 26 + 4 - 23)
 
 
+@pytest.mark.slow
 def test_less_unfinished_work_does_not_replace_more(job, small, tmp_path):
     job.write(small)
     interrupt(job, 20)
@@ -603,6 +627,7 @@ def test_an_interrupted_following_run_goes_on(job, small, tmp_path):
     job.check(done, 3)
 
 
+@pytest.mark.slow
 def test_an_interrupted_following_run_and_another_list(job, small, tmp_path):
     job(small)
     before = job.output.read_bytes()
@@ -615,6 +640,7 @@ def test_an_interrupted_following_run_and_another_list(job, small, tmp_path):
     job.check(job(other_order(more)), 2)
 
 
+@pytest.mark.slow
 def test_interrupted_while_bad_images_were_read_again_and_then_another_list(job, small, tmp_path, small_chunks):
     """The rows of such images are not trusted, and those beside them are."""
     from fne_cli.store.output.resume import Growing
@@ -641,6 +667,7 @@ def test_interrupted_while_bad_images_were_read_again_and_then_another_list(job,
     job.check(job([*small[1:], small[0]]), 3)
 
 
+@pytest.mark.slow
 def test_work_set_aside_by_other_settings_or_other_software(job, small, by_other_software, tmp_path):
     """a.h5.known is there, and nothing beside it: killed as the next work began."""
     job.write(small)
@@ -689,6 +716,7 @@ def interrupt_begin(job: Job) -> None:
 # Shards
 
 
+@pytest.mark.slow
 def test_shards_follow_and_so_does_what_is_merged_of_them(fne, job, small, tmp_path):
     shards = [tmp_path / f"part{number}.h5" for number in (1, 2)]
 
@@ -715,6 +743,7 @@ def test_shards_follow_and_so_does_what_is_merged_of_them(fne, job, small, tmp_p
     assert (again.code, "up to date" in again.err) == (0, True)
 
 
+@pytest.mark.slow
 def test_an_image_in_front_moves_all_others_to_another_shard(job, small, tmp_path):
     """Half of two shards' images are elsewhere then: the other shards are named to --reuse."""
     shards = [tmp_path / f"part{number}.h5" for number in (1, 2, 3)]

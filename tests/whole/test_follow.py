@@ -59,7 +59,7 @@ STEPS: dict[str, list[str]] = {
 }
 # What is drawn takes a while; pyarrow may be absent.
 DRAWN = ("figures", "page.html")
-SLOW = {name: [pytest.mark.slow] for name in DRAWN}
+QUICKEST = ("moments.h5", "cut.h5", "codes.csv", "p.csv")  # of tests of each output; the others are slow
 OTHER_SETTINGS: dict[str, list[str]] = {
     "moments.h5": ["--rows", "all"],
     "scores.h5": ["--rows", "all"],
@@ -74,7 +74,6 @@ OTHER_SETTINGS: dict[str, list[str]] = {
     "codes.npz": ["--layers", "fc"],
     "codes.csv": ["--layers", "fc"],
     "codes.parquet": ["--layers", "fc"],
-    "figures": ["--features", "fc:0"],
     "page.html": ["--title", "mine"],
 }
 TABLES = ("p.csv", "model.npz", "only.csv", "only.npz", "new.csv", "codes.npz", "codes.npy", "codes.csv", "codes.svm")
@@ -122,6 +121,14 @@ def made(tmp_path: Path, fne: Callable[..., Result], monkeypatch: pytest.MonkeyP
         return result
 
     return make
+
+
+def some(*names: str) -> pytest.MarkDecorator:
+    """A test of each of these outputs."""
+    slow = pytest.mark.slow
+    return pytest.mark.parametrize(
+        "name", [pytest.param(name, marks=() if name in QUICKEST else slow) for name in names]
+    )
 
 
 def needs(*modules: str) -> None:
@@ -196,7 +203,7 @@ def test_splits_that_came_are_not_another_setting(made, tmp_path):
     assert work("moments.h5").code == 4, "the same images, and other rows"
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, [])) for name in OTHER_SETTINGS])
+@some(*OTHER_SETTINGS)
 def test_other_settings_are_refused_whether_the_input_has_changed_or_not(made, name):
     if name in DRAWN:
         needs("matplotlib", "jinja2", "vl_convert")
@@ -221,8 +228,7 @@ def test_other_settings_are_refused_whether_the_input_has_changed_or_not(made, n
     assert work(name, *OTHER_SETTINGS[name], "--overwrite").code == 0
 
 
-@pytest.mark.parametrize("name", ["moments.h5", "scores.h5", "codes.h5", "behavior.h5", "layers.json", "new.csv",
-                                  "codes.csv", pytest.param("figures", marks=pytest.mark.slow)])  # fmt: skip
+@some("moments.h5", "scores.h5", "codes.h5", "behavior.h5", "layers.json", "new.csv", "codes.csv", "figures")
 def test_another_file_is_not_the_input_that_has_changed(made, name):
     """Of another name; the same file under its own name is followed, also by another way to it."""
     if name in DRAWN:
@@ -240,13 +246,14 @@ def test_another_file_is_not_the_input_that_has_changed(made, name):
     work.patch.chdir(work.folder)
     refused = work.fne(*words)
     assert refused.code == 4, refused.err
-    assert f": {first} in the existing output, other-{first} asked for" in refused.err
+    seen = "../" if name in DRAWN else ""  # from the folder of the figures
+    assert f": {seen}{first} in the existing output, {seen}other-{first} asked for" in refused.err
     words = [str(work.folder / ".." / "work" / first) if word == first else word for word in STEPS[name]]
     done = work.fne(*words)
     assert (done.code, AGAIN in done.err) == (0, True), done.err
 
 
-@pytest.mark.parametrize("name", TABLES)
+@some(*TABLES)
 def test_a_table_that_somebody_has_changed_is_not_replaced(made, name):
     """Neither when it would be up to date nor when it would follow."""
     step = "results.json" if name in ("p.csv", "model.npz") else name
@@ -268,8 +275,7 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("name", ["only.csv", "only.npz", "new.csv", "codes.csv", "codes.npz", "p.csv", "model.npz",
-                                  pytest.param("page.html", marks=pytest.mark.slow)])  # fmt: skip
+@some("only.csv", "only.npz", "new.csv", "codes.csv", "codes.npz", "p.csv", "model.npz", "page.html")
 def test_killed_while_a_table_that_is_made_again_gets_its_name(made, name, monkeypatch):
     """The record speaks of the new one, and the old one stands there: the same command makes it again."""
     if name in DRAWN:
@@ -411,7 +417,7 @@ def test_folds_and_lists_follow(fne, tmp_path, monkeypatch):
     for words in (folds, lists):
         assert fne(*words).code == 0
         assert "up to date" in fne(*words).err
-    assert "a/04.png" in [line.split(",")[0] for line in Path("l.csv").read_text().splitlines() if "test" in line][0]
+    assert "a/04.png" in next(line.split(",")[0] for line in Path("l.csv").read_text().splitlines() if "test" in line)
     fne("split", "photos", "g.csv", "--folds", "3")
     for number in (1, 2, 3):
         assert Path(f"f-{number}.csv").read_bytes() == Path(f"g-{number}.csv").read_bytes()

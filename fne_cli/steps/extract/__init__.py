@@ -57,7 +57,7 @@ def extract(
     if cluster is not None:
         return ShardedExtraction(request, progress).extract(cluster)
     if not options.overwrite:
-        leftovers.check_unbegun(request.output)
+        leftovers.check_unbegun(request.output, request.inputs)
     done = extract_here(request, progress=progress)
     leftovers.remove_if_free(request.output, progress)
     return done

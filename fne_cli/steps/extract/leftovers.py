@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput, Busy, DifferentOutput
 from fne_cli.progress import Progress
 from fne_cli.store.format.claims import parse_json
-from fne_cli.store.output.partial import Output
+from fne_cli.store.output.partial import Output, read_record
 
 SHARDS = ".shards"  # the end of the folder's name
 MOST_SHARDS = 500  # `merge` has all of them open at once
@@ -81,18 +82,19 @@ def remove(folder: Path, progress: Progress) -> None:
 
 
 def retire(folder: Path) -> int:
-    """Keep the finished shards of a list that has changed, for their rows, and remove all else that is ours.
+    """Keep the finished shards of a list that has changed, for their rows, and remove all else but the plan.
 
-    Returns how many were kept. The output's lock must be held.
+    It tells by which settings they were made until another one takes its place. Returns how many shards are kept. The
+    output's lock must be held.
     """
     finished = sorted(name for name in _names(folder) if re.fullmatch(r"\d{5}\.h5", name))
     taken = [int(path.stem[-5:]) for path in retired(folder)]
     for number, name in enumerate(finished, start=1 + max(taken, default=0)):
         os.replace(folder / name, folder / f"known-{number:05d}.h5")
-    rest = [name for name in _names(folder) if _NAME.fullmatch(name) and not _RETIRED.fullmatch(name)]
-    for name in sorted(rest, key="plan.json".__eq__):  # the plan is the last
-        (folder / name).unlink(missing_ok=True)
-    return len(finished)
+    for name in _names(folder):
+        if _NAME.fullmatch(name) and not _RETIRED.fullmatch(name) and name != "plan.json":
+            (folder / name).unlink(missing_ok=True)
+    return len(retired(folder))
 
 
 def retired(folder: Path) -> list[Path]:
@@ -109,10 +111,15 @@ def remove_if_free(output: Output, progress: Progress) -> None:
         remove(folder, progress)
 
 
-def check_unbegun(output: Output) -> None:
-    """Raises DifferentOutput if a cluster began the output, so that one process would begin it anew; Busy."""
+def check_unbegun(output: Output, inputs: Mapping[str, Any]) -> None:
+    """Raises DifferentOutput if a cluster began the output, so that one process would begin it anew; Busy.
+
+    What is left of a run that has finished, or beside an output of these `inputs`, is no beginning.
+    """
     folder = folder_of(output.path)
-    if not is_ours(folder) or output.path.exists() or output.resumable:
+    if not is_ours(folder) or output.resumable:
+        return
+    if output.path.exists() and read_record(output.path).get("inputs") in (inputs, read_plan(folder)["inputs"]):
         return
     with output:
         raise DifferentOutput(

@@ -137,7 +137,8 @@ class ShardedExtraction:
                 f"{self.output.partial} should not exist. Found: the unfinished work of a run without --cluster.\n"
                 "Finish that first, without --cluster, or write to another output; --overwrite discards it."
             )
-        if self._resumes(outline):
+        resumes = self._resumes(outline)
+        if resumes:
             self.count = int(read_plan(self.folder)["of"])
             self.progress.note(f"going on with the {self.count:,} shards in {self.folder.name}")
         else:
@@ -145,7 +146,7 @@ class ShardedExtraction:
             wanted = None if rows is None else max(1, rows // self.request.recipe.crops)
             self.count = shard_count(len(self.listing), workers, wanted)
         self._check_fits(outline)
-        self._cut(outline)
+        self._cut(outline, resumes)
         whole = part_of(self.listing, 1, self.count)
         return [
             self._task(self._shard(number, "json"), self._shard(number, "h5"), max_bad="100%", overwrite=False)
@@ -204,7 +205,8 @@ class ShardedExtraction:
 
     def _known(self) -> list[Path]:
         """The files whose rows are used again: the output if it is of other images, and shards of an earlier list."""
-        return [*([self.request.path] if self.request.follows else []), *leftovers.retired(self.folder)]
+        retired = [] if self.request.options.overwrite else leftovers.retired(self.folder)
+        return [*([self.request.path] if self.request.follows else []), *retired]
 
     def _shard(self, number: int, ending: str) -> Path:
         return self.folder / f"{number:05d}.{ending}"
@@ -238,11 +240,11 @@ class ShardedExtraction:
             leftovers.remove(self.folder, self.progress)
         return not lines
 
-    def _cut(self, outline: Mapping[str, Any]) -> None:
+    def _cut(self, outline: Mapping[str, Any], resumes: bool) -> None:
         """Write the plan, and then the lists that are not there yet."""
         plan = {"of": self.count, "inputs": self.request.inputs, "outline": dict(outline)}
         self.folder.mkdir(exist_ok=True)
-        if not (self.folder / "plan.json").exists():
+        if not resumes:
             write_json(self.folder / "plan.json", plan)
         for number in range(1, self.count + 1):
             if not (path := self._shard(number, "json")).exists():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -111,21 +111,22 @@ def image_changes(old: Images, new: Images) -> ImageChanges:
 def _labels(
     old: Images, new: Images, paths: Sequence[str], same: Sequence[tuple[int, int]]
 ) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
-    """Classes that have another name for all their images, and the other changes of labels."""
-    became: dict[str, set[str]] = {}
+    """Classes that have another name for most of their images, and the other changes of labels."""
+    became: dict[str, Counter[str]] = {}
     told: list[tuple[int, str, str]] = []
     for before, after in same:
         earlier, later = _named(old.label[before], old.classes), _named(new.label[after], new.classes)
         if old.label.ndim == 1 and earlier:
-            became.setdefault(earlier, set()).add(later)
+            became.setdefault(earlier, Counter())[later] += 1
         if earlier != later:
             told.append((after, earlier, later))
     ours, theirs = set(old.classes), set(new.classes)
     renamed: dict[str, str] = {}
-    for name, names in became.items():
-        (only, *more) = names
-        if not more and name not in theirs and only and only not in ours and only not in renamed.values():
-            renamed[name] = only
+    for name, counts in became.items():
+        (most, count), *_ = counts.most_common(1)
+        new_name = most and most not in ours and most not in renamed.values()
+        if name not in theirs and new_name and 2 * count > counts.total():
+            renamed[name] = most
     return renamed, [
         (paths[number], earlier, later) for number, earlier, later in told if renamed.get(earlier) != later
     ]

@@ -106,6 +106,13 @@ def test_a_class_of_another_name_and_a_label_beside_it():
     assert found.lines() == ["1 class renamed: x -> z", "1 label changed: e: y -> z"]
 
 
+def test_a_class_is_renamed_if_most_of_its_images_say_so():
+    found = image_changes(read("abcdef", labels="xxxxyy"), read("abcdef", labels="zzzyyy"))
+    assert found.lines() == ["1 class renamed: x -> z", "1 label changed: d: x -> y"]
+    half = image_changes(read("abcdef", labels="xxxxyy"), read("abcdef", labels="zzyyyy"))
+    assert (half.classes, half.new_classes, half.gone_classes, len(half.relabelled)) == ([], ["z"], ["x"], 4)
+
+
 def test_a_class_that_is_split_or_joined_is_not_renamed():
     apart = image_changes(read("abcd", labels="xxyy"), read("abcd", labels="pqyy"))
     assert apart.classes == []

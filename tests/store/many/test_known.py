@@ -170,9 +170,9 @@ def test_work_that_is_not_finished(tmp_path):
 
 
 OTHERS = {
-    "settings": (dict(crops=1), "crops: 1 there, 5 here"),
-    "weights": (dict(xla=True), "xla: true there, false here"),
-    "type": (dict(dtype="f2"), "layers of other names, shapes or types"),
+    "settings": ({"crops": 1}, "crops: 1 there, 5 here"),
+    "weights": ({"xla": True}, "xla: true there, false here"),
+    "type": ({"dtype": "f2"}, "layers of other names, shapes or types"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,6 +23,7 @@ from fne_cli.store.output.partial import Output
 from fne_cli.tasks.engine import Cluster
 
 STAMPS = "stamps.json"
+_LISTS = ("sample", "split")  # the commands whose outputs are images and lists of them
 State = Literal["up to date", "to do", "unfinished", "changed", "impossible"]
 
 
@@ -33,6 +35,11 @@ class Failure:
     message: str
     exit_code: int = 1
     because: bool = False
+
+    def of(self, job: Job) -> Failure:
+        """The failure of a job that needs what this one should have made: what failed first says why."""
+        message = self.message if self.because else f"needs {self.job.output}, which could not be made: {self.message}"
+        return Failure(job, message, self.exit_code, because=True)
 
 
 @dataclass(frozen=True)
@@ -92,28 +99,15 @@ def run(
         sources = Sources()
         stamps = Stamps(folder / STAMPS, experiment.options, sources)
         failed = _unmeasurable(wanted, sources)
-        jobs = _needed(wanted, failed)
-        counts = {"made": 0, "up to date": 0}
-        for number, job in enumerate(jobs, start=1):
-            cause = next((failed[path] for path in job.inputs if path in failed), None)
-            if cause is not None:
-                message = f"needs {cause.job.output}, which could not be made: {cause.message}"
-                message = cause.message if cause.because else message  # what failed first says why
-                failed |= dict.fromkeys(job.outputs, Failure(job, message, cause.exit_code, because=True))
-                continue
-            if stamps.fresh(job):
-                progress.detail(f"{job.output} is up to date")
-                counts["up to date"] += 1
-                continue
-            progress.note(f"[{number}/{len(jobs)}] {job.line(experiment.options)}")
-            began, before = time.monotonic(), stamps.made_from(job)
-            failure = _attempt(job, Execution(overwrite, cluster, progress))
-            if failure is not None:
-                progress.note(f"{job.output}: {failure.message}")
-                failed |= dict.fromkeys(job.outputs, failure)
-                continue
-            counts["made"] += 1
-            stamps.put(job, time.monotonic() - began, before)
+        made = _Made(experiment, stamps, Execution(overwrite, cluster, progress), failed)
+        # Lists of images cost seconds, what is computed of them hours: what no list allows is not begun.
+        made.do([job for job in _needed(wanted, failed) if job.command in _LISTS], len(_needed(wanted, failed)))
+        for cell in wanted.cells:
+            cause = next((failed[need.output] for need in cell.needs if need.output in failed), None)
+            if cause is not None and cell.job.output not in failed:
+                failed |= dict.fromkeys(cell.job.outputs, cause.of(cell.job))
+        made.do([job for job in _needed(wanted, failed) if job.command not in _LISTS], len(_needed(wanted, failed)))
+        counts = made.counts
         summed = table_job(experiment, wanted)
         kept = False
         if failed or not stamps.fresh(summed):
@@ -128,6 +122,45 @@ def run(
             table = read_table(results.path)
     failures = list({id(failure): failure for failure in failed.values()}.values())
     return Done(table, folder, counts["made"], counts["up to date"], failures, kept)
+
+
+class _Made:
+    """What has been made of an experiment so far; `failed`, by their files, is what could not be."""
+
+    def __init__(
+        self, experiment: Experiment, stamps: Stamps, execution: Execution, failed: dict[Path, Failure]
+    ) -> None:
+        self._experiment, self._stamps, self._execution, self._failed = experiment, stamps, execution, failed
+        self.counts = {"made": 0, "up to date": 0}
+        self._number = 0
+
+    def do(self, jobs: Sequence[Job], total: int) -> None:
+        """Do jobs, of `total` in all, in their order. Raises Stopped."""
+        for job in jobs:
+            self._number += 1
+            failure = self._done(job, f"[{self._number}/{total}]")
+            if failure is not None:
+                self._failed |= dict.fromkeys(job.outputs, failure)
+
+    def _done(self, job: Job, place: str) -> Failure | None:
+        """Do one, if there is anything to do; why it could not be done, if so."""
+        progress, stamps = self._execution.progress, self._stamps
+        cause = next((self._failed[path] for path in job.inputs if path in self._failed), None)
+        if cause is not None:
+            return cause.of(job)
+        if stamps.fresh(job):
+            progress.detail(f"{job.output} is up to date")
+            self.counts["up to date"] += 1
+            return None
+        progress.note(f"{place} {job.line(self._experiment.options)}")
+        began, before = time.monotonic(), stamps.made_from(job)
+        failure = _attempt(job, self._execution)
+        if failure is not None:
+            progress.note(f"{job.output}: {failure.message}")
+            return failure
+        self.counts["made"] += 1
+        stamps.put(job, time.monotonic() - began, before)
+        return None
 
 
 def _unmeasurable(wanted: Plan, sources: Sources) -> dict[Path, Failure]:

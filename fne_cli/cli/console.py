@@ -80,7 +80,7 @@ class Console(Progress):
 
     def error(self, text: str) -> None:
         """Print a line to standard error even with -q."""
-        print(plain(text), file=self._terminal or sys.stderr, flush=True)
+        _write(self._terminal or sys.stderr, text)
 
     def note(self, text: str) -> None:
         """Print a line to standard error, above the progress bar if there is one."""
@@ -89,9 +89,7 @@ class Console(Progress):
         if self._bar is not None:
             self._bar.write(plain_lines(text), file=sys.stderr)
         else:
-            # in one piece: lines of several processes, as `make -j` starts them, must not get into each other
-            sys.stderr.write(plain_lines(text) + "\n")
-            sys.stderr.flush()
+            _write(sys.stderr, text)
 
     def detail(self, text: str) -> None:
         """Print a line with -v."""
@@ -143,6 +141,12 @@ class Console(Progress):
             self.note("stopping at the next safe point" + at_once)
         elif again and number == signal.SIGINT:
             os._exit(code)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """In one piece: lines of several processes, as `make -j` starts them, must not get into each other."""
+    stream.write(plain_lines(text) + "\n")
+    stream.flush()
 
 
 def _silently(function: Callable[[int], object]) -> Callable[[int], None]:

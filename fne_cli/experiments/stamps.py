@@ -22,6 +22,7 @@ from fne_cli.images.source import list_images
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.output.partial import write_json
 from fne_cli.store.output.record import file_state, plain
+from fne_cli.store.output.sealed import DIGEST, is_intact, without_digest
 
 _LONGEST = 1e9  # seconds that a job may have taken
 
@@ -69,7 +70,8 @@ class Stamps:
             found = parse_json(path.read_bytes())
         except (OSError, ValueError):
             found = {}
-        self._stamps: dict[str, Any] = found if isinstance(found, dict) else {}
+        sound = isinstance(found, dict) and (DIGEST not in found or is_intact(found))
+        self._stamps: dict[str, Any] = without_digest(found) if sound else {}
 
     def fresh(self, job: Job) -> bool:
         """Whether the job's outputs are there, and neither they nor what they were made from have changed."""

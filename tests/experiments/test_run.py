@@ -23,6 +23,8 @@ from commands import Result
 from pictures import write_image
 from waiting import PROGRAM, wait_for
 
+from fne_cli.store.output.sealed import with_digest, without_digest
+
 CONFIG = """
 [experiment]
 output = "out"
@@ -153,7 +155,7 @@ def over_splits(folder: Path, changed: dict[str, dict[str, object]]) -> dict[str
         path = folder / "out" / "noise" / "mini.avg" / f"z.{protocol}.json"
         results = json.loads(path.read_text())
         results["results"][0].update(values)
-        path.write_text(json.dumps(results))
+        path.write_text(json.dumps(with_digest(results)))
     rows = documented(folder, {})["results"]
     return next(row for row in rows if (row["embedding"], row["protocol"]) == ("z", "random"))
 
@@ -195,7 +197,7 @@ def test_the_other_splits_are_known_as_such_when_the_first_failed(done_folder: P
 
     path = done_folder / "out" / "results.json"
     first = {Path(f"out/noise/mini.avg/{name}.random-1.json"): "no reason" for name in ("fne", "data", "z")}
-    path.write_text(json.dumps(documented(done_folder, first)))
+    path.write_text(json.dumps(with_digest(documented(done_folder, first))))
     found = read_results(path)
     assert isinstance(found, Experiment)
     assert found.splits == {"random-1": "random", "random-2": "random"}
@@ -476,7 +478,7 @@ def test_a_step_that_would_make_the_file_of_another_is_refused() -> None:
 @pytest.mark.parametrize("seconds", ["1" + 400 * "0", "-1", '"x"', "null", "[]"])
 def test_times_that_nobody_measured_are_ignored(fne: Run, done_folder: Path, seconds: str) -> None:
     stamps = done_folder / "out" / "stamps.json"
-    found = json.loads(stamps.read_text())
+    found = without_digest(json.loads(stamps.read_text()))
     for stamp in found.values():
         stamp.update(seconds="SECONDS", state={"words": stamp["state"]["words"]})
     stamps.write_text(json.dumps(found).replace('"SECONDS"', seconds))
@@ -488,7 +490,7 @@ def test_a_result_that_says_no_figure_is_named(fne: Run, done_folder: Path) -> N
     path = Path("out/noise/mini.avg/z.split.json")
     found = json.loads(path.read_text())
     found["results"][0]["mean_per_class_accuracy"] = "x"
-    path.write_text(json.dumps(found))
+    path.write_text(json.dumps(with_digest(found)))
     done = fne("run", "noise.toml", "-q")
     assert done.code == 1
     assert f"{path}: results[0].mean_per_class_accuracy should be" in done.err

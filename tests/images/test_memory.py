@@ -23,9 +23,9 @@ from fne_cli.images import memory
 from fne_cli.images.bad import BadImage, Status
 from fne_cli.images.decode import decode, read_file, stored_bytes
 from fne_cli.images.geometry import Geometry
-from fne_cli.images.listing import from_folder
 from fne_cli.images.memory import DecodeMemory, needed
 from fne_cli.images.pipeline import image_batches
+from fne_cli.images.tree import from_folder
 
 
 def until(event: Callable[[], object]) -> None:

@@ -53,6 +53,8 @@ def verify(file: Path, *, batch_size: int = 1024, progress: Progress = SILENT) -
                         stop = min(start + layer.chunk_rows, rows)
                         problems += _check_chunk(reader, layer, slice(start, stop), good[start:stop])
                         advance(stop - start)
+            if not reader.layers:
+                problems.append("there should be layers")
         if expected != reader.fingerprint:
             problems.append(f"the fingerprint should be {expected}, found {reader.fingerprint}")
         return Verified(file, reader.kind, rows, file.stat().st_size, problems)

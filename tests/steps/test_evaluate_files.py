@@ -18,6 +18,7 @@ from fne_cli.steps.evaluate import Protocol
 from fne_cli.steps.merge import merge
 from fne_cli.steps.normalize import normalize
 from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.output.sealed import without_digest
 
 CROPS = 2
 
@@ -179,7 +180,7 @@ def test_codes_that_lie_about_their_shard_are_refused(files, tmp_path):
 def test_the_last_file_is_results_if_it_is_called_json(files, fne, tmp_path):
     result = fne("evaluate", *files.shards, tmp_path / "r.json", "--embedding", "fne", "--json")
     assert result.code == 0
-    written = json.loads((tmp_path / "r.json").read_text())
+    written = without_digest(json.loads((tmp_path / "r.json").read_text()))
     assert written == json.loads(result.out)
     assert written == json.loads(fne("evaluate", *files.shards, "--embedding", "fne", "--json").out)
     assert "up to date" in fne("evaluate", *files.shards, tmp_path / "r.json", "--embedding", "fne").err

@@ -295,11 +295,12 @@ def test_what_is_found_is_said_before_the_work(extract, photos, tmp_path):
         "  folders left out by name: @eaDir 1",
         "  1 link that leads nowhere: test/a/gone.png",
         "  1 class folder without images: test/d",
+        "left out: scores (classifier)",
     ]
     dry = extract(photos, tmp_path / "a.h5", "--dry-run")
     assert (dry.code, dry.err.splitlines()) == (0, found)
     done = extract(photos, tmp_path / "a.h5", "--max-bad", 1)
-    assert (done.code, done.err.splitlines()[:5]) == (0, found)
+    assert (done.code, done.err.splitlines()[:6]) == (0, found)
     assert "test/a/copy" in column(tmp_path / "a.h5", "images/path")
     quiet = extract(photos, tmp_path / "b.h5", "--max-bad", 1, "-q")
     assert (quiet.code, quiet.out, quiet.err) == (0, "", "")

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 import pytest
 from commands import Result
+from edited_files import edited
 from pictures import write_image
 
 from fne_cli.store.format import chunks
@@ -418,7 +419,7 @@ def by_other_software(job, small) -> Iterator[Callable[[Path], None]]:
     """Makes a file one of an older Keras."""
 
     def change(path: Path) -> None:
-        with h5py.File(path, "r+") as file:
+        with edited(path) as file:
             name = next(name for name in file.attrs if "keras" in str(file.attrs[name]) and "software" in name)
             software = json.loads(
                 file.attrs[name].decode() if isinstance(file.attrs[name], bytes) else file.attrs[name]

@@ -82,8 +82,8 @@ class Reader:
             if not isinstance(layers.get(name, getlink=True), h5py.HardLink):
                 raise DamagedFile(f"{self.path} should have layers/{name} in the file itself. Found: a link.")
             orders[name] = claims.attribute(self.path, layers[name], "order")
-        if sorted(map(str, orders.values())) != sorted(map(str, range(len(orders)))) or not orders:
-            found = ", ".join(f"{name}: {str(order)[:20]}" for name, order in orders.items()) or "no layer"
+        if sorted(map(str, orders.values())) != sorted(map(str, range(len(orders)))):
+            found = ", ".join(f"{name}: {str(order)[:20]}" for name, order in orders.items())
             raise DamagedFile(f"{self.path} should have layers with an order from 0 on. Found: {found[:200]}.")
         return sorted(orders, key=orders.__getitem__)
 

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from edited_files import edited
 from hypothesis import given
 from hypothesis import strategies as st
 from real_files import images, layers, rows_of, settings, write_activations
@@ -102,7 +103,7 @@ def test_what_is_unknown(tmp_path):
 def test_images_that_could_not_be_read_are_no_one_image(tmp_path):
     """A good image has bytes; "" is nobody's."""
     path = write(tmp_path / "a.h5", bad=(0,))
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         data = file["images/sha256"]
         values = data[:]
         values[:2] = b""
@@ -143,7 +144,7 @@ def test_boxes_of_one_image_are_several(tmp_path):
     table = images(3)
     table.path = ["p.png#0,0,5,5", "p.png#5,0,9,9", "p.png"]
     path = write(tmp_path / "a.h5", table=table)
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         digest = hashlib.sha256(b"p").hexdigest().encode()
         file["images/sha256"][:] = [digest] * 3
     with known_of(path) as rows:

@@ -162,7 +162,7 @@ STORIES: dict[str, tuple[list[str], str, str]] = {
     "unfinished work is set aside twice": (["interrupted " + FIRST], SECOND, THIRD),
     "unfinished following work is set aside": ([FIRST, "interrupted " + SECOND], THIRD, THIRD),
 }
-EVERY = pytest.mark.parametrize("every", [41, pytest.param(1, marks=pytest.mark.slow)])
+EVERY = pytest.mark.parametrize("every", [41, pytest.param(7, marks=pytest.mark.slow)])
 
 
 def interrupted(job: Job, names: str) -> None:

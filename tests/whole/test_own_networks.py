@@ -240,7 +240,7 @@ def test_any_name_will_do_and_means_the_layer_itself(images: Path, saved: Any, e
     assert list(found) == NAMES
     model, pixels = keras.saving.load_model(path), pixels_of(images)
     for name in NAMES:  # TensorFlow does not take such names in a graph, as predict() makes one
-        close(found[name], averaged(part(model, name)(pixels, training=False)))
+        close(found[name], averaged(part(model, name)([pixels], training=False)))
     for name in ("*", "conv[0]", "Schicht für Ränder"):
         assert list(extracted(path, "--overwrite", f"--layers={name}", "--pool", f"{name}=max")) == [name]
 

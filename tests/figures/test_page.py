@@ -15,6 +15,7 @@ from selenium.webdriver.common.keys import Keys
 from fne_cli.figures.charts import as_script
 from fne_cli.figures.names import distinct, shown
 from fne_cli.steps.report import report
+from fne_cli.store.output.sealed import with_digest
 
 CLASSES = [f"class {number}" for number in range(12)]
 
@@ -124,7 +125,7 @@ def test_a_phone_shows_the_figures_of_the_overview(browser, tmp_path, monkeypatc
     content = json.loads((out / "results.json").read_text())
     first = content["cells"][0]
     content["cells"] += [first | {"embedding": "a-name-that-is-rather-long"}]
-    (out / "results.json").write_text(json.dumps(content))
+    (out / "results.json").write_text(json.dumps(with_digest(content)))
     monkeypatch.chdir(tmp_path)
     report([out], tmp_path / "p.html")
     browser.open(tmp_path / "p.html", width=390)
@@ -465,7 +466,7 @@ def test_a_message_keeps_its_lines_and_nothing_else_that_cannot_be_seen(browser,
     out = experiment(tmp_path)
     content = json.loads((out / "results.json").read_text())
     content["cells"][2]["error"] = "The disk is full.\nMake\u202e room\x1b.\r\n<b>Again.</b>"
-    (out / "results.json").write_text(json.dumps(content))
+    (out / "results.json").write_text(json.dumps(with_digest(content)))
     monkeypatch.chdir(tmp_path)
     report([out], tmp_path / "p.html")
     browser.open(tmp_path / "p.html")

@@ -103,7 +103,7 @@ def test_another_file_in_the_place_of_the_output_stays(tmp_path, whole):
     other = {"x": relu(np.random.default_rng(3), 46, 3)}
     output = write(tmp_path / "out.h5", other, images, crops=2, settings={"model": "another"})
     before = output.read_bytes()
-    with pytest.raises(DifferentOutput, match=r"other inputs or settings:\n  model: .another. in the existing output"):
+    with pytest.raises(DifferentOutput, match=r"is another extraction, .*:\n  model: .another. in the existing output"):
         merge(parts, output)
     assert output.read_bytes() == before
     merge(parts, output, overwrite=True)

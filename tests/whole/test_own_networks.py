@@ -73,7 +73,7 @@ def refused(fne: Callable[..., Any], images: Path, tmp_path: Path) -> Callable[.
         assert result.code == 1
         assert sorted(tmp_path.iterdir()) == before
         assert "Traceback" not in result.err
-        return result.err
+        return result.err[result.err.index("fne: ") :]  # behind what is said of the images
 
     return run
 

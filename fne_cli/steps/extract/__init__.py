@@ -46,12 +46,12 @@ def extract(
     check_noted(Path(images))
     listing = source.list_images(images, root, label_column)
     findings.tell(listing, images, progress)
-    part = None
+    part, whole = None, listing.ids if shard is not None else ()
     if shard is not None:
         part = part_of(listing, *shard)
         listing = listing.shard(shard[0] - 1, shard[1])
     named = [Path(images)] if os.path.exists(images) else []
-    request = ExtractionRequest(listing, activations, recipe, options, part, named=named)
+    request = ExtractionRequest(listing, activations, recipe, options, part, named=named, whole=whole)
     if options.dry_run:
         return extract_here(request, progress=progress)
     if cluster is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +50,15 @@ def _good(images: Images) -> list[tuple[str, str]]:
     return [image for image, good in known if good]
 
 
-def check_loss(path: Path, old: Images, wanted: set[tuple[str, str]], count: int) -> None:
-    """Raises DifferentOutput if less than half of the rows of an output are still wanted: that may be a mistake.
+def check_loss(
+    path: Path, old: Images, wanted: set[tuple[str, str]], count: int, elsewhere: Container[str] = ()
+) -> None:
+    """Raises DifferentOutput if less than half of the images of an output are still there: that may be a mistake.
 
-    wanted: the `identities` of the `count` images of now.
+    wanted: the `identities` of the `count` images of now. elsewhere: the ids that other shards may have now.
     """
-    known = _good(old)
-    kept = sum(image in wanted for image in known)
+    known = list(zip(_good(old), (name for name, good in zip(old.path, old.good, strict=True) if good), strict=True))
+    kept = sum(image in wanted or name in elsewhere for image, name in known)
     if 2 * kept < len(known):
         raise DifferentOutput(
             f"{path} exists and is of other images: {kept:,} of its {len(known):,} are among the {count:,} of now.\n"

@@ -54,6 +54,7 @@ class ExtractionRequest:
     """The activations of `listing` by `recipe`; `part` says which shard of which listing this is.
 
     named: the files that stand for the images on the command line, whose times count as those of the images do.
+    whole: the ids of all images, of which this is a shard.
     """
 
     def __init__(
@@ -65,13 +66,14 @@ class ExtractionRequest:
         part: dict[str, Any] | None = None,
         inputs: dict[str, Any] | None = None,
         named: Sequence[Path] = (),
+        whole: Sequence[str] = (),
     ) -> None:
         self.listing, self.path, self.recipe, self.options, self.part = listing, activations, recipe, options, part
         self.allowed = Allowed.parse(options.max_bad)
         self.state, self._latest = contents.states(listing)
         self.inputs = inputs or _inputs(recipe, listing, part, self.state)
         self.output = Output(activations, keep=True)
-        self._named = named
+        self._named, self._whole = named, frozenset(whole)
         self.follows = False  # whether the output is there, of other images, and gives rows to the new one
         self._digests: list[str] | None = None
 
@@ -135,7 +137,7 @@ class ExtractionRequest:
                 if changes is not None:
                     self.follows = True
                     wanted = self.wanted(progress)
-                    check_loss(self.path, file.images, wanted, len(self.listing))
+                    check_loss(self.path, file.images, wanted, len(self.listing), self._whole)
                     check_software(file, versions, None if by_shards else wanted, options.reuse)
                     progress.note("\n  ".join([f"{self.path} is made again, as its images have changed:", *changes]))
                     return None

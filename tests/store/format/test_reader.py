@@ -377,7 +377,8 @@ def test_a_layer_with_an_odd_name_is_a_layer(copies):
             file["layers"].copy("fc", file["layers"], name)
     with open_file(copies["codes"]) as file:
         assert set(file.layers) == {"conv", "fc", *names[:1], *names[2:]}
-    assert not verify(copies["codes"]).problems
+    (problem,) = verify(copies["codes"]).problems
+    assert "the layers should be those of the settings, which are 2" in problem
 
 
 def test_many_layers(tmp_path):

@@ -139,7 +139,8 @@ class Child:
                 shutil.copy(self._sample.path, scratch)
             else:
                 chance = random.Random(f"{self._seed} {self._sample.path.name} {number}")
-                with warnings.catch_warnings(action="ignore"):
+                with warnings.catch_warnings(action="ignore"), contextlib.suppress(OSError, RuntimeError):
+                    # where HDF5 cannot change a file any more that it has broken, the file stays as it is then
                     behind = self._sample.spoil(chance, self._sample.path, scratch)
             signal.setitimer(signal.ITIMER_PROF, self._cpu)
             outcome, what = read(self._sample.read, scratch)

@@ -214,7 +214,9 @@ def main() -> None:
     for name in ("keep", "corpus"):
         if getattr(options, name):
             setattr(options, name, os.path.abspath(getattr(options, name)))
-    if options.corpus or {"keras", "network"} & {*kinds}:
+    if options.corpus:
+        kinds = [path.name for path in Path(options.corpus).iterdir()]
+    if {"keras", "network"} & {*kinds}:
         from fne_cli.networks.backend import load_keras
 
         load_keras()

@@ -124,7 +124,7 @@ def power(shim: Any, folder: Path, words: list[str]) -> dict[str, Any]:
                 if inode == os.stat(folder).st_ino:
                     unsynced -= {*names}
             elif op in "RU":
-                path = Path(os.fsdecode(data))
+                path = folder / os.fsdecode(data)  # an absolute one stays as it is
                 name = path.name if path.parent == folder else ""
                 if name in right:
                     names.pop(name, None)

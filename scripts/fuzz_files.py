@@ -5,14 +5,14 @@
     python scripts/fuzz_files.py --kind h5 --seed 0 --only 1234 --keep .     # that one input again
     python scripts/fuzz_files.py --corpus tests/corpus                       # what was ever found
 
-h5       the five kinds of fne: bytes; objects, chunks and metadata under a seal and checksums that fit again
+h5       the five kinds of fne: bytes; objects, chunks, metadata under a seal and checksums that fit again
 keras    .keras archives: their descriptions, weights, members
 network  whole networks in HDF5, of Keras 3 and 2
 npz      classifiers; results: results.json and predictions; tar; image: eleven formats
 table    CSV, TSV, JSON, JSONL as lists of images; toml: experiments and clusters
 
-A child process of its own reads one input after the other, with at most --memory more than it has, and --cpu seconds for
-each. If it dies, that is a finding, and another goes on. Findings: a crash, a limit, an exception that is no FneError,
+A child process of its own reads one input after the other, with at most --memory more than it has, and --cpu seconds
+for each. If it dies, that is a finding, and another goes on. Findings: a crash, a limit, an exception that is no FneError,
 an error that does not name the file, and, where every bit is guarded, another result than the good file's without an
 error. Prints one JSON object; ends with 1 if there is a finding. What was found belongs into tests/corpus/KIND/, as
 SAMPLE-what.ending.

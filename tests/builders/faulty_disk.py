@@ -1,7 +1,8 @@
-"""Commands on a disk that fails or loses power: `python faulty_disk.py FOLDER MODE WORDS...`, with faults.c preloaded.
+"""Commands on a disk that fails or loses power: `python faulty_disk.py FOLDER MODE MOST WORDS...` with faults.c.
 
-MODE eio: the command once without a fault, and then once for every `step`-th call on a file of FOLDER that reads, writes
-or syncs, which fails with EIO. MODE power: the command once, every call written down. Prints JSON. Each command is a
+MODE eio: the command once without a fault, and then once for some of the calls on files of FOLDER that read, write or
+sync (all, or about MOST of each), one of which fails with
+EIO. MODE power: the command once, every call written down. Prints JSON. Each command is a
 fork. Files of FOLDER whose names begin with out. are its outputs.
 """
 
@@ -69,7 +70,7 @@ def eio(shim: Any, folder: Path, words: list[str], most: int) -> list[dict[str, 
         code, said = run(
             words,
             lambda kind=kind: shim.fault(bytes(folder), kind.encode(), -1, -1),
-            lambda: count.write_text(str(ctypes.c_long.in_dll(shim, "fault_calls").value)),
+            lambda count=count: count.write_text(str(ctypes.c_long.in_dll(shim, "fault_calls").value)),
         )
         if code:
             raise RuntimeError(said)

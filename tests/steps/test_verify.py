@@ -148,7 +148,7 @@ def describe(name, key, value):
 def made(tmp_path_factory):
     """Files of all kinds, without a network: conv with 3, fc with 5 features, 12 images."""
     folder = tmp_path_factory.mktemp("made")
-    activations, moments, codes = write_all(folder, 12, bad=[4])
+    activations, moments, _ = write_all(folder, 12, bad=[4])
     analyze(activations, folder / "behavior.h5", random_classes=20)
     discretize(activations, moments, folder / "packed.h5", packed=True)
     return folder
@@ -171,7 +171,7 @@ def made(tmp_path_factory):
         ("codes.h5", describe("layers/fc", "thresholds", np.array([-0.5, 0.15])), "should have thresholds"),
         ("behavior.h5", describe("thresholds", "low", np.float64(-9)), "low should be "),
         ("behavior.h5", describe("thresholds", "high", np.float64(9)), "high should be "),
-        ("behavior.h5", put("thresholds/uncharacteristic", 3, 1000), "the histograms of z should be those of the pairs"),
+        ("behavior.h5", put("thresholds/uncharacteristic", 3, 1000), "histograms of z should be those of the pairs"),
         ("behavior.h5", put("null/threshold", 1, 0.9), "should have one threshold"),
         ("behavior.h5", put("counts", 1, 2), "the counts of images should be those"),
         ("behavior.h5", put("classes", 1, b"class a"), "the classes should have different names"),
@@ -193,5 +193,5 @@ def test_two_layers_that_changed_places_are_found(made):
 
 @pytest.mark.parametrize("file", ["activations.h5", "codes.h5", "packed.h5"])
 def test_two_classes_of_one_name_are_refused(made, file):
-    with pytest.raises(DamagedFile, match="should have classes of different names. Found: 'class a' twice"):
+    with pytest.raises(DamagedFile, match=r"should have classes of different names\. Found: 'class a' twice"):
         spoilt(made / file, put("classes", 1, b"class a"), True)

@@ -361,7 +361,9 @@ def test_overwriting_discards_other_work_and_goes_on_with_its_own(tmp_path):
     output = interrupted(tmp_path / "b.h5")
     with (
         output,
-        Growing.start(output, SPECS, images(COUNT), settings(CROPS, layers=POOLED), {"state": "new"}, SOFTWARE, True) as growing,
+        Growing.start(
+            output, SPECS, images(COUNT), settings(CROPS, layers=POOLED), {"state": "new"}, SOFTWARE, True
+        ) as growing,
     ):
         assert growing.committed == 0
 

@@ -12,10 +12,10 @@ npz      classifiers; results: results.json and predictions; tar; image: eleven 
 table    CSV, TSV, JSON, JSONL as lists of images; toml: experiments and clusters
 
 A child process of its own reads one input after the other, with at most --memory more than it has, and --cpu seconds
-for each. If it dies, that is a finding, and another goes on. Findings: a crash, a limit, an exception that is no FneError,
-an error that does not name the file, and, where every bit is guarded, another result than the good file's without an
-error. Prints one JSON object; ends with 1 if there is a finding. What was found belongs into tests/corpus/KIND/, as
-SAMPLE-what.ending.
+for each. If it dies, that is a finding, and another goes on. Findings: a crash, a limit, an exception that is no
+FneError, an error that does not name the file, and, where every bit is guarded, another result than the good file's
+without an error. Prints one JSON object; ends with 1 if there is a finding. What was found belongs into
+tests/corpus/KIND/, as SAMPLE-what.ending.
 """
 
 from __future__ import annotations

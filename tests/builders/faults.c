@@ -34,7 +34,9 @@ static int ours(int fd) {
     if (!below[0] || fd == out) return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, path, sizeof path - 1);
-    return n > 0 && !strncmp(path, below, strlen(below) < (size_t)n ? strlen(below) : (size_t)n + 1);
+    if (n <= 0) return 0;
+    path[n] = 0;
+    return !strncmp(path, below, strlen(below));
 }
 
 static int fails(int fd, char kind) {

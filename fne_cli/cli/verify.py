@@ -15,7 +15,8 @@ from fne_cli.cli.console import Console
 def verify(progress: Console, **values: Any) -> None:
     """Read all of FILE, and check that it is what was written.
 
-    That is: checksums, fingerprint, row counts, ranges.
+    That is: checksums, fingerprint, row counts, ranges, and all that follows from
+    the rest, such as the thresholds of fne analyze.
 
     \b
     Example: fne verify photos.h5 && rm -r photos/

@@ -116,6 +116,7 @@ def write_activations(
     """An accepted activations file with its run record."""
     table = images(count) if table is None else table
     specs = layers(*shapes, dtype=dtype)
+    changed = {"layers": {spec.name: "avg" for spec in specs}} | changed
     bad_rows = [number * crops + crop for number in bad for crop in range(crops)]
     values = rows_of(specs, len(table) * crops, bad_rows, seed)
     with Output(path, keep=True) as output:

@@ -312,7 +312,7 @@ def test_verify_finds_what_cannot_be(made):
     assert spoil("layers/fc/label", put((0, 0), -1)) == [
         "layer fc has labels that do not follow from s and the threshold"
     ]
-    assert spoil("thresholds/presence", put(0, 7)) == ["the histograms of z should count every pair once"]
+    assert spoil("thresholds/presence", put(0, 7)) == ["the histograms of z should be those of the pairs"]
     assert verify(behavior).problems == []
 
 

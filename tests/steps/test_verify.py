@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import h5py
 import numpy as np
 import pytest
 from edited_files import edited
+from real_files import write_all
+
+from fne_cli.errors import DamagedFile, OldVersion
+from fne_cli.steps.analyze import analyze
+from fne_cli.steps.discretize import discretize
+from fne_cli.steps.verify import verify
+from fne_cli.store.format.seal import unseal
 
 
 @pytest.fixture
@@ -95,3 +103,95 @@ def test_the_smallest_int8_is_no_code(fne, files):
     with edited(files["codes"]) as file:
         file["layers/dense"][:] = np.full(file["layers/dense"].shape, -128, np.int8)
     assert "have codes other than -1, 0 and 1" in fne("verify", files["codes"]).err
+
+
+def version_1(path):
+    """The file as the first version of the format had it: no seal."""
+    unseal(path)
+    with h5py.File(path, "r+", locking=False) as file:
+        file.attrs["version"] = np.int64(1)
+
+
+def spoilt(path, change, old):
+    """What verify says of a file that was changed, and whose seal was made again, or that has none."""
+    copy = path.with_name("spoilt.h5")
+    shutil.copy(path, copy)
+    with edited(copy) as file:
+        change(file)
+    if not old:
+        return verify(copy).problems
+    version_1(copy)
+    with pytest.warns(OldVersion):
+        return verify(copy).problems
+
+
+def put(name, place, value):
+    """A change of one number of a dataset."""
+
+    def change(file):
+        values = file[name][:]
+        values[place] = value
+        file[name][:] = values
+
+    return change
+
+
+def rename(group, old, new):
+    return lambda file: file[group].move(old, new)
+
+
+def describe(name, key, value):
+    return lambda file: file[name].attrs.modify(key, value)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Files of all kinds, without a network: conv with 3, fc with 5 features, 12 images."""
+    folder = tmp_path_factory.mktemp("made")
+    activations, moments, _ = write_all(folder, 12, bad=[4])
+    analyze(activations, folder / "behavior.h5", random_classes=20)
+    discretize(activations, moments, folder / "packed.h5", packed=True)
+    return folder
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["version 2", "version 1"])
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        ("moments.h5", put("layers/fc/mean", 2, 9), "layer fc has a mean that is not between minimum and maximum"),
+        ("moments.h5", put("layers/fc/maximum", 2, -1), "layer fc has a mean that is not between minimum and maximum"),
+        ("moments.h5", put("layers/fc/std", 0, 7), "layer fc has a deviation above half of maximum - minimum"),
+        ("moments.h5", put("layers/fc/zeros", 0, 99), "layer fc has zeros that are no number of 0 ... 7 rows"),
+        ("moments.h5", put("layers/fc/zeros", 0, 0.5), "layer fc has zeros that are no number of 0 ... 7 rows"),
+        ("moments.h5", put("layers/fc/zeros", 1, 7), "a number of zeros that does not go with minimum and maximum"),
+        ("moments.h5", describe("layers/fc", "rows", np.int64(1000)), "rows should be the same of all layers"),
+        ("moments.h5", rename("layers", "fc", "fd"), "the layers should be those of the settings"),
+        ("activations.h5", rename("layers", "fc", "fd"), "the layers should be those of the settings"),
+        ("activations.h5", describe("layers/fc", "pooling", np.bytes_(b"max")), "layer fc should have pooling avg"),
+        ("codes.h5", describe("layers/fc", "thresholds", np.array([-0.5, 0.15])), "should have thresholds"),
+        ("behavior.h5", describe("thresholds", "low", np.float64(-9)), "low should be "),
+        ("behavior.h5", describe("thresholds", "high", np.float64(9)), "high should be "),
+        ("behavior.h5", put("thresholds/uncharacteristic", 3, 1000), "histograms of z should be those of the pairs"),
+        ("behavior.h5", put("null/threshold", 1, 0.9), "should have one threshold"),
+        ("behavior.h5", put("counts", 1, 2), "the counts of images should be those"),
+        ("behavior.h5", put("classes", 1, b"class a"), "the classes should have different names"),
+    ],
+)  # fmt: skip
+def test_what_can_be_computed_again_is(made, file, change, said, old):
+    assert verify(made / file).problems == []
+    problems = spoilt(made / file, change, old)
+    assert any(said in problem for problem in problems), problems
+
+
+def test_two_layers_that_changed_places_are_found(made):
+    def change(file):
+        for name, order in (("conv", 1), ("fc", 0)):
+            file["layers"][name].attrs.modify("order", np.int64(order))
+
+    assert "the layers should be those of the settings, in their order" in spoilt(made / "behavior.h5", change, True)
+
+
+@pytest.mark.parametrize("file", ["activations.h5", "codes.h5", "packed.h5"])
+def test_two_classes_of_one_name_are_refused(made, file):
+    with pytest.raises(DamagedFile, match=r"should have classes of different names\. Found: 'class a' twice"):
+        spoilt(made / file, put("classes", 1, b"class a"), True)

@@ -128,7 +128,7 @@ def _checked_head(path: Path, text: np.ndarray, embeddings: Mapping[str, Sequenc
 
 def _digest(head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256 over the head and all arrays."""
-    digest = hashlib.sha256(canonical_json(head).encode())
+    digest = hashlib.sha256(canonical_json(head).encode("utf-8", "backslashreplace"))
     for name, values in sorted(arrays.items()):
         digest.update(f"\n{name} {values.dtype.str} {values.shape}\n".encode())
         digest.update(np.ascontiguousarray(values).data)

@@ -216,8 +216,8 @@ class Output:
             raise failure from error
 
     def _failure(self, error: BaseException | None, state: os.stat_result) -> FneError | None:
-        """What to say of an error that the disk made. From HDF5 it comes as ValueError and RuntimeError too."""
-        if not isinstance(error, OSError | ValueError | RuntimeError):
+        """What to say of an error that the disk made. From HDF5 it comes as others, too."""
+        if not isinstance(error, OSError | ValueError | RuntimeError | KeyError):
             return None
         told = re.search(r"errno = (\d+)", str(error))
         code = int(told[1]) if told else getattr(error, "errno", None)

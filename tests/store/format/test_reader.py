@@ -373,11 +373,13 @@ def test_a_layer_with_an_odd_name_is_a_layer(copies):
     """HDF5 names have no slash, but they may have escapes, dots and any length."""
     names = ["\x1b[31mred", "..", "a" * 5000, "名前"]
     with edited(copies["codes"]) as file:
-        for name in names[:1] + names[2:]:
+        for number, name in enumerate(names[:1] + names[2:], start=2):
             file["layers"].copy("fc", file["layers"], name)
+            file["layers"][name].attrs.modify("order", np.int64(number))
     with open_file(copies["codes"]) as file:
         assert set(file.layers) == {"conv", "fc", *names[:1], *names[2:]}
-    assert not verify(copies["codes"]).problems
+    (problem,) = verify(copies["codes"]).problems
+    assert "the layers should be those of the settings, which are 2" in problem
 
 
 def test_many_layers(tmp_path):

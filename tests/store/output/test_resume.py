@@ -29,6 +29,7 @@ from fne_cli.store.output.resume import Growing
 
 COUNT, CROPS, BAD = 11, 5, (2, 9, 10)
 SPECS = [Layer("big", (200,), np.dtype("f4")), *layers((3,), (2, 2))]
+POOLED = {spec.name: "avg" for spec in SPECS}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,7 +47,7 @@ def values_of(table: Images, bad: tuple[int, ...], seed: int = 0) -> dict[str, n
 
 
 def start(output: Output, table: Images, overwrite: bool = False, **changed: Any) -> Growing:
-    return Growing.start(output, SPECS, table, settings(CROPS, **changed), INPUTS, SOFTWARE, overwrite)
+    return Growing.start(output, SPECS, table, settings(CROPS, layers=POOLED, **changed), INPUTS, SOFTWARE, overwrite)
 
 
 def finish(path: Path, batch: int = 2, retry: bool = False, accept: bool = True) -> None:
@@ -360,7 +361,9 @@ def test_overwriting_discards_other_work_and_goes_on_with_its_own(tmp_path):
     output = interrupted(tmp_path / "b.h5")
     with (
         output,
-        Growing.start(output, SPECS, images(COUNT), settings(CROPS), {"state": "new"}, SOFTWARE, True) as growing,
+        Growing.start(
+            output, SPECS, images(COUNT), settings(CROPS, layers=POOLED), {"state": "new"}, SOFTWARE, True
+        ) as growing,
     ):
         assert growing.committed == 0
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from fne_cli.errors import DamagedFile
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.format.behavior import Behavior
+from fne_cli.steps.verify.recomputed import behavior_problems, image_problems, moments_problems
 from fne_cli.store.format.layer import LayerReader, impossible
 from fne_cli.store.format.reader import Reader, open_file
-from fne_cli.store.format.schema import SETS, fingerprint
+from fne_cli.store.format.schema import fingerprint
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,14 @@ class Verified:
 
 
 def verify(file: Path, *, batch_size: int = 1024, progress: Progress = SILENT) -> Verified:
-    """Check checksums, fingerprint, row counts and ranges; damaged chunks are named, the rest is still read."""
+    """Check checksums, fingerprint, row counts, ranges, and what can be computed again.
+
+    Damaged chunks are named, the rest is still read.
+    """
     problems: list[str] = []
     with open_file(file) as reader:
-        if reader.kind == "moments":
-            rows = 0
-            for name, part in reader.moments().items():
-                rows += len(part["mean"])
-                if not all(np.isfinite(values).all() for values in part.values()) or (part["std"] < 0).any():
-                    problems.append(f"layer {name} has moments that are not finite, or negative deviations")
-            expected = fingerprint(reader.kind, reader.settings, reader.sources)
-        elif reader.kind == "behavior":
-            rows, problems = _check_behavior(reader.behavior())
+        if reader.kind in ("moments", "behavior"):
+            rows, problems = (moments_problems if reader.kind == "moments" else behavior_problems)(reader)
             expected = fingerprint(reader.kind, reader.settings, reader.sources)
         else:
             images = reader.images
@@ -47,6 +43,7 @@ def verify(file: Path, *, batch_size: int = 1024, progress: Progress = SILENT) -
             )
             good = np.repeat(images.good, int(reader.settings["crops"]))
             rows = len(good)
+            problems += image_problems(reader)
             with progress.track(rows * len(reader.layers), "rows") as advance:
                 for layer in reader.layers.values():
                     for start in range(0, rows, layer.chunk_rows):
@@ -58,29 +55,6 @@ def verify(file: Path, *, batch_size: int = 1024, progress: Progress = SILENT) -
         if expected != reader.fingerprint:
             problems.append(f"the fingerprint should be {expected}, found {reader.fingerprint}")
         return Verified(file, reader.kind, rows, file.stat().st_size, problems)
-
-
-def _check_behavior(found: Behavior) -> tuple[int, list[str]]:
-    """The number of features, and what of them cannot be."""
-    compared, threshold = found.compared, np.nan_to_num(found.random.threshold, nan=1.0)
-    seen, problems = dict.fromkeys((-1, 0, 1), 0), []
-    for name, layer in found.layers.items():
-        try:
-            s, z, label = layer.s(), layer.z(), layer.label()
-        except DamagedFile as error:
-            problems.append(error.problem)
-            continue
-        if not (np.abs(s[:, compared]) <= 1).all() or not np.isnan(s[:, ~compared]).all():
-            problems.append(f"layer {name} has s outside -1 ... 1, or of a class that was not compared")
-        if not np.isfinite(z[:, found.counts > 0]).all() or not np.isnan(z[:, found.counts == 0]).all():
-            problems.append(f"layer {name} has z that is not finite, or of a class without images")
-        if not (label == (s > threshold).astype(np.int8) - (s < -threshold)).all():
-            problems.append(f"layer {name} has labels that do not follow from s and the threshold")
-        for code in seen:
-            seen[code] += int((label[:, compared] == code).sum())
-    if not problems and [int(found.sets[part].sum()) for part in SETS] != list(seen.values()):
-        problems.append("the histograms of z should count every pair once")
-    return sum(layer.features for layer in found.layers.values()), problems
 
 
 def _check_chunk(reader: Reader, layer: LayerReader, span: slice, good: np.ndarray) -> list[str]:

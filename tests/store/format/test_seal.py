@@ -104,10 +104,11 @@ def test_some_bits(made, tmp_path, kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_bit_of_every_byte(made, tmp_path, kind):
+def test_a_bit_of_every_fifth_byte(made, tmp_path, kind):
+    """All of them, and more files, by scripts/fuzz_files.py."""
     content = made[kind].read_bytes()
     rng = np.random.default_rng(1)
-    bits = [8 * byte + int(rng.integers(8)) for byte in range(len(content))]
+    bits = [8 * byte + int(rng.integers(8)) for byte in range(0, len(content), 5)]
     assert [bit for bit in bits if not flipped(tmp_path / "f.h5", content, bit)] == []
 
 

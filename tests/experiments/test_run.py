@@ -607,7 +607,7 @@ def test_the_plan_says_what_was_made_otherwise(fne: Run, done_folder: Path) -> N
     assert plan["activations.h5"]["bytes"] == 18 * 1024 * 4
 
 
-@pytest.mark.parametrize("added", [True, False])
+@pytest.mark.parametrize("added", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_plan_says_that_there_are_other_images(fne: Run, done_folder: Path, added: bool) -> None:
     if added:
         write_image(done_folder / "noise" / "a" / "more.png", 99, (32, 32))
@@ -622,6 +622,7 @@ def test_the_plan_says_that_there_are_other_images(fne: Run, done_folder: Path, 
     assert fne("run", "noise.toml", "-v").err.count("is up to date") > 3
 
 
+@pytest.mark.slow
 def test_the_plan_says_that_images_were_touched(fne: Run, done_folder: Path) -> None:
     write_image(done_folder / "noise" / "a" / "00.png", 99, (33, 32))
     plan = json.loads(fne("run", "noise.toml", "--dry-run", "--json").out)["plan"]

@@ -162,6 +162,7 @@ def test_an_animation_is_its_first_picture(default):
     assert (good(content, 5, 6) == (255, 0, 0)).all()
 
 
+@pytest.mark.slow
 def test_a_bomb_in_the_orientation_is_not_unpacked():
     """A gigabyte under a keyword that counts, in a process that may not have one."""
     packer = zlib.compressobj(9)

@@ -197,6 +197,7 @@ def test_an_own_base_and_a_new_head_of_another_session(
     assert list(extracted(path, "--overwrite", "--layers", "*.dense", "--pool", "base.dense=max")) == ["base.dense"]
 
 
+@pytest.mark.slow
 def test_an_ensemble(images: Path, saved: Any, extracted: Any) -> None:
     inputs = keras.Input((SIDE, SIDE, 3))
     x = layers.Concatenate()([base_of("first")(inputs), base_of("second")(inputs)])
@@ -231,6 +232,7 @@ NAMES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_any_name_will_do_and_means_the_layer_itself(images: Path, saved: Any, extracted: Any) -> None:
     inputs = x = keras.Input((SIDE, SIDE, 3))
     for name in NAMES:
@@ -271,7 +273,14 @@ def test_a_name_that_cannot_stand_in_a_file_is_refused(name: str, saved: Any, re
 
 @pytest.mark.parametrize(
     ("policy", "relative"),
-    [("float64", 1e-5), ("float16", 5e-3), ("bfloat16", 5e-2), ("mixed_float16", 5e-3), ("mixed_bfloat16", 5e-2)],
+    [
+        ("float64", 1e-5),
+        ("float16", 5e-3),
+        *(
+            pytest.param(policy, relative, marks=pytest.mark.slow)
+            for policy, relative in (("bfloat16", 5e-2), ("mixed_float16", 5e-3), ("mixed_bfloat16", 5e-2))
+        ),
+    ],
 )
 def test_whatever_policy_a_network_was_saved_with(
     policy: str, relative: float, images: Path, saved: Any, extracted: Any
@@ -289,7 +298,7 @@ def test_whatever_policy_a_network_was_saved_with(
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize:UserWarning")
 @pytest.mark.parametrize("policy", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.parametrize("mode", ["int8", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("int4", "float8"))])
 def test_quantised_layers_give_what_keras_gives(
     mode: str, policy: str, images: Path, saved: Any, extracted: Any
 ) -> None:

@@ -248,7 +248,7 @@ def test_only_what_changed_is_made_again(fne: Run, done_folder: Path) -> None:
     done = fne("run", "noise.toml", "-v")
     assert done.code == 0
     assert contents(folder / "out").items() >= before.items()
-    assert "reading 18 images to see whether they are the same" in done.err
+    assert "reading 18 images to see which of them are known" in done.err
     moved = fne("run", "noise.toml", "--set", "protocols.split.cost=0.5")
     assert moved.code == 4  # as the single command: another result stands there
     assert "--overwrite" in moved.err

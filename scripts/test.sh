@@ -30,7 +30,7 @@ limited() {
 limited 2000 python -P -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 if [ "${1:-}" = "--slow" ]; then
     # one at a time: many of these start several processes of their own
-    limited 3000 python -P -m pytest -m slow
+    limited 3900 python -P -m pytest -m slow
 fi
 
 echo "== the demo"

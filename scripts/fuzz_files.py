@@ -118,6 +118,9 @@ class Child:
             os.close(self._ask)
             os.close(self._hear)
             self._serve(os.fdopen(child_hears), child_says)
+        except BaseException as error:  # in the script itself, as it made the input
+            what = "".join(traceback.format_exception(error))[-2000:]
+            os.write(child_says, json.dumps({"outcome": "finding", "what": f"the fuzzer: {what}"}).encode() + b"\n")
         finally:
             os._exit(0)
 
@@ -139,7 +142,7 @@ class Child:
                 shutil.copy(self._sample.path, scratch)
             else:
                 chance = random.Random(f"{self._seed} {self._sample.path.name} {number}")
-                with warnings.catch_warnings(action="ignore"), contextlib.suppress(OSError, RuntimeError):
+                with warnings.catch_warnings(action="ignore"), contextlib.suppress(OSError, RuntimeError, KeyError):
                     # where HDF5 cannot change a file any more that it has broken, the file stays as it is then
                     behind = self._sample.spoil(chance, self._sample.path, scratch)
             signal.setitimer(signal.ITIMER_PROF, self._cpu)

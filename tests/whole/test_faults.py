@@ -62,11 +62,6 @@ def chosen(names: tuple[str, ...]) -> list[Any]:
     return [pytest.param(name, marks=() if name in names else pytest.mark.slow) for name in COMMANDS]
 
 
-# HDF5 writes once more as it closes a file; where that fails the process may end by a segmentation fault. No output is
-# wrong then. docs/reliability.md says so.
-CRASHES = pytest.mark.xfail(reason="HDF5 crashes where its last write fails", strict=False)
-
-
 def check(found: list[dict[str, Any]]) -> None:
     assert {one["kind"] for one in found} == set("rws")
     for one in found:
@@ -76,20 +71,13 @@ def check(found: list[dict[str, Any]]) -> None:
     assert any(one["exit"] for one in found)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "discretize",
-        *(pytest.param(name, marks=(pytest.mark.slow, CRASHES)) for name in COMMANDS if name != "discretize"),
-    ],
-)
+@pytest.mark.parametrize("name", chosen(("discretize",)))
 def test_input_and_output_errors(shim, place, name):
     """Some of the calls fail, one at a time. The output is right or absent, and the same command then makes it."""
     check(on(shim, place, "eio", COMMANDS[name], 1 if name == "discretize" else 12))
 
 
 @pytest.mark.slow
-@CRASHES
 def test_every_call_may_fail(shim, place):
     check(on(shim, place, "eio", COMMANDS["discretize"], 1 << 20))
 

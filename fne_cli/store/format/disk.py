@@ -75,17 +75,39 @@ def reserve(handle: int, size: int) -> None:
             return
 
 
+def close_written(file: h5py.File) -> None:
+    """Close a file of the default driver. After an error, which is the disk's, it must not be touched again.
+
+    HDF5 writes once more as it closes. If that fails the file is half closed: to ask HDF5 anything about it crashes the
+    process, and at its end HDF5 tries again. That then goes into the void.
+    """
+    handle = file.id.get_vfd_handle()
+    state = os.fstat(handle)
+    try:
+        file.close()
+    except BaseException:
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(handle), state):  # else the number may be another file's by now
+                _divert(handle)
+        raise
+
+
 def close_without_writing(file: h5py.File) -> None:
     """Close a file of the default driver, and let HDF5 write into the void whatever it still holds back.
 
     On a full disk HDF5 cannot close a file, tries again when the process ends, and crashes it.
     """
+    _divert(file.id.get_vfd_handle())
+    file.close()
+
+
+def _divert(handle: int) -> None:
+    """Have what is written to a file go nowhere."""
     sink = os.memfd_create("fne-discarded", os.MFD_CLOEXEC)
     try:
-        os.dup2(sink, file.id.get_vfd_handle(), inheritable=False)
+        os.dup2(sink, handle, inheritable=False)
     finally:
         os.close(sink)
-    file.close()
 
 
 class WriteBehind:

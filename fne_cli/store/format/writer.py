@@ -15,7 +15,7 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.store.format.chunks import Appender, create_column, read_rows
 from fne_cli.store.format.columns import BLOCK_ROWS, text_bytes, text_column
-from fne_cli.store.format.disk import WriteBehind, close_without_writing, reserve, write_blank
+from fne_cli.store.format.disk import WriteBehind, close_without_writing, close_written, reserve, write_blank
 from fne_cli.store.format.schema import (
     ATTRIBUTE_BYTES,
     DIGEST_LENGTH,
@@ -57,7 +57,7 @@ class Writer:
     """A file under construction at `path` (an OUTPUT.partial). Use as a context manager."""
 
     def __init__(self, file: h5py.File) -> None:
-        self._file = file
+        self._file, self._open = file, True
         self._columns: dict[str, Appender] = {}
         self._behind = WriteBehind(file.id.get_vfd_handle())
 
@@ -230,7 +230,8 @@ class Writer:
     def abandon(self) -> None:
         """Close without writing what was not committed."""
         self._behind.close()
-        if self._file.id.valid:
+        if self._open:
+            self._open = False
             with contextlib.suppress(OSError, RuntimeError, ValueError):
                 close_without_writing(self._file)
 
@@ -239,14 +240,15 @@ class Writer:
 
         As it closes HDF5 writes that nobody has the file open: whoever needs that on the disk syncs the file.
         """
-        if not self._file.id.valid:
+        if not self._open:
             return
         for name, column in self._columns.items():
             if column.rows != len(self._file[name]):
                 raise ValueError(f"{name} should have {len(self._file[name])} rows, found {column.rows}")
         self.commit()
         path = Path(os.fsdecode(self._file.filename))
-        self._file.close()
+        self._open = False
+        close_written(self._file)
         seal(path)
 
     def __enter__(self) -> Self:

@@ -18,7 +18,9 @@ from fne_cli.images.formats import looks_like_image
 
 @pytest.fixture
 def heif() -> None:
-    pytest.importorskip("pillow_heif").register_heif_opener()
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
 
 
 @pytest.fixture

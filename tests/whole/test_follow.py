@@ -131,16 +131,9 @@ def some(*names: str) -> pytest.MarkDecorator:
     )
 
 
-def needs(*modules: str) -> None:
-    for module in modules:
-        pytest.importorskip(module)
-
-
 @pytest.mark.parametrize("names", [QUICK, pytest.param(tuple(STEPS), marks=pytest.mark.slow)], ids=["quick", "all"])
 def test_all_that_is_made_of_a_file_follows_it(made, names):
     """Images came, and a class has another name: the bytes are those of a first run."""
-    if len(names) > len(QUICK):
-        needs("pyarrow", "matplotlib", "jinja2", "vl_convert")
     work = made(names)
     before = work.content()
     write_photos(work.folder / "photos.h5", 30, classes="abx")
@@ -205,10 +198,6 @@ def test_splits_that_came_are_not_another_setting(made, tmp_path):
 
 @some(*OTHER_SETTINGS)
 def test_other_settings_are_refused_whether_the_input_has_changed_or_not(made, name):
-    if name in DRAWN:
-        needs("matplotlib", "jinja2", "vl_convert")
-    if name == "codes.parquet":
-        needs("pyarrow")
     work = made((*QUICK, *((name,) if name not in QUICK else ())))
     before = work.content()
     refused = work(name, *OTHER_SETTINGS[name])
@@ -231,8 +220,6 @@ def test_other_settings_are_refused_whether_the_input_has_changed_or_not(made, n
 @some("moments.h5", "scores.h5", "codes.h5", "behavior.h5", "layers.json", "new.csv", "codes.csv", "figures")
 def test_another_file_is_not_the_input_that_has_changed(made, name):
     """Of another name; the same file under its own name is followed, also by another way to it."""
-    if name in DRAWN:
-        needs("matplotlib")
     work = made((*QUICK, *((name,) if name not in QUICK else ())))
     inputs = [word for word in STEPS[name][1:] if (work.folder / word).exists() and word != STEPS[name][-1]]
     first = inputs[0]
@@ -278,8 +265,6 @@ class Killed(BaseException):
 @some("only.csv", "only.npz", "new.csv", "codes.csv", "codes.npz", "p.csv", "model.npz", "page.html")
 def test_killed_while_a_table_that_is_made_again_gets_its_name(made, name, monkeypatch):
     """The record speaks of the new one, and the old one stands there: the same command makes it again."""
-    if name in DRAWN:
-        needs("matplotlib", "jinja2", "vl_convert")
     step = "results.json" if name in ("p.csv", "model.npz") else name
     names = ("moments.h5", "codes.h5", "results.json", *((step,) if step != "results.json" else ()))
     work = made(names)
@@ -440,8 +425,6 @@ photos.h5: list.csv
 
 @pytest.mark.slow
 def test_make_comes_through_while_images_are_added(network, tmp_path):
-    if shutil.which("make") is None:
-        pytest.skip("needs make")
     (tmp_path / "Makefile").write_text(MAKEFILE.format(python=sys.executable, network=network))
 
     def make(count: int, name: str) -> subprocess.CompletedProcess[str]:

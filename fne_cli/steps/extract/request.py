@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import DifferentOutput, TooManyBad
+from fne_cli.errors import TooManyBad
 from fne_cli.images import contents
 from fne_cli.images.bad import Allowed, Status, bad_summary
 from fne_cli.images.listing import Listing
@@ -30,6 +30,7 @@ from fne_cli.store.output.aside import Unfinished
 from fne_cli.store.output.estimate import SizeEstimate
 from fne_cli.store.output.partial import Output, read_record, record_path, write_json
 from fne_cli.store.output.record import file_state, plain
+from fne_cli.store.output.resume import check_same
 from fne_cli.store.output.up_to_date import check_replaceable, file_head, refresh
 from fne_cli.tasks.listed import image_table
 
@@ -122,13 +123,7 @@ class ExtractionRequest:
         if not self.path.exists() or options.overwrite:
             return None
         with open_file(self.path, "activations") as file:
-            lines = differences(comparable(settings), comparable(file.settings))
-            if lines:
-                raise DifferentOutput(
-                    f"{self.path} exists and was made with other settings:\n  "
-                    + "\n  ".join(lines)
-                    + "\nGive the same ones or another output, or --overwrite to replace it."
-                )
+            check_same(self.path, differences(comparable(settings), comparable(file.settings)))
             bad = _bad(file.images)
             known = None if options.recheck else read_record(self.path).get("inputs", {}).get("state")
             same_table = settings == file.settings and not image_differences(self.table(), file.images)

@@ -5,8 +5,7 @@ Beside it OUTPUT.known.json says how many of its images count. Both go when the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fne_cli.errors import DamagedFile, DifferentOutput, WrongFile
 from fne_cli.store.format.chunks import read_rows
 from fne_cli.store.format.claims import doubted, parse_json
-from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import Images, differences, image_differences
 from fne_cli.store.format.writer import Writer
 from fne_cli.store.output.partial import Output, write_json
+from fne_cli.store.output.resume import check_same, unfinished
 
 
 @dataclass(frozen=True)
@@ -64,42 +62,28 @@ class Unfinished:
     def __init__(self, output: Output) -> None:
         self.output, self.journal = output, output.read_journal()
 
-    @contextmanager
-    def _opened(self) -> Iterator[Reader]:
-        try:
-            with open_file(self.output.partial, unfinished=True) as file:
-                if file.kind != "activations":
-                    raise WrongFile(f"{self.output.partial} should hold activations. Found: {file.kind}.")
-                yield file
-        except (DamagedFile, WrongFile) as error:
-            raise DamagedFile(f"{error}\nUnfinished work that cannot be resumed: --overwrite begins again.") from error
-
     def is_of(self, settings: dict[str, Any], images: Images, comparable: Callable[[Any], Any]) -> bool:
         """Whether it is of these images. Raises DifferentOutput if it has other settings.
 
         comparable: takes out of settings what depends on the images.
         """
-        with self._opened() as file:
-            lines = differences(comparable(settings), comparable(file.settings))
-            if lines:
-                raise DifferentOutput(
-                    f"{self.output.partial} is the unfinished work of a run with other settings:\n  "
-                    + "\n  ".join(lines)
-                    + "\nGive the same ones or another output, or --overwrite to replace it."
-                )
+        with unfinished(self.output) as file:
+            check_same(self.output.partial, differences(comparable(settings), comparable(file.settings)))
             return settings == file.settings and not image_differences(images, file.listing())
 
     def contents(self) -> list[str]:
         """The SHA-256 of each image that is safe."""
-        count = self.journal["committed"]
-        with self._opened(), doubted(self.output.partial), h5py.File(self.output.partial, "r", locking=False) as file:
-            return [value.decode() for value in read_rows(file["images/sha256"], count).tolist()]
+        return [value.decode() for value in self._column("sha256").tolist()]
 
     def bad(self) -> set[int]:
         """Which of them have no features."""
-        count = self.journal["committed"]
-        with self._opened(), doubted(self.output.partial), h5py.File(self.output.partial, "r", locking=False) as file:
-            return set(np.flatnonzero(read_rows(file["images/status"], count)).tolist())
+        return set(np.flatnonzero(self._column("status")).tolist())
+
+    def _column(self, name: str) -> np.ndarray:
+        """What the image table says of them, whatever the checksums of chunks that are not full yet."""
+        partial, count = self.output.partial, self.journal["committed"]
+        with unfinished(self.output), doubted(partial), h5py.File(partial, "r", locking=False) as file:
+            return read_rows(file[f"images/{name}"], count)
 
     def set_aside(self) -> bool:
         """Make it OUTPUT.known, unless another one there has more images: then that stays, and this one goes: False."""
@@ -112,7 +96,7 @@ class Unfinished:
             self.output.clear()
             return True
         skip = sorted({*map(int, self.journal.get("retry", []))})
-        with self._opened() as file:
+        with unfinished(self.output) as file:
             crops = int(file.settings["crops"])
         writer = Writer.reopen(self.output.partial)
         try:

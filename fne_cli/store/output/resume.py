@@ -7,14 +7,15 @@ replaced atomically after each commit, which says how many images are safe. Rows
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from fne_cli.errors import DamagedFile, DifferentOutput, FneError, WrongFile
-from fne_cli.store.format.reader import open_file
+from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import Images, Layer, differences, fingerprint, image_differences
 from fne_cli.store.format.writer import NOT_FINISHED, Writer
 from fne_cli.store.output.partial import Output, sync
@@ -57,7 +58,9 @@ class Growing:
                 journal = output.read_journal()
                 if overwrite and journal["inputs"] != inputs:
                     raise DifferentOutput("The images are not the ones that the overwriting began with.")
-                _check_resumable(output, settings, images)
+                with unfinished(output) as found:
+                    lines = differences(settings, found.settings) + image_differences(images, found.listing())
+                    check_same(output.partial, lines)
             except FneError:
                 if not overwrite:
                     raise
@@ -179,13 +182,10 @@ class Growing:
         self._writer.abandon()  # what was not committed is for the next run; after `finish` nothing is left to close
 
 
-def check_same(
-    path: Path, settings: Mapping[str, Any], old_settings: Mapping[str, Any], images: Images, old_images: Images
-) -> None:
-    """Raises DifferentOutput, naming what differs between this run and what stands at `path`."""
-    lines = differences(settings, old_settings) + image_differences(images, old_images)
+def check_same(path: Path, lines: Sequence[str]) -> None:
+    """Raises DifferentOutput if there are lines: each says in what this run differs from what stands at `path`."""
     if lines:
-        what = "is the unfinished work of a run" if path.suffix == ".partial" else "was made"
+        what = "is the unfinished work of a run" if path.suffix == ".partial" else "exists and was made"
         raise DifferentOutput(
             f"{path} {what} with other inputs or settings:\n  "
             + "\n  ".join(lines)
@@ -193,11 +193,13 @@ def check_same(
         )
 
 
-def _check_resumable(output: Output, settings: Mapping[str, Any], images: Images) -> None:
+@contextmanager
+def unfinished(output: Output) -> Iterator[Reader]:
+    """The activations in OUTPUT.partial. Raises DamagedFile if that is something else."""
     try:
         with open_file(output.partial, unfinished=True) as found:
             if found.kind != "activations":
                 raise WrongFile(f"{output.partial} should hold activations. Found: {found.kind}.")
-            check_same(output.partial, settings, found.settings, images, found.listing())
+            yield found
     except (DamagedFile, WrongFile) as error:
         raise DamagedFile(f"{error}\nUnfinished work that cannot be resumed: --overwrite begins again.") from error

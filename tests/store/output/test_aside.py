@@ -172,8 +172,9 @@ def test_whose_work_it_is(tmp_path):
         assert not work.is_of(settings(CROPS), other, same), "though image 10 is not safe yet"
         with pytest.raises(DifferentOutput) as raised:
             work.is_of(settings(CROPS, xla=True), images(COUNT - 1), same)
-        assert "a.h5.partial is the unfinished work of a run with other settings:\n  xla: false in the" in str(
-            raised.value
+        assert (
+            "a.h5.partial is the unfinished work of a run with other inputs or settings:\n  xla: false in the"
+            in str(raised.value)
         )
         assert not work.is_of(settings(CROPS, xla=True), images(COUNT), lambda found: {**found, "xla": 0})
         assert work.contents() == found(images(COUNT))[2][:7]

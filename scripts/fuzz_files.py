@@ -42,7 +42,8 @@ sys.path[1:1] = [str(Path(__file__).resolve().parents[1] / "tests" / "builders")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from fuzz_targets import KINDS, Sample, reader_of, samples  # noqa: E402
+from fuzz_sample import Sample  # noqa: E402
+from fuzz_targets import KINDS, reader_of, samples  # noqa: E402
 
 _WALL = 300  # seconds after which a child that waits for something is taken for one that never ends
 

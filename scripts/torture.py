@@ -33,13 +33,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torture_extract import gone, wait
+from forked import gone, start, wait
+from torture_events import at_event
 from torture_inputs import write_images, write_network
 
 from fne_cli.networks.backend import load_keras
 
-EVENTS = {"open", "os.rename", "os.remove", "os.truncate", "os.mkdir", "os.rmdir", "os.link"}
-CALLS = ("fsync", "fdatasync", "write", "pwrite", "ftruncate")
 STAYS = (".run.json",)  # records have times: they may be there, and differ
 
 
@@ -74,59 +73,7 @@ COMMANDS = (
 
 def made(words: str, folder: Path, before: Callable[[], None] = lambda: None) -> int:
     """Fork a process that runs `fne WORDS` in a folder; its id."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        os.chdir(folder)
-        with open(folder.parent / "log", "wb") as log:
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
-        from fne_cli.cli.main import main
-        from fne_cli.store.output import resume
-
-        resume.COMMIT_SECONDS = 0.1
-        before()
-        main([*words.split(), "-q"])
-    except SystemExit as end:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(end.code if isinstance(end.code, int) else 1)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        os._exit(99)
-    os._exit(0)
-
-
-def at_event(folder: Path, count: Callable[[], None]) -> None:
-    """Have this process call `count` before everything that it asks of the file system below a folder."""
-    below = str(folder)
-
-    def look(event: str, details: tuple[Any, ...]) -> None:
-        if event not in EVENTS or (event == "open" and not _writes(details)):
-            return
-        with contextlib.suppress(TypeError, OSError):
-            if os.path.abspath(os.fsdecode(details[0])).startswith(below):
-                count()
-
-    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **more: Any) -> Any:
-            count()
-            return function(*arguments, **more)
-
-        return call
-
-    sys.addaudithook(look)
-    for name in CALLS:
-        setattr(os, name, counted(getattr(os, name)))
-
-
-def _writes(details: tuple[Any, ...]) -> bool:
-    """Whether the audit event "open" is of a file that is written: by its mode, or its flags."""
-    _, mode, flags = details
-    return any(sign in mode for sign in "wax+") if isinstance(mode, str) else bool(flags & (os.O_RDWR | os.O_WRONLY))
+    return start([*words.split(), "-q"], folder.parent / "log", before, folder)
 
 
 def state(folder: Path, command: Command) -> dict[str, str]:

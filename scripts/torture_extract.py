@@ -26,58 +26,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import h5py
 import numpy as np
+from forked import gone, run, start, wait
 from torture_inputs import bad_inputs, write_images, write_network
 
 from fne_cli.networks.backend import load_keras
-
-
-def start(arguments: Sequence[str], log: Path, prepare: Callable[[], None] = lambda: None) -> int:
-    """Fork a process that runs `fne ARGUMENTS`; its id."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        with open(log, "ab") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        from fne_cli.cli.main import main
-        from fne_cli.store.output import resume
-
-        resume.COMMIT_SECONDS = 0.1
-        prepare()
-        main(list(arguments))
-    except SystemExit as end:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(end.code if isinstance(end.code, int) else 1)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        os._exit(99)
-    os._exit(0)
-
-
-def wait(child: int) -> int:
-    """The exit code of a child, -9 for one that was killed."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def gone(child: int) -> bool:
-    """Whether a child has ended; it can still be waited for."""
-    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def run(arguments: Sequence[str], log: Path, prepare: Callable[[], None] = lambda: None) -> int:
-    """Run to the end; the exit code."""
-    return wait(start(arguments, log, prepare))
 
 
 def digest(path: Path) -> str:

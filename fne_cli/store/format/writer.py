@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,52 +13,33 @@ import numpy as np
 
 from fne_cli.errors import BadInput
 from fne_cli.store.format.chunks import Appender, create_column, read_rows
-from fne_cli.store.format.columns import BLOCK_ROWS, text_bytes, text_column
-from fne_cli.store.format.disk import WriteBehind, close_without_writing, reserve, write_blank
+from fne_cli.store.format.columns import BLOCK_ROWS, text_column
+from fne_cli.store.format.disk import WriteBehind, close_without_writing, in_memory, reserve, write_blank
 from fne_cli.store.format.schema import (
     ATTRIBUTE_BYTES,
     DIGEST_LENGTH,
     FORMAT,
-    MESSAGE_BYTES,
     VERSION,
     Images,
     Layer,
     canonical_json,
 )
 from fne_cli.store.format.seal import seal, unseal
+from fne_cli.store.format.table import Table, create_classes, create_images, image_columns
 
 NOT_FINISHED = "0" * DIGEST_LENGTH
 
 
-@dataclass(frozen=True)
-class Table:
-    """The image table to be: its rows, for each column the shape of an entry and its type, and the classes."""
-
-    rows: int
-    columns: Mapping[str, tuple[tuple[int, ...], Any]]
-    classes: Sequence[str]
-
-    @classmethod
-    def of(cls, images: Images) -> Self:
-        """One that holds `images`."""
-        columns = {
-            "path": ((), h5py.string_dtype("utf-8", text_bytes(images.path))),
-            "split": ((), h5py.string_dtype("utf-8", text_bytes(images.split))),
-            "label": (images.label.shape[1:], images.label.dtype),
-            "status": ((), np.dtype(np.uint8)),
-            "message": ((), h5py.string_dtype("utf-8", MESSAGE_BYTES)),
-            "sha256": ((), h5py.string_dtype("utf-8", DIGEST_LENGTH)),
-        }
-        return cls(len(images), columns, images.classes)
-
-
 class Writer:
-    """A file under construction at `path` (an OUTPUT.partial). Use as a context manager."""
+    """A file under construction at `path` (an OUTPUT.partial). Use as a context manager.
 
-    def __init__(self, file: h5py.File) -> None:
-        self._file = file
+    One without rows, whose tables are small, is made in memory, and written to `path` as it is closed.
+    """
+
+    def __init__(self, file: h5py.File, path: Path, memory: bool = False) -> None:
+        self._file, self._path = file, path
         self._columns: dict[str, Appender] = {}
-        self._behind = WriteBehind(file.id.get_vfd_handle())
+        self._behind = None if memory else WriteBehind(file.id.get_vfd_handle())
 
     @classmethod
     def create(
@@ -92,7 +72,7 @@ class Writer:
                 _set_attribute(file, name, text)
             file.attrs["fingerprint"] = _digest(fingerprint)
             if table is not None:
-                _create_images(file, table)
+                create_images(file, table)
             group = file.create_group("layers")
             for number, layer in enumerate(layers):
                 dataset = create_column(group, layer.name, (rows, *layer.row_shape), layer.dtype)
@@ -100,6 +80,8 @@ class Writer:
                     _set_attribute(dataset, key, value)
 
         write_blank(path, fill)
+        if not layers and table is None:
+            return cls(in_memory(path), path, memory=True)
         writer = cls.reopen(path)
         try:
             reserve(writer._file.id.get_vfd_handle(), os.path.getsize(path))
@@ -115,7 +97,7 @@ class Writer:
         """Go on with a file that `create` made; `close` seals it again."""
         unseal(path)
         # The chunk cache is of no use to a writer of whole chunks, and costs a megabyte for each layer.
-        return cls(h5py.File(path, "r+", locking=False, rdcc_nbytes=0))
+        return cls(h5py.File(path, "r+", locking=False, rdcc_nbytes=0), path)
 
     def _write_images(self, images: Images) -> None:
         for start in range(0, len(images), BLOCK_ROWS):
@@ -149,11 +131,12 @@ class Writer:
     def append(self, layer: str, rows: np.ndarray) -> None:
         """Add rows, (rows, *row_shape), to a layer."""
         self._column(f"layers/{layer}").append(rows)
-        self._behind.wrote(rows.nbytes)
+        if self._behind is not None:
+            self._behind.wrote(rows.nbytes)
 
     def append_images(self, status: np.ndarray, message: Sequence[str], sha256: Sequence[str]) -> None:
         """Add what is known of an image only once it has been read."""
-        for name, values in _image_columns(status, message, sha256).items():
+        for name, values in image_columns(status, message, sha256).items():
             self._column(f"images/{name}").append(values)
 
     def replace(self, layer: str, numbers: np.ndarray, rows: np.ndarray) -> None:
@@ -164,7 +147,7 @@ class Writer:
         self, numbers: np.ndarray, status: np.ndarray, message: Sequence[str], sha256: Sequence[str]
     ) -> None:
         """Write again what `append_images` wrote of some images, by ascending number."""
-        for name, values in _image_columns(status, message, sha256).items():
+        for name, values in image_columns(status, message, sha256).items():
             self._columns[f"images/{name}"].replace(numbers, values)
 
     def blank_images(self, numbers: np.ndarray, crops: int) -> None:
@@ -203,7 +186,7 @@ class Writer:
 
     def put_classes(self, classes: Sequence[str]) -> None:
         """Write the names of the classes of a file without images."""
-        _create_classes(self._file, classes)
+        create_classes(self._file, classes)
 
     def describe(self, layer: str, **attributes: int | str) -> None:
         """Set attributes of a layer."""
@@ -220,8 +203,9 @@ class Writer:
         for column in self._columns.values():
             column.flush()
         self._file.flush()
-        self._behind.wait()
-        os.fsync(self._file.id.get_vfd_handle())
+        if self._behind is not None:
+            self._behind.wait()
+            os.fsync(self._file.id.get_vfd_handle())
 
     def set_fingerprint(self, fingerprint: str) -> None:
         """Replace the fingerprint in place (it has a fixed length)."""
@@ -229,6 +213,9 @@ class Writer:
 
     def abandon(self) -> None:
         """Close without writing what was not committed."""
+        if self._behind is None:
+            self._file.close()
+            return
         self._behind.close()
         if self._file.id.valid:
             with contextlib.suppress(OSError, RuntimeError, ValueError):
@@ -245,9 +232,13 @@ class Writer:
             if column.rows != len(self._file[name]):
                 raise ValueError(f"{name} should have {len(self._file[name])} rows, found {column.rows}")
         self.commit()
-        path = Path(os.fsdecode(self._file.filename))
+        content = self._file.id.get_file_image() if self._behind is None else None
         self._file.close()
-        seal(path)
+        if content is not None:
+            with open(self._path, "r+b") as file:  # written over, not replaced: whoever holds a lock on it keeps it
+                file.write(content)
+                file.truncate()
+        seal(self._path)
 
     def __enter__(self) -> Self:
         return self
@@ -276,22 +267,3 @@ def _set_attribute(item: h5py.HLObject, name: str, value: Any) -> None:
 
 def _digest(fingerprint: str) -> np.ndarray:
     return np.array(fingerprint.encode(), f"S{DIGEST_LENGTH}")
-
-
-def _create_images(file: h5py.File, table: Table) -> None:
-    group = file.create_group("images")
-    for name, (shape, dtype) in table.columns.items():
-        create_column(group, name, (table.rows, *shape), dtype)
-    _create_classes(file, table.classes)
-
-
-def _create_classes(file: h5py.File, classes: Sequence[str]) -> None:
-    file.create_dataset("classes", data=text_column(classes), track_times=False)
-
-
-def _image_columns(status: np.ndarray, message: Sequence[str], sha256: Sequence[str]) -> dict[str, np.ndarray]:
-    return {
-        "status": np.asarray(status, np.uint8),
-        "message": text_column(message, MESSAGE_BYTES),
-        "sha256": text_column(sha256, DIGEST_LENGTH),
-    }

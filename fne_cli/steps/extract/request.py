@@ -28,9 +28,11 @@ from fne_cli.store.many.known import identities
 from fne_cli.store.output import aside
 from fne_cli.store.output.aside import Unfinished
 from fne_cli.store.output.estimate import SizeEstimate
-from fne_cli.store.output.partial import Output, read_record, record_path, write_json
+from fne_cli.store.output.notes import read_record, record_path, write_json
+from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import file_state, plain
-from fne_cli.store.output.up_to_date import check_replaceable, file_head, refresh
+from fne_cli.store.output.replaceable import check_replaceable
+from fne_cli.store.output.up_to_date import file_head, refresh
 from fne_cli.tasks.listed import image_table
 
 
@@ -99,6 +101,7 @@ class ExtractionRequest:
         if self.path.exists() and record.get("inputs") == self.inputs:
             with open_file(self.path, "activations") as file:
                 if file.fingerprint == record.get("fingerprint"):
+                    self.output.tidy()
                     self._refresh()
                     return Extraction(self.path, len(file.images), _bad(file.images), up_to_date=True)
         if not self.path.exists() and self.output.resumable:
@@ -128,7 +131,9 @@ class ExtractionRequest:
                     + "\nGive the same ones or another output, or --overwrite to replace it."
                 )
             bad = _bad(file.images)
-            known = None if options.recheck else read_record(self.path).get("inputs", {}).get("state")
+            record = read_record(self.path)
+            of_this = not options.recheck and record.get("fingerprint") == file.fingerprint
+            known = record.get("inputs", {}).get("state") if of_this else None
             same_table = settings == file.settings and not image_differences(self.table(), file.images)
             if not same_table or known != self.state:
                 changes = self._changes(file.images, same_table, progress)
@@ -142,7 +147,10 @@ class ExtractionRequest:
             if options.dry_run or (options.retry_bad and bad):
                 return None
             digest = file.fingerprint
-        write_json(record_path(self.path), read_record(self.path) | {"fingerprint": digest, "inputs": self.inputs})
+        self.output.tidy()
+        said = read_record(self.path)
+        said = said if said.get("fingerprint") == digest else {}  # a record of another file says nothing of this one
+        write_json(record_path(self.path), said | {"fingerprint": digest, "inputs": self.inputs})
         self._refresh()
         return Extraction(self.path, len(self.listing), bad, up_to_date=True)
 

@@ -10,8 +10,9 @@ from typing import Any, Self
 
 from fne_cli.errors import BadInput, DifferentOutput
 from fne_cli.progress import SILENT, Progress
+from fne_cli.store.output.notes import read_record, record_path
 from fne_cli.store.output.origin import Origin
-from fne_cli.store.output.partial import Output, read_record, record_path
+from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import file_state
 from fne_cli.store.output.up_to_date import follow, is_older
 
@@ -68,7 +69,7 @@ class Drawings:
         """Call function(PNG, SVG, ...), which writes both."""
         png, svg = self._paths(name)
         with Output(png) as one, Output(svg) as other:
-            function(one.partial, other.partial, *contents, **tables)
+            function(one.into, other.into, *contents, **tables)
             one.accept()
             other.accept()
 

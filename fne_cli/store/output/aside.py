@@ -20,7 +20,8 @@ from fne_cli.store.format.claims import doubted, parse_json
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import Images, differences, image_differences
 from fne_cli.store.format.writer import Writer
-from fne_cli.store.output.partial import Output, write_json
+from fne_cli.store.output.notes import write_json
+from fne_cli.store.output.partial import Output
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Unfinished:
         skip = sorted({*map(int, self.journal.get("retry", []))})
         with self._opened() as file:
             crops = int(file.settings["crops"])
-        writer = Writer.reopen(self.output.partial)
+        writer = Writer.reopen(self.output.into)
         try:
             # What a kill has left half written, in the last chunks and in those of images that were read again, gets
             # right checksums: these images are left out, their neighbours are good.

@@ -18,7 +18,8 @@ from real_files import small_files
 
 from fne_cli.errors import BadInput, Busy, DamagedFile, DoesNotFit, FneError
 from fne_cli.store.output import partial as module
-from fne_cli.store.output.partial import Output, read_record, record_path, write_json
+from fne_cli.store.output.notes import read_record, record_path, write_json
+from fne_cli.store.output.partial import Output
 from fne_cli.store.output.sealed import is_intact, without_digest
 
 

@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TextIO
 
@@ -64,7 +64,8 @@ class Console(Progress):
         if not self.quiet or sys.stderr is None:
             yield
             return
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
         before, kept, nowhere = sys.stderr, os.dup(2), os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
         os.close(nowhere)
@@ -80,18 +81,20 @@ class Console(Progress):
 
     def error(self, text: str) -> None:
         """Print a line to standard error even with -q."""
-        print(plain(text), file=self._terminal or sys.stderr, flush=True)
+        with suppress(OSError):
+            print(plain(text), file=self._terminal or sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
         """Print a line to standard error, above the progress bar if there is one."""
         if self.quiet:
             return
-        if self._bar is not None:
-            self._bar.write(plain_lines(text), file=sys.stderr)
-        else:
-            # in one piece: lines of several processes, as `make -j` starts them, must not get into each other
-            sys.stderr.write(plain_lines(text) + "\n")
-            sys.stderr.flush()
+        with suppress(OSError):  # a log on a full disk is no reason to lose the work
+            if self._bar is not None:
+                self._bar.write(plain_lines(text), file=sys.stderr)
+            elif sys.stderr is not None:
+                # in one piece: lines of several processes, as `make -j` starts them, must not get into each other
+                sys.stderr.write(plain_lines(text) + "\n")
+                sys.stderr.flush()
 
     def detail(self, text: str) -> None:
         """Print a line with -v."""
@@ -103,7 +106,7 @@ class Console(Progress):
         """A bar on a terminal, else a line after ten seconds and then every minute."""
         if self.quiet:
             yield lambda count: None
-        elif sys.stderr.isatty():
+        elif sys.stderr is not None and sys.stderr.isatty():
             with tqdm(total=total, initial=done, unit=f" {unit}", file=sys.stderr, leave=False, smoothing=0.1) as bar:
                 self._bar = bar
                 try:

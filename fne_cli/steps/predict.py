@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import WrongFile
+from fne_cli.errors import BadInput, WrongFile
 from fne_cli.numerics.embedding import Embedding, embedding, names
 from fne_cli.numerics.evaluation.metrics import judge
 from fne_cli.numerics.svm.solver import LinearModel
@@ -96,6 +96,8 @@ def predict(
                     advance(len(block))
 
         if output is None:
+            if sys.stdout is None:
+                raise BadInput("Standard output should be open for the predictions. Found: closed. Name an OUTPUT.")
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(encoding="utf-8", newline="")  # CSV is the same bytes everywhere
             write_predictions(sys.stdout, classes, parts())

@@ -68,7 +68,8 @@ def settle_record(path: Path) -> None:
     if _waiting(path):
         os.replace(_next(path), record_path(path))
         sync(path.parent)
-    _next(path).unlink(missing_ok=True)
+    elif os.path.lexists(_next(path)):
+        _next(path).unlink()
     for place in (_next(path), record_path(path)):
         sweep(scratch_of(place))
 

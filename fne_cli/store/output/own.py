@@ -80,9 +80,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
             os.replace(scratch, path)
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(OSError):
                 scratch.unlink()
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = os.fspath(path)
             raise
     sync(path.parent)
 

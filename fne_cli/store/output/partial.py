@@ -92,8 +92,8 @@ class Output:
         sweep(scratch_of(self.journal))
         if not self.keep:
             self.clear()
-        elif not self.resumable:
-            self.journal.unlink(missing_ok=True)  # its file is gone
+        elif self.journal.exists() and not self.resumable:
+            self.journal.unlink()  # its file is gone
 
     def tidy(self) -> None:
         """What entering does, for an output that is as it should be: unless somebody else is at work on it."""
@@ -219,7 +219,8 @@ class Output:
 
     def accept_noted(self, record: Mapping[str, Any]) -> None:
         """As `accept`, of a file that does not say itself what it is: the record has its SHA-256."""
-        self.accept({**record, "sha256": sha256_of(self.partial)})
+        self._check_ours()
+        self.accept({**record, "sha256": sha256_of(self.into)})
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
         if self._lock is None:

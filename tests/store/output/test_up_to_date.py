@@ -122,8 +122,13 @@ def test_a_damaged_file_of_ours_may_be_replaced(made, tmp_path, name):
 
 def test_a_table_does_not_replace_a_file_that_says_what_it_is(made, tmp_path):
     mine = tmp_path / "mine.csv"
-    mine.write_text("a,b\n")
+    mine.touch()
     assert not is_recorded(mine, "one", TABLE, True, "this")
+    mine.write_text("a,b\n")
+    assert not is_recorded(mine, "one", TABLE, True, "this", ours=lambda path: path == mine)
+    for more in ({}, {"ours": lambda path: False}):
+        with pytest.raises(DifferentOutput, match=r"mine\.csv exists, so it should be the table that fne has written"):
+            is_recorded(mine, "one", TABLE, True, "this", **more)
     results = tmp_path / "results.json"
     results.write_text(json.dumps(RESULT))
     for path, found in ((made[1], "moments"), (results, "results")):

@@ -78,6 +78,8 @@ def export(
         if beside is not None:
             there = _is_of(output, beside) and there
         if there:
+            if beside is not None:
+                Output(beside).tidy()
             return Exported(**{**vars(done), "up_to_date": True})
         if matrix.bad:
             progress.note(f"{matrix.bad:,} bad images are left out")

@@ -32,7 +32,7 @@ from fne_cli.store.output.notes import read_record, record_path, write_json
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import file_state, plain
 from fne_cli.store.output.replaceable import check_replaceable
-from fne_cli.store.output.up_to_date import file_head, refresh
+from fne_cli.store.output.up_to_date import file_head, refresh, touch
 from fne_cli.tasks.listed import image_table
 
 
@@ -158,8 +158,7 @@ class ExtractionRequest:
         """As `refresh`, if the output is older than an image, or than what names the images and the network."""
         with contextlib.suppress(OSError):
             if os.stat(self.path).st_mtime_ns < self._latest:
-                os.utime(self.path)
-                os.utime(record_path(self.path))
+                touch(self.path)
         refresh(self.path, [*self._named, *map(Path, self.recipe.files())])
 
     def _changes(self, old: Images, same_table: bool, progress: Progress) -> list[str] | None:

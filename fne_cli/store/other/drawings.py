@@ -51,10 +51,27 @@ class Drawings:
                 f"{self._folder} has {there[0]}, which was not made from {origin}, or with other options.\n"
                 "Choose another folder, or give --overwrite to replace it."
             )
+        self._check_replaceable(record)
         done = ours and not overwrite and record.get("figures") == self._states()
         if done:
             self._refresh()
         return done
+
+    def _check_replaceable(self, record: Mapping[str, Any]) -> None:
+        """Raises DifferentOutput for a file that no record knows as a figure of ours, and that is not empty."""
+        if record and "figures" not in record:
+            return  # of a run that was interrupted: nobody knows how far it came
+        known = record.get("figures")
+        for name in self._names:
+            states = known.get(name) if isinstance(known, dict) else None
+            for number, path in enumerate(self._paths(name)):
+                if path.exists() and path.stat().st_size:
+                    state = states[number] if isinstance(states, list) and len(states) == 2 else None
+                    if state != file_state(path):
+                        raise DifferentOutput(
+                            f"{path} exists, so it should be the figure that fne has drawn there to be replaced. "
+                            "Found: another file.\nChoose another folder, or remove that file."
+                        )
 
     def _refresh(self) -> None:
         """Give figures that are up to date today's time if what they are made from is newer, as `refresh` does."""

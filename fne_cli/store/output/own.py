@@ -111,7 +111,9 @@ def sweep(scratch: Path) -> None:
     try:
         handle = open_own(scratch, create=False)
     except BadInput:
-        return  # not of ours: `replacing` looks again when it needs the name
+        with contextlib.suppress(OSError):
+            scratch.unlink()  # a link, mostly: of this name nothing is anybody's
+        return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if is_at(handle, scratch):

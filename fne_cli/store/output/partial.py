@@ -120,10 +120,13 @@ class Output:
     def _check_ours(self) -> None:
         """Raises Busy if OUTPUT.partial has been removed under us, by whoever: a new one is not ours to accept."""
         if self._lock is None or not is_at(self._lock, self.partial):
-            raise Busy(
-                f"{self.partial} should be the file that this command has written. Found: another file, or none.\n"
-                f"Somebody has removed it, and maybe begun {self.path.name} again."
-            )
+            raise self._gone()
+
+    def _gone(self) -> Busy:
+        return Busy(
+            f"{self.partial} should be the file that this command has written. Found: another file, or none.\n"
+            f"Somebody has removed it, and maybe begun {self.path.name} again."
+        )
 
     def write_json(self, document: Mapping[str, Any]) -> None:
         """Make OUTPUT.partial a JSON file, with its digest."""
@@ -240,6 +243,8 @@ class Output:
         """What to say of an error that the disk made. From HDF5 it comes as ValueError and RuntimeError too."""
         if not isinstance(error, OSError | ValueError | RuntimeError):
             return None
+        if self._lock is not None and not is_at(self._lock, self.partial):
+            return self._gone()
         told = re.search(r"errno = (\d+)", str(error))
         code = int(told[1]) if told else getattr(error, "errno", None)
         if code is None:

@@ -54,7 +54,16 @@ def refresh(path: Path, inputs: Iterable[Path]) -> None:
     To make it would else be out of date for ever, and all that is made from it.
     """
     if is_older(path, inputs):
-        with suppress(OSError):  # of somebody else, or where nothing may be written: it is as good as before
+        touch(path)
+
+
+def touch(path: Path) -> None:
+    """Give an output and its record, which may know it by its time, today's, if that can be done."""
+    record = read_record(path)
+    with suppress(OSError):  # of somebody else, or where nothing may be written: it is as good as before
+        if "output" in record:
+            refresh_noted(path, record, file_state(path))
+        else:
             os.utime(path)
             os.utime(record_path(path))
 

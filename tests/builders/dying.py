@@ -43,6 +43,8 @@ EVENTS = ((os, "replace"), (os, "rename"), (os, "unlink"), (os, "fsync"), (os, "
 
 def prepare(folder: Path) -> None:
     """The inputs of all commands, in a child."""
+    for number in range(8):
+        (folder / f"{number}.png").touch()
     rows = [f"{number}.png,{'ab'[number % 2]}" for number in range(8)]
     (folder / "list.csv").write_text("\n".join(["path,label", *rows]) + "\n")
     words = ("evaluate", "codes.h5", "results.json", "-C", "1", "--model", "classifier.npz")

@@ -33,20 +33,20 @@ def wrong(mode: str, folder: Path, step: int, *commands: str) -> tuple[list[dict
 
 @pytest.mark.parametrize(
     ("step", "commands"),
-    [(6, ("npy",)), *(pytest.param(1, (name,), marks=pytest.mark.slow) for name in COMMANDS)],
+    [(10, ("npy",)), *(pytest.param(1, (name,), marks=pytest.mark.slow) for name in COMMANDS)],
 )
 def test_killed_at_any_event_the_next_run_makes_all_whole(tmp_path, step, commands):
     found, runs = wrong("kill", tmp_path, step, *commands)
     assert found == []
-    assert runs > 5
+    assert runs > 2
 
 
 @pytest.mark.parametrize(
     ("step", "commands"),
-    [(16384, ("analyze",)), *(pytest.param(1024, (name,), marks=pytest.mark.slow) for name in COMMANDS)],
+    [(24576, ("analyze",)), *(pytest.param(1024, (name,), marks=pytest.mark.slow) for name in COMMANDS)],
 )
 def test_a_disk_that_fills_up_at_any_size(tmp_path, step, commands):
     """A few kilobytes of a behavior file crashed HDF5 when the process ended."""
     found, runs = wrong("full", tmp_path, step, *commands)
     assert found == []
-    assert runs > 3
+    assert runs > 2

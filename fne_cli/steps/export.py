@@ -91,7 +91,7 @@ def export(
             WRITERS[kind](matrix, _told(matrix, step, advance), target.into, table.into if table else None)
             pair = {}
             if table is not None:
-                pair["images"] = file_state(table.partial) | {"sha256": sha256_of(table.partial)}
+                pair["beside"] = file_state(table.partial) | {"sha256": sha256_of(table.partial)}
                 table.accept()
             target.accept_noted({"fingerprint": digest, **pair, **origin.noted_whole(output)})
         return done
@@ -102,7 +102,7 @@ def _is_of(output: Path, beside: Path) -> bool:
 
     Raises DifferentOutput if a file that is no such table stands there, which nothing may replace.
     """
-    known = read_record(output).get("images")
+    known = read_record(output).get("beside")
     known = known if isinstance(known, dict) else {}
     if not beside.exists():
         return False

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from pictures import write_image
+from PIL import Image
 from real_files import write_all
 
 from fne_cli.errors import DifferentOutput
@@ -23,7 +23,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fne) -> Path:
     Path("list.csv").write_text("path,label\n" + "".join(f"{n}.png,{'ab'[n % 2]}\n" for n in range(8)))
     assert fne("evaluate", "codes.h5", "r.json", "-C", 1, "--predictions", "p.csv", "--model", "k.npz").code == 0
     assert fne("split", "list.csv", "s.csv", "--test", 0.5).code == 0
-    write_image(Path("photo.png"), 8, 8)
+    Image.new("RGB", (8, 8)).save("photo.png")
     Path("photo.png").rename("photo.npz")
     Path("notes.csv").write_text("a,b\n1,2\n")
     return tmp_path

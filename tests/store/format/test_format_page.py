@@ -329,6 +329,7 @@ def test_the_files_beside_an_output():
         "OUTPUT.known",
         "OUTPUT.shards",
         "OUTPUT.parts",
+        "OUTPUT.run.json.next",
         "OUTPUT.run.json",
     ]
     assert [row["file"] for row in table("file")] == files

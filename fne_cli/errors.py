@@ -5,6 +5,9 @@ A message says what should be, what was found, and what to do. Exit code 2 (usag
 
 from __future__ import annotations
 
+import errno
+import re
+
 
 class FneError(Exception):
     """Something a user can put right. What it says as text is shown as it is, without a traceback.
@@ -18,6 +21,19 @@ class FneError(Exception):
     def __init__(self, problem: str = "", *, file: object = None, remedy: str = "") -> None:
         self.problem, self.file, self.remedy = problem, file, remedy
         super().__init__(("" if file is None else f"{file}: ") + problem + (f"\n{remedy}" if remedy else ""))
+
+
+_OF_MEMORY = re.compile(
+    r"cannot allocate|out of memory|unable to allocate|memory allocation failed|failed to map segment|bad_alloc"
+    r"|can't start new thread|OOM when allocating|ResourceExhausted",
+    re.IGNORECASE,
+)
+
+
+def is_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is short, in whatever words its library has for it."""
+    known = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    return known or bool(_OF_MEMORY.search(str(error)))
 
 
 class BadInput(FneError):

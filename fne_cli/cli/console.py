@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TextIO
 
@@ -64,7 +64,8 @@ class Console(Progress):
         if not self.quiet or sys.stderr is None:
             yield
             return
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
         before, kept, nowhere = sys.stderr, os.dup(2), os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
         os.close(nowhere)
@@ -101,7 +102,7 @@ class Console(Progress):
         """A bar on a terminal, else a line after ten seconds and then every minute."""
         if self.quiet:
             yield lambda count: None
-        elif sys.stderr.isatty():
+        elif sys.stderr is not None and sys.stderr.isatty():
             with tqdm(total=total, initial=done, unit=f" {unit}", file=sys.stderr, leave=False, smoothing=0.1) as bar:
                 self._bar = bar
                 try:

@@ -31,7 +31,7 @@ def info(progress: Console, as_json: bool, **values: Any) -> None:
     lines = [
         f"{found.path}: fne {found.kind}, format version {found.version}, {found.bytes:,} bytes",
         f"fingerprint  {found.fingerprint}",
-        *(f"source       {source['kind']} {source['fingerprint']}" for source in found.sources),
+        *(f"source       {_source(source)}" for source in found.sources),
         f"software     {', '.join(f'{name} {version}' for name, version in found.software.items())}",
     ]
     lines += [f"{name:<12} {text}" for name, text in _flat(found.settings)]
@@ -44,6 +44,12 @@ def info(progress: Console, as_json: bool, **values: Any) -> None:
     click.echo("\n".join(map(plain, lines)))
     columns = [name for name in found.layers[0] if name not in ("chunk_rows", "thresholds")] if found.layers else []
     click.echo(table(tuple(columns), [tuple(_cell(layer[name]) for name in columns) for layer in found.layers]))
+
+
+def _source(source: Any) -> str:
+    """What a file was made from; in files of others it may be any JSON."""
+    told = isinstance(source, dict) and {"kind", "fingerprint"} <= source.keys()
+    return f"{source['kind']} {source['fingerprint']}" if told else json.dumps(source, ensure_ascii=False)
 
 
 def _flat(settings: dict[str, Any]) -> list[tuple[str, str]]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 
 from fne_cli.cli.console import Console
-from fne_cli.errors import FneError, Stopped
-from fne_cli.unprintable import plain_lines
+from fne_cli.errors import FneError, Stopped, is_of_memory
+from fne_cli.unprintable import plain, plain_lines
 from fne_cli.version import __version__
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -23,6 +26,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Setup": ("layers", "sample", "split", "cluster", "completion"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
+
+
+_OF_STREAMS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""Of files, `Output` and `replacing` tell with the name; without one, it was standard output that was refused."""
 
 
 class LazyGroup(click.Group):
@@ -77,18 +84,63 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code that the table in docs/cli.md gives it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fne layers vgg16 | head` ends quietly, as other commands do
+    _occupy()
+    code = _run(arguments)
+    Console.restore()
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        if stream is not None and _refusal(stream):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)  # or Python fails again when it ends
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """The exit code; whatever went wrong has been told."""
     try:
         code = fne.main(arguments, prog_name="fne", standalone_mode=False)
+        if refusal := _refusal(sys.stdout):
+            raise refusal
+        return code if isinstance(code, int) else 0
     except (FneError, Stopped) as error:
-        sys.stderr.write(f"fne: {plain_lines(str(error))}\n")
-        code = error.exit_code
+        _tell(plain_lines(str(error)))
+        return error.exit_code
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        with contextlib.suppress(OSError):
+            error.show()
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        code = 130
-    except MemoryError:
-        print("fne: out of memory. Use a smaller --batch-size or --memory, or fewer --layers.", file=sys.stderr)
-        code = 1
-    Console.restore()
-    sys.exit(code if isinstance(code, int) else 0)
+        return 130
+    except Exception as error:
+        if is_of_memory(error):
+            _tell("out of memory. Use a smaller --batch-size or --memory, or fewer --layers.")
+        elif isinstance(error, OSError):
+            name = "standard output" if error.filename is None and error.errno in _OF_STREAMS else error.filename
+            reason = error.strerror or str(error)
+            _tell(plain(f"{reason}." if name is None else f"{os.fsdecode(name)} cannot be used: {reason}."))
+        else:
+            raise
+        return 1
+
+
+def _tell(text: str) -> None:
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"fne: {text}\n")
+
+
+def _refusal(stream: TextIO | None) -> OSError | None:
+    """Why a stream does not take what was written to it, if it does not: a full disk, mostly."""
+    try:
+        if stream is not None:
+            stream.flush()
+    except OSError as error:
+        return error
+    return None
+
+
+def _occupy() -> None:
+    """Of standard input, output and error have none closed: a file of ours would get its number, and others' words."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

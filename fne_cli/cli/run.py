@@ -115,6 +115,8 @@ class _Reader:
             return kind.convert(raw, self._param, self._context)
         except click.BadParameter as error:
             raise ValueError(error.message) from error
+        except (TypeError, AttributeError) as error:  # click's own kinds know texts and numbers only
+            raise ValueError(f"should be {kind.name}, found {raw!r}") from error
 
 
 def _print_outlook(found: list[Outlook], as_json: bool, progress: Console) -> None:

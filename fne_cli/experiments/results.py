@@ -102,7 +102,7 @@ def write_table(results: Output, table: dict[str, Any]) -> None:
     text = _csv(table["results"]).encode("utf-8", "backslashreplace")
     if not path.exists() or path.read_bytes() != text:
         with Output(path) as output:
-            output.partial.write_bytes(text)
+            output.into.write_bytes(text)
             output.accept()
     results.write_json(table)
     if not results.path.exists() or results.path.read_bytes() != results.partial.read_bytes():

@@ -20,7 +20,7 @@ from fne_cli.images.listing import Listing
 from fne_cli.images.manifest import LABEL
 from fne_cli.images.source import list_images
 from fne_cli.store.format.claims import parse_json
-from fne_cli.store.output.partial import write_json
+from fne_cli.store.output.notes import write_json
 from fne_cli.store.output.record import file_state, plain
 from fne_cli.store.output.sealed import DIGEST, is_intact, without_digest
 

@@ -27,7 +27,9 @@ def write_slice(listing: Listing, path: Path) -> None:
     }
     # In ASCII, so that names with half characters come back as they were.
     scratch = path.with_name(path.name + ".new")
-    scratch.write_text(json.dumps(document), encoding="ascii")
+    scratch.unlink(missing_ok=True)
+    with open(scratch, "x", encoding="ascii") as file:  # new: never what a link of this name points to
+        file.write(json.dumps(document))
     os.replace(scratch, path)
 
 

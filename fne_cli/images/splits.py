@@ -11,6 +11,8 @@ from fne_cli.errors import BadInput
 from fne_cli.images.listing import Listing
 from fne_cli.images.paths import in_one_form
 
+_COLUMNS = {False: ("path", "label", "split"), True: ("path", "labels", "ignore", "split")}
+
 
 def by_lists(listing: Listing, lists: Mapping[str, Sequence[str]]) -> list[str]:
     """The split of every image as lists of paths name it, {split: files}; "" for images that no list names.
@@ -71,9 +73,19 @@ def _without_label(line: str) -> str:
     return head.strip() if head and last.lstrip("-").isdigit() else line
 
 
+def is_manifest(path: Path) -> bool:
+    """Whether the first line of a file is that of a manifest which `write_manifest` wrote."""
+    try:
+        with open(path, "rb") as file:
+            head = file.readline(80)
+    except OSError:
+        return False
+    return head in [(",".join(columns) + "\n").encode() for columns in _COLUMNS.values()]
+
+
 def write_manifest(path: Path, listing: Listing, splits: Sequence[str]) -> None:
     """A CSV manifest with the ids of the listing as paths, and these splits."""
-    columns = ["path", *(("labels", "ignore") if listing.several else ("label",)), "split"]
+    columns = _COLUMNS[listing.several]
     with open(path, "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(columns)

@@ -21,8 +21,8 @@ from fne_cli.store.format.schema import BOTH, Layer, differences, without_shard
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.stream import EVERYTHING, RowStream
 from fne_cli.store.many.thresholds import Thresholds, read_thresholds
+from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.origin import Origin
-from fne_cli.store.output.partial import read_record
 from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.engine import Cluster
 from fne_cli.tasks.files import Result, TaskFiles, check_same_file, open_inputs, task

@@ -9,14 +9,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from fne_cli.errors import BadInput
+from fne_cli.errors import BadInput, DifferentOutput
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import canonical_json
 from fne_cli.store.other.matrix import Matrix, MatrixBatch
-from fne_cli.store.other.tables import WRITERS
+from fne_cli.store.other.tables import WRITERS, is_image_table
+from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
+from fne_cli.store.output.record import file_state, sha256_of
 from fne_cli.store.output.up_to_date import check_place, is_recorded
 
 BATCH_BYTES = 1 << 25  # of matrix in memory, whatever --batch-size says
@@ -72,7 +74,12 @@ def export(
         what = "this export. Found: one of another file or other layers, or changed since"
         if beside is not None:
             check_place(beside, (file,), overwrite)
-        if is_recorded(output, digest, origin, overwrite, what, progress) and (beside is None or beside.exists()):
+        there = is_recorded(output, digest, origin, overwrite, what, progress)
+        if beside is not None:
+            there = _is_of(output, beside) and there
+        if there:
+            if beside is not None:
+                Output(beside).tidy()
             return Exported(**{**vars(done), "up_to_date": True})
         if matrix.bad:
             progress.note(f"{matrix.bad:,} bad images are left out")
@@ -81,11 +88,32 @@ def export(
             target = stack.enter_context(Output(output))
             table = stack.enter_context(Output(beside)) if beside is not None else None
             advance = stack.enter_context(progress.track(rows, "rows"))
-            WRITERS[kind](matrix, _told(matrix, step, advance), target.partial, table.partial if table else None)
+            WRITERS[kind](matrix, _told(matrix, step, advance), target.into, table.into if table else None)
+            pair = {}
             if table is not None:
+                pair["beside"] = file_state(table.partial) | {"sha256": sha256_of(table.partial)}
                 table.accept()
-            target.accept_noted({"fingerprint": digest, **origin.noted_whole(output)})
+            target.accept_noted({"fingerprint": digest, **pair, **origin.noted_whole(output)})
         return done
+
+
+def _is_of(output: Path, beside: Path) -> bool:
+    """Whether the table of images is the one that was written with the matrix: the two are one output.
+
+    Raises DifferentOutput if a file that is no such table stands there, which nothing may replace.
+    """
+    known = read_record(output).get("beside")
+    known = known if isinstance(known, dict) else {}
+    if not beside.exists():
+        return False
+    if known.get("sha256") == sha256_of(beside):
+        return True
+    if not is_image_table(beside):
+        raise DifferentOutput(
+            f"{beside} should be the table of the images of {output.name}, or none. Found: another file.\n"
+            "Move it away, or write to another output."
+        )
+    return False
 
 
 def _told(matrix: Matrix, step: int, advance: Callable[[int], None]) -> Iterator[MatrixBatch]:

@@ -12,7 +12,7 @@ from fne_cli.errors import WrongFile
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import SETS
-from fne_cli.store.output.partial import read_record
+from fne_cli.store.output.notes import read_record
 
 
 @dataclass(frozen=True)

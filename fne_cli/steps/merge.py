@@ -12,9 +12,10 @@ from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import differences
 from fne_cli.store.many.alike import MissingShards, comparable
 from fne_cli.store.many.merged import Shards, write_merged
+from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.origin import Origin
-from fne_cli.store.output.partial import read_record
-from fne_cli.store.output.up_to_date import check_place, check_replaceable, file_head, follow, refresh
+from fne_cli.store.output.replaceable import check_replaceable
+from fne_cli.store.output.up_to_date import check_place, file_head, follow, refresh
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import WrongFile
+from fne_cli.errors import BadInput, WrongFile
 from fne_cli.numerics.embedding import Embedding, embedding, names
 from fne_cli.numerics.evaluation.metrics import judge
 from fne_cli.numerics.svm.solver import LinearModel
@@ -21,7 +21,7 @@ from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import differences, fingerprint, without_shard
 from fne_cli.store.many.gather import gathered
 from fne_cli.store.other.classifiers import load_model
-from fne_cli.store.other.predictions import Predicted, label_names, write_predictions
+from fne_cli.store.other.predictions import Predicted, is_predictions, label_names, write_predictions
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded
@@ -72,7 +72,7 @@ def predict(
             network=source.settings,
         )
         what = "of this classifier and these images"
-        if output is not None and is_recorded(output, digest, origin, overwrite, what, progress):
+        if output is not None and is_recorded(output, digest, origin, overwrite, what, progress, ours=is_predictions):
             return Prediction(output, 0, 0, None, up_to_date=True)
         images = source.images
         _, chosen = images.chosen(rows)
@@ -96,12 +96,14 @@ def predict(
                     advance(len(block))
 
         if output is None:
+            if sys.stdout is None:
+                raise BadInput("Standard output should be open for the predictions. Found: closed. Name an OUTPUT.")
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(encoding="utf-8", newline="")  # CSV is the same bytes everywhere
             write_predictions(sys.stdout, classes, parts())
         else:
             with Output(output) as target:
-                with open(target.partial, "w", newline="", encoding="utf-8") as file:
+                with open(target.into, "w", newline="", encoding="utf-8") as file:
                     write_predictions(file, classes, parts())
                 target.accept_noted({"fingerprint": digest, **origin.noted_whole(output)})
         right = None if head["several_labels"] else counts["right"]

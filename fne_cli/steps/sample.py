@@ -10,6 +10,7 @@ from typing import Literal
 from fne_cli.errors import BadInput, DifferentOutput
 from fne_cli.images.folders import write_folder
 from fne_cli.progress import SILENT, Progress
+from fne_cli.store.output.own import check_folder
 
 COUNTS = {"digits": (898, 1797, 10)}
 """Training images, all images and classes of each dataset."""
@@ -38,6 +39,9 @@ def sample(dataset: Literal["digits"], folder: Path, *, overwrite: bool = False,
     pixels, labels = digits()
     half = COUNTS["digits"][0]
     paths = [f"{'train' if number < half else 'test'}/{label}/{number:04d}.png" for number, label in enumerate(labels)]
+    partial = folder.with_name(folder.name + ".partial")
+    for place in (folder, partial):
+        check_folder(place)
     if folder.exists():
         found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
         if found == sorted(paths) and not overwrite:
@@ -47,7 +51,6 @@ def sample(dataset: Literal["digits"], folder: Path, *, overwrite: bool = False,
                 f"{folder} should be a new or empty folder. Found: {len(found):,} other files, such as "
                 f"{sorted(set(found) - set(paths) or found)[0]}. Choose another folder."
             )
-    partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         write_folder(str(partial), paths, list(pixels))

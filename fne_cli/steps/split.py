@@ -14,7 +14,7 @@ from fne_cli.errors import BadInput
 from fne_cli.images import findings, source
 from fne_cli.images.listing import Listing
 from fne_cli.images.manifest import LABEL, read_manifest
-from fne_cli.images.splits import by_lists, write_manifest
+from fne_cli.images.splits import by_lists, is_manifest, write_manifest
 from fne_cli.images.voc import read_voc
 from fne_cli.numerics.evaluation.protocols import strata, stratified_folds
 from fne_cli.progress import SILENT, Progress
@@ -86,12 +86,13 @@ def split(
     done = []
     for path, splits in zip(paths, ways, strict=True):
         digest = _digest(listing, splits)
-        done.append(is_recorded(path, digest, origin, overwrite, "this split. Found: another one, or changed since"))
+        what = "this split. Found: another one, or changed since"
+        done.append(is_recorded(path, digest, origin, overwrite, what, ours=is_manifest))
         if not done[-1]:
             if path.exists() and not overwrite:
                 _say_what_changed(path, replace(listing, splits=splits), progress)
             with Output(path) as output:
-                write_manifest(output.partial, listing, splits)
+                write_manifest(output.into, listing, splits)
                 output.accept_noted({"fingerprint": digest, **origin.noted_whole(path)})
     counts = dict(sorted(Counter(ways[0]).items()))
     if "" in counts:

@@ -44,7 +44,8 @@ class TaskFiles:
         """A file that gets its name when it is complete and on the disk."""
         scratch = self.folder / f".{self.name}.{what}.{platform.node()}-{os.getpid()}"
         try:
-            with open(scratch, "wb") as file:
+            scratch.unlink(missing_ok=True)
+            with open(scratch, "xb") as file:  # new: never what a link of this name points to
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

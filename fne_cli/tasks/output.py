@@ -44,7 +44,7 @@ def streamed_output(
         Output(path) as output,
         parts_of(path, made_of, {**files.fingerprints, **(beside or {})}, cluster) as parts,
         Writer.create(
-            output.partial,
+            output.into,
             origin.kind,
             layers,
             files.rows,

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from fne_cli.errors import BadInput
 from fne_cli.store.format.schema import canonical_json
+from fne_cli.store.output.own import check_folder
 from fne_cli.store.output.record import software
 from fne_cli.tasks.engine import Cluster, Engine
 from fne_cli.tasks.files import Result, TaskFiles
@@ -91,6 +92,7 @@ class Parts:
             yield from self._stack.enter_context(closing(self._engine.run(function, tasks, unit=unit, sizes=sizes)))
 
     def __enter__(self) -> Self:
+        check_folder(self.folder)
         try:
             self.folder.mkdir(exist_ok=True)
         except OSError as error:
@@ -132,6 +134,8 @@ def _folder(output: Path) -> Path:
 def _remove(folder: Path, chosen: Callable[[str], bool]) -> None:
     """Only what has a name as we give it; then the folder, if nothing is left in it."""
     with contextlib.suppress(OSError):
+        if folder.is_symlink():
+            return
         for name in os.listdir(folder):
             if _NAME.fullmatch(name) and chosen(name):
                 with contextlib.suppress(OSError):

@@ -158,8 +158,13 @@ def test_other_figures_are_not_replaced_unasked(behavior, photos, drawn, tmp_pat
     with pytest.raises(DifferentOutput, match=re.escape("z_sets.svg")):
         plot(behavior, folder)
     assert found(folder) == ["z_sets.svg"]
-    plot(behavior, folder, overwrite=True)
+    with pytest.raises(DifferentOutput, match=r"z_sets\.svg exists, so it should be the figure that fne has drawn"):
+        plot(behavior, folder, overwrite=True)
+    assert (folder / "z_sets.svg").read_text() == "mine"
+    (folder / "z_sets.svg").unlink()
+    plot(behavior, folder)
     assert found(folder) == NAMES
+    assert not plot(behavior, folder, overwrite=True).up_to_date
     analyze(photos, tmp_path / "strict.h5", random_classes=5, alpha=0.01)
     with pytest.raises(DifferentOutput):
         plot(tmp_path / "strict.h5", folder)

@@ -45,8 +45,8 @@ from fne_cli.steps.report.records import quoted
 from fne_cli.steps.report.sources import gather
 from fne_cli.store.other.drawings import Drawings
 from fne_cli.store.other.results import read_results
+from fne_cli.store.output.notes import record_path
 from fne_cli.store.output.origin import Origin
-from fne_cli.store.output.partial import record_path
 from fne_cli.store.output.sealed import with_digest
 
 CLASSES = ["a", "b", "c"]

@@ -17,11 +17,14 @@ from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.fits import Fits
 from fne_cli.steps.evaluate.measure import Detail
 from fne_cli.store.many.joined import JoinedFiles
-from fne_cli.store.other.classifiers import save_model
-from fne_cli.store.other.predictions import Predicted, label_names, write_predictions
+from fne_cli.store.other.classifiers import is_classifier, save_model
+from fne_cli.store.other.predictions import Predicted, is_predictions, label_names, write_predictions
+from fne_cli.store.output.notes import record_path
 from fne_cli.store.output.origin import Origin
-from fne_cli.store.output.partial import Output, record_path
+from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded
+
+_LOOKS = {"predictions": is_predictions, "classifier": is_classifier}
 
 
 class Outputs:
@@ -45,16 +48,17 @@ class Outputs:
         """Whether predictions and classifier are there already. Raises DifferentOutput if others are."""
         what = "of this evaluation. Found: one with other inputs or settings, or changed since"
         there = [
-            is_recorded(path, digest, self.origin, overwrite, what, progress) for path, digest in self._beside().items()
+            is_recorded(path, digest, self.origin, overwrite, what, progress, kind=kind, ours=_LOOKS[kind])
+            for path, (kind, digest) in self._beside().items()
         ]
         return all(there)
 
-    def _beside(self) -> dict[Path, str]:
-        """The outputs that do not say themselves what they are, and the digest that is noted for each."""
-        roles = {"predictions": self.predictions, "model": self.model}
+    def _beside(self) -> dict[Path, tuple[str, str]]:
+        """The outputs that do not say themselves what they are: the kind of each, and the digest that is noted."""
+        roles = {"predictions": (self.predictions, "predictions"), "model": (self.model, "classifier")}
         return {
-            path: hashlib.sha256(f"{role} {self.fingerprint}".encode()).hexdigest()
-            for role, path in roles.items()
+            path: (kind, hashlib.sha256(f"{role} {self.fingerprint}".encode()).hexdigest())
+            for role, (path, kind) in roles.items()
             if path is not None
         }
 
@@ -98,7 +102,7 @@ class Outputs:
                     columns=(name, *((trial.name,) if several_trials else ())),
                 )
 
-        with open(self._open[self.predictions].partial, "w", newline="", encoding="utf-8") as file:
+        with open(self._open[self.predictions].into, "w", newline="", encoding="utf-8") as file:
             write_predictions(file, task.classes, parts(), columns)
 
     def write_model(self, source: JoinedFiles, fits: Fits, cost: float) -> None:
@@ -121,7 +125,7 @@ class Outputs:
             "C": cost,
         }
         arrays = {"weights": model.weights, "intercepts": model.intercepts}
-        save_model(self._open[self.model].partial, head, arrays | ({} if fitted is None else fitted.state()))
+        save_model(self._open[self.model].into, head, arrays | ({} if fitted is None else fitted.state()))
 
     def finish(self, document: dict[str, Any], run: dict[str, Any]) -> None:
         """Write the results; then all files get their names."""
@@ -132,6 +136,6 @@ class Outputs:
             if path == self.results:
                 output.accept({"fingerprint": self.fingerprint, **self.origin.noted(path), "runs": [run]})
             else:
-                output.accept_noted(
-                    {"fingerprint": self._beside()[path], **self.origin.noted_whole(path), "runs": [run]}
-                )
+                kind, digest = self._beside()[path]
+                noted = self.origin.noted_whole(path) | {"kind": kind}
+                output.accept_noted({"fingerprint": digest, **noted, "runs": [run]})

@@ -16,7 +16,8 @@ from typing import Any
 from fne_cli.errors import BadInput, Busy, DifferentOutput
 from fne_cli.progress import Progress
 from fne_cli.store.format.claims import parse_json
-from fne_cli.store.output.partial import Output, read_record
+from fne_cli.store.output.notes import read_record
+from fne_cli.store.output.partial import Output
 
 SHARDS = ".shards"  # the end of the folder's name
 MOST_SHARDS = 500  # `merge` has all of them open at once
@@ -24,7 +25,7 @@ _RETIRED = re.compile(r"known-\d{5}\.h5")  # a finished shard of a list that has
 _WITHOUT_PLAN = re.compile(rf"(plan\.json\.new|whole\.json(\.new)?|{_RETIRED.pattern})")
 _NAME = re.compile(
     rf"{_RETIRED.pattern}|plan\.json(\.new)?|"
-    r"(\d{5}|whole)(\.json|\.h5(\.partial|\.partial\.json|\.run\.json)?)(\.new)?"
+    r"(\d{5}|whole)(\.json|\.h5(\.partial|\.partial\.json|\.run\.json(\.next)?)?)(\.new)?"
 )
 
 

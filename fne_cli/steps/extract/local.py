@@ -11,7 +11,7 @@ from fne_cli.steps.extract.known import Known, known_rows
 from fne_cli.steps.extract.request import Extraction, ExtractionRequest
 from fne_cli.steps.extract.sources import Source, open_source
 from fne_cli.store.output.estimate import check_fits, estimate
-from fne_cli.store.output.partial import read_record
+from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.record import new_run, plain, software
 from fne_cli.store.output.resume import Growing
 

@@ -28,10 +28,12 @@ from fne_cli.store.many.known import identities
 from fne_cli.store.output import aside
 from fne_cli.store.output.aside import Unfinished
 from fne_cli.store.output.estimate import SizeEstimate
-from fne_cli.store.output.partial import Output, read_record, record_path, write_json
+from fne_cli.store.output.notes import read_record, record_path, write_json
+from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import file_state, plain
+from fne_cli.store.output.replaceable import check_replaceable
 from fne_cli.store.output.resume import check_same
-from fne_cli.store.output.up_to_date import check_replaceable, file_head, refresh
+from fne_cli.store.output.up_to_date import file_head, refresh, touch
 from fne_cli.tasks.listed import image_table
 
 
@@ -102,6 +104,7 @@ class ExtractionRequest:
         if self.path.exists() and record.get("inputs") == self.inputs:
             with open_file(self.path, "activations") as file:
                 if file.fingerprint == record.get("fingerprint"):
+                    self.output.tidy()
                     self._refresh()
                     return Extraction(self.path, len(file.images), _bad(file.images), up_to_date=True)
         if not self.path.exists() and self.output.resumable:
@@ -125,7 +128,9 @@ class ExtractionRequest:
         with open_file(self.path, "activations") as file:
             check_same(self.path, differences(comparable(settings), comparable(file.settings)))
             bad = _bad(file.images)
-            known = None if options.recheck else read_record(self.path).get("inputs", {}).get("state")
+            record = read_record(self.path)
+            of_this = not options.recheck and record.get("fingerprint") == file.fingerprint
+            known = record.get("inputs", {}).get("state") if of_this else None
             same_table = settings == file.settings and not image_differences(self.table(), file.images)
             if not same_table or known != self.state:
                 changes = self._changes(file.images, same_table, progress)
@@ -139,7 +144,10 @@ class ExtractionRequest:
             if options.dry_run or (options.retry_bad and bad):
                 return None
             digest = file.fingerprint
-        write_json(record_path(self.path), read_record(self.path) | {"fingerprint": digest, "inputs": self.inputs})
+        self.output.tidy()
+        said = read_record(self.path)
+        said = said if said.get("fingerprint") == digest else {}  # a record of another file says nothing of this one
+        write_json(record_path(self.path), said | {"fingerprint": digest, "inputs": self.inputs})
         self._refresh()
         return Extraction(self.path, len(self.listing), bad, up_to_date=True)
 
@@ -147,8 +155,7 @@ class ExtractionRequest:
         """As `refresh`, if the output is older than an image, or than what names the images and the network."""
         with contextlib.suppress(OSError):
             if os.stat(self.path).st_mtime_ns < self._latest:
-                os.utime(self.path)
-                os.utime(record_path(self.path))
+                touch(self.path)
         refresh(self.path, [*self._named, *map(Path, self.recipe.files())])
 
     def _changes(self, old: Images, same_table: bool, progress: Progress) -> list[str] | None:

@@ -25,7 +25,9 @@ from fne_cli.steps.extract.request import Extraction, ExtractionRequest, part_of
 from fne_cli.store.format.schema import Layer, differences
 from fne_cli.store.many.merged import Shards, write_merged
 from fne_cli.store.output.estimate import estimate
-from fne_cli.store.output.partial import Output, read_record, write_json
+from fne_cli.store.output.notes import read_record, write_json
+from fne_cli.store.output.own import check_folder
+from fne_cli.store.output.partial import Output
 from fne_cli.tasks.engine import Cluster
 
 SHARDS_PER_WORKER = 8
@@ -58,6 +60,7 @@ class ShardedExtraction:
         request.check_place()
         self.request, self.listing, self.progress = request, request.listing, progress
         self.folder = leftovers.folder_of(request.path)
+        check_folder(self.folder)
         self.workers, self.decode_memory = request.options.workers, request.options.decode_memory
 
     def extract(self, cluster: Cluster) -> Extraction:

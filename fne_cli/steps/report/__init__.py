@@ -85,7 +85,7 @@ def report(
         from fne_cli.figures.page import render
 
         with Output(page) as output:
-            output.partial.write_bytes(render(content, bad))
+            output.into.write_bytes(render(content, bad))
             output.accept_noted({"fingerprint": digest, "records": recorded, **origin.noted_whole(page)})
     return Reported(page, figures)
 

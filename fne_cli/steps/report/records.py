@@ -11,7 +11,7 @@ from typing import Any
 
 from fne_cli.figures.contents import Timing
 from fne_cli.steps.report.sources import Sources
-from fne_cli.store.output.partial import read_record, record_path
+from fne_cli.store.output.notes import read_record, record_path
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 

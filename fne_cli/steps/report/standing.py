@@ -8,10 +8,11 @@ from pathlib import Path
 
 from fne_cli.errors import BadInput, DifferentOutput
 from fne_cli.progress import SILENT, Progress
+from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.origin import Origin
-from fne_cli.store.output.partial import read_record
+from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import file_state
-from fne_cli.store.output.up_to_date import check_place, follow, is_older, refresh_noted, was_interrupted
+from fne_cli.store.output.up_to_date import check_place, follow, is_older, refresh_noted
 
 ENDINGS = (".html", ".htm")
 _START, _GENERATOR = b"<!DOCTYPE html>", b'<meta name="generator" content="fne '
@@ -42,8 +43,6 @@ def is_standing(
     if not page.exists():
         return False
     record = read_record(page)
-    if not overwrite and was_interrupted(record, page, digest):
-        return False
     intact = "fingerprint" in record and file_state(page) in (record.get("output"), record.get("same_as"))
     if not intact and not _begins_as_ours(page):
         raise DifferentOutput(
@@ -60,6 +59,8 @@ def is_standing(
             "Write to another output, or give --overwrite to replace it."
         )
     done = not overwrite and record.get("records") == records
+    if done:
+        Output(page).tidy()
     if done and is_older(page, origin.paths):
         refresh_noted(page, record, file_state(page))
     return done

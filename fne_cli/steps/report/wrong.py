@@ -18,7 +18,7 @@ from fne_cli.steps.report.sources import Evaluated, extraction
 from fne_cli.steps.report.tables import Tables
 from fne_cli.store.other.predictions import Prediction, read_predictions
 from fne_cli.store.output.noted import check_noted
-from fne_cli.store.output.partial import read_record
+from fne_cli.store.output.notes import read_record
 
 SHOWN = 24
 SIDE = 128  # pixels

@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fne_cli.errors import DamagedFile
+from fne_cli.errors import DamagedFile, is_of_memory
 
 _ATTRIBUTE_BYTES = 1 << 16
 _DEPTH = 32
@@ -31,6 +31,8 @@ def doubted(path: Path) -> Iterator[None]:
     try:
         yield
     except _STUMBLES as error:
+        if is_of_memory(error):
+            raise MemoryError(str(error)) from error
         raise DamagedFile(f"{path} should be a file as fne writes it. Found: {reason(error)}.") from error
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,43 +13,21 @@ import numpy as np
 
 from fne_cli.errors import BadInput
 from fne_cli.store.format.chunks import Appender, create_column, read_rows
-from fne_cli.store.format.columns import BLOCK_ROWS, text_bytes, text_column
+from fne_cli.store.format.columns import BLOCK_ROWS, text_column
 from fne_cli.store.format.disk import WriteBehind, close_without_writing, close_written, reserve, write_blank
 from fne_cli.store.format.schema import (
     ATTRIBUTE_BYTES,
     DIGEST_LENGTH,
     FORMAT,
-    MESSAGE_BYTES,
     VERSION,
     Images,
     Layer,
     canonical_json,
 )
 from fne_cli.store.format.seal import seal, unseal
+from fne_cli.store.format.table import Table, create_classes, create_images, image_columns
 
 NOT_FINISHED = "0" * DIGEST_LENGTH
-
-
-@dataclass(frozen=True)
-class Table:
-    """The image table to be: its rows, for each column the shape of an entry and its type, and the classes."""
-
-    rows: int
-    columns: Mapping[str, tuple[tuple[int, ...], Any]]
-    classes: Sequence[str]
-
-    @classmethod
-    def of(cls, images: Images) -> Self:
-        """One that holds `images`."""
-        columns = {
-            "path": ((), h5py.string_dtype("utf-8", text_bytes(images.path))),
-            "split": ((), h5py.string_dtype("utf-8", text_bytes(images.split))),
-            "label": (images.label.shape[1:], images.label.dtype),
-            "status": ((), np.dtype(np.uint8)),
-            "message": ((), h5py.string_dtype("utf-8", MESSAGE_BYTES)),
-            "sha256": ((), h5py.string_dtype("utf-8", DIGEST_LENGTH)),
-        }
-        return cls(len(images), columns, images.classes)
 
 
 class Writer:
@@ -92,7 +69,7 @@ class Writer:
                 _set_attribute(file, name, text)
             file.attrs["fingerprint"] = _digest(fingerprint)
             if table is not None:
-                _create_images(file, table)
+                create_images(file, table)
             group = file.create_group("layers")
             for number, layer in enumerate(layers):
                 dataset = create_column(group, layer.name, (rows, *layer.row_shape), layer.dtype)
@@ -153,7 +130,7 @@ class Writer:
 
     def append_images(self, status: np.ndarray, message: Sequence[str], sha256: Sequence[str]) -> None:
         """Add what is known of an image only once it has been read."""
-        for name, values in _image_columns(status, message, sha256).items():
+        for name, values in image_columns(status, message, sha256).items():
             self._column(f"images/{name}").append(values)
 
     def replace(self, layer: str, numbers: np.ndarray, rows: np.ndarray) -> None:
@@ -164,7 +141,7 @@ class Writer:
         self, numbers: np.ndarray, status: np.ndarray, message: Sequence[str], sha256: Sequence[str]
     ) -> None:
         """Write again what `append_images` wrote of some images, by ascending number."""
-        for name, values in _image_columns(status, message, sha256).items():
+        for name, values in image_columns(status, message, sha256).items():
             self._columns[f"images/{name}"].replace(numbers, values)
 
     def blank_images(self, numbers: np.ndarray, crops: int) -> None:
@@ -203,7 +180,7 @@ class Writer:
 
     def put_classes(self, classes: Sequence[str]) -> None:
         """Write the names of the classes of a file without images."""
-        _create_classes(self._file, classes)
+        create_classes(self._file, classes)
 
     def describe(self, layer: str, **attributes: int | str) -> None:
         """Set attributes of a layer."""
@@ -278,22 +255,3 @@ def _set_attribute(item: h5py.HLObject, name: str, value: Any) -> None:
 
 def _digest(fingerprint: str) -> np.ndarray:
     return np.array(fingerprint.encode(), f"S{DIGEST_LENGTH}")
-
-
-def _create_images(file: h5py.File, table: Table) -> None:
-    group = file.create_group("images")
-    for name, (shape, dtype) in table.columns.items():
-        create_column(group, name, (table.rows, *shape), dtype)
-    _create_classes(file, table.classes)
-
-
-def _create_classes(file: h5py.File, classes: Sequence[str]) -> None:
-    file.create_dataset("classes", data=text_column(classes), track_times=False)
-
-
-def _image_columns(status: np.ndarray, message: Sequence[str], sha256: Sequence[str]) -> dict[str, np.ndarray]:
-    return {
-        "status": np.asarray(status, np.uint8),
-        "message": text_column(message, MESSAGE_BYTES),
-        "sha256": text_column(sha256, DIGEST_LENGTH),
-    }

@@ -30,7 +30,7 @@ from fne_cli.store.format.schema import (
     shard_of,
     without_shard,
 )
-from fne_cli.store.format.writer import Table
+from fne_cli.store.format.table import Table
 from fne_cli.store.many import alike
 
 BLOCK = 1 << 12  # images of the table in memory at once

@@ -46,7 +46,7 @@ def write_merged(
     with (
         Output(path) as output,
         Writer.create(
-            output.partial,
+            output.into,
             shards.kind,
             specs,
             shards.rows,

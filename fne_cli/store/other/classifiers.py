@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import BadInput, DamagedFile, WrongFile
+from fne_cli.errors import BadInput, DamagedFile, FneError, WrongFile
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.schema import canonical_json
 
@@ -77,6 +77,17 @@ def load_model(path: Path, embeddings: Mapping[str, Sequence[str]]) -> tuple[dic
             found = "nothing" if array is None else f"{array.dtype} of shape {array.shape}"
             raise DamagedFile(f"{path}: {name} should be finite float64 of shape {shape}. Found: {found}.")
     return head, values
+
+
+def is_classifier(path: Path) -> bool:
+    """Whether a file says that it is a classifier of ours; whatever else may be wrong with it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            head = _array(path, archive, archive.getinfo(f"{_HEAD}.npy"), path.stat().st_size)
+        said = parse_json(head.tobytes())
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile, FneError):
+        return False
+    return isinstance(said, dict) and said.get("format") == FORMAT
 
 
 def _array(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int) -> np.ndarray:

@@ -10,8 +10,9 @@ from typing import Any, Self
 
 from fne_cli.errors import BadInput, DifferentOutput
 from fne_cli.progress import SILENT, Progress
+from fne_cli.store.output.notes import read_record, record_path
 from fne_cli.store.output.origin import Origin
-from fne_cli.store.output.partial import Output, read_record, record_path
+from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import file_state
 from fne_cli.store.output.up_to_date import follow, is_older
 
@@ -50,10 +51,27 @@ class Drawings:
                 f"{self._folder} has {there[0]}, which was not made from {origin}, or with other options.\n"
                 "Choose another folder, or give --overwrite to replace it."
             )
+        self._check_replaceable(record)
         done = ours and not overwrite and record.get("figures") == self._states()
         if done:
             self._refresh()
         return done
+
+    def _check_replaceable(self, record: Mapping[str, Any]) -> None:
+        """Raises DifferentOutput for a file that no record knows as a figure of ours, and that is not empty."""
+        if record and "figures" not in record:
+            return  # of a run that was interrupted: nobody knows how far it came
+        known = record.get("figures")
+        for name in self._names:
+            states = known.get(name) if isinstance(known, dict) else None
+            for number, path in enumerate(self._paths(name)):
+                if path.exists() and path.stat().st_size:
+                    state = states[number] if isinstance(states, list) and len(states) == 2 else None
+                    if state != file_state(path):
+                        raise DifferentOutput(
+                            f"{path} exists, so it should be the figure that fne has drawn there to be replaced. "
+                            "Found: another file.\nChoose another folder, or remove that file."
+                        )
 
     def _refresh(self) -> None:
         """Give figures that are up to date today's time if what they are made from is newer, as `refresh` does."""
@@ -68,7 +86,7 @@ class Drawings:
         """Call function(PNG, SVG, ...), which writes both."""
         png, svg = self._paths(name)
         with Output(png) as one, Output(svg) as other:
-            function(one.partial, other.partial, *contents, **tables)
+            function(one.into, other.into, *contents, **tables)
             one.accept()
             other.accept()
 

@@ -47,6 +47,19 @@ def write_predictions(
             lines.writerow((*map(as_cell, (*part.columns, path, truth, prediction)), *values))
 
 
+def is_predictions(path: Path) -> bool:
+    """Whether the first line of a file is that of a table which `write_predictions` wrote."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            head = next(csv.reader([file.readline(_FIELD_CHARACTERS)]), [])
+    except (OSError, ValueError, csv.Error):
+        return False
+    names = [name_in(text) for text in head]
+    while names and names[0] in ("embedding", "trial"):
+        names.pop(0)
+    return names[:3] == ["path", "truth", "prediction"] and all(name.startswith("decision:") for name in names[3:])
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A line of such a file: decisions (classes,) float64, -inf for a class without training images."""

@@ -64,6 +64,12 @@ def _write_npy(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table
             )
 
 
+def is_image_table(path: Path) -> bool:
+    """Whether a file is empty, or its first line that of a table beside a .npy file."""
+    with open(path, "rb") as file:
+        return file.readline(80) in (b"", (",".join(KNOWN) + "\n").encode())
+
+
 def _write_npz(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table: Path | None) -> None:
     """features, and per row path, crop, split and label (index into classes, -1 for none), without pickles."""
     count = matrix.shape[0]

@@ -17,7 +17,8 @@ from fne_cli.store.format.chunks import read_rows
 from fne_cli.store.format.claims import doubted, parse_json
 from fne_cli.store.format.schema import Images, differences, image_differences
 from fne_cli.store.format.writer import Writer
-from fne_cli.store.output.partial import Output, write_json
+from fne_cli.store.output.notes import write_json
+from fne_cli.store.output.partial import Output
 from fne_cli.store.output.resume import check_same, unfinished
 
 
@@ -98,7 +99,7 @@ class Unfinished:
         skip = sorted({*map(int, self.journal.get("retry", []))})
         with unfinished(self.output) as file:
             crops = int(file.settings["crops"])
-        writer = Writer.reopen(self.output.partial)
+        writer = Writer.reopen(self.output.into)
         try:
             # What a kill has left half written, in the last chunks and in those of images that were read again, gets
             # right checksums: these images are left out, their neighbours are good.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fne_cli.errors import DamagedFile
-from fne_cli.store.output.partial import read_record
+from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.record import file_state, sha256_of
 
 

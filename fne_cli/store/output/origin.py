@@ -53,7 +53,12 @@ class Origin:
     def noted_whole(self, output: Path) -> dict[str, Any]:
         """The same for an output that does not say itself what it was made from."""
         said: dict[str, Any] = plain(
-            {"settings": self.settings, "sources": list(self.sources), "network": self.network}
+            {
+                "kind": self.kind,
+                "settings": self.settings,
+                "sources": list(self.sources),
+                "network": self.network,
+            }
         )
         return said | self.noted(output)
 

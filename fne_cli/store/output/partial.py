@@ -8,14 +8,15 @@ import fcntl
 import os
 import re
 import shutil
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from fne_cli.errors import BadInput, Busy, DamagedFile, DoesNotFit, FneError
 from fne_cli.store.format.claims import parse_json
-from fne_cli.store.output.record import file_state, pretty, sha256_of
+from fne_cli.store.output.notes import announce_record, left_of_record, record_path, settle_record, write_json
+from fne_cli.store.output.own import is_at, open_own, scratch_of, sweep, sync
+from fne_cli.store.output.record import pretty, sha256_of
 from fne_cli.store.output.sealed import DIGEST, is_intact, with_digest, without_digest
 
 
@@ -44,65 +45,92 @@ class Output:
         except OSError:
             return False
 
+    @property
+    def into(self) -> Path:
+        """Where to write OUTPUT.partial: the very file that is locked, even if its name has become somebody's link."""
+        if self._lock is None:
+            raise ValueError(f"{self.path} should be locked")
+        return Path(f"/proc/self/fd/{self._lock}")
+
     def __enter__(self) -> Self:
         self.check_place()
         while self._lock is None:
+            lock = open_own(self.partial)
             try:
-                lock = os.open(self.partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            except OSError as error:
-                raise BadInput(f"{self.partial} cannot be written: {error.strerror}.") from error
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                self._claim(lock)
+                # Between open and lock the other process may have renamed or removed the file we hold.
+                ours = is_at(lock, self.partial)
+            except BaseException:
                 os.close(lock)
-                raise Busy(f"{self.path} is being written by another process. Wait for it, or stop it.") from None
-            except OSError as error:
-                os.close(lock)
-                raise BadInput(
-                    f"{self.path} should be on a file system with locks (flock). Found: {error.strerror}.\n"
-                    "Write to a local disk, or mount this one with locks."
-                ) from error
-            # Between open and lock the other process may have renamed or removed the file we hold.
-            if self._is_ours(lock):
+                raise
+            if ours:
                 self._lock = lock
             else:
                 os.close(lock)
-        if not self.keep:
-            try:
-                self.clear()
-            except OSError as error:
-                self.__exit__(type(error), error)
-                raise
+        try:
+            self._tidy()
+        except OSError as error:
+            self.__exit__(type(error), error)
+            raise
         return self
+
+    def _claim(self, lock: int) -> None:
+        """Lock a file. Raises Busy or BadInput."""
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(f"{self.path} is being written by another process. Wait for it, or stop it.") from None
+        except OSError as error:
+            raise BadInput(
+                f"{self.path} should be on a file system with locks (flock). Found: {error.strerror}.\n"
+                "Write to a local disk, or mount this one with locks."
+            ) from error
+
+    def _tidy(self) -> None:
+        """Make whole, or remove, what a killed process has left."""
+        settle_record(self.path)
+        sweep(scratch_of(self.journal))
+        if not self.keep:
+            self.clear()
+        elif self.journal.exists() and not self.resumable:
+            self.journal.unlink()  # its file is gone
+
+    def tidy(self) -> None:
+        """What entering does, for an output that is as it should be: unless somebody else is at work on it."""
+        left = (self.partial, self.journal, scratch_of(self.journal), *left_of_record(self.path))
+        if any(map(os.path.lexists, left)):
+            with contextlib.suppress(FneError, OSError), self:
+                pass
 
     def check_place(self) -> None:
         """Raises BadInput if no file can stand there."""
         parent = self.path.parent
         if not os.path.isdir(parent):
             raise BadInput(f"{self.path} should be in an existing folder. Found: no folder {parent}. mkdir -p {parent}")
+        if os.path.islink(self.path):
+            raise BadInput(
+                f"{self.path} should be a file to write. Found: a link, to {os.readlink(self.path)}.\n"
+                "Name the file that it points to, or remove the link."
+            )
         if os.path.isdir(self.path):
             raise BadInput(f"{self.path} should be a file to write. Found: a folder.")
         if os.path.exists(self.path) and not os.path.isfile(self.path):
             raise BadInput(f"{self.path} should be a file to write. Found: a device or a pipe.")
 
-    def _is_ours(self, lock: int) -> bool:
-        """Whether OUTPUT.partial still is the file behind the lock."""
-        try:
-            return os.path.samestat(os.fstat(lock), os.stat(self.partial))
-        except OSError:
-            return False
-
     def _check_ours(self) -> None:
         """Raises Busy if OUTPUT.partial has been removed under us, by whoever: a new one is not ours to accept."""
-        if self._lock is None or not self._is_ours(self._lock):
-            raise Busy(
-                f"{self.partial} should be the file that this command has written. Found: another file, or none.\n"
-                f"Somebody has removed it, and maybe begun {self.path.name} again."
-            )
+        if self._lock is None or not is_at(self._lock, self.partial):
+            raise self._gone()
+
+    def _gone(self) -> Busy:
+        return Busy(
+            f"{self.partial} should be the file that this command has written. Found: another file, or none.\n"
+            f"Somebody has removed it, and maybe begun {self.path.name} again."
+        )
 
     def write_json(self, document: Mapping[str, Any]) -> None:
         """Make OUTPUT.partial a JSON file, with its digest."""
-        self.partial.write_bytes(pretty(with_digest(document), allow_nan=False))
+        self.into.write_bytes(pretty(with_digest(document), allow_nan=False))
 
     def note(self, state: Mapping[str, Any]) -> None:
         """Replace the journal, OUTPUT.partial.json, atomically; it is on the disk when this returns."""
@@ -133,12 +161,12 @@ class Output:
         if self.journal.exists():  # it goes first: a journal must never speak of another file
             self.journal.unlink()
             sync(self.path.parent)
-        os.truncate(self.partial, 0)
+        os.truncate(self.into, 0)
 
     def begin_with(self, content: Path, state: Mapping[str, Any]) -> None:
         """Make OUTPUT.partial a copy of a file, to be changed, with the journal that says what is in it."""
         self.clear()
-        with open(content, "rb") as source, open(self.partial, "r+b") as target:
+        with open(content, "rb") as source, open(self.into, "r+b") as target:
             shutil.copyfileobj(source, target, 1 << 24)
         sync(self.partial)
         self.note(state)
@@ -146,9 +174,9 @@ class Output:
     def take(self, content: Path, state: Mapping[str, Any]) -> None:
         """Make a finished file beside it OUTPUT.partial, without a copy, with the journal that says what it is."""
         self.clear()
-        lock = os.open(content, os.O_RDWR | os.O_CLOEXEC)
+        lock = open_own(content, create=False)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._claim(lock)
             os.replace(content, self.partial)
         except BaseException:
             os.close(lock)
@@ -163,12 +191,12 @@ class Output:
         """Move OUTPUT.partial to `place`, and hold the right to write the output by a new, empty one. Raises Busy."""
         self._check_ours()
         os.replace(self.partial, place)
-        fresh = os.open(self.partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fresh = open_own(self.partial)
         try:
-            fcntl.flock(fresh, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            self._claim(fresh)
+        except BaseException:
             os.close(fresh)
-            raise Busy(f"{self.path} is being written by another process. Wait for it, or stop it.") from None
+            raise
         if self._lock is not None:
             os.close(self._lock)
         self._lock = fresh
@@ -177,37 +205,33 @@ class Output:
         sync(self.path.parent)
 
     def accept(self, record: Mapping[str, Any] | None = None) -> None:
-        """Sync OUTPUT.partial, rename it to OUTPUT, and write OUTPUT.run.json if there is a record. Raises Busy."""
-        self._check_ours()
-        sync(self.partial)
-        record_path(self.path).unlink(missing_ok=True)  # it speaks of the file that is replaced now
-        os.replace(self.partial, self.path)
-        sync(self.path.parent)
-        if record is not None:
-            write_json(record_path(self.path), record)
-        self.journal.unlink(missing_ok=True)
+        """Sync OUTPUT.partial, rename it to OUTPUT, and write OUTPUT.run.json if there is a record. Raises Busy.
 
-    def accept_noted(self, record: Mapping[str, Any]) -> None:
-        """As `accept`, of a file that does not say itself what it is: OUTPUT.run.json says it before OUTPUT is there.
-
-        A process killed between the two leaves no file without its record, which nobody would know again; of the file
-        that was to be replaced, and still is there, the record says so.
+        The record is on the disk before, and known as this file's: a process killed in between loses none.
         """
         self._check_ours()
         sync(self.partial)
-        states: dict[str, Any] = {"output": file_state(self.partial), "sha256": sha256_of(self.partial)}
-        if self.path.exists():
-            states["replaces"] = file_state(self.path)
-        write_json(record_path(self.path), {**record, **states})
+        if record is None:
+            record_path(self.path).unlink(missing_ok=True)  # it speaks of the file that is replaced now
+        else:
+            announce_record(self.path, record, self.partial)
         os.replace(self.partial, self.path)
         sync(self.path.parent)
+        settle_record(self.path)
+        self.journal.unlink(missing_ok=True)
+
+    def accept_noted(self, record: Mapping[str, Any]) -> None:
+        """As `accept`, of a file that does not say itself what it is: the record has its SHA-256."""
+        self._check_ours()
+        self.accept({**record, "sha256": sha256_of(self.into)})
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
         if self._lock is None:
             return
         failure = self._failure(error, os.fstat(self._lock))
-        if self._is_ours(self._lock) and not (self.keep and self.resumable):
+        if is_at(self._lock, self.partial) and not (self.keep and self.resumable):
             with contextlib.suppress(OSError):
+                settle_record(self.path)
                 self.journal.unlink(missing_ok=True)
                 self.partial.unlink(missing_ok=True)
         os.close(self._lock)
@@ -219,6 +243,8 @@ class Output:
         """What to say of an error that the disk made. From HDF5 it comes as others, too."""
         if not isinstance(error, OSError | ValueError | RuntimeError | KeyError):
             return None
+        if self._lock is not None and not is_at(self._lock, self.partial):
+            return self._gone()
         told = re.search(r"errno = (\d+)", str(error))
         code = int(told[1]) if told else getattr(error, "errno", None)
         if code is None:
@@ -234,50 +260,3 @@ class Output:
             f"{size if missing else f'has {state.st_size:,} bytes so far'}; {free:,} are free.\n"
             f"Make room and run the same command again{again}."
         )
-
-
-def record_path(path: Path) -> Path:
-    """Where the run record of an output stands: OUTPUT.run.json."""
-    return path.with_name(path.name + ".run.json")
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """The run record of an output, or {} if there is none that can be read."""
-    try:
-        record = parse_json(record_path(path).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    whole = isinstance(record, dict) and (DIGEST not in record or is_intact(record))
-    typed = whole and isinstance(record.get("inputs", {}), dict) and isinstance(record.get("runs", []), list)
-    return without_digest(record) if typed else {}
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write `value` as JSON with its digest: a reader sees the old file or the new one, never a part.
-
-    It is on the disk when this returns.
-    """
-    scratch = path.with_name(path.name + ".new")
-    with open(scratch, "wb") as file:
-        file.write(pretty(with_digest(value)))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.replace(scratch, path)
-    except FileNotFoundError:
-        if not path.exists():
-            raise
-        # else another process, that writes the same record, was quicker
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Fsync a file or a folder; some network file systems refuse it for folders, and need none."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if not (stat.S_ISDIR(os.fstat(handle).st_mode) and error.errno in (errno.EINVAL, errno.ENOTSUP, errno.EBADF)):
-            raise
-    finally:
-        os.close(handle)

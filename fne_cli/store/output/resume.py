@@ -18,7 +18,8 @@ from fne_cli.errors import DamagedFile, DifferentOutput, FneError, WrongFile
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import Images, Layer, differences, fingerprint, image_differences
 from fne_cli.store.format.writer import NOT_FINISHED, Writer
-from fne_cli.store.output.partial import Output, sync
+from fne_cli.store.output.own import sync
+from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import time_run
 
 COMMIT_SECONDS = 5.0
@@ -67,13 +68,13 @@ class Growing:
             else:
                 if journal.pop("complete", None) is not None:  # HDF5 marks a file as soon as it opens it for writing
                     output.note(journal)
-                writer = Writer.reopen(output.partial)
+                writer = Writer.reopen(output.into)
                 writer.seek(journal["committed"], journal["committed"] * crops)
                 return cls(output, writer, journal, crops)
         output.clear()
         journal = {"images": len(images), "committed": 0, "inputs": inputs, "runs": []}
         writer = Writer.create(
-            output.partial,
+            output.into,
             "activations",
             layers,
             len(images) * crops,
@@ -169,7 +170,7 @@ class Growing:
         self._writer.close()
         with open_file(self._output.partial, "activations", unfinished=True) as reader:
             digest = fingerprint("activations", reader.settings, reader.sources, reader.images)
-        with Writer.reopen(self._output.partial) as writer:
+        with Writer.reopen(self._output.into) as writer:
             writer.set_fingerprint(digest)
         sync(self._output.partial)
         self._journal |= {"complete": inputs, "retry": []}

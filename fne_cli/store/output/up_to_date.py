@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ from fne_cli.errors import BadInput, DamagedFile, DifferentOutput, FneError, Wro
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.reader import open_file
-from fne_cli.store.format.schema import FORMAT, MADE_BY, Images
+from fne_cli.store.format.schema import Images
 from fne_cli.store.output.noted import check_noted
+from fne_cli.store.output.notes import read_record, record_path, write_json
 from fne_cli.store.output.origin import Origin
-from fne_cli.store.output.partial import Output, read_record, record_path, write_json
+from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import file_state, plain
+from fne_cli.store.output.replaceable import check_noted_replaceable, check_replaceable
 from fne_cli.store.output.sealed import is_intact
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def up_to_date(path: Path, origin: Origin, overwrite: bool, progress: Progress = SILENT) -> bool:
@@ -38,6 +38,10 @@ def up_to_date(path: Path, origin: Origin, overwrite: bool, progress: Progress =
         return False
     head = _json_head(path) if origin.kind == "results" else file_head(path, origin.kind)
     if head["fingerprint"] == origin.fingerprint:
+        Output(path).tidy()
+        if read_record(path).get("fingerprint") != origin.fingerprint:  # lost, or of a file that stood here before
+            with suppress(OSError):  # where nothing may be written it was no worse before
+                write_json(record_path(path), {"fingerprint": origin.fingerprint, **origin.noted(path)})
         refresh(path, origin.paths)
         return True
     follow(path, origin, head, progress)
@@ -50,7 +54,16 @@ def refresh(path: Path, inputs: Iterable[Path]) -> None:
     To make it would else be out of date for ever, and all that is made from it.
     """
     if is_older(path, inputs):
-        with suppress(OSError):  # of somebody else, or where nothing may be written: it is as good as before
+        touch(path)
+
+
+def touch(path: Path) -> None:
+    """Give an output and its record, which may know it by its time, today's, if that can be done."""
+    record = read_record(path)
+    with suppress(OSError):  # of somebody else, or where nothing may be written: it is as good as before
+        if "output" in record:
+            refresh_noted(path, record, file_state(path))
+        else:
             os.utime(path)
             os.utime(record_path(path))
 
@@ -110,32 +123,37 @@ def check_place(path: Path, unlike: Sequence[Path], overwrite: bool) -> None:
 
 
 def is_recorded(
-    path: Path, digest: str, origin: Origin, overwrite: bool, what: str, progress: Progress = SILENT
+    path: Path,
+    digest: str,
+    origin: Origin,
+    overwrite: bool,
+    what: str,
+    progress: Progress = SILENT,
+    *,
+    kind: str = "",
+    ours: Callable[[Path], bool] | None = None,
 ) -> bool:
     """Whether an output that does not say itself what it is, a table for other tools, is the one with this digest.
 
     `Output.accept_noted` noted it beside the file, with `Origin.noted_whole`. As `up_to_date`, if the file is as it was
-    written; raises DifferentOutput if it is not, or not `what`, also with `overwrite` if it is an fne file that does
-    say what it is.
+    written; raises DifferentOutput if it is not, or not `what`, also with `overwrite` if it is of no such `kind`
+    (default: that of the origin): neither its record nor `ours`, which looks into the file, know it as one.
     """
     check_place(path, origin.paths, overwrite)
     if not path.exists():
         return False
     if overwrite:
-        found = _kind(path)
-        if found in MADE_BY or found == "results":
-            raise _not_replaced(path, "", f"an fne {found} file")
+        check_noted_replaceable(path, kind or origin.kind, ours)
         return False
     record = read_record(path)
     state = file_state(path)
-    if record.get("fingerprint") == digest and state in (record.get("output"), record.get("same_as")):
+    as_written = state in (record.get("output"), record.get("same_as"))
+    if as_written and record.get("fingerprint") == digest:
         check_noted(path)
+        Output(path).tidy()
         if is_older(path, origin.paths):
             refresh_noted(path, record, state)
         return True
-    if was_interrupted(record, path, digest):
-        return False
-    as_written = state in (record.get("output"), record.get("replaces"))
     if as_written and isinstance(record.get("settings"), dict) and isinstance(record.get("sources"), list):
         follow(path, origin, {"network": None, **record}, progress)
         return False
@@ -152,11 +170,6 @@ def refresh_noted(path: Path, record: Mapping[str, Any], state: Mapping[str, Any
         os.utime(path, ns=(now, now))
         if file_state(path)["mtime_ns"] != now:  # a file system whose clock is coarser
             write_json(record_path(path), {**record, "output": file_state(path)})
-
-
-def was_interrupted(record: Mapping[str, Any], path: Path, digest: str) -> bool:
-    """Whether a process was killed as it gave `path` to the output of this digest: the old one stands there still."""
-    return record.get("fingerprint") == digest and record.get("replaces") == file_state(path)
 
 
 def _same(path: Path, other: Path) -> bool:
@@ -182,42 +195,6 @@ def file_head(path: Path, kind: str) -> dict[str, Any]:
     except FneError as error:
         check_replaceable(path, kind)
         raise DifferentOutput(f"{path} exists and is no such output. {error}\n--overwrite replaces it.") from error
-
-
-def check_replaceable(path: Path, kind: str) -> None:
-    """Raises DifferentOutput unless what stands there is of this kind, empty, or a file of ours that is damaged."""
-    found = _kind(path)
-    if found not in ("", kind):
-        raise _not_replaced(path, kind, f"an fne {found} file" if found in MADE_BY or found == "results" else found)
-
-
-def _not_replaced(path: Path, kind: str, found: str) -> DifferentOutput:
-    expected = f"an fne {kind} file" if kind else "of the kind that this command writes"
-    return DifferentOutput(
-        f"{path} exists, so it should be {expected} to be replaced. Found: {found}.\n"
-        "Is the output missing among the files named? Else remove that file, or write to another one."
-    )
-
-
-def _kind(path: Path) -> str:
-    """Of which kind a file is, "" if it is empty or damaged, or in a few words what it is if fne has not made it."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(len(_HDF5))
-        if not head:
-            return ""
-        if head != _HDF5 and path.suffix != ".h5":
-            document = parse_json(path.read_bytes()) if head.lstrip()[:1] == b"{" else None
-            says = [document.get(key) for key in ("format", "kind")] if isinstance(document, dict) else []
-            return "results" if says == [FORMAT, "results"] else "not made by fne"
-        with open_file(path, unfinished=True) as reader:
-            return reader.kind
-    except WrongFile:
-        return "" if head != _HDF5 else "HDF5 of another origin or version"
-    except (FneError, OSError):
-        return ""
-    except ValueError:
-        return "not made by fne"
 
 
 def _json_head(path: Path) -> dict[str, Any]:

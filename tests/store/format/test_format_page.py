@@ -28,7 +28,7 @@ from fne_cli.steps.extract import RunOptions, batches
 from fne_cli.steps.extract.request import ExtractionRequest
 from fne_cli.steps.normalize import normalize
 from fne_cli.store.format import schema
-from fne_cli.store.output.partial import read_record
+from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.record import new_run
 from fne_cli.store.output.resume import Growing
 from fne_cli.tasks.engine import Cluster
@@ -329,6 +329,7 @@ def test_the_files_beside_an_output():
         "OUTPUT.known",
         "OUTPUT.shards",
         "OUTPUT.parts",
+        "OUTPUT.run.json.next",
         "OUTPUT.run.json",
     ]
     assert [row["file"] for row in table("file")] == files

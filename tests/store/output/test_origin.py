@@ -156,6 +156,7 @@ def test_names_are_seen_from_the_folder_of_the_output(tmp_path, monkeypatch):
 def test_what_is_noted_of_an_output_that_does_not_say_it_itself(old, output):
     noted = old.noted_whole(output)
     assert noted.pop("made_from") == old.noted(output)["made_from"]
+    assert noted.pop("kind") == old.kind
     assert noted == head(old)
     # And it is what the next run compares with.
     assert replace(old, sources=NEW).other_command(output, noted, old.noted_whole(output)) == []

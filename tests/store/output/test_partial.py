@@ -18,7 +18,9 @@ from real_files import small_files
 
 from fne_cli.errors import BadInput, Busy, DamagedFile, DoesNotFit, FneError
 from fne_cli.store.output import partial as module
-from fne_cli.store.output.partial import Output, read_record, record_path, write_json
+from fne_cli.store.output.notes import read_record, record_path, write_json
+from fne_cli.store.output.partial import Output
+from fne_cli.store.output.record import file_state
 from fne_cli.store.output.sealed import is_intact, without_digest
 
 
@@ -35,7 +37,7 @@ def test_the_name_appears_with_the_whole_content(tmp_path):
     digest = hashlib.sha256('{"a":"é"}'.encode()).hexdigest()
     assert path.read_text(encoding="utf-8") == f'{{\n  "a": "é",\n  "digest": "{digest}"\n}}\n'
     assert names(tmp_path) == ["out.json", "out.json.run.json"]
-    assert read_record(path) == {"runs": []}
+    assert read_record(path) == {"runs": [], "output": file_state(path)}
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, FneError])
@@ -74,25 +76,31 @@ def test_resumable_work_is_kept_and_only_with_its_journal(tmp_path):
     assert names(tmp_path) == ["out"]
 
 
-def test_replacing_an_output_removes_its_record_first(tmp_path, monkeypatch):
-    """A process killed between the two must not leave a record that speaks of the other file."""
+@pytest.mark.parametrize("recorded", [True, False])
+def test_the_record_is_of_the_file_that_is_there_at_any_moment(tmp_path, monkeypatch, recorded):
+    """Also while an output is replaced: a kill between two renames leaves the one's record with it, or the other's."""
     path = tmp_path / "out"
-    for content in ("old", "new"):
-        with Output(path) as output:
-            output.partial.write_text(content)
-            output.accept({"content": content})
-    assert read_record(path) == {"content": "new"}
-    real, seen = os.replace, []
+    with Output(path) as output:
+        output.partial.write_text("old")
+        output.accept({"content": "old"})
+    seen = []
 
-    def replace(source, target):
-        seen.append((Path(target).name, read_record(path)))
-        real(source, target)
+    def watched(real):
+        def call(*arguments, **options):
+            real(*arguments, **options)
+            seen.append((path.read_text(), read_record(path).get("content")))
 
-    monkeypatch.setattr(os, "replace", replace)
+        return call
+
+    for owner, name in ((os, "replace"), (os, "fsync"), (Path, "unlink")):
+        monkeypatch.setattr(owner, name, watched(getattr(owner, name)))
     with Output(path) as output:
         output.partial.write_text("newest")
-        output.accept({"content": "newest"})
-    assert seen == [("out", {}), ("out.run.json", {})]
+        output.accept({"content": "newest"} if recorded else None)
+    if recorded:
+        assert {*seen} == {("old", "old"), ("newest", "newest")}
+    else:
+        assert {*seen} == {("old", "old"), ("old", None), ("newest", None)}
 
 
 CHILD = """

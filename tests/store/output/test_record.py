@@ -13,7 +13,7 @@ from fne_cli.steps.analyze import analyze
 from fne_cli.steps.discretize import discretize
 from fne_cli.steps.normalize import normalize
 from fne_cli.store.format.reader import open_file
-from fne_cli.store.output.partial import read_record
+from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.record import file_state, new_run, plain, software, time_run
 
 

@@ -122,8 +122,13 @@ def test_a_damaged_file_of_ours_may_be_replaced(made, tmp_path, name):
 
 def test_a_table_does_not_replace_a_file_that_says_what_it_is(made, tmp_path):
     mine = tmp_path / "mine.csv"
-    mine.write_text("a,b\n")
+    mine.touch()
     assert not is_recorded(mine, "one", TABLE, True, "this")
+    mine.write_text("a,b\n")
+    assert not is_recorded(mine, "one", TABLE, True, "this", ours=lambda path: path == mine)
+    for more in ({}, {"ours": lambda path: False}):
+        with pytest.raises(DifferentOutput, match=r"mine\.csv exists, so it should be the table that fne has written"):
+            is_recorded(mine, "one", TABLE, True, "this", **more)
     results = tmp_path / "results.json"
     results.write_text(json.dumps(RESULT))
     for path, found in ((made[1], "moments"), (results, "results")):
@@ -211,28 +216,49 @@ def test_places_that_do_not_exist(tmp_path):
         check_place(Path("."), (), overwrite=False)
 
 
-@pytest.mark.parametrize("moment", ["record", "rename"])
-def test_killed_while_it_gets_its_name_a_table_is_made_again_or_known(tmp_path, monkeypatch, moment):
+def test_killed_while_it_gets_its_name_a_table_is_made_again_or_known(tmp_path, monkeypatch):
+    """Before every rename, sync and removal: the table is not there, or it is, and known."""
+
     class Killed(BaseException):
         pass
 
-    def die(*_):
-        raise Killed
+    done = False
+    for point in range(30):
+        path = tmp_path / str(point) / "table.csv"
+        path.parent.mkdir()
+        left = point
 
-    path = tmp_path / "table.csv"
-    with monkeypatch.context() as patched:
-        if moment == "rename":
-            rename = os.replace
-            patched.setattr(os, "replace", lambda a, b: die() if Path(b) == path else rename(a, b))
-        else:
-            patched.setattr("fne_cli.store.output.partial.write_json", die)
-        with pytest.raises(Killed), Output(path) as output:
-            output.partial.write_text("a,b\n")
-            output.accept_noted({"fingerprint": "one"})
-    assert not is_recorded(path, "one", TABLE, False, "this")
-    with Output(path) as output:
+        def dying(real):
+            def call(*arguments, **options):
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    raise Killed
+                return real(*arguments, **options)
+
+            return call
+
+        output = Output(path).__enter__()
         output.partial.write_text("a,b\n")
-        output.accept_noted({"fingerprint": "one"})
-    assert is_recorded(path, "one", TABLE, False, "this")
-    with pytest.raises(DifferentOutput):
-        is_recorded(path, "other", TABLE, False, "this")
+        with monkeypatch.context() as patched:
+            for owner, name in ((os, "replace"), (os, "fsync"), (Path, "unlink")):
+                patched.setattr(owner, name, dying(getattr(owner, name)))
+            try:
+                output.accept_noted({"fingerprint": "one"})
+                done = True
+            except Killed:
+                pass
+        os.close(output._lock)  # the process is gone
+        assert is_recorded(path, "one", TABLE, False, "this") == path.exists()
+        if not path.exists():
+            with Output(path) as output:
+                output.partial.write_text("a,b\n")
+                output.accept_noted({"fingerprint": "one"})
+            assert is_recorded(path, "one", TABLE, False, "this")
+        assert sorted(os.listdir(path.parent)) == ["table.csv", "table.csv.run.json"]
+        with pytest.raises(DifferentOutput):
+            is_recorded(path, "other", TABLE, False, "this")
+        if done:
+            break
+    assert done
+    assert point > 4

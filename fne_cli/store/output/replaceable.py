@@ -1,0 +1,83 @@
+"""What may be replaced: what is of the kind that a command writes, what is empty, and what is ours and damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fne_cli.errors import DifferentOutput, FneError, WrongFile
+from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.reader import open_file
+from fne_cli.store.format.schema import FORMAT, MADE_BY
+from fne_cli.store.output.notes import read_record
+from fne_cli.store.output.record import file_state
+
+_NAMES = {
+    "predictions": "a table of predictions",
+    "classifier": "a classifier of fne evaluate",
+    "split": "a manifest as fne split writes it",
+}
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def check_replaceable(path: Path, kind: str) -> None:
+    """Raises DifferentOutput unless what stands there is of this kind, empty, or a file of ours that is damaged."""
+    found = _kind(path)
+    if found not in ("", kind):
+        raise _not_replaced(path, kind, f"an fne {found} file" if found in MADE_BY or found == "results" else found)
+
+
+def _not_replaced(path: Path, kind: str, found: str) -> DifferentOutput:
+    expected = f"an fne {kind} file" if kind else "of the kind that this command writes"
+    return DifferentOutput(
+        f"{path} exists, so it should be {expected} to be replaced. Found: {found}.\n"
+        "Is the output missing among the files named? Else remove that file, or write to another one."
+    )
+
+
+def _kind(path: Path) -> str:
+    """Of which kind a file is, "" if it is empty or damaged, or in a few words what it is if fne has not made it."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(_HDF5))
+        if not head:
+            return ""
+        if head != _HDF5:
+            document = parse_json(path.read_bytes()) if head.lstrip()[:1] == b"{" else None
+            says = [document.get(key) for key in ("format", "kind")] if isinstance(document, dict) else []
+            return "results" if says == [FORMAT, "results"] else "not made by fne"
+        with open_file(path, unfinished=True) as reader:
+            return reader.kind
+    except WrongFile:
+        return "" if head != _HDF5 else "HDF5 of another origin or version"
+    except (FneError, OSError):
+        return ""
+    except ValueError:
+        return "not made by fne"
+
+
+def check_noted_replaceable(path: Path, kind: str, ours: Callable[[Path], bool] | None) -> None:
+    """The same of a file that does not say itself what it is: its record does, or `ours`, which looks into it.
+
+    A record counts if it is of the file as it is now.
+    """
+    found = _kind(path)
+    if found in MADE_BY or found == "results":
+        raise _not_replaced(path, "", f"an fne {found} file")
+    if _is_empty(path) or is_known(path, kind) or (ours is not None and ours(path)):
+        return
+    expected = _NAMES.get(kind, f"the {kind} that fne has written, by its record and as it was written,")
+    raise DifferentOutput(
+        f"{path} exists, so it should be {expected} to be replaced. Found: another file.\n"
+        "Is the output missing among the files named? Else remove that file, or write to another one."
+    )
+
+
+def is_known(path: Path, kind: str) -> bool:
+    """Whether the record of a file has it as one of this kind, with its size and time."""
+    record = read_record(path)
+    return record.get("kind") == kind and file_state(path) in (record.get("output"), record.get("same_as"))
+
+
+def _is_empty(path: Path) -> bool:
+    return path.stat().st_size == 0

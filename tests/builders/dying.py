@@ -1,0 +1,207 @@
+"""A program that runs commands many times in children: killed at every event of a file, or as a disk fills up.
+
+    python dying.py kill|full FOLDER STEP COMMAND ...
+
+FOLDER has what `real_files.write_all` makes. It prints a line of JSON for each run that left something wrong, and the
+number of runs. The parent starts no thread, so that its children can.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "normalize": (("normalize", "activations.h5", "out/m.h5"), ("m.h5",)),
+    "standardized": (("normalize", "activations.h5", "out/m.h5", "--standardized", "out/z.h5"), ("m.h5", "z.h5")),
+    "discretize": (("discretize", "activations.h5", "moments.h5", "out/c.h5"), ("c.h5",)),
+    "packed": (("discretize", "activations.h5", "moments.h5", "out/c.h5", "--packed"), ("c.h5",)),
+    "analyze": (("analyze", "activations.h5", "out/b.h5", "--random-classes", "20"), ("b.h5",)),
+    "npy": (("export", "codes.h5", "out/a.npy"), ("a.npy", "a.npy.images.csv")),
+    "npz": (("export", "codes.h5", "out/a.npz"), ("a.npz",)),
+    "csv": (("export", "codes.h5", "out/a.csv"), ("a.csv",)),
+    "svm": (("export", "codes.h5", "out/a.svm"), ("a.svm",)),
+    "parquet": (("export", "codes.h5", "out/a.parquet"), ("a.parquet",)),
+    "evaluate": (
+        ("evaluate", "codes.h5", "out/r.json", "-C", "1", "--predictions", "out/p.csv", "--model", "out/k.npz"),
+        ("r.json", "p.csv", "k.npz"),
+    ),
+    "predict": (("predict", "classifier.npz", "codes.h5", "out/p.csv"), ("p.csv",)),
+    "split": (("split", "list.csv", "out/s.csv", "--test", "0.5"), ("s.csv",)),
+    "report": (("report", "results.json", "out/page.html"), ("page.html",)),
+}
+"""Words of the command, and its outputs in out/; those that begin with the name of another have no record."""
+
+EVENTS = ((os, "replace"), (os, "rename"), (os, "unlink"), (os, "fsync"), (os, "truncate"), (os, "ftruncate"))
+
+
+def prepare(folder: Path) -> None:
+    """The inputs of all commands, in a child."""
+    for number in range(8):
+        (folder / f"{number}.png").touch()
+    rows = [f"{number}.png,{'ab'[number % 2]}" for number in range(8)]
+    (folder / "list.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    words = ("evaluate", "codes.h5", "results.json", "-C", "1", "--model", "classifier.npz")
+    code, said = child(lambda: command(words))
+    assert code == 0, said
+
+
+def command(words: tuple[str, ...]) -> None:
+    """The command line in this process."""
+    from fne_cli.cli.main import main
+
+    main([*words, "-q"])
+
+
+def child(work: Callable[[], None]) -> tuple[int, str]:
+    """Do it in a child: its exit code (negative: the signal that ended it), and what it said on standard error."""
+    reading, writing = os.pipe()
+    number = os.fork()
+    if number == 0:
+        os.dup2(writing, 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 99
+        try:
+            work()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        import atexit
+
+        import h5py
+
+        atexit._run_exitfuncs()
+        h5py._hl.files.h5f.get_obj_count()  # HDF5 is there, and ends as the process does
+        sys.stderr.flush()
+        _end(code)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8", errors="replace") as said:
+        text = said.read()
+    return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]), text
+
+
+def _end(code: int) -> None:
+    """As exit(): what libraries do at the end is done, where HDF5 crashes if it holds a file that it cannot close."""
+    import ctypes
+
+    ctypes.CDLL(None).exit(code)
+
+
+def arm(point: int) -> None:
+    """Have this process end like one that is killed, before the event of that number."""
+    left = point
+
+    def around(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal left
+            if left == 0:
+                os._exit(137)
+            left -= 1
+            return real(*arguments, **options)
+
+        return call
+
+    for owner, name in EVENTS:
+        setattr(owner, name, around(getattr(owner, name)))
+
+
+def emptied(out: Path) -> None:
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+
+
+def names(out: Path) -> list[str]:
+    return sorted(path.name for path in out.iterdir())
+
+
+def wrong_records(out: Path, outputs: tuple[str, ...]) -> list[str]:
+    """Outputs whose record is not of the file that is there, or says nothing of how it was made."""
+    found = []
+    for name in outputs:
+        if name.endswith(".images.csv"):
+            continue
+        record = json.loads((out / f"{name}.run.json").read_text())
+        state = (out / name).stat()
+        same = record.get("output") == {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
+        if not same or "made_from" not in record:
+            found.append(name)
+    return found
+
+
+def killed(name: str, step: int, again: bool) -> int:
+    """Kill it before every `step`-th event; the same command then makes all whole. again: an output is replaced."""
+    words, outputs = COMMANDS[name]
+    out = Path("out")
+    emptied(out)
+    assert child(lambda: command(words))[0] == 0
+    whole, content = names(out), {each: (out / each).read_bytes() for each in outputs}
+    more = ("--overwrite",) if again else ()
+    for runs, point in enumerate(range(0, 1000, step), start=1):
+        if not again:
+            emptied(out)
+
+        def dying(point: int = point) -> None:
+            arm(point)
+            command((*words, *more))
+
+        code, _ = child(dying)
+        after, said = child(lambda: command(words))
+        problems = [said] if after else []
+        problems += [f"left: {each}" for each in {*names(out)} ^ {*whole}]
+        problems += [f"bytes of {each}" for each in outputs if (out / each).read_bytes() != content[each]]
+        problems += [f"record of {each}" for each in wrong_records(out, outputs)]
+        if problems:
+            print(json.dumps({"command": name, "again": again, "point": point, "problems": problems}), flush=True)
+            emptied(out)
+            child(lambda: command(words))
+        if code == 0:
+            return runs
+    raise AssertionError("no end of events")
+
+
+def full(name: str, step: int, _: bool) -> int:
+    """Permit files of 0, `step` ... bytes: an error in words, nothing left, until the output fits."""
+    words, outputs = COMMANDS[name]
+    out, runs = Path("out"), 0
+    emptied(out)
+    assert child(lambda: command(words))[0] == 0
+    size = max((out / each).stat().st_size for each in outputs)
+    for limit in range(0, size + 8 * step, step):
+        emptied(out)
+
+        def limited(limit: int = limit) -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            command(words)
+
+        code, said = child(limited)
+        runs += 1
+        told = code == 1 and said.startswith("fne: ") and "Traceback" not in said and not names(out)
+        if not (told or code == 0):
+            print(
+                json.dumps({"command": name, "limit": limit, "code": code, "said": said, "left": names(out)}),
+                flush=True,
+            )
+        if code == 0 and limit > size:
+            break
+    return runs
+
+
+if __name__ == "__main__":
+    mode, place, every, *chosen = sys.argv[1:]
+    os.chdir(place)
+
+    prepare(Path(place))
+    total = 0
+    for one in chosen or COMMANDS:
+        for replaced in (False, True) if mode == "kill" else (False,):
+            total += {"kill": killed, "full": full}[mode](one, int(every), replaced)
+    print(json.dumps({"runs": total}))

@@ -1,0 +1,122 @@
+"""Standard output that is full or closed, standard error too: a line and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from places import ROOT
+from real_files import write_all
+
+from fne_cli.cli.main import COMMANDS
+
+PRINTS: dict[str, tuple[str, ...]] = {
+    "analyze": ("a.h5", "new/b.h5"),
+    "cluster": ("local:1", "--help"),
+    "completion": ("bash",),
+    "config": ("show", "c.toml"),
+    "discretize": ("a.h5", "m.h5", "new/c.h5"),
+    "evaluate": ("c.h5", "-C", "1"),
+    "export": ("c.h5", "new/e.csv"),
+    "extract": ("--help",),
+    "features": ("b.h5", "--help"),
+    "info": ("a.h5",),
+    "layers": ("mini",),
+    "merge": ("--help",),
+    "normalize": ("a.h5", "new/m.h5"),
+    "plot": ("--help",),
+    "predict": ("k.npz", "c.h5"),
+    "report": ("--help",),
+    "run": ("c.toml", "--dry-run"),
+    "sample": ("--help",),
+    "split": ("--help",),
+    "verify": ("a.h5", "--json"),
+}
+"""Words with which each command prints, as far as it ever does."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("streams")
+    for old, new in zip(write_all(place, 24), ("a.h5", "m.h5", "c.h5"), strict=True):
+        old.rename(place / new)
+    (place / "c.toml").write_text('[datasets.d]\nsample = "digits"\n[networks.n]\nmodel = "mini"\n')
+    (place / "new").mkdir()
+    done = run(place, "evaluate", "c.h5", "r.json", "-C", "1", "--model", "k.npz", out=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+def run(folder: Path, *words: str, **streams: object) -> subprocess.CompletedProcess[str]:
+    out, err = streams.get("out", subprocess.PIPE), streams.get("err", subprocess.PIPE)
+    closed = streams.get("closed")
+    return subprocess.run(
+        [sys.executable, "-m", "fne_cli", *words], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=out, stderr=err, stdin=subprocess.DEVNULL, text=True,
+        preexec_fn=None if closed is None else lambda: os.close(closed),
+    )  # fmt: skip
+
+
+def test_every_command_is_here():
+    assert sorted(PRINTS) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [name if name in ("predict", "info", "config") else pytest.param(name, marks=pytest.mark.slow) for name in PRINTS],
+)
+def test_a_full_device_is_a_line_and_the_exit_code_1(folder, command):
+    """If it prints at all: what it makes is made, its notes go to standard error."""
+    words = (command, *PRINTS[command])
+    prints = run(folder, *words).stdout
+    with open("/dev/full", "w") as full:
+        done = run(folder, *words, out=full)
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    if prints:
+        assert done.returncode == 1
+        last = done.stderr.splitlines()[-1]
+        assert last == "fne: standard output cannot be used: No space left on device."
+    else:
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_log_on_a_full_disk_costs_no_work(folder):
+    with open("/dev/full", "w") as full:
+        done = run(folder, "normalize", "a.h5", "new/log.h5", "--rows", "all", "-v", err=full)
+        wrong = run(folder, "normalize", "absent.h5", "new/log2.h5", err=full)
+    assert (done.returncode, wrong.returncode) == (0, 1)
+    assert (folder / "new" / "log.h5").exists()
+
+
+@pytest.mark.parametrize(("closed", "code"), [(1, 0), (2, 0), (0, 0)])
+def test_streams_that_are_closed_hand_their_numbers_to_no_file(folder, closed, code):
+    (folder / "new" / "closed.h5").unlink(missing_ok=True)
+    done = run(folder, "normalize", "a.h5", "new/closed.h5", closed=closed)
+    assert done.returncode == code
+    assert run(folder, "verify", "new/closed.h5").returncode == 0
+
+
+def test_predictions_need_a_standard_output(folder):
+    done = run(folder, "predict", "k.npz", "c.h5", closed=1)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("fne: Standard output should be open for the predictions.")
+
+
+@pytest.mark.parametrize("value", ["[1]", "{ a = 1 }", '"x"', "true", "1.5"])
+@pytest.mark.parametrize("command", [("config", "show"), ("run",)])
+def test_a_seed_of_another_type_is_told(fne, folder, tmp_path, command, value):
+    path = tmp_path / "c.toml"
+    path.write_text(f'[datasets.d]\nsample = "digits"\n[networks.n]\nmodel = "mini"\nseed = {value}\n')
+    result = fne(*command, path)
+    assert result.code in (1, 2)
+    assert f"{path}, [networks.n] seed: " in result.err and len(result.err.splitlines()) == 1
+
+
+def test_a_config_table_with_a_list_for_a_number(fne, folder, tmp_path):
+    (tmp_path / "c.toml").write_text("[evaluate]\nseed = [1]\n")
+    result = fne("evaluate", folder / "c.h5", "--config", tmp_path / "c.toml")
+    assert result.code == 2
+    assert "seed should be" in result.err and "Found: [1]." in result.err

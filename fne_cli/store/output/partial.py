@@ -243,7 +243,7 @@ class Output:
         """What to say of an error that the disk made. From HDF5 it comes as others, too."""
         if not isinstance(error, OSError | ValueError | RuntimeError | KeyError):
             return None
-        if self._lock is not None and not is_at(self._lock, self.partial):
+        if self._lock is not None and not any(is_at(self._lock, place) for place in (self.partial, self.path)):
             return self._gone()
         told = re.search(r"errno = (\d+)", str(error))
         code = int(told[1]) if told else getattr(error, "errno", None)

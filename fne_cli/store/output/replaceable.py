@@ -49,7 +49,7 @@ def _kind(path: Path) -> str:
         with open_file(path, unfinished=True) as reader:
             return reader.kind
     except WrongFile:
-        return "" if head != _HDF5 else "HDF5 of another origin or version"
+        return "HDF5 of another origin or version"
     except (FneError, OSError):
         return ""
     except ValueError:

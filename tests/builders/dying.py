@@ -17,6 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from activations import shards, table
+
 COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "normalize": (("normalize", "activations.h5", "out/m.h5"), ("m.h5",)),
     "standardized": (("normalize", "activations.h5", "out/m.h5", "--standardized", "out/z.h5"), ("m.h5", "z.h5")),
@@ -32,6 +35,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("evaluate", "codes.h5", "out/r.json", "-C", "1", "--predictions", "out/p.csv", "--model", "out/k.npz"),
         ("r.json", "p.csv", "k.npz"),
     ),
+    "merge": (("merge", "shard1.h5", "shard2.h5", "out/w.h5"), ("w.h5",)),
     "predict": (("predict", "classifier.npz", "codes.h5", "out/p.csv"), ("p.csv",)),
     "split": (("split", "list.csv", "out/s.csv", "--test", "0.5"), ("s.csv",)),
     "report": (("report", "results.json", "out/page.html"), ("page.html",)),
@@ -47,6 +51,8 @@ def prepare(folder: Path) -> None:
         (folder / f"{number}.png").touch()
     rows = [f"{number}.png,{'ab'[number % 2]}" for number in range(8)]
     (folder / "list.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    rng = np.random.default_rng(0)
+    shards(folder, {"conv": rng.random((24, 40), np.float32)}, table(24), 2)
     words = ("evaluate", "codes.h5", "results.json", "-C", "1", "--model", "classifier.npz")
     code, said = child(lambda: command(words))
     assert code == 0, said

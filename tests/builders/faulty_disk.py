@@ -1,9 +1,8 @@
 """Commands on a disk that fails or loses power: `python faulty_disk.py FOLDER MODE MOST WORDS...` with faults.c.
 
 MODE eio: the command once without a fault, and then once for some of the calls on files of FOLDER that read, write or
-sync (all, or about MOST of each), one of which fails with EIO. MODE full: once without a limit, and then once for every
-largest size that a file may have, in steps of MOST bytes. MODE power: the command once, every call written down. Prints
-JSON. Each command is a fork. Files of FOLDER whose names begin with out. are its outputs.
+sync (all, or about MOST of each), one of which fails with EIO. MODE power: the command once, every call written down.
+Prints JSON. Each command is a fork. Files of FOLDER whose names begin with out. are its outputs.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ import ctypes
 import hashlib
 import json
 import os
-import resource
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -95,25 +92,6 @@ def eio(shim: Any, folder: Path, words: list[str], most: int) -> list[dict[str, 
     return found
 
 
-def full(folder: Path, words: list[str], step: int) -> list[dict[str, Any]]:
-    """What came of each limit: exit code, what was left behind, what was said."""
-    clear(folder)
-    code, said = run(words, lambda: None)
-    if code:
-        raise RuntimeError(said)
-    found = []
-    for limit in range(0, max(path.stat().st_size for path in folder.glob("out.*")), step):
-
-        def before(limit: int = limit) -> None:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-        clear(folder)
-        code, said = run(words, before)
-        found.append({"limit": limit, "exit": code, "left": [*outputs(folder)], "said": said[-300:]})
-    return found
-
-
 def power(shim: Any, folder: Path, words: list[str]) -> dict[str, Any]:
     """After which calls a cut of the power could leave a wrong output, and outputs whose names were not synced."""
     clear(folder)
@@ -172,7 +150,6 @@ def main() -> None:
 
     modes: dict[str, Callable[[], Any]] = {
         "eio": lambda: eio(shim, folder, words, most),
-        "full": lambda: full(folder, words, most),
         "power": lambda: power(shim, folder, words),
     }
     print(json.dumps(modes[mode]()))

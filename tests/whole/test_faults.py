@@ -81,22 +81,6 @@ def test_every_call_may_fail(shim, place):
     check(on(shim, place, "eio", COMMANDS["discretize"], 1 << 20))
 
 
-FULL = ("normalize", "discretize", "packed", "analyze")
-
-
-@pytest.mark.parametrize(
-    ("name", "step"),
-    [("analyze", 9999), *(pytest.param(name, 1024, marks=pytest.mark.slow) for name in FULL)],
-)
-def test_a_disk_of_any_size_below_that_of_the_output(shim, place, name, step):
-    """One line, exit code 1, nothing that looks like an output; HDF5 does not crash the process."""
-    found = on(shim, place, "full", COMMANDS[name], step)
-    assert len(found) > 4
-    for one in found:
-        assert (one["exit"], one["left"], "Traceback" in one["said"]) == (1, [], False), one
-        assert one["said"].startswith("fne: "), one
-
-
 @pytest.mark.parametrize("name", chosen(FAST))
 def test_a_cut_of_the_power(shim, place, name):
     """After every call: if the output has its name, all its bytes were synced before. At the end its name is, too."""

@@ -27,7 +27,8 @@ from fne_cli.steps.report import report
 from fne_cli.steps.split import split
 from fne_cli.store.other.results import read_results
 from fne_cli.store.output.noted import check_noted
-from fne_cli.store.output.partial import Output, read_record, record_path
+from fne_cli.store.output.notes import read_record, record_path
+from fne_cli.store.output.partial import Output
 from fne_cli.store.output.resume import Growing
 
 

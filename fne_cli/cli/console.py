@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import math
 import os
 import re
 import signal
+import stat
 import sys
 import time
 import warnings
@@ -81,7 +83,7 @@ class Console(Progress):
 
     def error(self, text: str) -> None:
         """Print a line to standard error even with -q."""
-        _write(self._terminal or sys.stderr, text)
+        say(self._terminal or sys.stderr, text)
 
     def note(self, text: str) -> None:
         """Print a line to standard error, above the progress bar if there is one."""
@@ -90,7 +92,7 @@ class Console(Progress):
         if self._bar is not None:
             self._bar.write(plain_lines(text), file=sys.stderr)
         else:
-            _write(sys.stderr, text)
+            say(sys.stderr, text)
 
     def detail(self, text: str) -> None:
         """Print a line with -v."""
@@ -144,10 +146,29 @@ class Console(Progress):
             os._exit(code)
 
 
-def _write(stream: TextIO, text: str) -> None:
-    """In one piece: lines of several processes, as `make -j` starts them, must not get into each other."""
-    stream.write(plain_lines(text) + "\n")
-    stream.flush()
+def say(stream: TextIO | None, text: str) -> None:
+    """Print lines in one piece: those of several processes, as `make -j` starts them, must not get into each other.
+
+    In a log that is appended to each has the time before it. That a log cannot be written is no reason to lose work.
+    """
+    if stream is None:
+        return
+    lines = plain_lines(text)
+    if _is_log(stream):
+        now = time.strftime("%Y-%m-%d %H:%M:%S ")
+        lines = "\n".join(now + line for line in lines.split("\n"))
+    with suppress(OSError):
+        stream.write(lines + "\n")
+        stream.flush()
+
+
+def _is_log(stream: TextIO) -> bool:
+    """Whether a stream is `>>FILE`: what came before and what comes later stand in it too, from other days."""
+    try:
+        number = stream.fileno()
+        return bool(fcntl.fcntl(number, fcntl.F_GETFL) & os.O_APPEND) and stat.S_ISREG(os.fstat(number).st_mode)
+    except (OSError, ValueError):  # a stream that is no file
+        return False
 
 
 def _silently(function: Callable[[int], object]) -> Callable[[int], None]:

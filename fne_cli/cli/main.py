@@ -13,9 +13,9 @@ from typing import TextIO
 
 import click
 
-from fne_cli.cli.console import Console
+from fne_cli.cli.console import Console, say
 from fne_cli.errors import FneError, Stopped, is_of_memory
-from fne_cli.unprintable import plain, plain_lines
+from fne_cli.unprintable import plain
 from fne_cli.version import __version__
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -101,7 +101,7 @@ def _run(arguments: Sequence[str] | None) -> int:
             raise refusal
         return code if isinstance(code, int) else 0
     except (FneError, Stopped) as error:
-        _tell(plain_lines(str(error)))
+        say(sys.stderr, f"fne: {error}")
         return error.exit_code
     except click.ClickException as error:
         with contextlib.suppress(OSError):
@@ -111,20 +111,15 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 130
     except Exception as error:
         if is_of_memory(error):
-            _tell("out of memory. Use a smaller --batch-size or --memory, or fewer --layers.")
+            say(sys.stderr, "fne: out of memory. Use a smaller --batch-size or --memory, or fewer --layers.")
         elif isinstance(error, OSError):
             name = "standard output" if error.filename is None and error.errno in _OF_STREAMS else error.filename
             reason = error.strerror or str(error)
-            _tell(plain(f"{reason}." if name is None else f"{os.fsdecode(name)} cannot be used: {reason}."))
+            told = f"{reason}." if name is None else f"{os.fsdecode(name)} cannot be used: {reason}."
+            say(sys.stderr, f"fne: {plain(told)}")
         else:
             raise
         return 1
-
-
-def _tell(text: str) -> None:
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError):
-            sys.stderr.write(f"fne: {text}\n")
 
 
 def _refusal(stream: TextIO | None) -> OSError | None:

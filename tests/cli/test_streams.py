@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "run": ("c.toml", "--dry-run"),
     "sample": ("--help",),
     "split": ("--help",),
-    "verify": ("a.h5", "--json"),
+    "verify": ("a.h5",),
 }
 """Words with which each command prints, as far as it ever does."""
 
@@ -89,6 +90,18 @@ def test_a_log_on_a_full_disk_costs_no_work(folder):
         wrong = run(folder, "normalize", "absent.h5", "new/log2.h5", err=full)
     assert (done.returncode, wrong.returncode) == (0, 1)
     assert (folder / "new" / "log.h5").exists()
+
+
+@pytest.mark.parametrize(("mode", "stamped"), [("a", True), ("w", False)])
+def test_lines_of_a_log_that_is_appended_to_begin_with_the_time(folder, mode, stamped):
+    log = folder / f"{mode}.log"
+    with open(log, mode) as file:
+        for name in ("a.h5", "absent.h5"):
+            run(folder, "normalize", name, "new/timed.h5", "-v", err=file)
+    lines = log.read_text().splitlines()
+    beginnings = [bool(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line)) for line in lines]
+    assert len(lines) >= 2 and beginnings == [stamped] * len(lines)
+    assert "fne: absent.h5" in lines[-1]
 
 
 @pytest.mark.parametrize(("closed", "code"), [(1, 0), (2, 0), (0, 0)])

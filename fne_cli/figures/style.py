@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from fne_cli.unprintable import UNPRINTABLE
 
 # Okabe and Ito's colours, of which these also differ in lightness, for readers without colour.
 PRESENCE, ABSENCE, UNCHARACTERISTIC = "#0072B2", "#E69F00", "#BBBBBB"
@@ -46,7 +47,6 @@ _STYLE: dict[str, Any] = {
     "svg.hashsalt": "fne",
     "svg.fonttype": "path",
 }
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\xa0\xad\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def label(name: str, length: int = 32) -> str:
     known = _characters()
     shown = "".join(
         character
-        if ord(character) in known and not _UNPRINTABLE.match(character)
+        if ord(character) in known and not UNPRINTABLE.match(character)
         else character.encode("unicode_escape", "surrogatepass").decode()
         for character in name[: 4 * length] + name[4 * length :][-4 * length :]
     )

@@ -12,8 +12,7 @@ from typing import Any
 from fne_cli.figures.contents import Timing
 from fne_cli.steps.report.sources import Sources
 from fne_cli.store.output.notes import read_record, record_path
-
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+from fne_cli.unprintable import UNPRINTABLE
 
 
 def outputs(sources: Sources, more: Sequence[Path]) -> list[Path]:
@@ -75,7 +74,7 @@ def _line(command: Any) -> str:
 
 def quoted(word: str) -> str:
     """One word for bash, zsh and ksh; what cannot be printed is written as an escape, in $'...'."""
-    if not _UNPRINTABLE.search(word):
+    if not UNPRINTABLE.search(word):
         return shlex.quote(word)
     escaped = word.replace("\\", "\\\\").replace("'", "\\'")
 
@@ -86,7 +85,7 @@ def quoted(word: str) -> str:
             content = match[0].encode("utf-8", "surrogatepass")
         return "".join(f"\\x{byte:02x}" for byte in content)
 
-    return f"$'{_UNPRINTABLE.sub(byte_by_byte, escaped)}'"
+    return f"$'{UNPRINTABLE.sub(byte_by_byte, escaped)}'"
 
 
 def software(sources: Sources, paths: Sequence[Path]) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ class FneError(Exception):
 
 _OF_MEMORY = re.compile(
     r"cannot allocate|out of memory|unable to allocate|memory allocation failed|failed to map segment|bad_alloc"
-    r"|can't start new thread|OOM when allocating|ResourceExhausted",
+    r"|can't start new thread|OOM when allocating|Resource_?Exhausted|OutOfMemoryError",
     re.IGNORECASE,
 )
 
@@ -33,7 +33,7 @@ _OF_MEMORY = re.compile(
 def is_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory is short, in whatever words its library has for it."""
     known = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-    return known or bool(_OF_MEMORY.search(str(error)))
+    return known or bool(_OF_MEMORY.search(f"{type(error).__name__} {error}"))
 
 
 class BadInput(FneError):

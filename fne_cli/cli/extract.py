@@ -54,7 +54,7 @@ from fne_cli.unprintable import plain
 @options.root
 @options.label_column
 @click.option("--shard", type=kinds.Shard(), help="Take every N-th image only; fne merge joins the N files.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True,
+@click.option("--batch-size", type=click.IntRange(1, 65536), default=16, show_default=True,
               help="Rows that go through the network at once.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
               show_default=True, help="What the network computes in.")  # fmt: skip

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import sys
 import tempfile
+from contextlib import suppress
 from typing import Any
 
-from fne_cli.errors import BadInput
+from fne_cli.errors import BadInput, DoesNotFit
 
 _BACKENDS = ("tensorflow", "jax", "torch")
 _OFF = ("0", "false")
+_ADDRESSES = 3500 << 20
 _NOISE = re.compile(rb"absl::InitializeLog|oneDNN custom operations|cpu_feature_guard|rebuild TensorFlow|^\s*$")
 _NO_GPU = re.compile(rb"Could not find cuda drivers")  # news only where there is a GPU
 
@@ -19,10 +22,12 @@ _NO_GPU = re.compile(rb"Could not find cuda drivers")  # news only where there i
 def load_keras() -> Any:
     """Import keras. What else is printed to standard error meanwhile (missing CUDA libraries ...) is passed on.
 
-    Raises BadInput if Keras's backend is missing, or one that the extraction is not written for.
+    Raises BadInput if Keras's backend is missing, or one that the extraction is not written for, DoesNotFit if this
+    process is limited to less address space than any network takes.
     """
     try:
         if "keras" not in sys.modules:
+            _check_address_space()
             _import_quietly()
         import keras
 
@@ -57,8 +62,23 @@ def lacks_onednn() -> bool:
     return not tensorflow.config.list_physical_devices("GPU")
 
 
+def _check_address_space() -> None:
+    """Raises DoesNotFit if this process may have less of it than the smallest network took (docs/faq.md).
+
+    TensorFlow asks for threads and never expects a refusal: it ends the process, or tries for ever.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < _ADDRESSES:
+        raise DoesNotFit(
+            f"Networks should have at least {_ADDRESSES >> 20:,} MiB of addresses, whatever they use of them. "
+            f"Found: a limit of {limit >> 20:,} (ulimit -v).\nulimit -v unlimited, and limit memory by a control group."
+        )
+
+
 def _import_quietly() -> None:
-    sys.stderr.flush()
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.flush()
     with tempfile.TemporaryFile() as log:
         terminal = os.dup(2)
         os.dup2(log.fileno(), 2)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fne_cli.errors import BadInput, DoesNotFit, FneError
+from fne_cli.errors import BadInput, DoesNotFit, FneError, is_of_memory
+from fne_cli.machine import free_memory
+from fne_cli.networks import graph
 from fne_cli.networks.backend import lacks_onednn
 from fne_cli.networks.files import brief
 from fne_cli.networks.pooling import Pooling
@@ -17,6 +20,8 @@ from fne_cli.networks.steady import steady_rows
 from fne_cli.networks.taps import Tap
 
 if TYPE_CHECKING:
+    import keras
+
     from fne_cli.networks.weights import Network
 
 
@@ -71,7 +76,7 @@ class Extractor:
                     self._try(call)
                 self._call = call
             except Exception as error:
-                if self._network.from_file and not (_out_of_memory(error) or isinstance(error, FneError)):
+                if self._network.from_file and not (is_of_memory(error) or isinstance(error, FneError)):
                     raise BadInput(f"{self._network.name} cannot be computed here: {brief(error)}") from error
                 self._halve(error)
         return self._call
@@ -88,7 +93,7 @@ class Extractor:
 
     def _halve(self, error: Exception) -> None:
         """Go on with half the rows if memory is what was missing, else raise the error."""
-        if not _out_of_memory(error):
+        if not is_of_memory(error):
             raise error
         if self.used == 1:
             raise DoesNotFit(
@@ -117,6 +122,9 @@ class Extractor:
         """The compiled function for at least `rows` rows, and how many it takes."""
         import keras
 
+        # Linux promises memory that it does not have, and kills who uses it.
+        if rows * _largest(self._model) > free_memory():
+            raise MemoryError(f"{rows} rows of the largest layer")
         dtype = self._network.precision
 
         def product(left: np.ndarray, kernel: Any) -> Any:
@@ -181,12 +189,10 @@ def _torch_function(forward: Callable[[Any], Any]) -> Callable[[np.ndarray], Any
     return call
 
 
-def _out_of_memory(error: Exception) -> bool:
-    """Whether it is one: NumPy's, TensorFlow's, JAX's or PyTorch's."""
-    if isinstance(error, MemoryError):
-        return True
-    names = ("ResourceExhausted", "RESOURCE_EXHAUSTED", "OutOfMemoryError")
-    return any(name in f"{type(error).__name__} {error}" for name in names)
+def _largest(model: keras.Model) -> int:
+    """Bytes of the largest tensor between two layers, for one row of float32."""
+    tensors = [tensor for call in graph.calls(model) for tensor in call.output_tensors]
+    return max(4 * math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)
 
 
 def device_name() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -133,3 +134,19 @@ def test_a_config_table_with_a_list_for_a_number(fne, folder, tmp_path):
     result = fne("evaluate", folder / "c.h5", "--config", tmp_path / "c.toml")
     assert result.code == 2
     assert "seed should be" in result.err and "Found: [1]." in result.err
+
+
+def test_too_little_address_space_for_a_network_is_told(folder):
+    """TensorFlow would end the process, or try for ever."""
+    words = [sys.executable, "-m", "fne_cli", "layers", "mini"]
+    shell = f"ulimit -v 3000000; {shlex.join(words)}"
+    done = subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("fne: Networks should have at least 3,500 MiB of addresses")
+    assert "Found: a limit of 2,929 (ulimit -v)." in done.stderr
+
+
+def test_a_batch_size_beyond_all_machines_is_told(fne, folder):
+    result = fne("extract", folder, folder / "new" / "x.h5", "--batch-size", 2**63 - 1)
+    assert result.code == 2
+    assert "--batch-size" in result.err and "1<=x<=65536" in result.err

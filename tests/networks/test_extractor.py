@@ -289,6 +289,17 @@ def test_memory_that_gives_out_while_compiling_halves_the_batch_too(monkeypatch:
     assert extract.used == 2
 
 
+def test_a_batch_larger_than_the_memory_is_halved_before_linux_kills_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest tensor is of 9 x 9 x 3 or more numbers for a row; memory for two of these is there."""
+    model, pixels = small_net(), noise(8, 9)
+    expected = [np.asarray(values) for values in extractor(model, 9, rows=8)(pixels)]
+    largest = max(int(np.prod(layer.output.shape[1:])) for layer in model.layers)
+    monkeypatch.setattr("fne_cli.networks.extractor.free_memory", lambda: 2 * 4 * largest)
+    extract = extractor(model, 9, rows=8)
+    all_close(extract(pixels), expected, 1e-6)
+    assert extract.used == 2
+
+
 def test_one_row_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with_memory_for(0, monkeypatch, tensorflow_error)
     with pytest.raises(DoesNotFit) as error:

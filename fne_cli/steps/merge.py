@@ -15,7 +15,7 @@ from fne_cli.store.many.merged import Shards, write_merged
 from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.replaceable import check_replaceable
-from fne_cli.store.output.up_to_date import check_place, file_head, follow, refresh
+from fne_cli.store.output.up_to_date import check_place, confirm, file_head, follow
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _is_there(origin: Origin, path: Path, overwrite: bool, progress: Progress) -
     head = file_head(path, "activations")
     head["sources"] = [{"kind": "activations", "fingerprint": head["fingerprint"]}]
     if head["sources"] == origin.sources:
-        refresh(path, origin.paths)
+        confirm(path, origin, head["fingerprint"])
         return True
     if "made_from" not in read_record(path):  # an extraction that may have taken days is nobody's derived file
         apart = differences(origin.settings, head["settings"]) or ["the images are other ones, or have changed"]

@@ -38,14 +38,19 @@ def up_to_date(path: Path, origin: Origin, overwrite: bool, progress: Progress =
         return False
     head = _json_head(path) if origin.kind == "results" else file_head(path, origin.kind)
     if head["fingerprint"] == origin.fingerprint:
-        Output(path).tidy()
-        if read_record(path).get("fingerprint") != origin.fingerprint:  # lost, or of a file that stood here before
-            with suppress(OSError):  # where nothing may be written it was no worse before
-                write_json(record_path(path), {"fingerprint": origin.fingerprint, **origin.noted(path)})
-        refresh(path, origin.paths)
+        confirm(path, origin, origin.fingerprint)
         return True
     follow(path, origin, head, progress)
     return False
+
+
+def confirm(path: Path, origin: Origin, fingerprint: str) -> None:
+    """Make whole what a kill has left of an output that is up to date: sweep, write a lost record, `refresh`."""
+    Output(path).tidy()
+    if read_record(path).get("fingerprint") != fingerprint:  # lost, or of a file that stood here before
+        with suppress(OSError):  # where nothing may be written it was no worse before
+            write_json(record_path(path), {"fingerprint": fingerprint, **origin.noted(path)})
+    refresh(path, origin.paths)
 
 
 def refresh(path: Path, inputs: Iterable[Path]) -> None:

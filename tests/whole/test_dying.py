@@ -49,4 +49,4 @@ def test_a_disk_that_fills_up_at_any_size(tmp_path, step, commands):
     """A few kilobytes of a behavior file crashed HDF5 when the process ended."""
     found, runs = wrong("full", tmp_path, step, *commands)
     assert found == []
-    assert runs > 2
+    assert runs > 1

@@ -20,6 +20,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5f, h5p
 
 _SMALL = 4096  # bytes; below that a hole saves nothing
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -108,6 +109,19 @@ def _divert(handle: int) -> None:
         os.dup2(sink, handle, inheritable=False)
     finally:
         os.close(sink)
+
+
+def in_memory(path: Path) -> h5py.File:
+    """A copy of a small file in memory, to be changed there; `h5py.File.id.get_file_image` has what it has become.
+
+    HDF5 lays it out as on a disk. On a full disk it cannot close datasets and attributes whose bytes it still holds
+    back, and crashes the process when that ends: here nothing of it ever touches the disk.
+    """
+    access = h5p.create(h5p.FILE_ACCESS)
+    access.set_fapl_core(1 << 16, False)
+    access.set_file_image(path.read_bytes())
+    access.set_fclose_degree(h5f.CLOSE_STRONG)
+    return h5py.File(h5f.open(b"in memory", h5f.ACC_RDWR, access))
 
 
 class WriteBehind:

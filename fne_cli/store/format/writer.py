@@ -14,7 +14,7 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.store.format.chunks import Appender, create_column, read_rows
 from fne_cli.store.format.columns import BLOCK_ROWS, text_column
-from fne_cli.store.format.disk import WriteBehind, close_without_writing, close_written, reserve, write_blank
+from fne_cli.store.format.disk import WriteBehind, close_without_writing, close_written, in_memory, reserve, write_blank
 from fne_cli.store.format.schema import (
     ATTRIBUTE_BYTES,
     DIGEST_LENGTH,
@@ -31,12 +31,15 @@ NOT_FINISHED = "0" * DIGEST_LENGTH
 
 
 class Writer:
-    """A file under construction at `path` (an OUTPUT.partial). Use as a context manager."""
+    """A file under construction at `path` (an OUTPUT.partial). Use as a context manager.
 
-    def __init__(self, file: h5py.File) -> None:
-        self._file, self._open = file, True
+    One without rows, whose tables are small, is made in memory, and written to `path` as it is closed.
+    """
+
+    def __init__(self, file: h5py.File, path: Path, memory: bool = False) -> None:
+        self._file, self._path, self._open = file, path, True
         self._columns: dict[str, Appender] = {}
-        self._behind = WriteBehind(file.id.get_vfd_handle())
+        self._behind = None if memory else WriteBehind(file.id.get_vfd_handle())
 
     @classmethod
     def create(
@@ -77,6 +80,8 @@ class Writer:
                     _set_attribute(dataset, key, value)
 
         write_blank(path, fill)
+        if not layers and table is None:
+            return cls(in_memory(path), path, memory=True)
         writer = cls.reopen(path)
         try:
             reserve(writer._file.id.get_vfd_handle(), os.path.getsize(path))
@@ -92,7 +97,7 @@ class Writer:
         """Go on with a file that `create` made; `close` seals it again."""
         unseal(path)
         # The chunk cache is of no use to a writer of whole chunks, and costs a megabyte for each layer.
-        return cls(h5py.File(path, "r+", locking=False, rdcc_nbytes=0))
+        return cls(h5py.File(path, "r+", locking=False, rdcc_nbytes=0), path)
 
     def _write_images(self, images: Images) -> None:
         for start in range(0, len(images), BLOCK_ROWS):
@@ -126,7 +131,8 @@ class Writer:
     def append(self, layer: str, rows: np.ndarray) -> None:
         """Add rows, (rows, *row_shape), to a layer."""
         self._column(f"layers/{layer}").append(rows)
-        self._behind.wrote(rows.nbytes)
+        if self._behind is not None:
+            self._behind.wrote(rows.nbytes)
 
     def append_images(self, status: np.ndarray, message: Sequence[str], sha256: Sequence[str]) -> None:
         """Add what is known of an image only once it has been read."""
@@ -197,8 +203,9 @@ class Writer:
         for column in self._columns.values():
             column.flush()
         self._file.flush()
-        self._behind.wait()
-        os.fsync(self._file.id.get_vfd_handle())
+        if self._behind is not None:
+            self._behind.wait()
+            os.fsync(self._file.id.get_vfd_handle())
 
     def set_fingerprint(self, fingerprint: str) -> None:
         """Replace the fingerprint in place (it has a fixed length)."""
@@ -206,11 +213,15 @@ class Writer:
 
     def abandon(self) -> None:
         """Close without writing what was not committed."""
-        self._behind.close()
+        if self._behind is not None:
+            self._behind.close()
         if self._open:
             self._open = False
             with contextlib.suppress(OSError, RuntimeError, ValueError):
-                close_without_writing(self._file)
+                if self._behind is None:
+                    self._file.close()
+                else:
+                    close_without_writing(self._file)
 
     def close(self) -> None:
         """Commit and close. Raises ValueError if rows are missing.
@@ -223,10 +234,16 @@ class Writer:
             if column.rows != len(self._file[name]):
                 raise ValueError(f"{name} should have {len(self._file[name])} rows, found {column.rows}")
         self.commit()
-        path = Path(os.fsdecode(self._file.filename))
         self._open = False
-        close_written(self._file)
-        seal(path)
+        if self._behind is None:
+            content = self._file.id.get_file_image()
+            self._file.close()
+            with open(self._path, "r+b") as file:  # written over, not replaced: whoever holds a lock on it keeps it
+                file.write(content)
+                file.truncate()
+        else:
+            close_written(self._file)
+        seal(self._path)
 
     def __enter__(self) -> Self:
         return self

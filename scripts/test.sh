@@ -29,8 +29,8 @@ limited() {
 }
 limited 2000 python -P -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 if [ "${1:-}" = "--slow" ]; then
-    # one at a time: many of these start several processes of their own
-    limited 3900 python -P -m pytest -m slow
+    # Many of these wait for processes of their own, and nearly all hold for events instead of for time.
+    limited 3900 python -P -m pytest -m slow --numprocesses 2 --dist loadfile --durations 15
 fi
 
 echo "== the demo"

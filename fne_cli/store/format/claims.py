@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fne_cli.errors import DamagedFile, is_of_memory
+from fne_cli.errors import DamagedFile, DoesNotFit, is_of_memory
 
 _ATTRIBUTE_BYTES = 1 << 16
 _DEPTH = 32
@@ -27,12 +27,13 @@ _STUMBLES = (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError,
 
 @contextmanager
 def doubted(path: Path) -> Iterator[None]:
-    """While open, whatever HDF5 stumbles over in the file becomes DamagedFile."""
+    """While open, whatever HDF5 stumbles over in the file becomes DamagedFile; DoesNotFit if that is memory."""
     try:
         yield
     except _STUMBLES as error:
         if is_of_memory(error):
-            raise MemoryError(str(error)) from error
+            why = f"{path} needs more memory than there is, or is damaged. Found: {reason(error)}."
+            raise DoesNotFit(why) from error
         raise DamagedFile(f"{path} should be a file as fne writes it. Found: {reason(error)}.") from error
 
 

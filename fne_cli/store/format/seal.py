@@ -63,6 +63,12 @@ def check_seal(path: Path) -> bool:
     return True
 
 
+def ends_sealed(path: Path) -> bool:
+    """Whether a file ends as ours do, whatever became of the rest."""
+    with open(path, "rb") as file:
+        return _tail(file) is not None
+
+
 def _tail(file: Any) -> tuple[bytes, int, int] | None:
     """Digest, bytes of the HDF5 file and number of spans, if the file ends in a seal."""
     end = os.fstat(file.fileno()).st_size

@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from fne_cli.errors import BadInput, DifferentOutput
+from fne_cli.errors import BadInput, DifferentOutput, FneError
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.output.notes import read_record, record_path
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
-from fne_cli.store.output.record import file_state
+from fne_cli.store.output.record import file_state, sha256_of
 from fne_cli.store.output.up_to_date import follow, is_older
 
 
@@ -27,6 +27,7 @@ class Drawings:
     def __init__(self, folder: Path, maker: str, names: Sequence[str], digest: str, origin: Origin) -> None:
         self._folder, self._names, self._digest, self._origin = folder, names, digest, origin
         self._record = folder / maker
+        self._others: Any = None
 
     def are_there(self, overwrite: bool, origin: str, progress: Progress = SILENT) -> bool:
         """Whether the folder, made if need be, has them. Raises DifferentOutput if it has others of their names.
@@ -42,7 +43,7 @@ class Drawings:
         ours = record.get("fingerprint") == self._digest
         there = [path.name for name in self._names for path in self._paths(name) if path.exists()]
         if there and not ours and not overwrite:
-            as_drawn = record.get("figures", self._states()) == self._states()
+            as_drawn = "figures" not in record or self._as_noted(record)
             if as_drawn and isinstance(record.get("settings"), dict) and isinstance(record.get("sources"), list):
                 head = {"network": None, **record}
                 follow(self._record, self._origin, head, progress, f"{there[0]} in {self._folder}")
@@ -52,7 +53,7 @@ class Drawings:
                 "Choose another folder, or give --overwrite to replace it."
             )
         self._check_replaceable(record)
-        done = ours and not overwrite and record.get("figures") == self._states()
+        done = ours and not overwrite and self._as_noted(record)
         if done:
             self._refresh()
         return done
@@ -61,23 +62,27 @@ class Drawings:
         """Raises DifferentOutput for a file that no record knows as a figure of ours, and that is not empty."""
         if record and "figures" not in record:
             return  # of a run that was interrupted: nobody knows how far it came
-        known = record.get("figures")
         for name in self._names:
-            states = known.get(name) if isinstance(known, dict) else None
-            for number, path in enumerate(self._paths(name)):
-                if path.exists() and path.stat().st_size:
-                    state = states[number] if isinstance(states, list) and len(states) == 2 else None
-                    if state != file_state(path):
-                        raise DifferentOutput(
-                            f"{path} exists, so it should be the figure that fne has drawn there to be replaced. "
-                            "Found: another file.\nChoose another folder, or remove that file."
-                        )
+            for path, state in zip(self._paths(name), _noted(record, name), strict=True):
+                if path.exists() and path.stat().st_size and not _is_same(path, state):
+                    raise DifferentOutput(
+                        f"{path} exists, so it should be the figure that fne has drawn there to be replaced. "
+                        "Found: another file.\nChoose another folder, or remove that file."
+                    )
+
+    def _as_noted(self, record: Mapping[str, Any]) -> bool:
+        """Whether the figures are those that the record speaks of."""
+        return all(
+            path.exists() and _is_same(path, state)
+            for name in self._names
+            for path, state in zip(self._paths(name), _noted(record, name), strict=True)
+        )
 
     def _refresh(self) -> None:
         """Give figures that are up to date today's time if what they are made from is newer, as `refresh` does."""
         files = [path for name in self._names for path in self._paths(name)]
         if files and any(is_older(path, self._origin.paths) for path in files):
-            with suppress(OSError):
+            with suppress(OSError, FneError):
                 for path in files:
                     os.utime(path)
                 self._note({"figures": self._states()})
@@ -91,12 +96,14 @@ class Drawings:
             other.accept()
 
     def __enter__(self) -> Self:
+        self._others = read_record(self._record).get("figures")
         self._note({})
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            self._note({"figures": self._states()})
+            others = self._others if isinstance(self._others, dict) else {}
+            self._note({"figures": {**others, **self._states()}})
 
     def _note(self, state: Mapping[str, Any]) -> None:
         with Output(record_path(self._record)) as output:  # it says what a full disk is
@@ -108,5 +115,20 @@ class Drawings:
 
     def _states(self) -> dict[str, Any]:
         return {
-            name: [file_state(path) if path.exists() else None for path in self._paths(name)] for name in self._names
+            name: [file_state(path) | {"sha256": sha256_of(path)} for path in self._paths(name)] for name in self._names
         }
+
+
+def _noted(record: Mapping[str, Any], name: str) -> Sequence[Any]:
+    """What a record says of the two files of a figure."""
+    known = record.get("figures")
+    states = known.get(name) if isinstance(known, dict) else None
+    return states if isinstance(states, list) and len(states) == 2 else (None, None)
+
+
+def _is_same(path: Path, state: Any) -> bool:
+    """Whether a file is the one that was noted, by size and time, or by its bytes: the times of a copy are others."""
+    if not isinstance(state, dict):
+        return False
+    found = file_state(path)
+    return found == {key: state.get(key) for key in found} or state.get("sha256") == sha256_of(path)

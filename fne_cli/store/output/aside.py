@@ -18,6 +18,7 @@ from fne_cli.store.format.claims import doubted, parse_json
 from fne_cli.store.format.schema import Images, differences, image_differences
 from fne_cli.store.format.writer import Writer
 from fne_cli.store.output.notes import write_json
+from fne_cli.store.output.own import scratch_of, sweep
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.resume import check_same, unfinished
 
@@ -55,6 +56,7 @@ def forget(output: Path) -> None:
     """Remove it; the note first, without which the file counts for nothing."""
     _note_of(output).unlink(missing_ok=True)
     place_of(output).unlink(missing_ok=True)
+    sweep(scratch_of(_note_of(output)))
 
 
 class Unfinished:

@@ -7,6 +7,7 @@ the next run of the command puts it in its place.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,17 +60,26 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def announce_record(path: Path, record: Mapping[str, Any], content: Path) -> None:
-    """Have the record wait for `content` to become the output; `settle_record` is to follow."""
+    """Have the record wait for `content` to become the output; `place_record` is to follow."""
     write_json(_next(path), {**record, "output": file_state(content)})
 
 
-def settle_record(path: Path) -> None:
-    """Give the waiting record its name, if it is of the output that is there; remove it if not. The lock is held."""
-    if _waiting(path):
+def place_record(path: Path) -> None:
+    """Give the announced record its name, as its output has just got one. Perhaps somebody has come and done it."""
+    with contextlib.suppress(FileNotFoundError):
         os.replace(_next(path), record_path(path))
+
+
+def settle_record(path: Path) -> None:
+    """What a killed process left: the waiting record gets its name, if it is of the output that is there, or goes.
+
+    The lock is held.
+    """
+    if _waiting(path):
+        place_record(path)
         sync(path.parent)
     elif os.path.lexists(_next(path)):
-        _next(path).unlink()
+        _next(path).unlink(missing_ok=True)
     for place in (_next(path), record_path(path)):
         sweep(scratch_of(place))
 

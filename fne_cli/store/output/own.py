@@ -10,50 +10,65 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from fne_cli.errors import BadInput
+from fne_cli.errors import BadInput, Busy
 
+_PATIENCE = 60.0
+"""Seconds to wait for another process that writes a few kilobytes."""
 _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-def open_own(path: Path, create: bool = True) -> int:
-    """A descriptor of a file of ours, empty if it is new. Raises BadInput if somebody has put another thing there.
+class _NotOurs(BadInput):
+    """Somebody has put another thing there."""
 
-    That is a link, a device or a pipe, a file that has other names too, and in a folder such as /tmp, where everybody
-    may write but nobody may replace what others have, a file of somebody else.
+    def __init__(self, path: Path, found: str, way: str = "Remove it") -> None:
+        super().__init__(
+            f"{path} should be a file that fne alone writes, or none. Found: {found}.\n"
+            f"Nothing was written to it. {way}, or write to another output."
+        )
+
+
+def open_own(path: Path, create: bool = True) -> int:
+    """A descriptor of a file of ours, empty if it is new. Raises BadInput if it cannot be had, or is no such file.
+
+    No such file is a link, a device or a pipe, a file that has other names too, and in a folder such as /tmp, where
+    everybody may write but nobody may replace what others have, a file of somebody else.
     """
+    try:
+        return _opened(path, create)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _opened(path: Path, create: bool) -> int:
+    """The same; raises the OSError, or _NotOurs."""
     try:
         handle = os.open(path, _OPEN | (os.O_CREAT if create else 0), 0o666)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EMLINK):
-            raise _not_ours(path, "a link, which is not followed") from error
+            raise _NotOurs(path, "a link, which is not followed") from error
         if error.errno == errno.ENXIO:
-            raise _not_ours(path, "a device or a pipe") from error
-        raise BadInput(f"{path} cannot be written: {error.strerror}.") from error
+            raise _NotOurs(path, "a device or a pipe") from error
+        raise
     try:
         state, folder = os.fstat(handle), os.stat(path.parent)
         if not stat.S_ISREG(state.st_mode):
-            raise _not_ours(path, "a device or a pipe")
+            raise _NotOurs(path, "a device or a pipe")
         if state.st_nlink > 1:
-            raise _not_ours(path, f"a file with {state.st_nlink} names")
+            way = "Make it a file of its own (cp it and mv the copy here)"
+            raise _NotOurs(path, f"a file with {state.st_nlink} names", way)
         sticky = folder.st_mode & stat.S_ISVTX and folder.st_mode & (stat.S_IWOTH | stat.S_IWGRP)
         if sticky and state.st_uid not in (os.geteuid(), folder.st_uid):
-            raise _not_ours(path, "a file of another user, in a folder where everybody may write")
+            raise _NotOurs(path, "a file of another user, in a folder where everybody may write")
     except BaseException:
         os.close(handle)
         raise
     return handle
-
-
-def _not_ours(path: Path, found: str) -> BadInput:
-    return BadInput(
-        f"{path} should be a file that fne alone writes, or none. Found: {found}.\n"
-        "Nothing was written to it. Remove it, or write to another output."
-    )
 
 
 def check_folder(folder: Path) -> None:
@@ -70,7 +85,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` when it is complete and on the disk: PATH.new until then.
 
     A reader sees the old file or the new one; of processes that write at once, each waits for the other. A link of that
-    name is removed. Raises OSError; then nothing is left.
+    name is removed. Raises OSError, Busy if the other does not get done; then nothing is left.
     """
     scratch = scratch_of(path)
     with os.fdopen(_locked(scratch), "r+b") as file:
@@ -82,7 +97,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.replace(scratch, path)
         except BaseException as error:
             with contextlib.suppress(OSError):
-                scratch.unlink()
+                if is_at(file.fileno(), scratch):  # else it has its name, and this is another process's
+                    scratch.unlink()
             if isinstance(error, OSError) and error.filename is None:
                 error.filename = os.fspath(path)
             raise
@@ -91,14 +107,23 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 def _locked(scratch: Path) -> int:
     """A descriptor of the file, which nobody else writes while it is open."""
+    end = time.monotonic() + _PATIENCE
     while True:
         try:
-            handle = open_own(scratch)
-        except BadInput:
+            handle = _opened(scratch, create=True)
+        except _NotOurs:
             scratch.unlink()  # if it can be: of this name nothing is anybody's
             continue
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            if time.monotonic() > end:
+                raise Busy(f"{scratch} is being written by another process. Wait for it, or stop it.") from None
+            time.sleep(0.01)
+            continue
+        except OSError:
+            pass  # a file system without locks
         if is_at(handle, scratch):
             return handle
         os.close(handle)  # the other process was done with it
@@ -109,10 +134,12 @@ def sweep(scratch: Path) -> None:
     if not os.path.lexists(scratch):
         return
     try:
-        handle = open_own(scratch, create=False)
-    except BadInput:
+        handle = _opened(scratch, create=False)
+    except _NotOurs:
         with contextlib.suppress(OSError):
             scratch.unlink()  # a link, mostly: of this name nothing is anybody's
+        return
+    except OSError:
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

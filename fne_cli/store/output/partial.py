@@ -14,7 +14,14 @@ from typing import Any, Self
 
 from fne_cli.errors import BadInput, Busy, DamagedFile, DoesNotFit, FneError
 from fne_cli.store.format.claims import parse_json
-from fne_cli.store.output.notes import announce_record, left_of_record, record_path, settle_record, write_json
+from fne_cli.store.output.notes import (
+    announce_record,
+    left_of_record,
+    place_record,
+    record_path,
+    settle_record,
+    write_json,
+)
 from fne_cli.store.output.own import is_at, open_own, scratch_of, sweep, sync
 from fne_cli.store.output.record import pretty, sha256_of
 from fne_cli.store.output.sealed import DIGEST, is_intact, with_digest, without_digest
@@ -86,10 +93,13 @@ class Output:
                 "Write to a local disk, or mount this one with locks."
             ) from error
 
-    def _tidy(self) -> None:
-        """Make whole, or remove, what a killed process has left."""
+    def _settle(self) -> None:
         settle_record(self.path)
         sweep(scratch_of(self.journal))
+
+    def _tidy(self) -> None:
+        """Make whole, or remove, what a killed process has left."""
+        self._settle()
         if not self.keep:
             self.clear()
         elif self.journal.exists() and not self.resumable:
@@ -97,6 +107,9 @@ class Output:
 
     def tidy(self) -> None:
         """What entering does, for an output that is as it should be: unless somebody else is at work on it."""
+        if self._lock is not None:
+            self._settle()
+            return
         left = (self.partial, self.journal, scratch_of(self.journal), *left_of_record(self.path))
         if any(map(os.path.lexists, left)):
             with contextlib.suppress(FneError, OSError), self:
@@ -127,6 +140,10 @@ class Output:
             f"{self.partial} should be the file that this command has written. Found: another file, or none.\n"
             f"Somebody has removed it, and maybe begun {self.path.name} again."
         )
+
+    def sync(self) -> None:
+        """What was written to OUTPUT.partial is on the disk when this returns."""
+        sync(self.into)
 
     def write_json(self, document: Mapping[str, Any]) -> None:
         """Make OUTPUT.partial a JSON file, with its digest."""
@@ -168,7 +185,7 @@ class Output:
         self.clear()
         with open(content, "rb") as source, open(self.into, "r+b") as target:
             shutil.copyfileobj(source, target, 1 << 24)
-        sync(self.partial)
+        self.sync()
         self.note(state)
 
     def take(self, content: Path, state: Mapping[str, Any]) -> None:
@@ -210,15 +227,18 @@ class Output:
         The record is on the disk before, and known as this file's: a process killed in between loses none.
         """
         self._check_ours()
-        sync(self.partial)
+        self.sync()
         if record is None:
             record_path(self.path).unlink(missing_ok=True)  # it speaks of the file that is replaced now
         else:
-            announce_record(self.path, record, self.partial)
+            announce_record(self.path, record, self.into)
         os.replace(self.partial, self.path)
+        # From here on another process may begin the output again: what it has made since is not touched.
+        if record is not None:
+            place_record(self.path)
         sync(self.path.parent)
-        settle_record(self.path)
-        self.journal.unlink(missing_ok=True)
+        if not os.path.lexists(self.partial):
+            self.journal.unlink(missing_ok=True)
 
     def accept_noted(self, record: Mapping[str, Any]) -> None:
         """As `accept`, of a file that does not say itself what it is: the record has its SHA-256."""

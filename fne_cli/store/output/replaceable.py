@@ -9,8 +9,9 @@ from fne_cli.errors import DifferentOutput, FneError, WrongFile
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import FORMAT, MADE_BY
+from fne_cli.store.format.seal import ends_sealed
 from fne_cli.store.output.notes import read_record
-from fne_cli.store.output.record import file_state
+from fne_cli.store.output.record import file_state, sha256_of
 
 _NAMES = {
     "predictions": "a table of predictions",
@@ -40,20 +41,25 @@ def _kind(path: Path) -> str:
     try:
         with open(path, "rb") as file:
             head = file.read(len(_HDF5))
-        if not head:
+        if not head or (head != _HDF5 and ends_sealed(path)):
             return ""
         if head != _HDF5:
-            document = parse_json(path.read_bytes()) if head.lstrip()[:1] == b"{" else None
-            says = [document.get(key) for key in ("format", "kind")] if isinstance(document, dict) else []
-            return "results" if says == [FORMAT, "results"] else "not made by fne"
+            return "results" if _says_results(path) else "not made by fne"
         with open_file(path, unfinished=True) as reader:
             return reader.kind
     except WrongFile:
         return "HDF5 of another origin or version"
     except (FneError, OSError):
         return ""
+
+
+def _says_results(path: Path) -> bool:
+    content = path.read_bytes()
+    try:
+        document = parse_json(content) if content.lstrip()[:1] == b"{" else None
     except ValueError:
-        return "not made by fne"
+        return False
+    return isinstance(document, dict) and (document.get("format"), document.get("kind")) == (FORMAT, "results")
 
 
 def check_noted_replaceable(path: Path, kind: str, ours: Callable[[Path], bool] | None) -> None:
@@ -74,9 +80,11 @@ def check_noted_replaceable(path: Path, kind: str, ours: Callable[[Path], bool] 
 
 
 def is_known(path: Path, kind: str) -> bool:
-    """Whether the record of a file has it as one of this kind, with its size and time."""
+    """Whether the record of a file has it as one of this kind, with its size and time, or its bytes."""
     record = read_record(path)
-    return record.get("kind") == kind and file_state(path) in (record.get("output"), record.get("same_as"))
+    as_written = file_state(path) in (record.get("output"), record.get("same_as"))
+    # Older records say no kind. The times of a copy are others.
+    return record.get("kind", kind) == kind and (as_written or record.get("sha256") == sha256_of(path))
 
 
 def _is_empty(path: Path) -> bool:

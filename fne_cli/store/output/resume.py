@@ -18,7 +18,6 @@ from fne_cli.errors import DamagedFile, DifferentOutput, FneError, WrongFile
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import Images, Layer, differences, fingerprint, image_differences
 from fne_cli.store.format.writer import NOT_FINISHED, Writer
-from fne_cli.store.output.own import sync
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import time_run
 
@@ -172,7 +171,7 @@ class Growing:
             digest = fingerprint("activations", reader.settings, reader.sources, reader.images)
         with Writer.reopen(self._output.into) as writer:
             writer.set_fingerprint(digest)
-        sync(self._output.partial)
+        self._output.sync()
         self._journal |= {"complete": inputs, "retry": []}
         self._output.note(self._journal)
 

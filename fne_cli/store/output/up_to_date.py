@@ -46,11 +46,21 @@ def up_to_date(path: Path, origin: Origin, overwrite: bool, progress: Progress =
 
 def confirm(path: Path, origin: Origin, fingerprint: str) -> None:
     """Make whole what a kill has left of an output that is up to date: sweep, write a lost record, `refresh`."""
+    if path.is_symlink():
+        return  # to be read, not to be written
     Output(path).tidy()
-    if read_record(path).get("fingerprint") != fingerprint:  # lost, or of a file that stood here before
-        with suppress(OSError):  # where nothing may be written it was no worse before
-            write_json(record_path(path), {"fingerprint": fingerprint, **origin.noted(path)})
+    if not _has_record(path, fingerprint):
+        # Where nothing may be written, or somebody else is at work, it was no worse before.
+        with suppress(OSError, FneError), Output(path, keep=True):
+            if not _has_record(path, fingerprint):
+                write_json(record_path(path), {"fingerprint": fingerprint, **origin.noted(path)})
     refresh(path, origin.paths)
+
+
+def _has_record(path: Path, fingerprint: str) -> bool:
+    """Whether there is one, of this output or of the one that has just taken its place."""
+    record = read_record(path)
+    return record.get("fingerprint") == fingerprint or record.get("output") == file_state(path)
 
 
 def refresh(path: Path, inputs: Iterable[Path]) -> None:

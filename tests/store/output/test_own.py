@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 from pathlib import Path
 
@@ -187,3 +189,52 @@ def test_a_sample_is_written_through_no_link(fne, folder, victim):
     assert result.code == 1
     assert "digits.partial should be a folder that fne alone writes to, or none. Found: a link" in result.err
     assert os.listdir(victim.parent) == ["diary"]
+
+
+def test_why_a_file_beside_the_output_cannot_be_made(folder, monkeypatch):
+    real = os.open
+
+    def full(path, *more):
+        if str(path).endswith(".new"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, *more)
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_json(folder / "a.json", {"a": 1})
+
+
+def test_a_record_stays_though_the_time_of_its_output_is_another_when_looked_at_by_name(folder, monkeypatch):
+    """As some network file systems have it."""
+    real = os.replace
+
+    def replaced(old, new):
+        real(old, new)
+        if Path(new).name == "out":
+            os.utime(new, ns=(0, 0))
+
+    monkeypatch.setattr(os, "replace", replaced)
+    with Output(folder / "out") as output:
+        output.write_json({})
+        output.accept({"runs": [1]})
+    assert read_record(folder / "out")["runs"] == [1]
+    assert sorted(path.name for path in folder.glob("out*")) == ["out", "out.run.json"]
+
+
+def test_another_process_that_begins_at_once_keeps_its_journal_and_its_record(folder, monkeypatch):
+    """As soon as the output has its name, its lock is free."""
+    real, second = os.replace, Output(folder / "out", keep=True)
+
+    def replaced(old, new):
+        real(old, new)
+        if Path(new).name == "out" and second._lock is None:
+            second.__enter__()
+            second.begin_with(folder / "out", {"of": "the second"})
+
+    with Output(folder / "out") as output:
+        output.write_json({})
+        monkeypatch.setattr(os, "replace", replaced)
+        output.accept({"runs": [1]})
+    assert json.loads(second.journal.read_text())["of"] == "the second"
+    assert read_record(folder / "out")["runs"] == [1]
+    second.__exit__(None, None)

@@ -321,7 +321,7 @@ def test_the_journal_is_replaced_atomically_and_is_on_the_disk(tmp_path, monkeyp
 
 def test_an_output_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     order = []
-    monkeypatch.setattr(module, "sync", lambda path: order.append(f"sync {path.name}"))
+    monkeypatch.setattr(module, "sync", lambda path: order.append(f"sync {path.resolve().name}"))
     monkeypatch.setattr(os, "replace", lambda old, new: order.append(f"rename {new.name}"))
     with Output(tmp_path / "out") as output:
         output.write_json({})
@@ -368,7 +368,7 @@ def test_the_journal_goes_before_the_file_it_speaks_of(tmp_path, monkeypatch):
 def test_a_copy_to_be_changed_is_on_the_disk_before_its_journal(tmp_path, monkeypatch):
     (tmp_path / "old").write_bytes(b"content")
     order = []
-    monkeypatch.setattr(module, "sync", lambda path: order.append(Path(path).name))
+    monkeypatch.setattr(module, "sync", lambda path: order.append(path.resolve().name))
     monkeypatch.setattr(module, "write_json", lambda path, state: order.append(Path(path).name))
     with Output(tmp_path / "out", keep=True) as output:
         output.begin_with(tmp_path / "old", {})

@@ -76,7 +76,7 @@ def export(
             check_place(beside, (file,), overwrite)
         there = is_recorded(output, digest, origin, overwrite, what, progress)
         if beside is not None:
-            there = _is_of(output, beside) and there
+            there = _has_table(output, beside, there)
         if there:
             if beside is not None:
                 Output(beside).tidy()
@@ -91,27 +91,32 @@ def export(
             WRITERS[kind](matrix, _told(matrix, step, advance), target.into, table.into if table else None)
             pair = {}
             if table is not None:
-                pair["beside"] = file_state(table.partial) | {"sha256": sha256_of(table.partial)}
+                pair["beside"] = file_state(table.into) | {"sha256": sha256_of(table.into)}
                 table.accept()
             target.accept_noted({"fingerprint": digest, **pair, **origin.noted_whole(output)})
         return done
 
 
-def _is_of(output: Path, beside: Path) -> bool:
-    """Whether the table of images is the one that was written with the matrix: the two are one output.
+def _has_table(output: Path, beside: Path, there: bool) -> bool:
+    """Whether the matrix is `there`, and the table of images that was written with it: the two are one output.
 
-    Raises DifferentOutput if a file that is no such table stands there, which nothing may replace.
+    Raises DifferentOutput if a file that is no such table stands there, which nothing may replace, or the table of this
+    very matrix, changed since.
     """
-    known = read_record(output).get("beside")
-    known = known if isinstance(known, dict) else {}
     if not beside.exists():
         return False
-    if known.get("sha256") == sha256_of(beside):
-        return True
+    known = read_record(output).get("beside")
+    if there and (not isinstance(known, dict) or known.get("sha256") == sha256_of(beside)):
+        return True  # an older record says nothing of it
     if not is_image_table(beside):
         raise DifferentOutput(
             f"{beside} should be the table of the images of {output.name}, or none. Found: another file.\n"
             "Move it away, or write to another output."
+        )
+    if there:
+        raise DifferentOutput(
+            f"{beside} should be as it was written with {output.name}. Found: changed since.\n"
+            "Write to another output, or give --overwrite to replace both."
         )
     return False
 

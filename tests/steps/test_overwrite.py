@@ -11,6 +11,7 @@ from real_files import write_all
 
 from fne_cli.errors import DifferentOutput
 from fne_cli.steps.export import export
+from fne_cli.store.output.notes import read_record, record_path, write_json
 
 
 @pytest.fixture
@@ -79,15 +80,37 @@ def test_an_export_is_replaced_if_its_record_knows_it_or_it_is_empty(files, fne,
     assert (result.code, "Else remove that file" in result.err) == (4, True)
 
 
+def test_an_export_is_known_by_its_bytes_and_by_a_record_that_says_no_kind(files, fne):
+    assert fne("export", "codes.h5", "e.csv").code == 0
+    os.utime("e.csv", ns=(0, 0))  # as a copy has it
+    assert fne("export", "codes.h5", "e.csv", "--overwrite").code == 0
+    record = read_record(Path("e.csv"))
+    del record["kind"]
+    write_json(record_path(Path("e.csv")), record)
+    assert fne("export", "codes.h5", "e.csv", "--overwrite").code == 0
+
+
+def test_a_file_of_ours_whose_beginning_is_lost_is_replaced(files, fne):
+    good = Path("moments.h5").read_bytes()
+    Path("moments.h5").write_bytes(bytes(8) + good[8:])
+    assert fne("normalize", "activations.h5", "moments.h5", "--overwrite").code == 0
+    assert Path("moments.h5").read_bytes() == good
+
+
 def test_the_matrix_and_its_table_are_one_output(files):
     source, matrix, table = Path("codes.h5"), Path("e.npy"), Path("e.npy.images.csv")
     export(source, matrix)
     good = table.read_bytes()
-    for spoil in (table.unlink, lambda: table.write_bytes(good[:-9]), lambda: table.write_bytes(b"")):
-        assert export(source, matrix).up_to_date
-        spoil()
-        assert not export(source, matrix).up_to_date
-        assert table.read_bytes() == good
+    assert export(source, matrix).up_to_date
+    table.unlink()
+    assert not export(source, matrix).up_to_date
+    assert table.read_bytes() == good
+    table.write_bytes(good.replace(b"train", b"test"))
+    assert table.read_bytes() != good
+    with pytest.raises(DifferentOutput, match=r"e\.npy\.images\.csv should be as it was written with e\.npy"):
+        export(source, matrix)
+    assert not export(source, matrix, overwrite=True).up_to_date
+    assert table.read_bytes() == good
     for path in (matrix, table):
         path.unlink()
     table.write_text("my images\n")

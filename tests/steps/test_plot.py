@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -168,6 +169,17 @@ def test_other_figures_are_not_replaced_unasked(behavior, photos, drawn, tmp_pat
     analyze(photos, tmp_path / "strict.h5", random_classes=5, alpha=0.01)
     with pytest.raises(DifferentOutput):
         plot(tmp_path / "strict.h5", folder)
+
+
+def test_a_copy_of_the_folder_is_up_to_date(behavior, tmp_path):
+    """Its files have other times, and the same bytes."""
+    plot(behavior, tmp_path / "figures")
+    folder = tmp_path / "copied"
+    shutil.copytree(tmp_path / "figures", folder, copy_function=shutil.copyfile)
+    os.utime(folder / f"{FIGURES[0]}.png", ns=(0, 0))
+    assert not plot(behavior, folder, overwrite=True).up_to_date
+    os.utime(folder / f"{FIGURES[0]}.png", ns=(10**18, 10**18))
+    assert plot(behavior, folder).up_to_date
 
 
 def test_an_interrupted_run_goes_on_and_a_lost_figure_comes_back(behavior, drawn, monkeypatch, tmp_path):

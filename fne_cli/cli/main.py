@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib
+import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -26,10 +26,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Setup": ("layers", "sample", "split", "cluster", "completion"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
-
-
-_OF_STREAMS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
-"""Of files, `Output` and `replacing` tell with the name; without one, it was standard output that was refused."""
 
 
 class LazyGroup(click.Group):
@@ -85,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fne layers vgg16 | head` ends quietly, as other commands do
     _occupy()
+    _name_output()
     code = _run(arguments)
     Console.restore()
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
@@ -111,11 +108,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 130
     except Exception as error:
         if is_of_memory(error):
-            say(sys.stderr, "fne: out of memory. Use a smaller --batch-size or --memory, or fewer --layers.")
+            told = str(error).strip().split("\n")[0][:200]
+            found = f" ({plain(told)})" if told else ""
+            say(sys.stderr, f"fne: out of memory{found}. Use a smaller --batch-size or --memory, or fewer --layers.")
         elif isinstance(error, OSError):
-            name = "standard output" if error.filename is None and error.errno in _OF_STREAMS else error.filename
             reason = error.strerror or str(error)
-            told = f"{reason}." if name is None else f"{os.fsdecode(name)} cannot be used: {reason}."
+            named = error.filename is not None
+            told = f"{os.fsdecode(error.filename)} cannot be used: {reason}." if named else f"{reason}."
             say(sys.stderr, f"fne: {plain(told)}")
         else:
             raise
@@ -132,10 +131,32 @@ def _refusal(stream: TextIO | None) -> OSError | None:
     return None
 
 
+class _Output(io.FileIO):
+    """Standard output, whose errors say that they are its own: those of files that are read say nothing."""
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content) or 0
+        except OSError as error:
+            error.filename = "standard output"
+            raise
+
+
+def _name_output() -> None:
+    if sys.stdout is sys.__stdout__ and sys.stdout is not None:  # else somebody else looks after it
+        sys.stdout.flush()
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_Output(sys.stdout.fileno(), "wb", closefd=False)),
+            encoding=sys.stdout.encoding,
+            errors=sys.stdout.errors,
+            line_buffering=sys.stdout.isatty(),
+        )
+
+
 def _occupy() -> None:
     """Of standard input, output and error have none closed: a file of ours would get its number, and others' words."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)

@@ -98,11 +98,11 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
         name = key.replace("-", "_")
         if name not in known:
             raise click.UsageError(f"--config {path}, table {ctx.info_name}: {_unknown(key, known)}", ctx)
-        param = next(param for param in ctx.command.params if param.name == name)
+        option = next(option for option in ctx.command.params if option.name == name)
         try:
-            param.type_cast_value(ctx, value)
+            option.type_cast_value(ctx, value)
         except (TypeError, AttributeError) as error:  # click's own kinds know texts and numbers only
-            kind = param.type.name
+            kind = option.type.name
             raise click.UsageError(f"--config {path}, {key} should be {kind}. Found: {value!r}.", ctx) from error
         values[name] = value
     ctx.default_map = values

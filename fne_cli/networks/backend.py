@@ -49,17 +49,21 @@ def forget() -> None:
     load_keras().utils.clear_session()
 
 
+def computes_here() -> bool:
+    """Whether it is TensorFlow, and computes on a processor."""
+    if load_keras().backend.backend() != "tensorflow":
+        return False
+    import tensorflow
+
+    return not tensorflow.config.list_physical_devices("GPU")
+
+
 def lacks_onednn() -> bool:
     """Whether TensorFlow computes on a processor and was told to do without oneDNN.
 
     Its other convolutions give an image other last bits at another place of the batch.
     """
-    keras = load_keras()
-    if keras.backend.backend() != "tensorflow" or os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() not in _OFF:
-        return False
-    import tensorflow
-
-    return not tensorflow.config.list_physical_devices("GPU")
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in _OFF and computes_here()
 
 
 def _check_address_space() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from fne_cli.errors import BadInput, DoesNotFit, FneError, is_of_memory
 from fne_cli.machine import free_memory
 from fne_cli.networks import graph
-from fne_cli.networks.backend import lacks_onednn
+from fne_cli.networks.backend import computes_here, lacks_onednn
 from fne_cli.networks.files import brief
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.preprocessing import prepare
@@ -122,8 +122,8 @@ class Extractor:
         """The compiled function for at least `rows` rows, and how many it takes."""
         import keras
 
-        # Linux promises memory that it does not have, and kills who uses it.
-        if rows * _largest(self._model) > free_memory():
+        # Linux promises memory that it does not have, and kills who uses it. A GPU refuses.
+        if rows > 1 and computes_here() and rows * _largest(self._model) > free_memory():
             raise MemoryError(f"{rows} rows of the largest layer")
         dtype = self._network.precision
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shlex
@@ -150,3 +151,15 @@ def test_a_batch_size_beyond_all_machines_is_told(fne, folder):
     result = fne("extract", folder, folder / "new" / "x.h5", "--batch-size", 2**63 - 1)
     assert result.code == 2
     assert "--batch-size" in result.err and "1<=x<=65536" in result.err
+
+
+def test_a_list_that_cannot_be_read_is_not_taken_for_standard_output(fne, tmp_path, monkeypatch):
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    (tmp_path / "list.csv").write_text("path,label\n")
+    monkeypatch.setattr("fne_cli.steps.split.read_manifest", broken)
+    monkeypatch.setattr("fne_cli.images.source.list_images", broken)
+    result = fne("split", tmp_path / "list.csv", tmp_path / "out.csv", "--test", 0.5)
+    assert result.code == 1
+    assert "Input/output error" in result.err and "standard output" not in result.err

@@ -1,4 +1,4 @@
-"""codes or activations -> how well a linear SVM classifies them: one embedding or each layer, by several protocols."""
+"""codes or activations -> how well a classifier does on them: one embedding or each layer, by several protocols."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ def evaluate(
         raise WrongOptions("--cluster keeps what is finished beside the file RESULTS. Found: none. Give it, too.")
     with JoinedFiles(features, *KINDS) as source:
         layers = source.select(chosen.layers)
+        classifier.check()
         _check(source, chosen, len(layers), protocol, model)
         settings, cuts = settings_of(source, layers, chosen, protocol, classifier)
         origin = origin_of(source, settings, cuts, chosen, protocol)
@@ -93,7 +94,9 @@ def evaluate(
                 chosen.each_layer,
                 (cuts.low, cuts.high),
                 protocol,
+                classifier.classifier,
                 classifier.costs,
+                classifier.penalties,
                 classifier.aggregate,
                 solver,
             ),
@@ -102,6 +105,8 @@ def evaluate(
         if absent := source.absent:
             progress.note(absent)
         _warn_of_moments(source, protocol, cuts, progress)
+        if classifier.classifier == "ridge" and any(len(trial.validation) for trial in fits.task.trials):
+            progress.note("validation images are not used: the penalty is chosen by training images that are left out")
         _announce(fits, progress)
         versions = software("scikit-learn", "scipy", "numba")
         began, run = time.monotonic(), new_run(versions)
@@ -122,7 +127,7 @@ def evaluate(
                 "results": table,
             }
             outputs.write_predictions(fits.task, source.images.path)
-            outputs.write_model(source, fits, table[0]["C"])
+            outputs.write_model(source, fits, table[0])
             time_run(run, time.monotonic() - began)
             outputs.finish(document, run)
     return Evaluation(document, results)
@@ -148,7 +153,7 @@ def _table(
             outputs.keep(name, outcome.trial, fit.detail)
             took = {"seconds": round(outcome.seconds, 3)}
             run["results"].append({"name": name, **dict(outcome.trial.group), **dict(outcome.trial.of), **took})
-            _doubt(outcome, fits.plan.solver.tolerance, progress)
+            _doubt(outcome, fits.plan, progress)
             found.append(outcome)
         table += fits.measurement.results(name, found)
         progress.detail(f"{name}: {found[-1].figures['path']}, {sum(outcome.seconds for outcome in found):.1f} s")
@@ -220,13 +225,17 @@ def _announce(fits: Fits, progress: Progress) -> None:
     )
 
 
-def _doubt(outcome: Outcome, tolerance: float, progress: Progress) -> None:
+def _doubt(outcome: Outcome, plan: FitPlan, progress: Progress) -> None:
     """Say of a fit that it is not the optimum, or that others were not by which its C was chosen."""
-    if not outcome.figures["converged"]:
-        gap = outcome.figures["duality_gap"]
+    gap, ridge = outcome.figures["duality_gap"], plan.classifier == "ridge"
+    if not outcome.figures["converged"] and ridge:
+        progress.note(
+            f"rounding left the ridge classifier a relative duality gap of {gap:.1e}; larger penalties lose less"
+        )
+    elif not outcome.figures["converged"]:
         progress.note(f"the SVM stopped before it converged; its relative duality gap is {gap:.1e}")
     gap = outcome.figures.get("choice_of_C", {}).get("duality_gap", 0.0)
-    if gap > max(tolerance, CHOOSING):
+    if gap > max(plan.solver.tolerance, CHOOSING):
         progress.note(f"C was chosen by SVMs of which some stopped before they converged; the largest gap is {gap:.1e}")
 
 

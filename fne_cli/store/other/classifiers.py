@@ -17,7 +17,8 @@ from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.schema import canonical_json
 
-FORMAT, VERSION = "fne model", 2  # 1 had no digest
+FORMAT, VERSION = "fne model", 3
+"""1 had no digest, 2 no word for another classifier than the SVM; an SVM is still written as 2, for older versions."""
 _HEAD = "head"
 _NEEDED = ("weights", "intercepts")
 _HEADER = re.compile(
@@ -29,7 +30,7 @@ _HEADER = re.compile(
 
 def save_model(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays of float64 and what `head` says of them to `path`."""
-    described = {"format": FORMAT, "version": VERSION, **head}
+    described = {"format": FORMAT, "version": VERSION if "classifier" in head else 2, **head}
     described["digest"] = _digest(described, arrays)
     text = np.frombuffer(canonical_json(described).encode(), np.uint8)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -101,7 +102,7 @@ def _checked_head(path: Path, text: np.ndarray, embeddings: Mapping[str, Sequenc
         head = None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise WrongFile(f"{path} should be a classifier that fne evaluate --model saved. Found: something else.")
-    if head.get("version") not in (1, VERSION) or type(head["version"]) is not int:
+    if head.get("version") not in (1, 2, VERSION) or type(head["version"]) is not int:
         raise WrongFile(f"{path} should have version {VERSION} of the format. Found: {str(head.get('version'))[:20]}.")
     names = all(
         isinstance(head.get(key), list) and head[key] and all(map(_is_name, head[key])) for key in ("classes", "layers")
@@ -120,6 +121,7 @@ def _checked_head(path: Path, text: np.ndarray, embeddings: Mapping[str, Sequenc
         and isinstance(head.get("thresholds"), list)
         and len(head["thresholds"]) == 2
         and all(type(value) in (int, float) and abs(value) < 2**1000 for value in head["thresholds"])
+        and head.get("classifier", "svm") in ("svm", "ridge")
     )
     if not whole:
         raise DamagedFile(f"{path}: its head should say classes, layers and how the features were made.")

@@ -24,7 +24,7 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
     "--embedding",
     type=kinds.EmbeddingName(),
     help="What to make of activations, fitted to the training images of each split, fold or draw: fne for the ternary "
-    "codes; docs/evaluation.md has them all.  [default: l2, each layer alone]",
+    "codes, or pieces such as z,root,depth:3; docs/evaluation.md has them all.  [default: l2, each layer alone]",
 )
 @options.thresholds
 @click.option("--each-layer", is_flag=True, help="Measure every layer alone, too.")

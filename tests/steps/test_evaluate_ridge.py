@@ -251,7 +251,7 @@ def test_the_svm_is_saved_as_before_and_another_classifier_is_refused(fne, task,
     assert (head["version"], head["C"]) == (2, 1.0)
     assert "classifier" not in head
     head.pop("digest")
-    _, arrays = load_model(tmp_path / "svm.npz", {})
+    _, arrays = load_model(tmp_path / "svm.npz", {}.get)
     save_model(tmp_path / "bad.npz", head | {"classifier": "forest"}, arrays)
     refused = fne("predict", tmp_path / "bad.npz", path)
     assert (refused.code, "its head should say" in refused.err) == (1, True)

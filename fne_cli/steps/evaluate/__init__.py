@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from fne_cli.errors import BadInput, DamagedFile, FneError, WrongOptions
 from fne_cli.machine import free_memory, processors
 from fne_cli.numerics.codes import HIGH, LOW
-from fne_cli.numerics.embedding import embedding
+from fne_cli.numerics.embedding import embedding, spelled
 from fne_cli.numerics.svm.problem import CHOOSING, SolverOptions
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.evaluate.described import origin_of, settings_of, split_source
@@ -68,6 +68,8 @@ def evaluate(
     """
     if cluster is not None and results is None:
         raise WrongOptions("--cluster keeps what is finished beside the file RESULTS. Found: none. Give it, too.")
+    if chosen.embedding is not None:
+        chosen = replace(chosen, embedding=spelled(chosen.embedding))
     with JoinedFiles(features, *KINDS) as source:
         layers = source.select(chosen.layers)
         classifier.check()

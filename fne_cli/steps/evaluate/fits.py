@@ -166,16 +166,17 @@ class Fits:
         for number, (found, files) in enumerate(parts.results("fit", tasks, "fit", sizes, "fits")):
             place, trial = divmod(number, len(self.task.trials))
             outcome = Outcome(self.task.trials[trial], found["figures"], found["seconds"])
-            yield MeasuredFit(place, outcome, self._detail(files) if details else None)
+            yield MeasuredFit(place, outcome, self._detail(place, files) if details else None)
 
-    def _detail(self, files: TaskFiles) -> Detail:
+    def _detail(self, place: int, files: TaskFiles) -> Detail:
         def array(name: str) -> np.ndarray:
             return np.array(files.load(name))
 
         model = LinearModel(array("classes"), array("weights"), array("intercepts"))
         judged, fitted = Judged(array("decisions"), array("predicted")), None
         if self.kind is not None:
-            fitted = self.kind.of_state({name: array(name) for name in self.kind.arrays}, self.plan.thresholds)
+            state = {name: array(name) for name in self.kind.arrays}
+            fitted = self.kind.of_state(state, self.embeddings[place][1].widths, self.plan.thresholds)
         return Detail(judged, model, fitted)
 
 

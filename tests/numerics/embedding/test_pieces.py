@@ -92,8 +92,8 @@ def test_a_layer_without_energy_stays_as_it_is():
 
 
 def test_balanced_is_the_name_of_pieces():
-    assert (fitted("balanced").encode(ROWS) == fitted("z,root,equal").encode(ROWS)).all()
-    assert embedding("balanced").title == "signed roots of z, layers at equal energy"
+    assert (fitted("balanced").encode(ROWS) == fitted("z,root,equal,depth:1").encode(ROWS)).all()
+    assert embedding("balanced").title == "signed roots of z, layers at equal energy and by depth"
     assert embedding("z,root,equal").title == "z,root,equal"
 
 
@@ -163,11 +163,11 @@ def test_a_whole_evaluation_and_its_classifier(fne, tmp_path, task, text):
         made = np.hstack([normalize(rows[:, :4].astype(float)), normalize(rows[:, 4:].astype(float))])
     else:
         made = roots(StandardScaler().fit(rows[train].astype(float)).transform(rows.astype(float)))
-        first, last = made[:, :4], made[:, 4:]
-        weights = (
-            (0.125, 1.0) if text != "balanced" else [part[train].var(axis=0).sum() ** -0.5 for part in (first, last)]
-        )
-        made = np.hstack([first * weights[0], last * weights[1]])
+        first, last = 0.125 * made[:, :4], made[:, 4:]
+        if text == "balanced":
+            first, last = (part / part[train].var(axis=0).sum() ** 0.5 for part in (first, last))
+            first = 0.5 * first
+        made = np.hstack([first, last])
     peer = RidgeClassifier(0.1 * made[train].var(axis=0).sum()).fit(made[train], labels[train])
     assert found["mean_per_class_accuracy"] == balanced_accuracy_score(labels[~train], peer.predict(made[~train]))
     assert found["mean_diagonal"] == pytest.approx(made[train].var(axis=0).sum(), rel=1e-5)

@@ -21,6 +21,9 @@ from scipy.linalg import eigh
 from fne_cli.numerics.codes.packed import spans
 from fne_cli.numerics.ridge.products import TILE, Chosen, product
 
+LARGEST_DIVIDED = 32_000
+"""Up to this side LAPACK divides and conquers; beyond, the workspace of 2 side^2 numbers is more than it can count."""
+
 
 class Spectrum(ABC):
     """The decomposition for targets (n, k) of the rows that were chosen.
@@ -97,7 +100,7 @@ class DualSpectrum(Spectrum):
         gram -= (means - means.mean())[:, None]
         # 1 becomes the vector of the largest value by far, and no mixture of it is left among those of 0
         gram += (2 * max(0.0, float(np.trace(gram))) + size) / len(gram)
-        values, vectors = eigh(gram.T, driver="evd", overwrite_a=True, check_finite=False)
+        values, vectors = _decomposed(gram.T)
         self.values, self._vectors = np.maximum(values[:-1], 0.0), vectors[:, :-1]
         self.projected = product(np.ascontiguousarray(targets.T), self._vectors, chosen.pool).T
 
@@ -132,7 +135,7 @@ class PrimalSpectrum(Spectrum):
             list(chosen.pool.map(add, tiles))
         seen = chosen.gathered(mean, lambda span, _: targets[span] - self.middle)
         # the triangle that is filled is the lower one for LAPACK, which counts columns first
-        values, self._vectors = eigh(covariance.T, driver="evd", overwrite_a=True, check_finite=False)
+        values, self._vectors = _decomposed(covariance.T)
         self.values = np.maximum(values, 0.0)
         self.projected = product(np.ascontiguousarray(seen.T), self._vectors, chosen.pool).T
 
@@ -146,6 +149,16 @@ class PrimalSpectrum(Spectrum):
 
     def _weights(self, shrunk: np.ndarray) -> np.ndarray:
         return product(self._vectors, shrunk, self.chosen.pool)
+
+
+def _decomposed(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues, ascending, and vectors of a symmetric matrix of which the lower triangle counts; it is overwritten.
+
+    Columns first, it becomes the vectors, and the workspace is two more; LAPACK counts that in 32 bits.
+    """
+    driver = "evd" if len(matrix) < LARGEST_DIVIDED else "evr"
+    values, vectors = eigh(matrix, driver=driver, overwrite_a=True, check_finite=False)
+    return values, vectors
 
 
 def _solved(systems: np.ndarray, right: np.ndarray) -> np.ndarray:

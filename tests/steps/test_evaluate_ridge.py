@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fne_cli.numerics.evaluation import protocols
 from fne_cli.store.other.classifiers import load_model, save_model
+from fne_cli.store.output.sealed import with_digest, without_digest
 
 RIDGE = ("--classifier", "ridge")
 GRID = (0.01, 0.1, 1.0, 10.0)
@@ -297,6 +298,31 @@ def test_validation_images_are_not_used_and_it_says_so(fne, task, tmp_path):
     assert "validation images are not used" in fne("evaluate", path, *FEW).err
     without = write(tmp_path / "d.h5", {"x": codes}, labels, ["" if split == "val" else split for split in splits])
     assert evaluated(fne, without, *FEW)["results"] == with_them
+
+
+def test_the_page_tells_it_from_the_svm(fne, task, tmp_path):
+    codes, labels, _, splits = task
+    path = write(tmp_path / "c.h5", {"x": codes}, labels, splits)
+    for name, options in (("svm.json", ()), ("ridge.json", FEW)):
+        assert fne("evaluate", path, tmp_path / name, *options).code == 0
+    done = fne("report", tmp_path / "svm.json", tmp_path / "ridge.json", tmp_path / "page.html")
+    assert done.code == 0, done.err
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "given split, classifier svm" in page and "given split, classifier ridge" in page
+    assert page.count("penalty chosen</th>") == 1
+    assert "<dt>penalty</dt><dd><bdi>0.01, 0.1, 1, 10</bdi></dd>" in page
+
+
+@pytest.mark.parametrize("penalty", ["much", [1.0, None], {"a": 1}])
+def test_a_penalty_that_is_no_number_is_damage(fne, task, tmp_path, penalty):
+    codes, labels, _, splits = task
+    path, results = write(tmp_path / "c.h5", {"x": codes}, labels, splits), tmp_path / "r.json"
+    assert fne("evaluate", path, results, *FEW).code == 0
+    document = without_digest(json.loads(results.read_text()))
+    document["results"][0]["penalty"] = penalty
+    results.write_text(json.dumps(with_digest(document)))
+    done = fne("report", results, tmp_path / "page.html")
+    assert (done.code, "penalty should be numbers" in done.err) == (1, True), done.err
 
 
 def test_what_does_not_fit_is_refused_before_it_begins(fne, tmp_path):

@@ -16,6 +16,7 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from fne_cli.numerics.evaluation import protocols
+from fne_cli.steps.evaluate import ridge
 from fne_cli.store.other.classifiers import load_model, save_model
 from fne_cli.store.output.sealed import with_digest, without_digest
 
@@ -355,6 +356,18 @@ def test_workers_find_the_same(task, tmp_path, protocol):
     evaluate(path, tmp_path / "2.json", how, predictions=tmp_path / "2.csv", cluster=cluster_of(Here()), **options)
     assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
     assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "2.csv").read_bytes()
+
+
+def test_a_machine_of_more_processors_takes_no_more_memory_than_was_announced(task, tmp_path, monkeypatch):
+    codes, labels, _, splits = task
+    path = write(tmp_path / "c.h5", {"x": codes}, labels, splits)
+    asked = []
+    real = ridge.solve
+    monkeypatch.setattr("fne_cli.steps.evaluate.processors", lambda: 2)
+    monkeypatch.setattr(ridge, "processors", lambda: 64)
+    monkeypatch.setattr(ridge, "solve", lambda *given, **named: asked.append(named["threads"]) or real(*given, **named))
+    evaluate(path, classifier="ridge", penalty=GRID)
+    assert asked == [2]
 
 
 def test_every_key_of_the_results_is_described(fne, task, tmp_path):

@@ -182,7 +182,7 @@ class Fits:
 
 def _training(task: ClassificationTask, plan: FitPlan) -> Training:
     if plan.classifier == "ridge":
-        return RidgeTraining(task, plan.penalties, plan.aggregate, plan.solver.memory)
+        return RidgeTraining(task, plan.penalties, plan.aggregate, plan.solver)
     return SvmTraining(task, plan.costs, plan.aggregate, plan.solver.seed)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -222,6 +224,15 @@ def test_an_experiment_takes_them(fne, tmp_path):
     assert (refused.code, "[embeddings.b] embedding:" in refused.err) == (1, True)
 
 
+def test_the_transformer_weighs_the_layers_of_images(tmp_path):
+    images = np.random.default_rng(0).integers(0, 255, (6, 32, 32, 3), np.uint8)
+    ours = FullNetworkEmbedding("mini", embedding="balanced", layers=("block1*", "fc1")).fit(images)
+    rows = ours.activations(images)
+    names = [name.split(":")[0] for name in ours.get_feature_names_out()]
+    widths = [names.count(name) for name in dict.fromkeys(names)]
+    np.testing.assert_array_equal(ours.transform(images), embedding("balanced").fit([rows], widths).encode(rows))
+
+
 def test_the_transformer_weighs_the_layers_of_a_matrix_if_it_knows_them():
     with pytest.raises(BadInput, match="The embedding balanced should know the layers of a matrix"):
         FullNetworkEmbedding("mini", embedding="balanced").fit(ROWS[:40])
@@ -229,5 +240,8 @@ def test_the_transformer_weighs_the_layers_of_a_matrix_if_it_knows_them():
         FullNetworkEmbedding("mini", embedding="balanced", widths=(3, 1)).fit(ROWS[:40])
     ours = FullNetworkEmbedding("mini", embedding="z,root,equal,depth:3", widths=WIDTHS).fit(ROWS[:40])
     np.testing.assert_array_equal(ours.transform(ROWS), fitted("z,root,equal,depth:3").encode(ROWS))
+    again = pickle.loads(pickle.dumps(ours))
+    np.testing.assert_array_equal(again.transform(ROWS), ours.transform(ROWS))
+    np.testing.assert_array_equal(copy.deepcopy(ours).transform(ROWS), ours.transform(ROWS))
     whole = FullNetworkEmbedding("mini", embedding="z,root").fit(ROWS[:40])
     np.testing.assert_array_equal(whole.transform(ROWS), fitted("z,root").encode(ROWS))

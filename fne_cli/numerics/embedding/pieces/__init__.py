@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -69,6 +69,10 @@ class Composed(Embedding):
         """As Embedding has it."""
         return {name: getattr(self, name) for name in self.arrays}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its class is made when it is asked for: pickle and copy find it by its pieces."""
+        return _of_pieces, (",".join(map(str, self.pieces)), self.state(), self.widths)
+
     def encode(self, rows: np.ndarray) -> np.ndarray:
         """As Embedding has it."""
         values = rows.astype(np.float32)
@@ -83,6 +87,10 @@ class Composed(Embedding):
         if "scale" in self.arrays:
             values *= self.scale.astype(np.float32)
         return values
+
+
+def _of_pieces(text: str, state: Mapping[str, np.ndarray], widths: Sequence[int]) -> Composed:
+    return composed(text).of_state(state, widths)
 
 
 def spans_of(widths: Sequence[int]) -> list[slice]:

@@ -28,9 +28,10 @@ class FullNetworkEmbedding(TernaryEmbedding):
     X is (rows, features) of activations, or images: a list of paths, or uint8 RGB (n, height, width, 3).
 
     Parameters: model, weights, preprocess, layers, resize, batch_size as in `fne extract`, embedding as in
-    `fne evaluate` (docs/cli.md); low and high, the thresholds of ternary codes. Attributes: mean_ and scale_
-    (features,); feature_names_ if it was fitted to images, `layer:number`. Raises BadInput for an embedding that there
-    is not, and, naming it, for an image that cannot be used: a row cannot be left out here.
+    `fne evaluate` (docs/cli.md); widths, the number of features of each layer of a matrix, for embeddings that weigh
+    layers; low and high, the thresholds of ternary codes. Attributes: mean_ and scale_ (features,); feature_names_ if
+    it was fitted to images, `layer:number`. Raises BadInput for an embedding that there is not, and, naming it, for an
+    image that cannot be used: a row cannot be left out here.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
         resize: str = "squash",
         batch_size: int = 16,
         embedding: str = "fne",
+        widths: Sequence[int] | None = None,
         low: float = LOW,
         high: float = HIGH,
     ) -> None:
@@ -54,6 +56,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
         self.resize = resize
         self.batch_size = batch_size
         self.embedding = embedding
+        self.widths = widths
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803  # scikit-learn's name
         """Compute the moments of the training rows: of X, or of the activations of its images."""
@@ -61,11 +64,12 @@ class FullNetworkEmbedding(TernaryEmbedding):
         rows = X if images is None else self.activations(X)
         super().fit(rows)
         kind, cuts = find(self.embedding), (self.low, self.high)
+        widths = self._widths(images is not None)
         moments = {"mean": self.mean_, "std": self.scale_}
         self._fitted: Embedding = (
-            kind.of_state(moments, cuts)
+            kind.of_state(moments, widths, cuts)
             if issubclass(kind, Standardizing)
-            else kind.fit([np.asarray(rows, np.float32)], len(self.mean_), cuts)
+            else kind.fit([np.asarray(rows, np.float32)], widths, cuts)
         )
         self.__dict__.pop("feature_names_", None)  # of an earlier fit
         if images is not None:
@@ -106,6 +110,20 @@ class FullNetworkEmbedding(TernaryEmbedding):
             return np.array(self.feature_names_, object)
         names: np.ndarray = super().get_feature_names_out(input_features)
         return names
+
+    def _widths(self, of_images: bool) -> Sequence[int]:
+        """How many features each layer has; a matrix without `widths` is one layer."""
+        if of_images:
+            return [shape[0] for _, shape, _ in self._prepared().columns()]
+        if self.widths is None and find(self.embedding).by_layer:
+            raise BadInput(
+                f"The embedding {self.embedding} should know the layers of a matrix. Found: none. Give widths, the "
+                "number of features of each."
+            )
+        widths = [len(self.mean_)] if self.widths is None else list(self.widths)
+        if sum(widths) != len(self.mean_) or min(widths) < 1:
+            raise BadInput(f"widths should be those of layers with {len(self.mean_):,} features. Found: {widths}.")
+        return widths
 
     def _prepared(self) -> Prepared:
         given: dict[str, Any] = self.get_params()  # scikit-learn's parameters are checked where they are used

@@ -49,7 +49,9 @@ def test_other_embeddings_are_those_of_evaluate():
         found = FullNetworkEmbedding(embedding=name).fit(rows[:60]).transform(rows)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
-    with pytest.raises(BadInput, match=r"should be one of fne, clipped, l2, raw, standardized\. Found: 'pca'"):
+    with pytest.raises(
+        BadInput, match=r"should be one of fne, balanced, clipped, l2, raw, standardized; or pieces.* Found: 'pca'"
+    ):
         FullNetworkEmbedding(embedding="pca").fit(rows)
 
 

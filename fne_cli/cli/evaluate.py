@@ -14,6 +14,8 @@ from fne_cli.measures import MEASURES
 from fne_cli.options import taken
 from fne_cli.unprintable import plain_json
 
+_PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,1,2,5,10,20,50,100,200,500"
+
 
 @click.command(cls=options.Command)
 @click.argument("features", type=options.FILE, nargs=-1, required=True, metavar="FEATURES... [RESULTS]")
@@ -22,7 +24,7 @@ from fne_cli.unprintable import plain_json
     "--embedding",
     type=kinds.EmbeddingName(),
     help="What to make of activations, fitted to the training images of each split, fold or draw: fne for the ternary "
-    "codes; docs/evaluation.md has them all.  [default: l2, each layer alone]",
+    "codes, or pieces such as z,root,depth:3; docs/evaluation.md has them all.  [default: l2, each layer alone]",
 )
 @options.thresholds
 @click.option("--each-layer", is_flag=True, help="Measure every layer alone, too.")
@@ -38,10 +40,25 @@ from fne_cli.unprintable import plain_json
 @click.option(
     "--draws", type=click.IntRange(min=1), default=5, show_default=True, help="Random training sets of --per-class."
 )
+@click.option(
+    "--classifier",
+    type=click.Choice(["svm", "ridge"]),
+    default="svm",
+    show_default=True,
+    help="The linear SVM, with its C; or ridge regression of -1 and 1, with the penalty that leave-one-out chooses.",
+)
 @click.option("-C", "--cost", type=kinds.Numbers("numbers above 0, such as 0.01,0.1,1", positive=True),
               default="1", show_default=True,
-              help="Cost of a misclassified training row. Of several the best is chosen: on validation images (split "
-              "val), else by cross-validation of the training images.")  # fmt: skip
+              help="Cost of a misclassified training row of the SVM. Of several the best is chosen: on validation "
+              "images (split val), else by cross-validation of the training images.")  # fmt: skip
+@click.option(
+    "--penalty",
+    type=kinds.Numbers("numbers above 0, such as 0.01,0.1,1", positive=True),
+    default=_PENALTIES,
+    show_default=True,
+    help="Of ridge, in units of the mean squared distance of the training rows from their mean. Of several the best is "
+    "chosen, by what each training image is taken for if it is left out.",
+)
 @click.option(
     "--aggregate",
     type=click.Choice(["vote", "sum"]),
@@ -54,14 +71,14 @@ from fne_cli.unprintable import plain_json
     type=click.Choice(["certified", "liblinear"]),
     default="certified",
     show_default=True,
-    help="Ours, to a proven duality gap; or scikit-learn's LinearSVC, as a reference.",
+    help="Of the SVM: ours, to a proven duality gap; or scikit-learn's LinearSVC, as a reference.",
 )
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0, min_open=True, max=1),
     default=1e-5,
     show_default=True,
-    help="Relative duality gap at which a class is solved.",
+    help="Relative duality gap at which a class of the SVM is solved.",
 )
 @click.option(
     "--memory", type=kinds.Bytes(), help="Memory to use, such as 2G, of each worker.  [default: half of what is free]"
@@ -73,7 +90,7 @@ from fne_cli.unprintable import plain_json
 @options.as_json
 @options.overwrite
 def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **values: Any) -> None:
-    """Train a linear SVM on FEATURES, and measure it on test images.
+    """Train a linear classifier on FEATURES, and measure it on test images.
 
     It learns from the training images, and nothing else of it depends on the test images. FEATURES is a codes file (all
     layers are one embedding) or an activations file (each layer alone, L2-normalised, or an --embedding of all). With
@@ -86,6 +103,7 @@ def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **val
     Example: fne evaluate codes.h5 results.json
              fne evaluate activations.h5 --embedding fne --cv 5 -C 0.01,0.1,1
              fne evaluate codes.h5 --per-class 1,2,5,10,20 --predictions p.csv
+             fne evaluate activations.h5 --embedding standardized --classifier ridge
              fne evaluate photos-*-of-4.h5 results.json --embedding fne
     """
     from fne_cli.steps.evaluate import ClassifierOptions, FeatureOptions, Protocol, evaluate
@@ -116,6 +134,8 @@ def _parted(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], Path | None]:
 
 
 _GROUPS = (("training_images_per_class", "per class"), ("folds", "folds"))
+_CHOSEN = {"C": "in choosing C", "penalty": "left out"}
+"""What a classifier may choose, and what the score by which it did is called."""
 _SHOWN = ("mean_per_class_accuracy", "accuracy", "mean_average_precision", "mean_average_precision_11_point")
 
 
@@ -124,10 +144,10 @@ def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[s
     groups = [(key, title) for key, title in _GROUPS if key in results[0]]
     figures = [(key, MEASURES[key]) for key in _SHOWN if key in results[0]]
     interval = "mean_per_class_accuracy_95" in results[0]
-    chosen = "choice_of_C" in results[0]
+    chosen = next((key for key in _CHOSEN if f"choice_of_{key}" in results[0]), None)
     header = ("", *(title for _, title in groups), "features", "training rows", "test rows")
     header += tuple(title for _, title in figures)
-    header += (("95 % interval",) if interval else ()) + (("C", "in choosing C") if chosen else ())
+    header += (("95 % interval",) if interval else ()) + ((chosen, _CHOSEN[chosen]) if chosen else ())
     rows = []
     for result in results:
         row = (result["name"], *(f"{result[key]:,}" for key, _ in groups))
@@ -137,8 +157,8 @@ def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[s
             low, high = result["mean_per_class_accuracy_95"]
             row += (f"{100 * low:.2f}-{100 * high:.2f} %",)
         if chosen:
-            costs = result["C"] if isinstance(result["C"], list) else [result["C"]]
-            row += (", ".join(f"{cost:g}" for cost in costs), _percent(result["choice_of_C"]["score"]))
+            values = result[chosen] if isinstance(result[chosen], list) else [result[chosen]]
+            row += (", ".join(f"{value:g}" for value in values), _percent(result[f"choice_of_{chosen}"]["score"]))
         rows.append(row)
     return header, rows
 

@@ -93,7 +93,7 @@ class Shard(click.ParamType[tuple[int, int]]):
 
 
 class EmbeddingName(click.ParamType[str]):
-    """One of the embeddings that there are."""
+    """One of the embeddings that there are, or the pieces of one."""
 
     name = "embedding"
 
@@ -101,15 +101,19 @@ class EmbeddingName(click.ParamType[str]):
         """All of them."""
         from fne_cli.steps.embeddings import names
 
-        return f"[{'|'.join(names())}]"
+        return f"[{'|'.join(names())}|PIECE,...]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """To its name."""
-        from fne_cli.steps.embeddings import names
+        """To its name, or its pieces in the one way in which they are written."""
+        from fne_cli.errors import BadInput
+        from fne_cli.steps.embeddings import spelled
 
-        if value not in names():
-            self.fail(f"should be one of {', '.join(names())}, found {value!r}", param, ctx)
-        return str(value)
+        if not isinstance(value, str):
+            self.fail(f"should be text, found {value!r}", param, ctx)
+        try:
+            return spelled(value)
+        except BadInput as error:
+            self.fail(str(error), param, ctx)
 
 
 class Preprocess(click.ParamType[str]):

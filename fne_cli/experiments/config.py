@@ -7,13 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fne_cli.numerics.classifiers import foreign
 from fne_cli.steps.embeddings import takes_thresholds
 
 _DATASET = ("root", "label_column", "max_bad", "box_context", "max_pixels")
 _NETWORK = ("weights", "seed", "preprocess", "image_size", "layers", "batch_size", "precision", "xla", "dtype")
 _POOLING = ("pool", "resize", "crops")
 _EMBEDDING = ("embedding", "layers", "thresholds")
-_PROTOCOL = ("cv", "rows", "per_class", "draws", "cost", "aggregate", "solver", "tolerance", "seed")
+_PROTOCOL = (
+    "cv",
+    "rows",
+    "per_class",
+    "draws",
+    "classifier",
+    "cost",
+    "penalty",
+    "aggregate",
+    "solver",
+    "tolerance",
+    "seed",
+)
 SPLIT = ("lists", "per_class", "test", "val", "voc", "seed")
 
 NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -35,7 +48,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "normalize": ("rows", "batch_size"),
     "discretize": ("packed", "batch_size"),
     "analyze": ("rows", "random_classes", "seed", "alpha", "fdr", "memory"),
-    "evaluate": ("cost", "aggregate", "solver", "tolerance", "seed", "draws", "memory"),
+    "evaluate": ("classifier", "cost", "penalty", "aggregate", "solver", "tolerance", "seed", "draws", "memory"),
 }
 """Tables with options for all runs of a command; what a table above says wins over them."""
 
@@ -116,6 +129,11 @@ class Experiment:
             if key in known
         }
 
+    def classifier(self, protocol: Table) -> str:
+        """The classifier of a protocol."""
+        usual = self.options["evaluate"]["classifier"].default
+        return str(self.given("evaluate", protocol).get("classifier", usual))
+
     def effective(self) -> Iterator[tuple[str, Table]]:
         """Every table with all its values, those by default among them."""
         yield "experiment", self.own
@@ -136,6 +154,9 @@ class Experiment:
                         values[key] = Value(usual, "default")
                 if kind == "embeddings" and not takes_thresholds(values["embedding"].value):
                     values.pop("thresholds")  # which only the embedding fne takes
+                if kind == "protocols":
+                    for key in foreign(values["classifier"].value):
+                        values.pop(key)
                 yield f"{kind}.{name}", {**{key: table[key] for key in table if key not in values}, **values}
         for command, keys in COMMANDS.items():
             table = self.commands.get(command, {})

@@ -112,7 +112,6 @@ class Forecast:
 
     def _evaluation(self, job: Job) -> Expected:
         from fne_cli.machine import free_memory
-        from fne_cli.numerics.svm.solver import estimate
 
         activations = Path(job.arguments[0]).with_name("activations.h5")
         found = self._of_file(activations)
@@ -134,10 +133,23 @@ class Forecast:
         try:
             for rows in self._trainings(job, counts.training, classes):
                 for width in widths:
-                    seconds += estimate(rows * crops, width, classes, budget, 8 if alone else 2).seconds()
+                    seconds += self._fit_seconds(job, rows * crops, width, classes, budget, crops, alone)
         except FneError as error:
             return Expected(str(error).splitlines()[0])
         return Expected("", None, self._known(job, seconds))
+
+    def _fit_seconds(
+        self, job: Job, rows: int, features: int, classes: int, memory: int, crops: int, alone: bool
+    ) -> float:
+        """One fit. Raises DoesNotFit."""
+        from fne_cli.numerics.ridge import solver as ridge
+        from fne_cli.numerics.svm.solver import estimate
+
+        known = self._experiment.options["evaluate"]
+        if job.options.get("classifier", known["classifier"].default) == "ridge":
+            penalties = len(set(job.options.get("penalty", known["penalty"].default)))
+            return ridge.estimate(rows, features, classes, penalties, memory, 4 if alone else 0.25, crops).seconds()
+        return estimate(rows, features, classes, memory, 8 if alone else 2).seconds()
 
     def _trainings(self, job: Job, training: int, classes: int) -> Iterable[int]:
         """The training images of every fit."""

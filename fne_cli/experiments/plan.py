@@ -11,6 +11,7 @@ from typing import Any
 from fne_cli.errors import BadInput
 from fne_cli.experiments.config import DATA, Experiment, Table, Value
 from fne_cli.experiments.jobs import Job
+from fne_cli.numerics.classifiers import foreign
 from fne_cli.steps.embeddings import takes_thresholds
 
 LAYERS = "layers"
@@ -251,6 +252,8 @@ class _Features:
         results = self.folder / f"{name}.{protocol.name}.json"
         table = {key: entry for key, entry in protocol.table.items() if key != "split"}
         options = self.experiment.given("evaluate", table) | own
+        for key in foreign(self.experiment.classifier(table)):  # [evaluate] may have it for another protocol
+            options.pop(key, None)
         if protocol.manifest is not None:
             options["split"] = protocol.manifest
         inputs = (features, *_files(options))

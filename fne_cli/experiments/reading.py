@@ -13,6 +13,7 @@ from typing import Any
 from fne_cli.errors import BadInput
 from fne_cli.experiments.config import COMMANDS, DATA, DEFAULTS, NAMED, OWN, SPLIT, Experiment, Options, Table, Value
 from fne_cli.images.bad import Allowed
+from fne_cli.numerics.classifiers import foreign
 from fne_cli.steps.embeddings import takes_thresholds
 
 _SPELLED = {"list": "lists", "C": "cost"}  # as on the command line
@@ -85,7 +86,26 @@ class _Checked:
             for command, keys in COMMANDS.items()
             if command in tables
         }
-        return Experiment(self._path, own, named, commands, self._options)
+        found = Experiment(self._path, own, named, commands, self._options)
+        self._check_classifiers(found)
+        return found
+
+    def _check_classifiers(self, experiment: Experiment) -> None:
+        """No protocol has options of another classifier, nor [evaluate] those of one that no protocol has."""
+        protocols, evaluate = experiment.named["protocols"], experiment.commands.get("evaluate", {})
+        used = {name: experiment.classifier(table) for name, table in protocols.items()}
+        tables = [(f"protocols.{name}", protocols[name], {classifier}) for name, classifier in used.items()]
+        for where, table, classifiers in [*tables, ("evaluate", evaluate, set(used.values()))]:
+            strange = [foreign(classifier) for classifier in classifiers]
+            for key in table:
+                if all(key in options for options in strange):
+                    spelled = "C" if key == "cost" else key
+                    raise self._wrong(
+                        where,
+                        f"has {spelled}, which only the classifier {strange[0][key]} takes. Found: the classifier "
+                        f"{' and '.join(sorted(classifiers))}",
+                        spelled,
+                    )
 
     def _named(self, kind: str, tables: dict[str, Any]) -> dict[str, Table]:
         if not tables and kind in DEFAULTS:

@@ -26,7 +26,7 @@ from fne_cli.store.output.sealed import is_intact, without_digest
 
 _TABLE = 2  # the way in which it is made from the results; another number makes every table anew
 KEYS = ("dataset", "network", "pooling", "embedding", "protocol", "name")
-SETTINGS = ("features", "training_rows", "test_rows", "C", "trials", "folds")
+SETTINGS = ("features", "training_rows", "test_rows", "C", "penalty", "trials", "folds")
 """What the splits of a protocol may differ in without being a figure that has a mean."""
 FIGURES = ("mean_per_class_accuracy", "mean_average_precision")
 """What a result is judged by: the first that it has."""
@@ -113,7 +113,12 @@ def _config(experiment: Experiment) -> dict[str, dict[str, Any]]:
     """What was asked for and what that means by default, without what changes no result."""
     silent = ("workers", "memory", "decode_memory", "output")
     return {
-        name: {key: plain(_told(entry)) for key, entry in table.items() if key not in silent}
+        name: {
+            key: plain(_told(entry))
+            for key, entry in table.items()
+            # nothing names the SVM, as results did not when there was no other classifier
+            if key not in silent and (key, entry.value) != ("classifier", "svm")
+        }
         for name, table in experiment.effective()
     }
 

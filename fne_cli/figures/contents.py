@@ -116,7 +116,7 @@ class Group:
     """Rows that were measured on the same images by the same protocol, with one network.
 
     facts: what was run. sizes: ascending; (None,) without a learning curve. figure: the name of the one that counts.
-    chosen: whether each C is one of several.
+    chosen: whether each C, or whatever `cost_name` calls it, is one of several.
     """
 
     dataset: str
@@ -132,6 +132,7 @@ class Group:
     views: Sequence[ClassView]
     confusion: Confusion | None
     chosen: bool = False
+    cost_name: str = "C"
     wrong: Sequence[Wrong] = ()
     wrong_of: str = ""
     notes: Sequence[str] = ()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fne_cli.numerics.embedding import embedding, names
+from fne_cli.numerics.embedding import embedding, names, spelled
 
-__all__ = ["names", "takes_thresholds"]
+__all__ = ["names", "spelled", "takes_thresholds"]
 
 
 def takes_thresholds(name: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import BadInput, WrongFile
-from fne_cli.numerics.embedding import Embedding, embedding, names
+from fne_cli.numerics.embedding import Embedding, arrays_of, embedding
 from fne_cli.numerics.evaluation.metrics import judge
 from fne_cli.numerics.svm.solver import LinearModel
 from fne_cli.progress import SILENT, Progress
@@ -56,10 +56,10 @@ def predict(
 
     Raises WrongFile if the features were not made as those that the classifier was trained on.
     """
-    head, arrays = load_model(model, {name: embedding(name).arrays for name in names()})
+    head, arrays = load_model(model, arrays_of)
     fitted = None
     if head["embedding"] != "codes":
-        fitted = embedding(head["embedding"]).of_state(arrays, tuple(head["thresholds"]))
+        fitted = embedding(head["embedding"]).of_state(arrays, head["layer_features"], tuple(head["thresholds"]))
     with open_file(features, "codes" if head["embedding"] == "codes" else "activations") as source:
         layers = _layers(model, head, source)
         made_from = _sources(source, arrays)

@@ -197,6 +197,17 @@ def test_a_name_that_no_folder_can_have_needs_an_output(fne, tmp_path):
         (PLAIN + "[datasets.e]\nimages = 'x'\nmax_bad = 0.5\n", "[datasets.e] max_bad: should be a number of images"),
         (PLAIN + "[datasets.e]\nimages = 'x'\nmax_bad = -1\n", "Found: '-1'."),
         (PLAIN + "[protocols.p]\nrows = 'train'\n", "[protocols.p] should have cv, as rows says which images"),
+        (
+            PLAIN + "[protocols.p]\nclassifier = 'ridge'\nC = 1\n",
+            "[protocols.p] has C, which only the classifier svm takes. Found: the classifier ridge.",
+        ),
+        (PLAIN + "[protocols.p]\npenalty = [1]\n", "[protocols.p] has penalty, which only the classifier ridge takes"),
+        (
+            PLAIN + "[protocols.p]\ntolerance = 0.1\n[evaluate]\nclassifier = 'ridge'\n",
+            "[protocols.p] has tolerance, which only the classifier svm takes",
+        ),
+        (PLAIN + "[evaluate]\npenalty = [1]\n", "[evaluate] has penalty, which only the classifier ridge takes"),
+        (PLAIN + "[protocols.p]\nclassifier = 'rigde'\n", "[protocols.p] classifier: 'rigde' is not one of"),
         (PLAIN + "[extract]\nmodel = 'mini'\n", "[extract] has the unknown key 'model'"),
         (PLAIN + "[evaluate]\ncost = [0]\n", "[evaluate] cost: should be numbers above 0"),
         ("datasets = 3\n", "should have datasets as a table"),

@@ -691,3 +691,33 @@ def test_classes_in_a_column_of_another_name(fne: Run, folder: Path, own: str) -
         assert file["classes"][:].tolist() == [b"aa", b"bb", b"cc"]
     commands = json.loads((folder / "out/results.json").read_text())["commands"]
     assert sum("--label-column class" in line for line in commands) == 1
+
+
+def test_classifiers_stand_side_by_side(fne: Run, done_folder: Path) -> None:
+    """What is up to date stays so; each protocol is measured by its own classifier, with its own options."""
+    before = contents(done_folder / "out")
+    protocols = "protocols={split={}, ridge={classifier='ridge', single_layers=false}}"
+    chosen = ("--set", protocols, "--set", "evaluate={cost=[1], penalty=[0.1, 1, 10], seed=0}")
+    done = fne("run", "noise.toml", *chosen)
+    assert done.code == 0, done.err
+    shown = fne("config", "show", "noise.toml", *chosen).out
+    assert shown.count("penalty") == 2 and shown.count("cost") == 2  # each in its protocol and in [evaluate]
+    rows = table(done_folder)
+    ours = rows["z", "ridge", "embedding", ""]
+    assert float(ours["penalty"]) in (0.1, 1.0, 10.0)
+    assert (ours["C"], ours["support_vectors"], ours["converged"]) == ("", "", "True")
+    assert rows["z", "split", "embedding", ""]["C"] == "1.0"
+    folder = done_folder / "out" / "noise" / "mini.avg"
+    after = contents(done_folder / "out")
+    kept = [name for name in before if name.endswith("split.json")]
+    assert kept and all(before[name] == after[name] for name in kept)
+    said = json.loads((folder / "z.ridge.json").read_text())
+    assert said["results"][0]["penalty"] == float(ours["penalty"])
+    (command,) = [line for line in json.loads((done_folder / "out" / "results.json").read_text())["commands"]
+                  if "z.ridge.json" in line]  # fmt: skip
+    assert "--classifier ridge" in command and "--cost" not in command and "--penalty 0.1,1.0,10.0" in command
+    assert fne("report", "out", "page.html").code == 0
+    page = (done_folder / "page.html").read_text(encoding="utf-8")
+    assert "<dt>classifier</dt><dd><bdi>ridge</bdi></dd>" in page and "penalty chosen</th>" in page
+    again = fne("run", "noise.toml", *chosen)
+    assert "up to date" in again.err and "made" not in again.err

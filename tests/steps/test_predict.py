@@ -14,7 +14,7 @@ from evaluation_files import codes_of, noisy, write
 from fne_cli.errors import FneError
 from fne_cli.store.other.classifiers import load_model, save_model
 
-EMBEDDINGS = {"fne": ("mean", "std"), "l2": ()}
+EMBEDDINGS = {"fne": ("mean", "std"), "l2": ()}.get
 
 
 def lines(text):

@@ -1,7 +1,8 @@
 """What becomes of activations before a classifier sees them: one module for each kind, found by its name.
 
 Adding one is a module here with a subclass of Embedding or Standardizing that it calls EMBEDDING: `fne evaluate
---embedding NAME`, `fne run`, saved classifiers, FullNetworkEmbedding and the page know it then.
+--embedding NAME`, `fne run`, saved classifiers, FullNetworkEmbedding and the page know it then. What has no name can be
+put together of pieces (`pieces`).
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from fne_cli.errors import BadInput
 from fne_cli.numerics.codes import HIGH, LOW
+
+if TYPE_CHECKING:
+    from fne_cli.numerics.statistics.moments import Moments
 
 PUBLISHED = (LOW, HIGH)
 
@@ -25,22 +29,31 @@ class Embedding(ABC):
     """One kind; an instance is fitted, and knows what it needs of the training rows.
 
     title: what people call it. dtype: of its rows; int8 rows are codes, and kept in two bits each. arrays: the names of
-    what `state` has. takes_thresholds: whether it depends on those of ternary codes.
+    what `state` has. takes_thresholds: whether it depends on those of ternary codes. by_layer: whether it matters where
+    layers begin.
     """
 
     title: ClassVar[str]
     dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float32)
     arrays: ClassVar[tuple[str, ...]] = ()
     takes_thresholds: ClassVar[bool] = False
+    by_layer: ClassVar[bool] = False
 
     @classmethod
-    def fit(cls, rows: Iterable[np.ndarray], features: int, thresholds: tuple[float, float] = PUBLISHED) -> Self:
-        """The embedding for training rows, which come in batches of (rows, features) float32 or float16."""
-        return cls.of_state({}, thresholds)
+    def fit(
+        cls, rows: Iterable[np.ndarray], widths: Sequence[int], thresholds: tuple[float, float] = PUBLISHED
+    ) -> Self:
+        """The embedding for training rows, which come in batches of (rows, features) float32 or float16.
+
+        rows may be gone through several times. widths: how many features each layer has, in the network's order.
+        """
+        return cls.of_state({}, widths, thresholds)
 
     @classmethod
-    def of_state(cls, state: Mapping[str, np.ndarray], thresholds: tuple[float, float] = PUBLISHED) -> Self:
-        """The same again, of `state` and the thresholds."""
+    def of_state(
+        cls, state: Mapping[str, np.ndarray], widths: Sequence[int], thresholds: tuple[float, float] = PUBLISHED
+    ) -> Self:
+        """The same again, of `state`, the layers' widths and the thresholds."""
         return cls()
 
     def state(self) -> dict[str, np.ndarray]:
@@ -68,18 +81,17 @@ class Standardizing(Embedding):
     arrays: ClassVar[tuple[str, ...]] = ("mean", "std")
 
     @classmethod
-    def fit(cls, rows: Iterable[np.ndarray], features: int, thresholds: tuple[float, float] = PUBLISHED) -> Self:
+    def fit(
+        cls, rows: Iterable[np.ndarray], widths: Sequence[int], thresholds: tuple[float, float] = PUBLISHED
+    ) -> Self:
         """As Embedding has it."""
-        from fne_cli.numerics.statistics.moments import Sums  # not for those who only want names
-
-        sums = Sums(features)
-        for batch in rows:
-            sums.add(batch)
-        moments = sums.moments()
+        moments = moments_of(rows, sum(widths))
         return cls(moments.mean, moments.std, thresholds)
 
     @classmethod
-    def of_state(cls, state: Mapping[str, np.ndarray], thresholds: tuple[float, float] = PUBLISHED) -> Self:
+    def of_state(
+        cls, state: Mapping[str, np.ndarray], widths: Sequence[int], thresholds: tuple[float, float] = PUBLISHED
+    ) -> Self:
         """As Embedding has it."""
         return cls(state["mean"], state["std"], thresholds)
 
@@ -88,14 +100,40 @@ class Standardizing(Embedding):
         return {"mean": self.mean, "std": self.std}
 
 
+def moments_of(rows: Iterable[np.ndarray], features: int) -> Moments:
+    """The moments of rows that come in batches of (rows, features) float32 or float16, however they are cut."""
+    from fne_cli.numerics.statistics.moments import Sums  # not for those who only want names
+
+    sums = Sums(features)
+    for batch in rows:
+        sums.add(batch)
+    return sums.moments()
+
+
 def names() -> tuple[str, ...]:
     """Of all kinds, the published one first."""
-    return tuple(sorted((module.name for module in pkgutil.iter_modules(__path__)), key=lambda name: name != "fne"))
+    own = (module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    return tuple(sorted(own, key=lambda name: name != "fne"))
 
 
 def embedding(name: str) -> type[Embedding]:
-    """The kind of this name. Raises BadInput for none."""
-    if name not in names():
-        raise BadInput(f"The embedding should be one of {', '.join(names())}. Found: {name!r}.")
-    kind: type[Embedding] = importlib.import_module(f"{__name__}.{name}").EMBEDDING
+    """The kind of this name, or of these pieces. Raises BadInput for none."""
+    if name in names():
+        kind: type[Embedding] = importlib.import_module(f"{__name__}.{name}").EMBEDDING
+    else:
+        kind = importlib.import_module(f"{__name__}.pieces").composed(name)
     return kind
+
+
+def spelled(name: str) -> str:
+    """The one way in which an embedding is written. Raises BadInput for none."""
+    pieces: str = name if name in names() else importlib.import_module(f"{__name__}.pieces").spelled_text(name)
+    return pieces
+
+
+def arrays_of(name: str) -> tuple[str, ...] | None:
+    """The names of what an embedding knows of the training rows; None if there is no such embedding."""
+    try:
+        return embedding(name).arrays if name == spelled(name) else None
+    except BadInput:
+        return None

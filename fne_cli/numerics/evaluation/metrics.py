@@ -138,7 +138,7 @@ def judge(trained: np.ndarray, decisions: np.ndarray, classes: int, crops: int, 
 
 
 def score(judged: Judged, truth: np.ndarray) -> float:
-    """The figure that C is chosen by: mean per-class accuracy, or with several labels per image the mean AP."""
+    """What C, or a penalty, is chosen by: mean per-class accuracy, or with several labels per image the mean AP."""
     if truth.ndim == 2:
         return mean_of([average_precision(judged.decisions[:, k], truth[:, k]) for k in range(truth.shape[1])])
     return mean_per_class_accuracy(confusion(truth, judged.predicted, judged.decisions.shape[1]))
@@ -168,7 +168,7 @@ def of_confusion(table: np.ndarray, trained: np.ndarray, names: Sequence[str]) -
         "per_class": [
             {
                 "class": name,
-                "accuracy": _number(right[number]),
+                "accuracy": json_number(right[number]),
                 "training_images": round(float(trained[number])),
                 "test_images": int(table[number].sum()),
             }
@@ -176,7 +176,7 @@ def of_confusion(table: np.ndarray, trained: np.ndarray, names: Sequence[str]) -
         ],
         "classes": list(names),
         "confusion": table.tolist(),
-        "balanced_confusion": [[_number(value) for value in row] for row in share],
+        "balanced_confusion": [[json_number(value) for value in row] for row in share],
     }
 
 
@@ -188,16 +188,16 @@ def several_labels(judged: Judged, present: np.ndarray, trained: np.ndarray, nam
         rows.append(
             {
                 "class": name,
-                "average_precision": _number(average_precision(scores, truth)),
-                "average_precision_11_point": _number(average_precision(scores, truth, 11)),
+                "average_precision": json_number(average_precision(scores, truth)),
+                "average_precision_11_point": json_number(average_precision(scores, truth, 11)),
                 "training_images": int(trained[number]),
                 "test_images": int((truth == 1).sum()),
                 "ignored_test_images": int((truth == -1).sum()),
             }
         )
     return {
-        "mean_average_precision": _number(mean_of([row["average_precision"] for row in rows])),
-        "mean_average_precision_11_point": _number(mean_of([row["average_precision_11_point"] for row in rows])),
+        "mean_average_precision": json_number(mean_of([row["average_precision"] for row in rows])),
+        "mean_average_precision_11_point": json_number(mean_of([row["average_precision_11_point"] for row in rows])),
         "per_class": rows,
         "classes": list(names),
     }
@@ -210,7 +210,7 @@ def mean_per_class(trials: Sequence[list[dict[str, Any]]], names: Sequence[str])
         parts = [trial[number] for trial in trials]
         row: dict[str, Any] = {"class": name}
         for key in ("average_precision", "average_precision_11_point"):
-            row[key] = _number(mean_of([part[key] for part in parts]))
+            row[key] = json_number(mean_of([part[key] for part in parts]))
         row["training_images"] = round(float(np.mean([part["training_images"] for part in parts])))
         for key in ("test_images", "ignored_test_images"):
             row[key] = sum(part[key] for part in parts)
@@ -235,5 +235,6 @@ def mean_of(values: Sequence[float | None]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def _number(value: float) -> float | None:
+def json_number(value: float) -> float | None:
+    """As JSON has it: None for not a number."""
     return None if np.isnan(value) else float(value)

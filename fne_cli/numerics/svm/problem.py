@@ -74,6 +74,10 @@ class Problem:
         if count and options.solver == "certified" and fits and self._path(count) == "gram":
             self._gram = self._products(self._shared)
 
+    def known_products(self, numbers: np.ndarray) -> np.ndarray | None:
+        """The Gram matrix of some rows, ascending numbers, if that of all that are shared has been computed."""
+        return None if self._gram is None else self._products(numbers)
+
     @property
     def _counted(self) -> bool:
         return is_ternary(self.rows) and self.rows.shape[1] < np.iinfo(np.int16).max

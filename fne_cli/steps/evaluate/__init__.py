@@ -1,11 +1,11 @@
-"""codes or activations -> how well a linear SVM classifies them: one embedding or each layer, by several protocols."""
+"""codes or activations -> how well a classifier does on them: one embedding or each layer, by several protocols."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from fne_cli.errors import BadInput, DamagedFile, FneError, WrongOptions
 from fne_cli.machine import free_memory, processors
 from fne_cli.numerics.codes import HIGH, LOW
-from fne_cli.numerics.embedding import embedding
+from fne_cli.numerics.embedding import embedding, spelled
 from fne_cli.numerics.svm.problem import CHOOSING, SolverOptions
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.evaluate.described import origin_of, settings_of, split_source
@@ -68,8 +68,11 @@ def evaluate(
     """
     if cluster is not None and results is None:
         raise WrongOptions("--cluster keeps what is finished beside the file RESULTS. Found: none. Give it, too.")
+    if chosen.embedding is not None:
+        chosen = replace(chosen, embedding=spelled(chosen.embedding))
     with JoinedFiles(features, *KINDS) as source:
         layers = source.select(chosen.layers)
+        classifier.check()
         _check(source, chosen, len(layers), protocol, model)
         settings, cuts = settings_of(source, layers, chosen, protocol, classifier)
         origin = origin_of(source, settings, cuts, chosen, protocol)
@@ -93,7 +96,9 @@ def evaluate(
                 chosen.each_layer,
                 (cuts.low, cuts.high),
                 protocol,
+                classifier.classifier,
                 classifier.costs,
+                classifier.penalties,
                 classifier.aggregate,
                 solver,
             ),
@@ -102,6 +107,8 @@ def evaluate(
         if absent := source.absent:
             progress.note(absent)
         _warn_of_moments(source, protocol, cuts, progress)
+        if classifier.classifier == "ridge" and any(len(trial.validation) for trial in fits.task.trials):
+            progress.note("validation images are not used: the penalty is chosen by training images that are left out")
         _announce(fits, progress)
         versions = software("scikit-learn", "scipy", "numba")
         began, run = time.monotonic(), new_run(versions)
@@ -122,7 +129,7 @@ def evaluate(
                 "results": table,
             }
             outputs.write_predictions(fits.task, source.images.path)
-            outputs.write_model(source, fits, table[0]["C"])
+            outputs.write_model(source, fits, table[0])
             time_run(run, time.monotonic() - began)
             outputs.finish(document, run)
     return Evaluation(document, results)
@@ -148,7 +155,7 @@ def _table(
             outputs.keep(name, outcome.trial, fit.detail)
             took = {"seconds": round(outcome.seconds, 3)}
             run["results"].append({"name": name, **dict(outcome.trial.group), **dict(outcome.trial.of), **took})
-            _doubt(outcome, fits.plan.solver.tolerance, progress)
+            _doubt(outcome, fits.plan, progress)
             found.append(outcome)
         table += fits.measurement.results(name, found)
         progress.detail(f"{name}: {found[-1].figures['path']}, {sum(outcome.seconds for outcome in found):.1f} s")
@@ -220,13 +227,17 @@ def _announce(fits: Fits, progress: Progress) -> None:
     )
 
 
-def _doubt(outcome: Outcome, tolerance: float, progress: Progress) -> None:
+def _doubt(outcome: Outcome, plan: FitPlan, progress: Progress) -> None:
     """Say of a fit that it is not the optimum, or that others were not by which its C was chosen."""
-    if not outcome.figures["converged"]:
-        gap = outcome.figures["duality_gap"]
+    gap, ridge = outcome.figures["duality_gap"], plan.classifier == "ridge"
+    if not outcome.figures["converged"] and ridge:
+        progress.note(
+            f"rounding left the ridge classifier a relative duality gap of {gap:.1e}; larger penalties lose less"
+        )
+    elif not outcome.figures["converged"]:
         progress.note(f"the SVM stopped before it converged; its relative duality gap is {gap:.1e}")
     gap = outcome.figures.get("choice_of_C", {}).get("duality_gap", 0.0)
-    if gap > max(tolerance, CHOOSING):
+    if gap > max(plan.solver.tolerance, CHOOSING):
         progress.note(f"C was chosen by SVMs of which some stopped before they converged; the largest gap is {gap:.1e}")
 
 

@@ -42,10 +42,8 @@ def settings_of(
 ) -> tuple[dict[str, Any], Thresholds]:
     """What the results say of how they were made; and the thresholds of ternary codes, where they matter."""
     kind = "codes" if source.kind == "codes" else chosen.embedding or "l2"
-    costs = classifier.costs
     settings: dict[str, Any] = {
-        "C": costs if len(costs) > 1 else costs[0],
-        "solver": classifier.solver,
+        **_trained_by(classifier),
         "seed": classifier.seed,
         "layers": layers,
         "embedding": kind,
@@ -61,9 +59,18 @@ def settings_of(
         else:
             cuts = Thresholds(*given)
         settings["thresholds"] = [cuts.low, cuts.high]
-    if classifier.solver == "certified":
+    if classifier.classifier == "svm" and classifier.solver == "certified":
         settings["tolerance"] = classifier.tolerance
     return settings, cuts
+
+
+def _trained_by(classifier: ClassifierOptions) -> dict[str, Any]:
+    """The classifier and what is its own; nothing names the SVM, as results did not when there was no other."""
+    if classifier.classifier == "ridge":
+        penalties = classifier.penalties
+        return {"classifier": "ridge", "penalty": penalties if len(penalties) > 1 else penalties[0]}
+    costs = classifier.costs
+    return {"C": costs if len(costs) > 1 else costs[0], "solver": classifier.solver}
 
 
 def _parts_named(source: JoinedFiles, chosen: FeatureOptions) -> str:

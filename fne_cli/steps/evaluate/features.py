@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -47,9 +48,14 @@ class Features:
         """The embedding fitted to the images `train`; None for codes."""
         if self.kind is None:
             return None
-        return self.kind.fit((rows for _, rows in self._gathered(train)), self.count, self._thresholds)
+        return self.kind.fit(_Batches(self, train), self.widths, self._thresholds)
 
-    def _gathered(self, images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    @property
+    def widths(self) -> list[int]:
+        """How many features each layer has."""
+        return [layer.features for layer in self.layers]
+
+    def gathered(self, images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         """The rows of images in batches that are small beside the memory. Raises DamagedFile if one is not finite."""
         batch = min(BATCH_BYTES, max(1 << 20, self._solver.memory // 32))
         for span, values in gathered(self.layers, self._task.crops, images, batch):
@@ -71,11 +77,11 @@ class Features:
         count, memory = len(images) * self._task.crops, self._solver.memory // 4
         if embedding is None or embedding.dtype == np.int8:
             planes = allocate((count, 2, plane_bytes(self.count)), np.uint8, memory)
-            for span, values in self._gathered(images):
+            for span, values in self.gathered(images):
                 pack(values if embedding is None else embedding.encode(values), planes[span])
             return PackedCodes(planes[:, 0], planes[:, 1], self.count)
         out = allocate((count, self.count), embedding.dtype, memory)
-        for span, values in self._gathered(images):
+        for span, values in self.gathered(images):
             out[span] = embedding.encode(values)
         return out
 
@@ -101,3 +107,14 @@ class Features:
         numbers = (places[:, None] * crops + np.arange(crops)).ravel()
         rows = self.rows(images, embedding)
         return Problem(rows, self._task.row_labels(images), self._solver, shared=numbers, remote=self.remote)
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """The rows of images in batches, read again whenever somebody begins with them."""
+
+    features: Features
+    images: np.ndarray
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (rows for _, rows in self.features.gathered(self.images))

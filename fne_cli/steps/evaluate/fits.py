@@ -12,6 +12,8 @@ from fne_cli.errors import DoesNotFit
 from fne_cli.numerics.embedding import Embedding, embedding
 from fne_cli.numerics.evaluation.metrics import Judged
 from fne_cli.numerics.evaluation.protocols import Trial
+from fne_cli.numerics.ridge.solver import RidgeEstimate
+from fne_cli.numerics.ridge.solver import estimate as estimate_ridge
 from fne_cli.numerics.svm.dual import GROUP
 from fne_cli.numerics.svm.solver import FitEstimate, LinearModel, estimate
 from fne_cli.progress import Progress
@@ -20,6 +22,9 @@ from fne_cli.steps.evaluate.classification import FOLDS, ClassificationTask
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.measure import Detail, Measurement, Outcome
 from fne_cli.steps.evaluate.options import FitPlan
+from fne_cli.steps.evaluate.ridge import RidgeTraining
+from fne_cli.steps.evaluate.svm import SvmTraining
+from fne_cli.steps.evaluate.training import Training
 from fne_cli.store.many.gather import JoinedLayer
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.tasks.engine import TaskSizes
@@ -47,7 +52,7 @@ class Fits:
     def __init__(self, source: JoinedFiles, plan: FitPlan, progress: Progress) -> None:
         self.source, self.plan = source, plan
         self.task = ClassificationTask.of(source, plan.protocol, plan.solver.seed, progress)
-        self.measurement = Measurement(self.task, plan.costs, plan.aggregate, plan.solver.seed)
+        self.measurement = Measurement(self.task, _training(self.task, plan), plan.solver.seed)
         self.kind: type[Embedding] | None = None if source.kind == "codes" else embedding(plan.embedding or "l2")
         self.embeddings = [
             (name, Features(source, layers, self.kind, plan.thresholds, self.task, plan.solver))
@@ -59,9 +64,11 @@ class Fits:
     def __len__(self) -> int:
         return len(self.embeddings) * len(self.task.trials)
 
-    def estimate(self) -> FitEstimate | None:
+    def estimate(self) -> FitEstimate | RidgeEstimate | None:
         """What one fit of the largest embedding takes at most; None for scikit-learn's solver. Raises DoesNotFit."""
         features, solver = self.largest[1].count, self.plan.solver
+        if self.plan.classifier == "ridge":
+            return self._ridge(features)
         if solver.solver == "liblinear":
             needed = 3 * 8 * self.rows * features
             if needed > solver.memory:
@@ -73,6 +80,20 @@ class Fits:
         itemsize = 2 if self.kind is None or self.kind.dtype == np.int8 else 8
         classes, threads = len(self.task.classes), solver.planned_threads
         return estimate(self.rows, features, classes, solver.memory, itemsize, threads=threads)
+
+    def _ridge(self, features: int) -> RidgeEstimate:
+        trains = [self.task.labels[trial.train] for trial in self.task.trials] if self.task.several else []
+        return estimate_ridge(
+            self.rows,
+            features,
+            len(self.task.classes),
+            len(self.plan.penalties),
+            self.plan.solver.memory,
+            0.25 if self.kind is None or self.kind.dtype == np.int8 else 4.0,
+            self.task.crops,
+            patterns=max((np.unique(train == -1, axis=1).shape[1] for train in trains), default=1),
+            threads=self.plan.solver.planned_threads,
+        )
 
     def load(self) -> tuple[int, float]:
         """The fits of one embedding in all trials, those by which C is chosen included; and as how many they count.
@@ -107,7 +128,7 @@ class Fits:
         """Whether workers had better share each fit, by blocks of classes, than do a fit each."""
         wanted = self.estimate()
         few_classes = len(self.task.classes) <= sizes.class_groups * GROUP
-        if wanted is None or wanted.path == "newton" or len(self) >= MANY or few_classes:
+        if wanted is None or wanted.path not in ("gram", "direct") or len(self) >= MANY or few_classes:
             return False
         repeated = 1 if len(self.plan.costs) == 1 else 1 + FOLDS * len(self.plan.costs)
         return repeated * wanted.seconds() > sizes.fit_seconds
@@ -145,17 +166,24 @@ class Fits:
         for number, (found, files) in enumerate(parts.results("fit", tasks, "fit", sizes, "fits")):
             place, trial = divmod(number, len(self.task.trials))
             outcome = Outcome(self.task.trials[trial], found["figures"], found["seconds"])
-            yield MeasuredFit(place, outcome, self._detail(files) if details else None)
+            yield MeasuredFit(place, outcome, self._detail(place, files) if details else None)
 
-    def _detail(self, files: TaskFiles) -> Detail:
+    def _detail(self, place: int, files: TaskFiles) -> Detail:
         def array(name: str) -> np.ndarray:
             return np.array(files.load(name))
 
         model = LinearModel(array("classes"), array("weights"), array("intercepts"))
         judged, fitted = Judged(array("decisions"), array("predicted")), None
         if self.kind is not None:
-            fitted = self.kind.of_state({name: array(name) for name in self.kind.arrays}, self.plan.thresholds)
+            state = {name: array(name) for name in self.kind.arrays}
+            fitted = self.kind.of_state(state, self.embeddings[place][1].widths, self.plan.thresholds)
         return Detail(judged, model, fitted)
+
+
+def _training(task: ClassificationTask, plan: FitPlan) -> Training:
+    if plan.classifier == "ridge":
+        return RidgeTraining(task, plan.penalties, plan.aggregate, plan.solver)
+    return SvmTraining(task, plan.costs, plan.aggregate, plan.solver.seed)
 
 
 def _folds(trial: Trial) -> int:

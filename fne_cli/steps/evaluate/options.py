@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fne_cli.errors import WrongOptions
+from fne_cli.numerics.classifiers import OWN, Classifier, foreign
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.evaluation.metrics import Aggregate
+from fne_cli.numerics.ridge.solver import PENALTIES
 from fne_cli.numerics.svm.problem import Solver, SolverOptions
 
 
@@ -43,9 +46,14 @@ class Protocol:
 
 @dataclass(frozen=True)
 class ClassifierOptions:
-    """How a classifier is trained, as `fne evaluate` describes the options of these names. memory: bytes."""
+    """How a classifier is trained, as `fne evaluate` describes the options of these names. memory: bytes.
 
+    cost, solver and tolerance are the SVM's, penalty is that of ridge.
+    """
+
+    classifier: Classifier = "svm"
     cost: Sequence[float] = (1.0,)
+    penalty: Sequence[float] = PENALTIES
     aggregate: Aggregate = "vote"
     solver: Solver = "certified"
     tolerance: float = 1e-5
@@ -56,6 +64,20 @@ class ClassifierOptions:
     def costs(self) -> list[float]:
         """The values of C, ascending."""
         return sorted(set(self.cost))
+
+    @property
+    def penalties(self) -> list[float]:
+        """The penalties, ascending."""
+        return sorted(set(self.penalty))
+
+    def check(self) -> None:
+        """Raises WrongOptions for what the classifier does not have."""
+        if self.classifier not in OWN:
+            raise WrongOptions(f"--classifier should be {' or '.join(OWN)}. Found: {self.classifier}.")
+        usual = ClassifierOptions()
+        for name, other in foreign(self.classifier).items():
+            if getattr(self, name) != getattr(usual, name):
+                raise WrongOptions(f"--{name} goes with --classifier {other}. Found: --classifier {self.classifier}.")
 
 
 @dataclass(frozen=True)
@@ -70,7 +92,9 @@ class FitPlan:
     each_layer: bool
     thresholds: tuple[float, float]
     protocol: Protocol
+    classifier: Classifier
     costs: Sequence[float]
+    penalties: Sequence[float]
     aggregate: Aggregate
     solver: SolverOptions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from fne_cli.errors import BadInput
+from fne_cli.numerics.classifiers import Classifier
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.classification import ClassificationTask
@@ -105,8 +106,11 @@ class Outputs:
         with open(self._open[self.predictions].into, "w", newline="", encoding="utf-8") as file:
             write_predictions(file, task.classes, parts(), columns)
 
-    def write_model(self, source: JoinedFiles, fits: Fits, cost: float) -> None:
-        """The hyperplanes, and all that `fne predict` needs to make features like those that they were trained on."""
+    def write_model(self, source: JoinedFiles, fits: Fits, entry: Mapping[str, Any]) -> None:
+        """The hyperplanes, and all that `fne predict` needs to make features like those that they were trained on.
+
+        entry: of the results.
+        """
         if self.model is None:
             return
         detail, plan, task = self._details[0][2], fits.plan, fits.task
@@ -122,7 +126,7 @@ class Outputs:
             "aggregate": plan.aggregate,
             "made_from": source.settings,
             "sources": source.made_of(),
-            "C": cost,
+            **_trained_with(plan.classifier, entry),
         }
         arrays = {"weights": model.weights, "intercepts": model.intercepts}
         save_model(self._open[self.model].into, head, arrays | ({} if fitted is None else fitted.state()))
@@ -139,3 +143,10 @@ class Outputs:
                 kind, digest = self._beside()[path]
                 noted = self.origin.noted_whole(path) | {"kind": kind}
                 output.accept_noted({"fingerprint": digest, **noted, "runs": [run]})
+
+
+def _trained_with(classifier: Classifier, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The classifier and what is its own, of an entry of the results; nothing names the SVM, as in the results."""
+    if classifier == "svm":
+        return {"C": entry["C"]}
+    return {"classifier": classifier, "penalty": entry["penalty"], "mean_diagonal": entry["mean_diagonal"]}

@@ -12,7 +12,7 @@ from fne_cli.figures.contents import Group, Point, Row, Size, Verdict
 from fne_cli.numerics.embedding import embedding, names
 from fne_cli.steps.report.classes import confused, together, views
 from fne_cli.steps.report.facts import facts
-from fne_cli.steps.report.protocols import agreeing, called, costs_of, kind_of
+from fne_cli.steps.report.protocols import agreeing, called, cost_name, costs_of, kind_of
 from fne_cli.steps.report.sources import Evaluated, extraction, poolings
 from fne_cli.store.other.results import Entry, Results
 
@@ -105,6 +105,7 @@ def _group(members: Sequence[Evaluated], protocol: str, several: bool) -> Group:
         views=seen,
         confusion=confused(seen),
         chosen=len(costs_of(first.results)) > 1,
+        cost_name=cost_name(first.results),
     )
 
 

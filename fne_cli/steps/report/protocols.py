@@ -24,12 +24,13 @@ def agreeing(results: Results) -> dict[str, Any]:
     The sizes of a learning curve are not among them: its draws for one size are the same whatever the others are.
     """
     kind, said, settings = kind_of(results), _said(results), results.settings
-    found: dict[str, Any] = {"C": costs_of(results)}
+    costs = costs_of(results)
+    found: dict[str, Any] = {"classifier": settings.get("classifier", "svm"), cost_name(results): costs}
     if kind == "per_class":
         found["draws"] = said.get("draws")
     if kind == "cv":
         found |= {"cv": said.get("cv"), "rows": said.get("rows")}
-    if kind != "split" or len(found["C"]) > 1:
+    if kind != "split" or (len(costs) > 1 and "C" in found):  # leave-one-out draws nothing
         found["seed"] = settings.get("seed")
     if extraction(results).get("crops") != 1:
         found["aggregate"] = settings.get("aggregate", "vote")
@@ -37,9 +38,14 @@ def agreeing(results: Results) -> dict[str, Any]:
 
 
 def costs_of(results: Results) -> list[Any]:
-    """C, or all of those of which one was chosen."""
-    given = results.settings.get("C", 1.0)
+    """C (of ridge, the penalty), or all of those of which one was chosen."""
+    given = results.settings.get(cost_name(results), 1.0)
     return [float(one) if type(one) is int else one for one in (given if isinstance(given, list) else [given])]
+
+
+def cost_name(results: Results) -> str:
+    """What the classifier chooses: C or penalty."""
+    return "penalty" if results.settings.get("classifier") == "ridge" else "C"
 
 
 def called(groups: Sequence[Sequence[Evaluated]]) -> list[str]:

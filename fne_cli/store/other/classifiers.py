@@ -7,7 +7,7 @@ import math
 import re
 import struct
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,12 @@ from fne_cli.errors import BadInput, DamagedFile, FneError, WrongFile
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.schema import canonical_json
 
-FORMAT, VERSION = "fne model", 2  # 1 had no digest
+FORMAT, VERSION = "fne model", 3
+"""1 had no digest; 2 knew no classifier but the SVM, and these embeddings only. For them it is still written."""
+_EMBEDDINGS_OF_2 = ("codes", "fne", "clipped", "l2", "raw", "standardized")
 _HEAD = "head"
+ArraysOf = Callable[[str], Sequence[str] | None]
+"""From the name of an embedding; None if there is none of that name."""
 _NEEDED = ("weights", "intercepts")
 _HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(<f8|\|u1)', 'fortran_order': False, 'shape': "
@@ -29,7 +33,8 @@ _HEADER = re.compile(
 
 def save_model(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays of float64 and what `head` says of them to `path`."""
-    described = {"format": FORMAT, "version": VERSION, **head}
+    newer = "classifier" in head or head["embedding"] not in _EMBEDDINGS_OF_2
+    described = {"format": FORMAT, "version": VERSION if newer else 2, **head}
     described["digest"] = _digest(described, arrays)
     text = np.frombuffer(canonical_json(described).encode(), np.uint8)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -40,26 +45,27 @@ def save_model(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndar
                 np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
 
 
-def load_model(path: Path, embeddings: Mapping[str, Sequence[str]]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def load_model(path: Path, arrays_of: ArraysOf) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What `save_model` wrote. Raises BadInput, WrongFile or DamagedFile; nothing in the file is ever unpickled.
 
-    embeddings: the names of the arrays that each embedding of activations needs, one number for each feature.
+    arrays_of: the names of the arrays that an embedding of activations needs, one number for each feature.
     """
-    known = [_HEAD, *_NEEDED, *dict.fromkeys(name for needed in embeddings.values() for name in needed)]
     try:
         size = path.stat().st_size
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             if _HEAD not in members:
                 raise WrongFile(f"{path} should be a classifier that fne evaluate --model saved. Found: other arrays.")
-            values = {name: _array(path, archive, members[name], size) for name in known if name in members}
+            head = _checked_head(path, _array(path, archive, members[_HEAD], size), arrays_of)
+            own = () if head["embedding"] == "codes" else arrays_of(head["embedding"]) or ()
+            known = [name for name in (*_NEEDED, *own) if name in members]
+            values = {name: _array(path, archive, members[name], size) for name in known}
     except OSError as error:
         raise BadInput(f"{path} should be a classifier that can be read. Found: {error.strerror or error}.") from error
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, struct.error) as error:
         raise WrongFile(
             f"{path} should be a classifier that fne evaluate --model saved. Found: no .npz file ({error})."
         ) from error
-    head = _checked_head(path, values.pop(_HEAD), embeddings)
     told = head.pop("digest", None)
     if head["version"] > 1 and told != _digest(head, values):
         raise DamagedFile(
@@ -70,7 +76,7 @@ def load_model(path: Path, embeddings: Mapping[str, Sequence[str]]) -> tuple[dic
     shapes: dict[str, tuple[int, ...]] = {
         "weights": (len(head["classes"]), features),
         "intercepts": (len(head["classes"]),),
-    } | dict.fromkeys(embeddings.get(head["embedding"], ()), (features,))
+    } | dict.fromkeys(own, (features,))
     for name, shape in shapes.items():
         array = values.get(name)
         if array is None or array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
@@ -105,14 +111,14 @@ def _array(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: 
     return np.frombuffer(content, dtype, offset=header.end()).reshape(shape)
 
 
-def _checked_head(path: Path, text: np.ndarray, embeddings: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _checked_head(path: Path, text: np.ndarray, arrays_of: ArraysOf) -> dict[str, Any]:
     try:
         head = parse_json(text.tobytes())
     except ValueError:
         head = None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise WrongFile(f"{path} should be a classifier that fne evaluate --model saved. Found: something else.")
-    if head.get("version") not in (1, VERSION) or type(head["version"]) is not int:
+    if head.get("version") not in (1, 2, VERSION) or type(head["version"]) is not int:
         raise WrongFile(f"{path} should have version {VERSION} of the format. Found: {str(head.get('version'))[:20]}.")
     names = all(
         isinstance(head.get(key), list) and head[key] and all(map(_is_name, head[key])) for key in ("classes", "layers")
@@ -125,12 +131,14 @@ def _checked_head(path: Path, text: np.ndarray, embeddings: Mapping[str, Sequenc
         and all(type(width) is int and 0 < width < 2**31 for width in widths)
         and isinstance(head.get("made_from"), dict)
         and isinstance(head.get("sources"), list)
-        and head.get("embedding") in ("codes", *embeddings)
+        and isinstance(head.get("embedding"), str)
+        and (head["embedding"] == "codes" or arrays_of(head["embedding"]) is not None)
         and head.get("aggregate") in ("vote", "sum")
         and type(head.get("several_labels")) is bool
         and isinstance(head.get("thresholds"), list)
         and len(head["thresholds"]) == 2
         and all(type(value) in (int, float) and abs(value) < 2**1000 for value in head["thresholds"])
+        and head.get("classifier", "svm") in ("svm", "ridge")
     )
     if not whole:
         raise DamagedFile(f"{path}: its head should say classes, layers and how the features were made.")

@@ -42,7 +42,7 @@ class Entry:
 
     spreads: standard deviations over `trials`. interval: 95 % of the mean per-class accuracy. per_class: training
     images per class of a learning curve. confusion: (k, k) int64, rows are true classes; None with several labels per
-    image (`several`).
+    image (`several`). costs: the values of C, of ridge the penalties, by which it was trained.
     """
 
     name: str
@@ -231,10 +231,11 @@ def _entry(part: Claim) -> Entry:
         rows.append(ClassResult(one.text("class"), value, one.count("training_images"), one.count("test_images")))
     if [row.name for row in rows] != classes:
         raise part.wrong("per_class", "the classes, in their order", [row.name for row in rows])
-    cost = part.value.get("C", [])
+    key = "penalty" if "penalty" in part.value else "C"
+    cost = part.value.get(key, [])
     costs = cost if isinstance(cost, list) else [cost]
     if not all(isinstance(one, int | float) and math.isfinite(one) for one in costs):
-        raise part.wrong("C", "numbers", cost)
+        raise part.wrong(key, "numbers", cost)
     interval = part.value.get("mean_per_class_accuracy_95")
     bounds: tuple[float, float] | None = None
     if interval is not None:

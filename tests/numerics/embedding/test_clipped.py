@@ -15,7 +15,7 @@ from fne_cli.numerics.embedding import embedding
 def test_by_hand():
     """Of 0 ... 3 the mean is 1.5 and the deviation sqrt(1.25); a constant feature is 0 whatever comes later."""
     rows = np.array([[0, 5], [1, 5], [2, 5], [3, 5]], np.float32)
-    fitted = embedding("clipped").fit([rows], 2)
+    fitted = embedding("clipped").fit([rows], [2])
     found = fitted.encode(np.array([[1.5, 5], [2.5, 9], [100, 5], [-100, 5]], np.float32))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, [[0, 0], [1 / np.sqrt(1.25), 0], [2.5, 0], [-2.5, 0]], rtol=1e-6)
@@ -24,7 +24,7 @@ def test_by_hand():
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40))
 def test_batches_do_not_matter_and_scikit_learn_agrees(seed, batch):
     rows = np.random.default_rng(seed).normal(3, 2, (40, 6)).astype(np.float32) ** 3
-    fitted = embedding("clipped").fit((rows[start : start + batch] for start in range(0, 40, batch)), 6)
+    fitted = embedding("clipped").fit((rows[start : start + batch] for start in range(0, 40, batch)), [6])
     expected = StandardScaler().fit_transform(rows.astype(np.float64)).clip(-2.5, 2.5)
     np.testing.assert_allclose(fitted.encode(rows), expected, rtol=1e-5, atol=1e-6)
 

@@ -8,35 +8,39 @@ from fne_cli.numerics.embedding import embedding, names
 
 ROWS = np.maximum(np.random.default_rng(0).normal(0.5, 1, (50, 9)), 0).astype(np.float32)
 
+WIDTHS = (2, 3, 4)
+
 
 def test_the_published_one_comes_first():
     assert names()[0] == "fne"
     assert len(names()) == len(set(names())) >= 5
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", [*names(), "z", "unit,equal", "z,clip:2.5,root,equal,depth:3", "root,depth:0.5"])
 def test_what_every_embedding_promises(name):
     kind = embedding(name)
-    fitted = kind.fit([ROWS[:20], ROWS[20:30]], 9)
+    fitted = kind.fit([ROWS[:20], ROWS[20:30]], WIDTHS)
     encoded = fitted.encode(ROWS)
     assert (encoded.shape, encoded.dtype) == (ROWS.shape, kind.dtype)
     assert tuple(fitted.state()) == kind.arrays
     assert all(values.shape == (9,) and values.dtype == np.float64 for values in fitted.state().values())
-    np.testing.assert_array_equal(kind.of_state(fitted.state()).encode(ROWS), encoded)
+    np.testing.assert_array_equal(kind.of_state(fitted.state(), WIDTHS).encode(ROWS), encoded)
     np.testing.assert_array_equal(fitted.encode(ROWS[7:8]), encoded[7:8])
-    np.testing.assert_array_equal(kind.fit([ROWS[:30]], 9).encode(ROWS), encoded)
+    np.testing.assert_array_equal(kind.fit([ROWS[:30]], WIDTHS).encode(ROWS), encoded)
     assert kind.row_bytes(9) in (9 * encoded.itemsize, 4)  # packed, codes take two planes of two bytes
     assert kind.title
 
 
 @pytest.mark.parametrize("name", ["pca", "", "__init__", "fne.py", "../raw"])
 def test_another_name_is_refused_with_those_that_there_are(name):
-    with pytest.raises(BadInput, match="The embedding should be one of fne, clipped, l2, raw, standardized"):
+    with pytest.raises(
+        BadInput, match="The embedding should be one of fne, balanced, clipped, l2, raw, standardized; or pieces"
+    ):
         embedding(name)
 
 
 def test_the_command_offers_them_and_refuses_others(fne, tmp_path):
-    assert f"--embedding [{'|'.join(names())}]" in fne("evaluate", "--help").out
+    assert f"--embedding [{'|'.join(names())}|PIECE,...]" in fne("evaluate", "--help").out
     refused = fne("evaluate", tmp_path / "a.h5", "--embedding", "pca")
     assert refused.code == 2
-    assert "should be one of fne, clipped, l2, raw, standardized, found 'pca'" in refused.err
+    assert "should be one of fne, balanced, clipped, l2, raw, standardized; or pieces" in refused.err

@@ -1,0 +1,54 @@
+"""What a classifier answers to a trial: trained on its training images, what it says of its test images."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fne_cli.numerics.embedding import Embedding
+from fne_cli.numerics.evaluation.metrics import Aggregate, Judged, judge
+from fne_cli.numerics.evaluation.protocols import Trial
+from fne_cli.numerics.svm.solver import LinearModel
+from fne_cli.steps.evaluate.classification import ClassificationTask
+from fne_cli.steps.evaluate.features import Features
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A classifier, how the rows were made, what results say of it, and its decision values.
+
+    decisions: (rows of the test images, classes of the model).
+    """
+
+    model: LinearModel
+    embedding: Embedding | None
+    figures: dict[str, Any]
+    decisions: np.ndarray
+
+
+class Training(ABC):
+    """Trains one kind of classifier on a task; what it has to choose it chooses without looking at test images."""
+
+    def __init__(self, task: ClassificationTask, aggregate: Aggregate) -> None:
+        self.task, self.aggregate = task, aggregate
+
+    @abstractmethod
+    def trained(self, features: Features, trial: Trial) -> Trained:
+        """Train on the trial's training images."""
+
+    @property
+    def figure(self) -> str:
+        """What is best where something is chosen: the key of that measure."""
+        return "mean_average_precision" if self.task.several else "mean_per_class_accuracy"
+
+    def rows(self, images: np.ndarray, part: np.ndarray) -> np.ndarray:
+        """Where the rows of some of the images stand."""
+        crops = self.task.crops
+        return (np.searchsorted(images, part)[:, None] * crops + np.arange(crops)).ravel()
+
+    def judged(self, classes: np.ndarray, decisions: np.ndarray) -> Judged:
+        """What decision values (rows, classes) say of the images."""
+        return judge(classes, decisions, len(self.task.classes), self.task.crops, self.aggregate)

@@ -20,7 +20,7 @@ Ends = tuple[float, float]
 
 
 def averaged(right: np.ndarray, images: np.ndarray) -> Ends:
-    """The means of the ends of the classes' intervals, at the level that gives the sum of so many 95 % (Yan, Su 2010)."""
+    """Means of the ends of the classes' intervals, at the level that gives the sum of so many 95 % (Yan, Su 2010)."""
     share, square = right / images, 1.959963984540054**2
     spread = (share * (1 - share) / images + square / (4 * images**2)) / (1 + square / images) ** 2
     level = np.sqrt(square * spread.sum()) / np.sqrt(spread).sum()

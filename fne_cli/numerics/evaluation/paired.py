@@ -115,4 +115,6 @@ class _Values:
 
     def drawn(self, generator: np.random.Generator, images: int, draws: int) -> np.ndarray:
         """The means of so many images drawn with replacement, (draws, trainings)."""
+        if len(self.values) == 1:
+            return np.repeat(self.values, draws, axis=0)
         return generator.multinomial(images, self.counts / self.images, draws) @ self.values / images

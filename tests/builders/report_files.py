@@ -84,8 +84,8 @@ def measured(name: str, right: np.ndarray, truth: Sequence[int], classes: Sequen
     return found | more
 
 
-def tested(truth: Sequence[int], digest: str = "1" * 64) -> dict[str, Any]:
-    """What a results file says of its test images: for `document(..., version=3, **tested(truth))`."""
+def with_test_images(truth: Sequence[int], digest: str = "1" * 64) -> dict[str, Any]:
+    """What a results file says of its test images: for `document(..., version=3, **with_test_images(truth))`."""
     return {"version": 3, "tested": {"images": len(truth), "sha256": digest, "truth": list(truth)}}
 
 

@@ -112,12 +112,11 @@ class ByFeatures(Products):
         self._covariance = self._second / self.rows - np.outer(self._mean, self._mean)
 
     def spectrum(self) -> Spectrum:
-        """As Products has it; k is the number of features that are not 0 in all rows, as the authors' code has it."""
-        alive = np.flatnonzero(self._second.diagonal() > 0)
-        sigma, vectors = eigh(self._second[np.ix_(alive, alive)]) if len(alive) else (np.zeros(0), np.zeros((0, 0)))
+        """As Products has it; k is d."""
+        sigma, vectors = eigh(self._second)
         # what is rounding only has no direction that a class could have a part in
         known = sigma > (sigma.max(initial=0.0) * np.finfo(float).eps * self.features)
-        along = (vectors.T @ self._sums[:, alive].T) ** 2
+        along = (vectors.T @ self._sums.T) ** 2
         squares = np.where(known[:, None], along / np.where(known, sigma, 1.0)[:, None], 0.0)
         return Spectrum(np.where(known, sigma, 0.0), squares, self.counts, self.rows, self.features)
 

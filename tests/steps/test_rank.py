@@ -264,6 +264,23 @@ def test_what_cannot_be_compared(tmp_path, task, file):
         rank([file, file])
 
 
+def test_shards_are_to_be_merged(fne, tmp_path, task):
+    from activations import shards, table
+
+    layers, labels, splits = task
+    label = np.array(labels, np.int32)
+    images = table(120, label=label, split=splits, classes=("a", "b", "c"))
+    parts = shards(tmp_path, layers, images, 3)
+    result = fne("rank", *parts)
+    assert result.code == 1
+    assert "Make one file of the shards: fne merge." in result.err
+    alone = fne("rank", parts[0])
+    assert (alone.code, "shard" in alone.err) == (0, True)
+    whole = tmp_path / "whole.h5"
+    assert fne("merge", *parts, whole).code == 0
+    assert fne("rank", whole).code == 0
+
+
 def test_tasks_that_are_none(tmp_path, task):
     layers, labels, splits = task
     several = (np.random.default_rng(1).random((120, 3)) < 0.4).astype(np.int8)

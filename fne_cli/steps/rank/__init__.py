@@ -63,6 +63,8 @@ def rank(
         tables = Tables(csv, sources, {"layers": list(layers), "neighbours": neighbours, "cka": cka, "seed": seed})
         if tables.are_there(overwrite, progress):
             return Ranking(sources[0].rows, *tables.read_back(), path=csv, up_to_date=True)
+        for absent in (source.file.absent for source in sources if source.file.absent):
+            progress.note(absent)
         if rows is None and sources[0].rows == "all":
             progress.note(f"{sources[0].name} has no splits: all {sources[0].count:,} rows count as training rows")
         measuring = Measuring(neighbours, seed)

@@ -109,10 +109,11 @@ def check_same_task(sources: Sequence[Source], alike: bool) -> None:
         same_crops = not alike or other.file.crops == first.file.crops
         if other.rows != first.rows or other.ids != first.ids or not same_crops:
             what = _difference(first, other)
+            shards = other.file.absent and first.file.absent
+            way = "Make one file of the shards: fne merge." if shards else "Rank them one by one."
             raise WrongFile(
                 f"{other.name} should have the training images of {first.name}, in their order: figures of other "
-                f"images or classes cannot be compared. Found: {what}.\nRank them one by one, or extract both from "
-                "the same images."
+                f"images or classes cannot be compared. Found: {what}.\n{way}"
             )
 
 

@@ -12,10 +12,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+from scipy.linalg import cho_factor, cho_solve, eigh
 
 TILE, COLUMNS = 512, 1024  # rows or columns of a product's piece; columns that are float64 at a time
-_ROUNDING = 1e-13
+_ROUNDING, _REGULAR = 1e-13, 1e-6  # what is no variance; the shrinkage that makes a covariance regular
 Batches = Callable[[], Iterable[tuple[slice, np.ndarray]]]
 """Goes through all rows (n, d), in batches with the places where they stand; may be called again."""
 
@@ -131,7 +131,8 @@ class ByFeatures(Products):
         shrunk = (1 - shrinkage) * self._covariance
         shrunk[np.diag_indices_from(shrunk)] += shrinkage * mean
         apart = self._sums / self.counts[:, None] - self._mean
-        return float(((apart @ _inverse_times(shrunk, apart.T)).diagonal() * self.counts).sum() / self.rows)
+        lengths = (apart @ _inverse_times(shrunk, apart.T, shrinkage > _REGULAR)).diagonal()
+        return float((lengths * self.counts).sum() / self.rows)
 
 
 class ByRows(Products):
@@ -171,18 +172,17 @@ class ByRows(Products):
         shrunk = (1 - shrinkage) / self.rows * centred
         shrunk[np.diag_indices_from(shrunk)] += shrinkage * mean
         columns = (self.labels[:, None] == np.arange(len(self.counts))) / np.sqrt(self.counts)
-        return float((columns * (centred @ _inverse_times(shrunk, columns))).sum() / self.rows)
+        return float((columns * (centred @ _inverse_times(shrunk, columns, shrinkage > _REGULAR))).sum() / self.rows)
 
 
-def _inverse_times(matrix: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """A^-1 C of a symmetric A, or A^+ C if it has no inverse, which is only without shrinkage."""
-    try:
+def _inverse_times(matrix: np.ndarray, columns: np.ndarray, regular: bool) -> np.ndarray:
+    """A^-1 C of a symmetric A, or A^+ C of one that may not be `regular`."""
+    if regular:
         found: np.ndarray = cho_solve(cho_factor(matrix), columns)
         return found
-    except LinAlgError:
-        values, vectors = eigh(matrix)
-        known = values > values.max() * np.finfo(float).eps * len(values)
-        return vectors[:, known] @ ((vectors[:, known].T @ columns) / values[known, None])
+    values, vectors = eigh(matrix)
+    known = values > values.max() * np.finfo(float).eps * len(values)
+    return vectors[:, known] @ ((vectors[:, known].T @ columns) / values[known, None])
 
 
 def _add_products(out: np.ndarray, rows: np.ndarray, pool: Executor) -> None:

@@ -176,6 +176,14 @@ def test_without_shrinkage_a_singular_covariance_has_a_pseudoinverse(form):
     assert 0 < score < 3  # classes less one
 
 
+def test_two_rows_are_no_crash():
+    """Ledoit and Wolf shrink nothing there: both rows say the same of the covariance."""
+    rows = np.array([[1.0, 2, 3], [2, 0, 1]])
+    for form in (by_features, by_rows):
+        score, shrinkage = h_score(form(rows, np.array([0, 1])))
+        assert (score, shrinkage) == (pytest.approx(1), pytest.approx(0, abs=1e-12))
+
+
 def test_batches_and_threads_change_no_bit():
     rows, labels = sample(TILE + 90, 40)
     first = by_features(rows, labels, 64)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fne_cli.steps.merge import merge
     from fne_cli.steps.normalize import normalize
     from fne_cli.steps.predict import predict
+    from fne_cli.steps.rank import rank
     from fne_cli.steps.split import split
     from fne_cli.steps.verify import verify
     from fne_cli.store.format.reader import open_file
@@ -51,6 +52,7 @@ _FACE = {
     "normalize": "steps.normalize",
     "open_file": "store.format.reader",
     "predict": "steps.predict",
+    "rank": "steps.rank",
     "split": "steps.split",
     "verify": "steps.verify",
 }
@@ -76,6 +78,7 @@ __all__ = [
     "normalize",
     "open_file",
     "predict",
+    "rank",
     "split",
     "verify",
 ]

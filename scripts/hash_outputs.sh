@@ -79,13 +79,15 @@ for file in a m b c packed z; do
     say "info-$file" fne info "$file.h5" --json
     say "verify-$file" fne verify "$file.h5"
 done
+say rank fne rank a.h5 c.h5 z.h5 --cka --csv ranking.csv --json
+
 say layers-mini fne layers mini --json
 
 cp "$here/configs/digits.toml" .
 say run fne run digits.toml --json
 say run-cluster fne run digits.toml --set experiment.output=run-cluster --cluster local:2 --json
 find . -name '*.run.json' -delete
-fne report codes.json cv.json curve.json page.html -q
+fne report codes.json cv.json curve.json page.html --latex page.tex -q
 fne report digits-results page-run.html -q
 
 find . -type f ! -path './digits/*' ! -path '*/images/*' ! -name '*.run.json' ! -name 'stamps.json' -print0 |

@@ -138,12 +138,14 @@ _CHOSEN = {"C": "in choosing C", "penalty": "left out"}
 """What a classifier may choose, and what the score by which it did is called."""
 _SHOWN = ("mean_per_class_accuracy", "accuracy", "mean_average_precision", "mean_average_precision_11_point")
 
+_INTERVALS = ("mean_per_class_accuracy_wilson_95", "mean_per_class_accuracy_95")  # the second before version 3
+
 
 def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The header and a line for each result; only the columns that these results have."""
     groups = [(key, title) for key, title in _GROUPS if key in results[0]]
     figures = [(key, MEASURES[key]) for key in _SHOWN if key in results[0]]
-    interval = "mean_per_class_accuracy_95" in results[0]
+    interval = next((key for key in _INTERVALS if key in results[0]), None)
     chosen = next((key for key in _CHOSEN if f"choice_of_{key}" in results[0]), None)
     header = ("", *(title for _, title in groups), "features", "training rows", "test rows")
     header += tuple(title for _, title in figures)
@@ -154,7 +156,7 @@ def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[s
         row += tuple(f"{result[key]:,}" for key in ("features", "training_rows", "test_rows"))
         row += tuple(_percent(result[key], result.get(f"{key}_std")) for key, _ in figures)
         if interval:
-            low, high = result["mean_per_class_accuracy_95"]
+            low, high = result[interval]
             row += (f"{100 * low:.2f}-{100 * high:.2f} %",)
         if chosen:
             values = result[chosen] if isinstance(result[chosen], list) else [result[chosen]]

@@ -30,6 +30,11 @@ from fne_cli.cli.console import Console
 @click.option("--root", type=str, help="Folder that the paths of a manifest start from.")
 @click.option("--title", help="Heading of the page.  [default: the experiment's name, or the networks']")
 @click.option("--figures", type=options.FILE, help="Folder for the charts as PNG and SVG, drawn by matplotlib.")
+@click.option(
+    "--latex",
+    type=options.FILE,
+    help=".tex to write: the figures as a table for LaTeX (booktabs), the best bold, significant differences marked.",
+)
 @options.overwrite
 def report(progress: Console, **values: Any) -> None:
     """Make one self-contained HTML PAGE of RESULTS.
@@ -42,6 +47,7 @@ def report(progress: Console, **values: Any) -> None:
     Example: fne report results/digits/ page.html
              fne report embedding.json layers.json page.html --figures figures/
              fne report embedding.json page.html --predictions p.csv --activations photos.h5 --images photos/
+             fne report results/birds/ page.html --latex birds.tex
     """
     from fne_cli.steps.report import report
     from fne_cli.steps.report.standing import ENDINGS
@@ -52,4 +58,5 @@ def report(progress: Console, **values: Any) -> None:
         raise click.UsageError(f"Missing argument {missing!r}. Found: only {page}. fne report RESULTS... page.html")
     done = report(progress=progress, **values)
     state = " is up to date" if done.up_to_date else ""
-    progress.note(f"{done.page}{state}" + (f"; figures in {done.figures}" if done.figures else ""))
+    more = (f"; figures in {done.figures}" if done.figures else "") + (f"; table {done.latex}" if done.latex else "")
+    progress.note(f"{done.page}{state}{more}")

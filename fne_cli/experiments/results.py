@@ -10,10 +10,12 @@ import shlex
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import DamagedFile, FneError
+from fne_cli.experiments.comparison import Measured, compared, without_comparison
 from fne_cli.experiments.config import Experiment, Value
 from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.plan import LAYERS, Cell, Plan
@@ -24,7 +26,7 @@ from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import plain, software
 from fne_cli.store.output.sealed import is_intact, without_digest
 
-_TABLE = 2  # the way in which it is made from the results; another number makes every table anew
+_TABLE = 3  # the way in which it is made from the results; another number makes every table anew
 KEYS = ("dataset", "network", "pooling", "embedding", "protocol", "name")
 SETTINGS = ("features", "training_rows", "test_rows", "C", "penalty", "trials", "folds")
 """What the splits of a protocol may differ in without being a figure that has a mean."""
@@ -36,11 +38,15 @@ def document(experiment: Experiment, plan: Plan, failed: Mapping[Path, str]) -> 
     """results.json. The same experiment gives the same bytes, however often it was interrupted. Raises DamagedFile."""
     rows: list[dict[str, Any]] = []
     cells = []
-    for cell in plan.cells:
-        error = failed.get(cell.job.output)
-        if error is None:
-            rows += _rows(cell, cell.job.output)
-        cells.append(_cell(experiment, cell, error))
+    for _, group in groupby(plan.cells, _home):
+        measured: list[Measured] = []
+        members = list(group)
+        for cell in members:
+            error = failed.get(cell.job.output)
+            if error is None:
+                measured += _measured(cell, cell.job.output)
+            cells.append(_cell(experiment, cell, error))
+        rows += compared(measured, members[0].embedding)
     return {
         "format": "fne",
         "version": stored.VERSION,
@@ -68,8 +74,8 @@ def has_more(path: Path, table: Mapping[str, Any]) -> bool:
         measured = [cell for cell in old.cells if cell.results is not None]
         if len(measured) <= sum(cell["error"] is None for cell in table["cells"]):
             return False
-        rows = [row for cell in measured if cell.results is not None for row in _rows(cell, cell.results)]
-        return rows == [row for row in read_table(path)["results"] if "splits" not in row]
+        rows = [one.row for cell in measured if cell.results is not None for one in _measured(cell, cell.results)]
+        return rows == [without_comparison(row) for row in read_table(path)["results"] if "splits" not in row]
     except (FneError, TypeError):
         return False
 
@@ -143,16 +149,24 @@ def _cell(experiment: Experiment, cell: Cell, error: str | None) -> dict[str, An
     }
 
 
-def _rows(cell: Cell | stored.Cell, path: Path) -> list[dict[str, Any]]:
+def _home(cell: Cell) -> tuple[str, str, str, str]:
+    """The same for the cells that can be compared; they stand beside each other."""
+    return cell.dataset, cell.network, cell.pooling, cell.protocol
+
+
+def _measured(cell: Cell | stored.Cell, path: Path) -> list[Measured]:
     """Every figure of every embedding or layer that is one value, or two: an interval. Raises DamagedFile."""
     try:
-        if not isinstance(stored.read_results(path), stored.Results):  # raises if a figure is none
+        results = stored.read_results(path)  # raises if a figure is none
+        if not isinstance(results, stored.Results):
             raise ValueError(f"{path} should be what fne evaluate writes. Found: a table of fne run.")
         entries = parse_json(path.read_bytes())["results"]
     except (FneError, OSError, ValueError) as error:
         raise DamagedFile(f"{error}\nRemove {path}, and run again.") from error
+    home = {key: getattr(cell, key) for key in KEYS[:5]}
     return [
-        {**{key: getattr(cell, key) for key in KEYS[:5]}, "name": entry["name"], **_figures(entry)} for entry in entries
+        Measured({**home, "name": entry["name"], **_figures(entry)}, read.right)
+        for entry, read in zip(entries, results.entries, strict=True)
     ]
 
 
@@ -160,7 +174,7 @@ def _figures(entry: Mapping[str, Any]) -> dict[str, Any]:
     def small(value: Any) -> bool:
         return value is None or isinstance(value, str | int | float) or (_numbers(value) and len(value) <= 10)
 
-    return {key: value for key, value in entry.items() if key != "name" and small(value)}
+    return {key: value for key, value in entry.items() if key not in ("name", "right") and small(value)}
 
 
 def _numbers(value: Any) -> bool:
@@ -175,7 +189,7 @@ def _over_splits(plan: Plan, rows: list[dict[str, Any]]) -> Iterator[dict[str, A
     for row in rows:
         group = groups[row["protocol"]]
         if group != row["protocol"]:
-            own = {**row, "protocol": group}
+            own = {**without_comparison(row), "protocol": group}
             kind = tuple(own.get(name) for name in (*KEYS, "training_images_per_class"))
             several.setdefault(kind, []).append(own)
     for members in several.values():

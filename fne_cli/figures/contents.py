@@ -40,8 +40,36 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """Two rows on the same test images, the first less the second, in fractions.
+
+    low, high: the 95 % interval of the difference by a paired bootstrap. only_first, only_second: images that one row
+    alone has right, p: McNemar's of them; None after several trainings.
+    """
+
+    size: Size
+    first: Row
+    second: Row
+    value: float
+    low: float
+    high: float
+    only_first: int | None
+    only_second: int | None
+    p: float | None
+    significant: bool
+
+    @property
+    def side(self) -> str:
+        """As of a verdict."""
+        return ("over" if self.value > 0 else "under") if self.significant else "quiet"
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """An embedding beside the best single layer. spread: the larger of their standard deviations, None without."""
+    """An embedding beside the best single layer. spread: the larger of their standard deviations, None without.
+
+    paired: their difference image by image, None if it is not known.
+    """
 
     size: Size
     row: Row
@@ -50,6 +78,7 @@ class Verdict:
     best_value: float
     spread: float | None
     overlap: bool
+    paired: Difference | None = None
 
     @property
     def difference(self) -> float:
@@ -58,7 +87,12 @@ class Verdict:
 
     @property
     def unclear(self) -> bool:
-        """Whether the difference is within the standard deviation, or the 95 % intervals overlap."""
+        """Whether the difference may be luck.
+
+        That is what the paired test says. Without one: within the standard deviation, or the 95 % intervals overlap.
+        """
+        if self.paired is not None:
+            return not self.paired.significant
         return self.overlap or (self.spread is not None and abs(self.difference) < self.spread)
 
     @property
@@ -116,7 +150,8 @@ class Group:
     """Rows that were measured on the same images by the same protocol, with one network.
 
     facts: what was run. sizes: ascending; (None,) without a learning curve. figure: the name of the one that counts.
-    chosen: whether each C, or whatever `cost_name` calls it, is one of several.
+    chosen: whether each C, or whatever `cost_name` calls it, is one of several. differences: of every embedding and the
+    first one, and of every embedding and the best layer, where their test images are known.
     """
 
     dataset: str
@@ -136,6 +171,7 @@ class Group:
     wrong: Sequence[Wrong] = ()
     wrong_of: str = ""
     notes: Sequence[str] = ()
+    differences: Sequence[Difference] = ()
 
 
 @dataclass(frozen=True)

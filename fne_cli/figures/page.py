@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 
 from fne_cli.figures.charts import as_script, specifications
 from fne_cli.figures.contents import CLOSE, Group, Page, Row, Size, Verdict
+from fne_cli.figures.differences import interval, p_value, signed, tested
 from fne_cli.figures.headings import LENGTH, headings
 from fne_cli.figures.names import shown
 from fne_cli.figures.overview import overview
@@ -79,6 +80,7 @@ class _View:
         self.trials = max((point.trials for row in group.rows for point in row.points.values()), default=1)
         self.figures = [name for name in MEASURES if any(name in point.figures for point in points)]
         self.intervals = any(point.interval for point in points)
+        self.tested_once = any(one.p is not None for one in group.differences)
         self.costs = group.chosen or len({tuple(_costs(row)) for row in group.rows}) > 1
         values = group.views[0].values if group.views else []
         known = [place for place, value in enumerate(values) if value is not None]
@@ -134,7 +136,9 @@ def _single(view: _View, verdict: Verdict) -> Markup:
         return reached + Markup("exactly as much as %s.") % rival
     way = "above" if difference > 0 else "below"
     said = reached + Markup('<span class="%s">%s %s</span> %s.') % (verdict.side, _points(difference), way, rival)
-    if verdict.spread is not None and abs(difference) < verdict.spread:
+    if verdict.paired is not None:
+        said += f" {tested(verdict.paired)}"
+    elif verdict.spread is not None and abs(difference) < verdict.spread:
         said += " The difference is smaller than the standard deviation over the trials."
     elif verdict.overlap:
         said += " Their 95 % intervals overlap."
@@ -161,7 +165,11 @@ def _curve(verdicts: Sequence[Verdict]) -> Markup:
             parts.append(Markup('<span class="%s">%s</span> at %s%s%s') % (mark, verb, sizes, per, by))
     who = _whole(verdicts[0].row)
     said = Markup("%s %s.") % (who, Markup(" and ").join(parts))
-    within = [str(verdict.size) for verdict in verdicts if verdict.spread and abs(verdict.difference) < verdict.spread]
+    unclear = [verdict for verdict in verdicts if verdict.unclear]
+    by_chance = [str(verdict.size) for verdict in unclear if verdict.paired]
+    within = [str(verdict.size) for verdict in unclear if not verdict.paired and verdict.spread]
+    if by_chance:
+        said += f" At {_listed(by_chance)} the difference is not significant."
     if within:
         said += f" At {_listed(within)} the difference is smaller than the standard deviation over the draws."
     return said
@@ -200,11 +208,6 @@ def _percent(value: float) -> str:
 
 def _points(value: float) -> Markup:
     return Markup("%s&nbsp;points") % f"{100 * abs(value):.2f}"
-
-
-def _signed(value: float) -> str:
-    text = f"{100 * value:+.2f}".replace("-", "−")
-    return text if text not in ("+0.00", "−0.00") else "0.00"
 
 
 @cache
@@ -248,7 +251,9 @@ def _environment() -> Environment:
         "visible": _visible,
         "lines": _lines,
         "costs": _costs,
-        "points": _signed,
+        "points": signed,
+        "interval": interval,
+        "p_value": p_value,
         "title_case": lambda text: text[:1].upper() + text[1:] if text[:2] != "mA" else text,
         "number": lambda value: f"{value:g}",
         "base64": lambda content: base64.b64encode(content).decode(),

@@ -14,6 +14,7 @@ from activations import write as write_activations
 from pictures import write_image
 
 from fne_cli.store.other.predictions import Predicted, write_predictions
+from fne_cli.store.other.tested import bits
 from fne_cli.store.output.notes import record_path
 from fne_cli.store.output.sealed import with_digest
 
@@ -60,6 +61,32 @@ def entry(
         "classes": list(classes),
         "confusion": confusion.tolist(),
     } | more
+
+
+def measured(name: str, right: np.ndarray, truth: Sequence[int], classes: Sequence[str], **more: Any) -> dict[str, Any]:
+    """One result that says which test images are right, (n,) bool; wrong ones are taken for the next class."""
+    label = np.asarray(truth)
+    table = np.zeros((len(classes), len(classes)), int)
+    np.add.at(table, (label, np.where(right, label, (label + 1) % len(classes))), 1)
+    total = table.sum(axis=1)
+    shares = np.diag(table) / total
+    found = entry(name, classes) | {
+        "mean_per_class_accuracy": float(shares.mean()),
+        "accuracy": float(np.mean(right)),
+        "test_rows": len(label),
+        "per_class": [
+            {"class": one, "accuracy": float(share), "training_images": 3, "test_images": int(count)}
+            for one, share, count in zip(classes, shares, total, strict=True)
+        ],
+        "confusion": table.tolist(),
+        "right": bits(np.asarray(right)),
+    }
+    return found | more
+
+
+def with_test_images(truth: Sequence[int], digest: str = "1" * 64) -> dict[str, Any]:
+    """What a results file says of its test images: for `document(..., version=3, **with_test_images(truth))`."""
+    return {"version": 3, "tested": {"images": len(truth), "sha256": digest, "truth": list(truth)}}
 
 
 def document(entries: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:

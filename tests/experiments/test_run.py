@@ -21,6 +21,7 @@ import h5py
 import pytest
 from commands import Result
 from pictures import write_image
+from scipy.stats import binomtest
 from waiting import PROGRAM, wait_for
 
 from fne_cli.store.output.sealed import with_digest, without_digest
@@ -136,6 +137,53 @@ def test_several_splits_have_their_mean_and_deviation(done_folder: Path) -> None
         assert whole["splits"] == "2"
         assert float(whole[key]) == pytest.approx(statistics.mean(parts))
         assert float(whole[f"{key}_std"]) == pytest.approx(statistics.stdev(parts))
+
+
+def predicted(folder: Path, embedding: str, protocol: str) -> dict[str, bool]:
+    """By their paths whether test images are right."""
+    with open(folder / "out/noise/mini.avg" / f"{embedding}.{protocol}.csv", newline="") as file:
+        return {row["path"]: row["truth"] == row["prediction"] for row in csv.DictReader(file)}
+
+
+def test_rows_are_compared_with_the_first_embedding_image_by_image(done_folder: Path) -> None:
+    found = table(done_folder)
+    key = "mean_per_class_accuracy"
+    for protocol in ("split", "random-1", "random-2"):
+        standard, other = (predicted(done_folder, name, protocol) for name in ("fne", "z"))
+        here = sum(other[path] and not standard[path] for path in standard)
+        there = sum(standard[path] and not other[path] for path in standard)
+        row = found["z", protocol, "embedding", ""]
+        assert (row["compared_with"], row["right_here_only"], row["right_there_only"]) == ("fne", f"{here}", f"{there}")
+        assert float(row["mcnemar_p"]) == pytest.approx(binomtest(here, here + there).pvalue if here + there else 1)
+        expected = float(row[key]) - float(found["fne", protocol, "embedding", ""][key])
+        assert float(row["difference"]) == pytest.approx(expected, abs=1e-12)
+        low, high = map(float, row["difference_95"].split(";"))
+        assert low <= expected <= high
+        assert row["significant"] in ("True", "False")
+    assert found["layers", "split", "fc2", ""]["compared_with"] == "fne"
+    assert found["data", "folds", "embedding", ""]["mcnemar_p"]  # every image is measured once
+    curve = found["z", "curve", "embedding", "3"]
+    assert curve["difference_95"] and curve["significant"] and not curve["mcnemar_p"]
+    for uncompared in (("fne", "split", "embedding", ""), ("z", "random", "embedding", "")):
+        assert not any(found[uncompared][name] for name in ("compared_with", "difference", "significant"))
+
+
+def test_without_the_first_embedding_nothing_is_compared(done_folder: Path) -> None:
+    missing = {Path("out/noise/mini.avg/fne.split.json"): "no reason"}
+    rows = documented(done_folder, missing)["results"]
+    assert {row["protocol"] for row in rows if "compared_with" in row} == {"curve", "random-1", "random-2", "folds"}
+
+
+def test_results_of_version_2_are_not_compared(done_folder: Path) -> None:
+    path = done_folder / "out/noise/mini.avg/z.split.json"
+    content = without_digest(json.loads(path.read_text()))
+    del content["tested"]
+    for entry in content["results"]:
+        del entry["right"]
+    path.write_text(json.dumps(with_digest(content | {"version": 2})))
+    rows = documented(done_folder, {})["results"]
+    split = {row["embedding"]: row for row in rows if row["protocol"] == "split"}
+    assert "compared_with" not in split["z"] and "compared_with" in split["data"]
 
 
 def documented(folder: Path, failed: dict[Path, str]) -> dict[str, Any]:

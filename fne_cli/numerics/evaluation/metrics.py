@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fne_cli.measures import MEASURES
+from fne_cli.numerics.evaluation.intervals import wilson, wilson_of_mean
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -76,7 +77,8 @@ def bootstrap_interval(
 
     Resampling within classes keeps their sizes, as the fixed test sets of the benchmarks have them (Efron and
     Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13). Within a class the number of right images is
-    then binomial. It says nothing about other training sets.
+    then binomial. It says nothing about other training sets. Too narrow for classes with few test images, and without
+    a width where all are right; `intervals.wilson_of_mean` is neither.
     """
     table = confusion(truth, predicted, classes)
     total = table.sum(axis=1)
@@ -153,6 +155,7 @@ def one_label(
     figures: dict[str, Any] = {
         "mean_per_class_accuracy": mean_per_class_accuracy(table),
         "mean_per_class_accuracy_95": [low, high],
+        "mean_per_class_accuracy_wilson_95": list(wilson_of_mean(table)),
         "accuracy": accuracy(table),
         "macro_f1": macro_f1(table),
     }
@@ -161,14 +164,19 @@ def one_label(
     return figures | of_confusion(table, trained, names)
 
 
-def of_confusion(table: np.ndarray, trained: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """What a result says class by class, from its confusion matrix."""
+def of_confusion(table: np.ndarray, trained: np.ndarray, names: Sequence[str], *, once: bool = True) -> dict[str, Any]:
+    """What a result says class by class, from its confusion matrix. once: every image is in it once at most.
+
+    Only then do the numbers of a class have an interval: images that were measured again are no others.
+    """
     right, share = per_class_accuracy(table), balanced(table)
+    low, high = wilson(np.nan_to_num(right), table.sum(axis=1))
     return {
         "per_class": [
             {
                 "class": name,
                 "accuracy": json_number(right[number]),
+                **({"accuracy_95": _interval(right[number], low[number], high[number])} if once else {}),
                 "training_images": round(float(trained[number])),
                 "test_images": int(table[number].sum()),
             }
@@ -233,6 +241,10 @@ def mean_of(values: Sequence[float | None]) -> float:
     """The mean of those that are numbers, NaN if there are none."""
     known = [value for value in values if value is not None and not np.isnan(value)]
     return float(np.mean(known)) if known else float("nan")
+
+
+def _interval(value: float, low: float, high: float) -> list[float] | None:
+    return None if np.isnan(value) else [float(low), float(high)]
 
 
 def json_number(value: float) -> float | None:

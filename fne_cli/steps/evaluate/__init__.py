@@ -16,7 +16,7 @@ from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import embedding, spelled
 from fne_cli.numerics.svm.problem import CHOOSING, SolverOptions
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.evaluate.described import origin_of, settings_of, split_source
+from fne_cli.steps.evaluate.described import origin_of, settings_of, split_source, tested_of
 from fne_cli.steps.evaluate.fits import KINDS, Fits, MeasuredFit
 from fne_cli.steps.evaluate.measure import Outcome
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, FitPlan, Protocol
@@ -126,6 +126,7 @@ def evaluate(
                 "software": versions,
                 "images": fits.task.description | ({"missing_shards": absent} if absent else {}),
                 "made_from": source.settings,
+                **({} if fits.task.several else {"tested": tested_of(fits.task, source).described()}),
                 "results": table,
             }
             outputs.write_predictions(fits.task, source.images.path)

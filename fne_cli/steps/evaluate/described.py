@@ -6,12 +6,16 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fne_cli.errors import BadInput
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import embedding
+from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, Protocol
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.thresholds import Thresholds, read_thresholds
+from fne_cli.store.other.tested import Tested
 from fne_cli.store.output.noted import check_noted
 from fne_cli.store.output.origin import Origin
 
@@ -91,3 +95,17 @@ def split_source(protocol: Protocol) -> list[dict[str, str]]:
             f"--split {protocol.split} should be a manifest that can be read. Found: {error.strerror}."
         ) from error
     return [{"kind": "split", "fingerprint": hashlib.sha256(content).hexdigest()}]
+
+
+def tested_of(task: ClassificationTask, source: JoinedFiles) -> Tested:
+    """The images that the trials measure, each of one label."""
+    images = np.unique(np.concatenate([trial.test for trial in task.trials]))
+    fold = None
+    if all("fold" in dict(trial.of) for trial in task.trials):
+        fold = np.zeros(len(images), np.int64)
+        for trial in task.trials:
+            fold[np.searchsorted(images, trial.test)] = dict(trial.of)["fold"]
+    places = images.tolist()
+    path, sha256 = source.images.path, source.images.sha256
+    ids, contents = [path[place] for place in places], [sha256[place] for place in places]
+    return Tested.of(ids, contents, task.classes, task.labels[images], fold)

@@ -18,6 +18,7 @@ from fne_cli.numerics.svm.solver import LinearModel
 from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.training import Training
+from fne_cli.store.other.tested import bits
 
 CHOSEN = ("C", "penalty")
 """What an SVM, and a ridge classifier, may choose among several."""
@@ -57,6 +58,7 @@ class Measurement:
             figures = metrics.several_labels(judged, truth, trained, task.classes)
         else:
             figures = metrics.one_label(judged, truth, trained, task.classes, self.seed)
+            figures["right"] = bits(judged.predicted == truth)
         described = {
             "features": features.count,
             "training_rows": len(trial.train) * task.crops,
@@ -103,7 +105,9 @@ class Measurement:
         else:
             table = np.sum([figure["confusion"] for figure in figures], axis=0)
             trained = np.mean([[row["training_images"] for row in figure["per_class"]] for figure in figures], axis=0)
-            summary |= metrics.of_confusion(table, np.asarray(trained), self.task.classes)
+            summary |= metrics.of_confusion(
+                table, np.asarray(trained), self.task.classes, once=self._all_differ(outcomes)
+            )
         left_out = ("per_class", "classes", "confusion", "balanced_confusion")
         summary["each_trial"] = [
             dict(outcome.trial.of) | {key: value for key, value in outcome.figures.items() if key not in left_out}

@@ -21,6 +21,7 @@ from fne_cli.steps.report.drawing import draw, drawings_of
 from fne_cli.steps.report.sources import Sources, gather
 from fne_cli.steps.report.standing import check_name, is_standing
 from fne_cli.steps.report.tables import image_tables
+from fne_cli.steps.report.typesetting import check_table, is_typeset, typeset_into
 from fne_cli.steps.report.wrong import Sought, matched, most_wrong
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
@@ -31,11 +32,12 @@ _NEEDED = {"jinja2": "Jinja2", "vl_convert": "vl-convert-python", "matplotlib": 
 
 @dataclass(frozen=True)
 class Reported:
-    """The page, and the folder of figures if there is one."""
+    """The page, and the folder of figures and the table for LaTeX if there are any."""
 
     page: Path
     figures: Path | None
     up_to_date: bool = False
+    latex: Path | None = None
 
 
 def report(
@@ -48,6 +50,7 @@ def report(
     root: str | None = None,
     title: str | None = None,
     figures: Path | None = None,
+    latex: Path | None = None,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Reported:
@@ -55,9 +58,10 @@ def report(
 
     predictions: files of fne evaluate, activations: activations or codes files; each is matched to its results by what
     it says of itself. images, root: where the images are, as fne extract takes them. Those of an experiment are found
-    by themselves. figures: a folder for the charts as PNG and SVG.
+    by themselves. figures: a folder for the charts as PNG and SVG. latex: a file for the figures as a table.
     """
     check_name(page, results)
+    check_table(latex)
     _check_installed(figures is not None)
     if root is not None and images is None:
         raise BadInput("--root says where the paths of a manifest start. Give --images with it.")
@@ -77,17 +81,20 @@ def report(
     there = is_standing(page, digest, recorded, origin, overwrite, progress)
     drawings = None if figures is None else drawings_of(figures, content.groups, digest, origin)
     drawn = drawings is None or drawings.are_there(overwrite, "these results", SILENT if not there else progress)
-    if there and drawn:
-        return Reported(page, figures, up_to_date=True)
+    typeset = latex is None or is_typeset(latex, digest, origin, overwrite, SILENT if not there else progress)
+    if there and drawn and typeset:
+        return Reported(page, figures, up_to_date=True, latex=latex)
     if drawings is not None and not drawn:
         draw(drawings, content.groups, progress)
+    if latex is not None and not typeset:
+        typeset_into(latex, content.groups, digest, origin)
     if not there:
         from fne_cli.figures.page import render
 
         with Output(page) as output:
             output.into.write_bytes(render(content, bad))
             output.accept_noted({"fingerprint": digest, "records": recorded, **origin.noted_whole(page)})
-    return Reported(page, figures)
+    return Reported(page, figures, latex=latex)
 
 
 def _check_installed(drawing: bool) -> None:

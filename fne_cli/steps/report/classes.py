@@ -58,6 +58,7 @@ def together(entries: Sequence[Entry]) -> Entry:
         costs=sorted({cost for entry in entries for cost in entry.costs}),
         each_class=rows,
         confusion=np.sum(tables, axis=0) if len(tables) == len(entries) else None,
+        right=None,
     )
 
 

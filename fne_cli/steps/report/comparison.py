@@ -11,6 +11,7 @@ from dataclasses import replace
 from fne_cli.figures.contents import Group, Point, Row, Size, Verdict
 from fne_cli.numerics.embedding import embedding, names
 from fne_cli.steps.report.classes import confused, together, views
+from fne_cli.steps.report.differences import differences, with_tests
 from fne_cli.steps.report.facts import facts
 from fne_cli.steps.report.protocols import agreeing, called, cost_name, costs_of, kind_of
 from fne_cli.steps.report.sources import Evaluated, extraction, poolings
@@ -89,6 +90,7 @@ def _group(members: Sequence[Evaluated], protocol: str, several: bool) -> Group:
     sizes: list[Size] = sorted({size for row in table for size in row.points}, key=lambda size: size or 0)
     figure = "mean_average_precision" if entry.several else "mean_per_class_accuracy"
     verdicts = judged(table, sizes, figure)
+    paired = differences(table, sizes, verdicts, {key: found.right for key, found in entries.items()})
     shown = _shown(table, sizes, figure)
     seen = views([(row, sizes[-1], entries[row.name, row.made, row.whole, sizes[-1]]) for row in shown])
     return Group(
@@ -100,7 +102,8 @@ def _group(members: Sequence[Evaluated], protocol: str, several: bool) -> Group:
         figure=figure,
         sizes=sizes,
         rows=table,
-        verdicts=verdicts,
+        verdicts=with_tests(verdicts, paired),
+        differences=paired,
         classes=entry.classes,
         views=seen,
         confusion=confused(seen),

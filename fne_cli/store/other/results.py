@@ -19,9 +19,11 @@ from fne_cli.errors import BadInput, DamagedFile, OldVersion, WrongFile
 from fne_cli.measures import MEASURES
 from fne_cli.store.format.claims import NoNumber, parse_json
 from fne_cli.store.other.objects import Claim, brief, is_share
+from fne_cli.store.other.tested import Right, Tested, read_right, read_tested
 from fne_cli.store.output.sealed import is_intact
 
-VERSION = 2  # 1 had no digest
+VERSION = 3
+"""1 had no digest. 2 did not say which test images are right, and no intervals of classes."""
 _MOST_BYTES = 1 << 30
 _MOST_CLASSES = 1 << 14
 
@@ -42,7 +44,8 @@ class Entry:
 
     spreads: standard deviations over `trials`. interval: 95 % of the mean per-class accuracy. per_class: training
     images per class of a learning curve. confusion: (k, k) int64, rows are true classes; None with several labels per
-    image (`several`). costs: the values of C, of ridge the penalties, by which it was trained.
+    image (`several`). costs: the values of C, of ridge the penalties, by which it was trained. right: which test images
+    are; None before version 3, and with several labels.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Entry:
     each_class: Sequence[ClassResult]
     confusion: np.ndarray | None
     several: bool
+    right: Right | None = None
 
 
 @dataclass(frozen=True)
@@ -122,9 +126,11 @@ def read_results(path: Path) -> Results | Experiment:
     claim = Claim(path, "", document)
     if claim.text("kind", "results") == "experiment":
         return _experiment(path, claim)
-    entries = [_entry(part) for part in claim.parts("results")]
-    if not entries:
+    parts = list(claim.parts("results"))
+    if not parts:
         raise DamagedFile(f"{path} should have at least one result. Found: none.")
+    tested = read_tested(claim, len(parts[0].listed("classes")))
+    entries = [_entry(part, tested) for part in parts]
     return Results(
         path,
         claim.text("fingerprint"),
@@ -160,7 +166,7 @@ def _document(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("format") != "fne":
         raise WrongFile(f"{expected} Found: JSON of another origin.")
     version = document.get("version")
-    if version not in (1, VERSION) or type(version) is not int:
+    if type(version) is not int or not 1 <= version <= VERSION:
         newer = type(version) is int and version > VERSION
         todo = "Update fne: pip install --upgrade fne-cli" if newer else "Make the file again."
         raise WrongFile(f"{path} should have version {VERSION}. Found: {brief(version)}.\n{todo}")
@@ -171,7 +177,7 @@ def _document(path: Path) -> dict[str, Any]:
             OldVersion,
             stacklevel=3,
         )
-    if version == VERSION and not is_intact(document):
+    if version > 1 and not is_intact(document):
         raise DamagedFile(
             f"{path} should be as fne wrote it. Found: text that has changed since.",
             remedy="Fetch a good copy, or run the command that made it with --overwrite.",
@@ -218,7 +224,7 @@ def _experiment(path: Path, claim: Claim) -> Experiment:
     return Experiment(path, claim.text("name", path.parent.name), claim.texts("software"), cells, commands, splits)
 
 
-def _entry(part: Claim) -> Entry:
+def _entry(part: Claim, tested: Tested | None) -> Entry:
     several = "mean_average_precision" in part.value
     figures = {key: value for key in MEASURES if (value := part.share(key)) is not None}
     spreads = {key: value for key in MEASURES if (value := part.number(f"{key}_std")) is not None}
@@ -236,18 +242,12 @@ def _entry(part: Claim) -> Entry:
     costs = cost if isinstance(cost, list) else [cost]
     if not all(isinstance(one, int | float) and math.isfinite(one) for one in costs):
         raise part.wrong(key, "numbers", cost)
-    interval = part.value.get("mean_per_class_accuracy_95")
-    bounds: tuple[float, float] | None = None
-    if interval is not None:
-        if not (isinstance(interval, list) and len(interval) == 2 and all(map(is_share, interval))):
-            raise part.wrong("mean_per_class_accuracy_95", "two fractions", interval)
-        bounds = (float(interval[0]), float(interval[1]))
     repeated = "trials" in part.value
     return Entry(
         name=part.text("name"),
         figures=figures,
         spreads=spreads,
-        interval=bounds,
+        interval=_interval(part, "mean_per_class_accuracy_wilson_95") or _interval(part, "mean_per_class_accuracy_95"),
         per_class=part.count("training_images_per_class") if "training_images_per_class" in part.value else None,
         folds=part.count("folds") if "folds" in part.value else None,
         trials=part.count("trials") if repeated else 1,
@@ -257,7 +257,17 @@ def _entry(part: Claim) -> Entry:
         each_class=rows,
         confusion=None if several or part.value.get("confusion") is None else _confusion(part, len(classes)),
         several=several,
+        right=None if several else read_right(part, tested),
     )
+
+
+def _interval(part: Claim, key: str) -> tuple[float, float] | None:
+    found = part.value.get(key)
+    if found is None:
+        return None
+    if not (isinstance(found, list) and len(found) == 2 and all(map(is_share, found))):
+        raise part.wrong(key, "two fractions", found)
+    return float(found[0]), float(found[1])
 
 
 def _confusion(part: Claim, classes: int) -> np.ndarray:

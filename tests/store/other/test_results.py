@@ -16,6 +16,7 @@ from report_files import document, entry, experiment
 from fne_cli.errors import BadInput, DamagedFile, FneError, WrongFile
 from fne_cli.steps.evaluate import Protocol
 from fne_cli.store.other.results import Experiment, Results, read_results
+from fne_cli.store.other.tested import bits, same_images
 from fne_cli.store.output.sealed import with_digest
 
 CLASSES = ["a", "b", "c"]
@@ -98,6 +99,7 @@ def test_an_experiment_that_leads_out_of_its_folder(tmp_path, place):
         ({"C": [1, "x"]}, "C should be numbers"),
         ({"accuracy_std": [1]}, "a number of 0 or more. Found: an array of 1"),
         ({"mean_per_class_accuracy_95": [0.1]}, "two fractions"),
+        ({"mean_per_class_accuracy_wilson_95": [0.1, 1.2]}, "wilson_95 should be two fractions"),
         ({"per_class": 3}, "a JSON array"),
         ({"per_class": [3]}, r"per_class\[0\] should be a JSON object"),
     ],
@@ -109,6 +111,51 @@ def test_an_entry_that_no_evaluation_writes(tmp_path, change, message):
     assert str(path) in str(error.value)
 
 
+def test_which_images_are_right(tmp_path):
+    first, second = read_results(saved(tmp_path / "r.json", WHOLE)).entries
+    assert (first.right.of.digest, first.right.of.truth.tolist()) == ("0", TRUTH)
+    assert first.right.right.tolist() == [RIGHT.tolist()]
+    assert second.right.right.tolist() == [RIGHT.tolist()] * 2
+    assert not same_images(first.right, second.right) and same_images(first.right, first.right)
+
+
+def test_every_image_of_a_cross_validation_once(tmp_path):
+    folds = [{"fold": 2, "right": bits(RIGHT[[0, 3]])}, {"fold": 1, "right": bits(RIGHT[[1, 2]])}]
+    tested = {"images": 4, "sha256": "0", "truth": TRUTH, "fold": [2, 1, 1, 2]}
+    whole = document([entry("embedding", CLASSES, trials=2, each_trial=folds)], version=3, tested=tested)
+    (found,) = read_results(saved(tmp_path / "r.json", whole)).entries
+    assert found.right.right.tolist() == [RIGHT.tolist()]
+    whole["results"][0]["each_trial"].pop()
+    (found,) = read_results(saved(tmp_path / "s.json", whole)).entries
+    assert found.right is None
+
+
+def test_results_of_version_2_do_not_say(tmp_path):
+    (found,) = read_results(saved(tmp_path / "r.json", document([entry("embedding", CLASSES)]))).entries
+    assert found.right is None
+
+
+@pytest.mark.parametrize(
+    ("tested", "right", "message"),
+    [
+        ({"truth": [0, 1]}, "", r"tested.truth should be 4 whole numbers in 0 ... 2. Found: an array of 2"),
+        ({"truth": [0, 1, 2, 3]}, "", r"tested.truth should be 4 whole numbers in 0 ... 2"),
+        ({"truth": [0, 1, True, 2]}, "", r"tested.truth should be"),
+        ({"fold": [0, 1, 2, 5]}, "", r"tested.fold should be 4 whole numbers in 0 ... 4"),
+        ({"images": 1 << 50}, "", r"tested.truth should be 1,125,899,906,842,624 whole numbers"),
+        ({"sha256": None}, "", "tested.sha256 should be a text"),
+        ({}, "AAAA", r"results\[0\].right should be base64 of 4 bits. Found: 'AAAA'"),
+        ({}, "*", "should be base64 of 4 bits"),
+        ({}, 3, "right should be a text"),
+    ],
+)
+def test_test_images_that_no_evaluation_writes(tmp_path, tested, right, message):
+    said = {"images": 4, "sha256": "0", "truth": TRUTH} | tested
+    whole = document([entry("embedding", CLASSES) | {"right": right}], version=3, tested=said)
+    with pytest.raises(DamagedFile, match=message):
+        read_results(saved(tmp_path / "r.json", whole))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -116,8 +163,8 @@ def test_an_entry_that_no_evaluation_writes(tmp_path, change, message):
         ("[" * 100_000, "no JSON"),
         ('{"format": "fne", "version": NaN}', r"no JSON, which has finite numbers only \(NaN is not a number\)\.$"),
         ("[]", "JSON of another origin"),
-        ('{"format": "fne", "version": 3, "kind": "results"}', "version 2. Found: 3.\nUpdate fne: pip install"),
-        ('{"format": "fne", "version": 0, "kind": "results"}', "version 2. Found: 0.\nMake the file again."),
+        ('{"format": "fne", "version": 4, "kind": "results"}', "version 3. Found: 4.\nUpdate fne: pip install"),
+        ('{"format": "fne", "version": 0, "kind": "results"}', "version 3. Found: 0.\nMake the file again."),
         ('{"format": "fne", "version": 1, "kind": "codes"}', "kind 'codes'"),
         ('{"format": "fne", "version": 1, "kind": []}', "an array of 0"),
     ],
@@ -147,7 +194,12 @@ def _places(value, path=()):
         yield from _places(child, (*path, key))
 
 
-WHOLE = document([entry("embedding", CLASSES), entry("conv1", CLASSES, trials=3)])
+TRUTH, RIGHT = [0, 0, 1, 2], np.array([True, False, True, True])
+TRIALS = [{"draw": draw, "right": bits(RIGHT)} for draw in (1, 2)]
+WHOLE = document(
+    [entry("embedding", CLASSES) | {"right": bits(RIGHT)}, entry("conv1", CLASSES, trials=2, each_trial=TRIALS)],
+    version=3, tested={"images": 4, "sha256": "0", "truth": TRUTH},
+)  # fmt: skip
 JUNK = st.sampled_from([None, True, -1, 0.5, 1e308, 1 << 70, "", "x" * 300, [], {}, [[]], {"": None}, ["a", "a"]]).map(
     copy.deepcopy
 )

@@ -1,0 +1,30 @@
+"""Differences between two rows as a reader sees them: points, their interval, and how likely they are by chance."""
+
+from __future__ import annotations
+
+from fne_cli.figures.contents import Difference
+
+
+def signed(value: float) -> str:
+    """A fraction in points, with its sign."""
+    text = f"{100 * value:+.2f}".replace("-", "−")
+    return text if text not in ("+0.00", "−0.00") else "0.00"
+
+
+def interval(difference: Difference) -> str:
+    """From where to where it may be, in points."""
+    return f"{signed(difference.low)} to {signed(difference.high)}"
+
+
+def p_value(p: float | None) -> str:
+    """Two digits of it; "" if there is none."""
+    if p is None:
+        return ""
+    return "below 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def tested(difference: Difference) -> str:
+    """What the paired test says, in a sentence."""
+    said = "significant" if difference.significant else "not significant"
+    p = f", McNemar's p {p_value(difference.p)}" if difference.p is not None else ""
+    return f"Image by image the difference is {said} (95 % interval {interval(difference)} points{p})."

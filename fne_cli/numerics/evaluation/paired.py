@@ -1,0 +1,120 @@
+"""Two classifiers on the same test images: whether the one is better than the other, or luck would do as well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import bdtr
+
+LEVEL, DRAWS = 0.95, 2000
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The first less the second, in fractions.
+
+    difference: of mean per-class accuracy; low, high: its 95 % interval by a paired bootstrap. only_first, only_second:
+    images that the one alone has right, and p: McNemar's exact p-value of them; None after several trainings, which
+    have no such images.
+    """
+
+    difference: float
+    low: float
+    high: float
+    only_first: int | None
+    only_second: int | None
+    p: float | None
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval leaves 0 out, and McNemar's p, if there is one, is below 5 %, to the same side."""
+        if self.p is None or self.only_first is None or self.only_second is None:
+            return self.low > 0 or self.high < 0
+        ahead = self.only_first - self.only_second
+        return self.p < 1 - LEVEL and ((self.low > 0 and ahead > 0) or (self.high < 0 and ahead < 0))
+
+
+def compared(first: np.ndarray, second: np.ndarray, truth: np.ndarray, seed: int = 0) -> Paired:
+    """What can be said of two classifiers. first, second: which images are right, (trainings, images) bool.
+
+    Row t of both is of the same training images. truth: the class of every image, (images,) int.
+    """
+    differences = first.astype(np.int8) - second.astype(np.int8)
+    difference, low, high = mean_difference(differences, truth, seed)
+    if len(differences) > 1:
+        return Paired(difference, low, high, None, None, None)
+    ahead, behind = int((differences > 0).sum()), int((differences < 0).sum())
+    return Paired(difference, low, high, ahead, behind, mcnemar(ahead, behind))
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """The two-sided p-value of McNemar's exact test: such a division, or a more uneven one, by fair coins.
+
+    Of the images that one classifier alone has right, as many should be the one's as the other's. Q. McNemar, "Note on
+    the sampling error of the difference between correlated proportions or percentages", Psychometrika 12, 1947.
+    """
+    fewer, both = min(only_first, only_second), only_first + only_second
+    return min(1.0, 2 * float(bdtr(fewer, both, 0.5)))
+
+
+def mean_difference(
+    differences: np.ndarray, truth: np.ndarray, seed: int = 0, draws: int = DRAWS
+) -> tuple[float, float, float]:
+    """The difference of mean per-class accuracy, and its 95 % percentile interval by a paired bootstrap.
+
+    differences (trainings, images): 1 where the first classifier alone is right, -1 where the second is, else 0. An
+    image is drawn with what both said of it, within its class, and n - 1 of its n images, as drawing n would make the
+    interval too narrow for small classes (Rao and Wu, "Resampling inference with complex survey data", JASA 83, 1988).
+    A class of one image says nothing about how it varies; it varies as all images do. Of several trainings these are
+    drawn, too: one less than there are.
+    """
+    trainings = len(differences)
+    generator = np.random.default_rng(seed)
+    everything = _Values.of(differences)
+    total = np.zeros(trainings)
+    drawn = np.zeros((draws, trainings))
+    classes = np.unique(truth)
+    for label in classes:
+        own = _Values.of(differences[:, truth == label])
+        total += own.mean
+        if own.images > 1:
+            drawn += own.drawn(generator, own.images - 1, draws)
+        else:
+            drawn += own.mean + everything.drawn(generator, 1, draws) - everything.mean
+    drawn /= len(classes)
+    if trainings > 1:
+        weights = generator.multinomial(trainings - 1, np.full(trainings, 1 / trainings), draws)
+        means = (drawn * weights).sum(axis=1) / (trainings - 1)
+    else:
+        means = drawn[:, 0]
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(total.mean() / len(classes)), float(low), float(high)
+
+
+@dataclass(frozen=True)
+class _Values:
+    """The different columns of a matrix, (kinds, trainings), and how many images have each, (kinds,)."""
+
+    values: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, differences: np.ndarray) -> _Values:
+        values, counts = np.unique(differences.T, axis=0, return_counts=True)
+        return cls(values.astype(float), counts)
+
+    @property
+    def images(self) -> int:
+        return int(self.counts.sum())
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(trainings,)."""
+        return self.counts @ self.values / self.images
+
+    def drawn(self, generator: np.random.Generator, images: int, draws: int) -> np.ndarray:
+        """The means of so many images drawn with replacement, (draws, trainings)."""
+        if len(self.values) == 1:
+            return np.repeat(self.values, draws, axis=0)
+        return generator.multinomial(images, self.counts / self.images, draws) @ self.values / images

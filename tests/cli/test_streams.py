@@ -32,6 +32,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "normalize": ("a.h5", "new/m.h5"),
     "plot": ("--help",),
     "predict": ("k.npz", "c.h5"),
+    "rank": ("a.h5",),
     "report": ("--help",),
     "run": ("c.toml", "--dry-run"),
     "sample": ("--help",),

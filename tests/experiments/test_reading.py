@@ -176,7 +176,7 @@ def test_a_name_that_no_folder_can_have_needs_an_output(fne, tmp_path):
         ('[datasets.d]\nimages = "x"\n', "should have a table [networks.NAME] at least"),
         (PLAIN + "[network.m]\n", "unknown table 'network'. Did you mean 'networks'?"),
         (PLAIN + "batchsize = 2\n", "[networks.n] has the unknown key 'batchsize'. Did you mean 'batch_size'?"),
-        (PLAIN + "batch_size = 0\n", "[networks.n] batch_size: 0 is not in the range x>=1"),
+        (PLAIN + "batch_size = 0\n", "[networks.n] batch_size: 0 is not in the range 1<=x<=65536"),
         (PLAIN + "batch_size = 1.5\n", "should be a whole number, found 1.5"),
         (PLAIN + "xla = 'yes'\n", "should be true or false, found 'yes'"),
         (PLAIN + "dtype = 'float64'\n", "[networks.n] dtype: 'float64' is not one of"),

@@ -43,7 +43,7 @@ def test_killed_at_any_event_the_next_run_makes_all_whole(tmp_path, step, comman
 
 @pytest.mark.parametrize(
     ("step", "commands"),
-    [(24576, ("analyze",)), *(pytest.param(1024, (name,), marks=pytest.mark.slow) for name in COMMANDS)],
+    [(24576, ("analyze",)), *(pytest.param(1024, (name,), marks=pytest.mark.slow) for name in (*COMMANDS, "extract"))],
 )
 def test_a_disk_that_fills_up_at_any_size(tmp_path, step, commands):
     """A few kilobytes of a behavior file crashed HDF5 when the process ended."""

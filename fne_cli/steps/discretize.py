@@ -211,9 +211,8 @@ def _checked(files: JoinedFiles, statistics: Reader) -> dict[str, dict[str, np.n
 
 def _other_activations(files: JoinedFiles, statistics: Reader) -> str:
     """What to say of moments that are not of these activations, as for new images; "" if they are."""
-    if {source["fingerprint"] for source in files.sources()} & {
-        source.get("fingerprint") for source in statistics.sources if isinstance(source, dict)
-    }:
+    own = [source["fingerprint"] for source in files.sources()]
+    if any(isinstance(source, dict) and source.get("fingerprint") in own for source in statistics.sources):
         return ""
     known = read_record(statistics.path).get("made_from", {})
     names = known.get("activations", []) if isinstance(known, dict) else []
@@ -223,7 +222,9 @@ def _other_activations(files: JoinedFiles, statistics: Reader) -> str:
 
 def _check_same_network(files: JoinedFiles, statistics: Reader) -> None:
     """The moments may be of other images, never of another network, preprocessing or pooling."""
-    apart = differences(without_shard(files.settings), without_shard(statistics.settings.get("activations", {})), BOTH)
+    made_like = statistics.settings.get("activations")
+    theirs = without_shard(made_like) if isinstance(made_like, dict) else {}
+    apart = differences(without_shard(files.settings), theirs, BOTH)
     if apart:
         raise WrongFile(
             f"{statistics.path} should have the moments of activations made like {files.paths[0]}. Found:\n  "

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+_HEAP, _HEAD, _ENTRY = b"GCOL\1\0\0\0", struct.Struct("<8sQ"), struct.Struct("<H6xQ")
+_BLOCK, _LARGEST = 1 << 24, 1 << 26
 _DEEP = 32
 _MANY = 200_000
 
@@ -17,10 +20,48 @@ class Suspicious(ValueError):
 
 
 def opened(file: Any) -> Any:
-    """An HDF5 file by its path, or by a file object, for reading."""
+    """An HDF5 file by its path, or by a file object, for reading. Raises Suspicious for one that would never end."""
     import h5py
 
+    if hasattr(file, "read"):
+        _check_heaps(file)
+    else:
+        with open(file, "rb") as stream:
+            _check_heaps(stream)
     return h5py.File(file)
+
+
+def _check_heaps(stream: BinaryIO) -> None:
+    """Attributes of Keras are texts of any length, which lie in heaps, one entry after the other.
+
+    HDF5 1.14 goes round for ever at an entry of no length. ("GCOL", version 1, the heap's bytes; then of each entry its
+    number, 0 for what is free, and its bytes: HDF5 File Format Specification, III.E.)
+    """
+    stream.seek(0)
+    start, block = 0, b""
+    while part := stream.read(_BLOCK):
+        block = block[-len(_HEAP) + 1 :] + part
+        at = block.find(_HEAP)
+        while at >= 0:
+            stream.seek(start + at)
+            if _goes_round(stream.read(_HEAD.size), stream):
+                raise Suspicious("it has an entry of no length in its heap of texts")
+            at = block.find(_HEAP, at + 1)
+        start += len(block) - len(_HEAP) + 1
+        stream.seek(start + len(_HEAP) - 1)
+
+
+def _goes_round(head: bytes, stream: BinaryIO) -> bool:
+    size = _HEAD.unpack(head)[1] if len(head) == _HEAD.size else 0
+    heap = stream.read(min(size, _LARGEST))
+    at = 0
+    while at + _ENTRY.size <= len(heap):
+        number, length = _ENTRY.unpack_from(heap, at)
+        step = _ENTRY.size + -(-length // 8) * 8 if number else length
+        if step == 0:
+            return True
+        at += step
+    return False
 
 
 def text(item: Any, name: str) -> str | None:

@@ -17,7 +17,7 @@ import pytest
 from keras2_files import conv, functional, image, write_h5, write_keras
 
 from fne_cli.errors import BadInput
-from fne_cli.networks import files
+from fne_cli.networks import files, hdf5
 from fne_cli.networks.backend import load_keras
 from fne_cli.networks.catalog import known_name
 from fne_cli.networks.weights import open_network
@@ -349,3 +349,21 @@ def test_a_loss_of_ones_own_is_no_obstacle(tmp_path: Path) -> None:
     for name in ("net.keras", "net.h5"):
         model.save(tmp_path / name)
         np.testing.assert_allclose(files.load(str(tmp_path / name))(PIXELS), model(PIXELS), rtol=1e-6)
+
+
+@pytest.mark.parametrize("offset", range(16))
+def test_a_heap_in_which_hdf5_would_go_round_for_ever(tmp_path, monkeypatch, offset):
+    """Whichever part of the file its beginning is read with."""
+    path = tmp_path / "texts.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = "{}" * 40
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL\1\0\0\0")
+    monkeypatch.setattr(hdf5, "_BLOCK", heap - 4 + offset)
+    hdf5.opened(path).close()
+    content[heap + 16 : heap + 32] = bytes(16)  # an entry that is free, and of no length
+    path.write_bytes(content)
+    with pytest.raises(hdf5.Suspicious, match="an entry of no length"):
+        hdf5.opened(path)
+    with pytest.raises(BadInput, match=r"texts\.h5 .*an entry of no length"):
+        files.load(str(path))

@@ -94,7 +94,7 @@ class Tables:
         """Fill them, and give them their names."""
         contents = [_figures(found), *([_matrix(alike)] if alike is not None else [])]
         for output, lines in zip(self._open, contents, strict=False):
-            with open(output.partial, "w", newline="", encoding="utf-8") as file:
+            with open(output.into, "w", newline="", encoding="utf-8") as file:
                 csv.writer(file, lineterminator="\n").writerows(lines)
         for output in self._open:
             output.accept_noted({"fingerprint": self._of(output.path), **self._origin.noted_whole(output.path)})

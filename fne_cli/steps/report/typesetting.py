@@ -14,6 +14,8 @@ from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded
 
+_KIND = "table for LaTeX"
+
 
 def check_table(path: Path | None) -> None:
     """Raises BadInput unless it is the name of a file for LaTeX."""
@@ -26,14 +28,15 @@ def check_table(path: Path | None) -> None:
 def is_typeset(path: Path, digest: str, origin: Origin, overwrite: bool, progress: Progress) -> bool:
     """Whether the table of a page with this digest is there. Raises DifferentOutput for another file."""
     what = "the table of these results. Found: another one, or changed since"
-    return is_recorded(path, _of_table(digest), origin, overwrite, what, progress)
+    return is_recorded(path, _of_table(digest), origin, overwrite, what, progress, kind=_KIND)
 
 
 def typeset_into(path: Path, groups: Sequence[Group], digest: str, origin: Origin) -> None:
     """Write the table."""
     with Output(path) as output:
-        output.partial.write_text(table(groups), encoding="utf-8", errors="backslashreplace")
-        output.accept_noted({"fingerprint": _of_table(digest), **origin.noted_whole(path)})
+        output.into.write_text(table(groups), encoding="utf-8", errors="backslashreplace")
+        noted = origin.noted_whole(path) | {"kind": _KIND}
+        output.accept_noted({"fingerprint": _of_table(digest), **noted})
 
 
 def _of_table(digest: str) -> str:

@@ -17,6 +17,9 @@ from dying import COMMANDS
 from places import BUILDERS, ROOT
 from real_files import write_all
 
+LONG = ("report",)
+"""Its page is rendered for seconds, and then written at once."""
+
 
 def wrong(mode: str, folder: Path, step: int, *commands: str) -> tuple[list[dict], int]:
     """What went wrong, and how many runs there were."""
@@ -33,7 +36,7 @@ def wrong(mode: str, folder: Path, step: int, *commands: str) -> tuple[list[dict
 
 @pytest.mark.parametrize(
     ("step", "commands"),
-    [(10, ("npy",)), *(pytest.param(1, (name,), marks=pytest.mark.slow) for name in COMMANDS)],
+    [(10, ("npy",)), *(pytest.param(5 if name in LONG else 1, (name,), marks=pytest.mark.slow) for name in COMMANDS)],
 )
 def test_killed_at_any_event_the_next_run_makes_all_whole(tmp_path, step, commands):
     found, runs = wrong("kill", tmp_path, step, *commands)
@@ -43,7 +46,13 @@ def test_killed_at_any_event_the_next_run_makes_all_whole(tmp_path, step, comman
 
 @pytest.mark.parametrize(
     ("step", "commands"),
-    [(24576, ("analyze",)), *(pytest.param(1024, (name,), marks=pytest.mark.slow) for name in (*COMMANDS, "extract"))],
+    [
+        (24576, ("analyze",)),
+        *(
+            pytest.param(1 << 16 if name in LONG else 1 << 10, (name,), marks=pytest.mark.slow)
+            for name in (*COMMANDS, "extract")
+        ),
+    ],
 )
 def test_a_disk_that_fills_up_at_any_size(tmp_path, step, commands):
     """A few kilobytes of a behavior file crashed HDF5 when the process ended."""

@@ -18,7 +18,7 @@ from fne_cli.numerics.codes.packed import PackedCodes, Rows, spans
 from fne_cli.numerics.ridge.products import BLOCK, TILE, Chosen
 from fne_cli.numerics.ridge.spectrum import DualSpectrum, PrimalSpectrum, Spectrum
 from fne_cli.numerics.svm import gram as products
-from fne_cli.numerics.svm.solver import MEMORY, LinearModel, signs_of
+from fne_cli.numerics.svm.solver import MEMORY, Costed, LinearModel, signs_of
 
 Path = Literal["dual", "primal"]
 
@@ -37,16 +37,12 @@ Choice = Callable[[np.ndarray], int]
 
 
 @dataclass(frozen=True)
-class RidgeEstimate:
+class RidgeEstimate(Costed):
     """What a fit will take: the path, bytes besides the rows at the peak, and floating-point operations."""
 
     path: Path
     bytes: int
     operations: float
-
-    def seconds(self, rate: float = 5e10) -> float:
-        """Time at `rate` multiplications and additions per second: of float32 matrix products on all processors."""
-        return self.operations / rate
 
 
 @dataclass(frozen=True)

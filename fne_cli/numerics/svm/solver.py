@@ -51,8 +51,18 @@ class LinearModel:
         return out + self.intercepts
 
 
+class Costed:
+    """What takes a known number of floating-point operations."""
+
+    operations: float
+
+    def seconds(self, rate: float = 5e10) -> float:
+        """Time at `rate` multiplications and additions per second: of float32 matrix products on all processors."""
+        return self.operations / rate
+
+
 @dataclass(frozen=True)
-class FitEstimate:
+class FitEstimate(Costed):
     """What a fit will take: the path, bytes besides the rows at the peak, and floating-point operations.
 
     The operations assume 25 passes (gram), 50 (direct) or 8 steps (newton); it depends on how the classes overlap.
@@ -61,10 +71,6 @@ class FitEstimate:
     path: Path
     bytes: int
     operations: float
-
-    def seconds(self, rate: float = 5e10) -> float:
-        """Time at `rate` multiplications and additions per second: of float32 matrix products on all processors."""
-        return self.operations / rate
 
 
 @dataclass(frozen=True)

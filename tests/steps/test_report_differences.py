@@ -239,8 +239,8 @@ def no_specials_are_left(text: str) -> None:
         assert depth == 0, line
     commands = {*re.findall(r"\\([a-zA-Z]+)", body)}
     ours = (
-        "begin end toprule midrule bottomrule cmidrule textbf multicolumn footnotesize scriptsize pm char textbackslash "
-        "textasciitilde textasciicircum textless textgreater textbar textasciigrave"
+        "begin end toprule midrule bottomrule cmidrule textbf multicolumn footnotesize scriptsize pm char "
+        "textbackslash textasciitilde textasciicircum textless textgreater textbar textasciigrave"
     )
     assert commands <= {*ours.split()}
 

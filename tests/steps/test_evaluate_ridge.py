@@ -15,7 +15,9 @@ from sklearn import metrics as peer
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
+from fne_cli.cli.evaluate import evaluate as command
 from fne_cli.numerics.evaluation import protocols
+from fne_cli.numerics.ridge.solver import PENALTIES
 from fne_cli.steps.evaluate import ridge
 from fne_cli.store.other.classifiers import load_model, save_model
 from fne_cli.store.output.sealed import with_digest, without_digest
@@ -379,3 +381,9 @@ def test_every_key_of_the_results_is_described(fne, task, tmp_path):
         entries[1]["each_trial"][0]
     )
     assert {key for key in keys if key.removesuffix("_std") not in set(re.findall(r"\w+", text))} == set()
+
+
+def test_the_penalties_of_the_command_are_those_of_the_solver():
+    """The command line has them as a text, so that its help loads no solver."""
+    option = next(option for option in command.params if option.name == "penalty")
+    assert option.type_cast_value(None, option.default) == PENALTIES

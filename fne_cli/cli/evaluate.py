@@ -45,14 +45,16 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
     type=kinds.ClassifierName(),
     default="svm",
     show_default=True,
-    help="The linear SVM, with its C; ridge regression of -1 and 1, with the penalty that leave-one-out chooses; "
-    "linear discriminant analysis with a shrunk covariance; a vote of the K nearest training rows, or the nearest mean "
-    "of a class, both by the angle. knn is knn:20.",
+    help="The linear SVM or logistic regression, with their C; ridge regression of -1 and 1, with the penalty that "
+    "leave-one-out chooses; linear discriminant analysis with a shrunk covariance; a vote of the K nearest training "
+    "rows, or the nearest mean of a class, both by the angle. knn is knn:20.",
 )
 @click.option("-C", "--cost", type=kinds.Numbers("numbers above 0, such as 0.01,0.1,1", positive=True),
               default="1", show_default=True,
-              help="Cost of a misclassified training row of the SVM. Of several the best is chosen: on validation "
-              "images (split val), else by cross-validation of the training images.")  # fmt: skip
+              help="Cost of a misclassified training row, of svm and logistic. Of several the best is chosen: on "
+              "validation images (split val), else by cross-validation of the training images.")  # fmt: skip
+@click.option("--relative-cost", is_flag=True, help="C in units of 1 / the mean squared distance of the training rows "
+              "from their mean, as --penalty has them: one grid serves all embeddings.")  # fmt: skip
 @click.option(
     "--penalty",
     type=kinds.Numbers("numbers above 0, such as 0.01,0.1,1", positive=True),
@@ -95,7 +97,7 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
     type=click.FloatRange(min=0, min_open=True, max=1),
     default=1e-5,
     show_default=True,
-    help="Relative duality gap at which a class of the SVM is solved.",
+    help="Relative duality gap at which a class of the SVM, or logistic regression, is solved.",
 )
 @click.option(
     "--memory", type=kinds.Bytes(), help="Memory to use, such as 2G, of each worker.  [default: half of what is free]"

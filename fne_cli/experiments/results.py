@@ -123,8 +123,8 @@ def _config(experiment: Experiment) -> dict[str, dict[str, Any]]:
         name: {
             key: plain(_told(entry))
             for key, entry in table.items()
-            # nothing names the SVM, as results did not when there was no other classifier
-            if key not in silent and (key, entry.value) != ("classifier", "svm")
+            # nothing names the SVM, as results did not when there was no other classifier, nor an absolute C
+            if key not in silent and (key, entry.value) not in (("classifier", "svm"), ("relative_cost", False))
         }
         for name, table in experiment.effective()
     }

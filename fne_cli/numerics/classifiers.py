@@ -7,14 +7,15 @@ from typing import Literal, cast
 
 from fne_cli.errors import WrongOptions
 
-Classifier = Literal["svm", "ridge", "lda", "knn", "centroid"]
+Classifier = Literal["svm", "ridge", "lda", "logistic", "knn", "centroid"]
 
-CLASSIFIERS: tuple[Classifier, ...] = ("svm", "ridge", "lda", "knn", "centroid")
+CLASSIFIERS: tuple[Classifier, ...] = ("svm", "ridge", "lda", "logistic", "knn", "centroid")
 
 OWNERS: dict[str, tuple[Classifier, ...]] = {
-    "cost": ("svm",),
+    "cost": ("svm", "logistic"),
+    "relative_cost": ("svm", "logistic"),
     "solver": ("svm",),
-    "tolerance": ("svm",),
+    "tolerance": ("svm", "logistic"),
     "penalty": ("ridge",),
     "shrinkage": ("lda",),
     "temperature": ("knn",),

@@ -199,12 +199,12 @@ def test_a_name_that_no_folder_can_have_needs_an_output(fne, tmp_path):
         (PLAIN + "[protocols.p]\nrows = 'train'\n", "[protocols.p] should have cv, as rows says which images"),
         (
             PLAIN + "[protocols.p]\nclassifier = 'ridge'\nC = 1\n",
-            "[protocols.p] has C, which only the classifier svm takes. Found: the classifier ridge.",
+            "[protocols.p] has C, which only the classifier svm or logistic takes. Found: the classifier ridge.",
         ),
         (PLAIN + "[protocols.p]\npenalty = [1]\n", "[protocols.p] has penalty, which only the classifier ridge takes"),
         (
             PLAIN + "[protocols.p]\ntolerance = 0.1\n[evaluate]\nclassifier = 'ridge'\n",
-            "[protocols.p] has tolerance, which only the classifier svm takes",
+            "[protocols.p] has tolerance, which only the classifier svm or logistic takes",
         ),
         (PLAIN + "[evaluate]\npenalty = [1]\n", "[evaluate] has penalty, which only the classifier ridge takes"),
         (PLAIN + "[protocols.p]\nclassifier = 'rigde'\n", "[protocols.p] classifier: should be svm, ridge, lda"),

@@ -14,6 +14,7 @@ from places import DOCS
 from sklearn import metrics as peer
 from sklearn.covariance import ledoit_wolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler, normalize
@@ -27,8 +28,8 @@ from fne_cli.steps.evaluate import ClassifierOptions, Protocol
 from fne_cli.store.other.classifiers import load_model
 
 LDA, CENTROID = ("--classifier", "lda", "--shrinkage", "auto"), ("--classifier", "centroid")
-KNN = ("--classifier", "knn:5")
-ALL = pytest.mark.parametrize("how", [LDA, KNN, CENTROID], ids=lambda how: how[1])
+KNN, LOGISTIC = ("--classifier", "knn:5"), ("--classifier", "logistic")
+ALL = pytest.mark.parametrize("how", [LDA, LOGISTIC, KNN, CENTROID], ids=lambda how: how[1])
 
 
 def evaluated(fne, *arguments):
@@ -126,6 +127,71 @@ def test_one_image_per_class_has_no_shrinkage_to_choose(fne, task, tmp_path):
     assert {entry["score"] for entry in one["choice_of_shrinkage"]["scores"]} == {None}
     assert three["choice_of_shrinkage"]["by"] == "3-fold cross-validation of the training images"
     assert fne("evaluate", path, *LDA[:2], "--per-class", "1,3", "--draws", "2").code == 0
+
+
+def spread_of(rows):
+    return float(rows.astype(float).var(axis=0).sum())
+
+
+def test_logistic_regression_chooses_its_cost_in_folds(fne, task, tmp_path):
+    codes, labels, train, splits = task
+    path = write(tmp_path / "c.h5", {"x": codes}, labels, splits)
+    document = evaluated(fne, path, *LOGISTIC, "-C", "1,0.001,0.03", "--tolerance", "1e-8")
+    (found,) = document["results"]
+    costs, images = [0.001, 0.03, 1.0], np.flatnonzero(train)
+    scores = np.zeros(3)
+    for trial in protocols.folds(labels, images, 5, 0):
+        for place, cost in enumerate(costs):
+            model = LogisticRegression(C=cost, tol=1e-6, max_iter=5000).fit(codes[trial.train], labels[trial.train])
+            said = model.predict(codes[trial.test])
+            scores[place] += peer.balanced_accuracy_score(labels[trial.test], said) / 5
+    choice = found["choice_of_C"]
+    assert [entry["score"] for entry in choice["scores"]] == pytest.approx(scores)
+    assert found["C"] == costs[int(np.argmax(scores))]
+    model = LogisticRegression(C=found["C"], tol=1e-6, max_iter=5000).fit(codes[train], labels[train])
+    expected = peer.balanced_accuracy_score(labels[~train], model.predict(codes[~train]))
+    assert found["mean_per_class_accuracy"] == pytest.approx(expected)
+    assert found["converged"] and max(found["duality_gap"], choice["duality_gap"] / 1e4) <= 1e-8
+    assert document["settings"]["tolerance"] == 1e-8 and document["settings"]["C"] == costs
+    assert not {"solver", "relative_cost"} & set(document["settings"])
+
+
+@pytest.mark.parametrize("how", [(), ("--solver", "liblinear"), LOGISTIC], ids=["svm", "liblinear", "logistic"])
+@pytest.mark.parametrize("kind", [None, "standardized"])
+def test_a_relative_cost_is_an_absolute_one_in_the_unit_of_the_rows(fne, task, tmp_path, how, kind):
+    """Of several the same is chosen; the rows of folds have the unit of all training rows."""
+    codes, labels, train, splits = task
+    values = codes if kind is None else noisy(spread=0.3)[0].astype(np.float32)
+    more = () if kind is None else ("--embedding", kind)
+    path = write(tmp_path / "f.h5", {"x": values}, labels, splits, kind="codes" if kind is None else "activations")
+    document = evaluated(fne, path, *how, *more, "-C", "0.1,3", "--relative-cost", "--model", tmp_path / "m.npz")
+    (found,) = document["results"]
+    unit = spread_of(codes[train]) if kind is None else 30.0
+    assert document["settings"]["relative_cost"] is True
+    assert document["settings"]["C"] == [0.1, 3.0] and found["C"] in (0.1, 3.0)
+    assert found["mean_diagonal"] == pytest.approx(unit, rel=1e-5)
+    assert found["absolute_C"] == found["C"] / found["mean_diagonal"]
+    head, _ = load_model(tmp_path / "m.npz", arrays_of)
+    assert head["C"] == found["absolute_C"]
+    absolute = ",".join(str(one / found["mean_diagonal"]) for one in (0.1, 3.0))
+    (other,) = evaluated(fne, path, *how, *more, "-C", absolute)["results"]
+    assert other["mean_per_class_accuracy"] == found["mean_per_class_accuracy"]
+    assert other["objective"] == pytest.approx(found["objective"], rel=1e-4)
+    scores = [[one["score"] for one in entry["choice_of_C"]["scores"]] for entry in (found, other)]
+    assert scores[0] == pytest.approx(scores[1])
+    assert not {"mean_diagonal", "absolute_C"} & set(other)
+
+
+def test_one_grid_serves_rows_of_any_size(fne, task, tmp_path):
+    codes, labels, _, splits = task
+    found = []
+    for factor in (1, 64):
+        path = write(tmp_path / f"{factor}.h5", {"x": factor * codes.astype(np.float32)}, labels, splits,
+                     kind="activations")  # fmt: skip
+        options = ("--embedding", "raw", "-C", "0.1,1,10", "--relative-cost", "--cv", "2")
+        (entry,) = evaluated(fne, path, *LOGISTIC, *options)["results"]
+        found.append((entry["C"], entry["mean_per_class_accuracy"], entry["choice_of_C"]["scores"]))
+    assert found[0] == found[1]
 
 
 def test_the_nearest_mean_is_that_of_the_smallest_angle(fne, task, tmp_path):
@@ -240,7 +306,7 @@ def test_several_labels_are_a_problem_for_each_class(fne, task, tmp_path, how):
         assert fne("evaluate", own, *how, "--predictions", tmp_path / f"{number}.csv").code == 0
         with open(tmp_path / f"{number}.csv", newline="", encoding="utf-8") as file:
             apart = [float(line["decision:with"]) - float(line["decision:without"]) for line in csv.DictReader(file)]
-        shares = 0.5 if how is KNN else 1.0  # of two classes, both of which say the same with another sign
+        shares = 0.5 if how in (KNN, LOGISTIC) else 1.0  # of two classes, both of which say the same with another sign
         np.testing.assert_allclose(shares * np.array(apart), decisions[asked, number], rtol=1e-4, atol=1e-5)
 
 
@@ -265,14 +331,19 @@ def test_workers_find_the_same(task, tmp_path, how, repeated):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((*LDA, "-C", "0.1"), "--cost goes with --classifier svm"),
+        ((*LDA, "-C", "0.1"), "--cost goes with --classifier svm or logistic. Found: --classifier lda"),
+        ((*CENTROID, "--relative-cost"), "--relative-cost goes with --classifier svm or logistic"),
+        ((*LOGISTIC, "--solver", "liblinear"), "--solver goes with --classifier svm. Found: --classifier logistic"),
         ((*LDA, "--penalty", "1"), "--penalty goes with --classifier ridge. Found: --classifier lda"),
         ((*CENTROID, "--tolerance", "1e-3"), "--tolerance goes with --classifier svm"),
         ((*KNN, "--shrinkage", "0.5"), "--shrinkage goes with --classifier lda. Found: --classifier knn:5"),
         (("--temperature", "1"), "--temperature goes with --classifier knn. Found: --classifier svm"),
         ((*KNN, "--temperature", "0"), "0.0 is not in the range x>0"),
         ((*KNN, "--temperature", "nan"), "--temperature should be above 0, inf for equal votes. Found: nan"),
-        (("--classifier", "knn:0"), "should be svm, ridge, lda, centroid or knn:NUMBER, such as knn:20. Found: knn:0"),
+        (
+            ("--classifier", "knn:0"),
+            "should be svm, ridge, lda, logistic, centroid or knn:NUMBER, such as knn:20. Found: ",
+        ),
         (("--shrinkage", "0.5"), "--shrinkage goes with --classifier lda. Found: --classifier svm"),
         ((*LDA, "--shrinkage", "1.5"), "should be auto, or numbers above 0 up to 1"),
         ((*LDA, "--shrinkage", "0"), "should be auto, or numbers above 0 up to 1"),
@@ -310,13 +381,14 @@ def test_pages_tell_them_apart(fne, task, tmp_path):
     path = write(tmp_path / "c.h5", {"x": codes}, labels, splits)
     names = []
     some = {"svm": (), "lda": LDA, "some": (*LDA, "--shrinkage", "0.1,0.5"), "mean": CENTROID, "knn": KNN}
+    some |= {"relative": (*LOGISTIC, "--relative-cost", "-C", "1,2")}
     for name, options in some.items():
         names.append(tmp_path / f"{name}.json")
         assert fne("evaluate", path, names[-1], *options).code == 0
     done = fne("report", *names, tmp_path / "page.html", "--latex", tmp_path / "table.tex")
     assert done.code == 0, done.err
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    for text in ("svm", "lda, shrinkage auto", "lda, shrinkage 0.1, 0.5", "centroid", "knn:5"):
+    for text in ("svm", "lda, shrinkage auto", "lda, shrinkage 0.1, 0.5", "centroid", "knn:5", "logistic"):
         assert f"classifier {text}" in page
     assert page.count("shrinkage chosen</th>") == 1
     assert "<dt>shrinkage</dt><dd><bdi>0.1, 0.5</bdi></dd>" in page
@@ -330,6 +402,7 @@ def test_every_key_of_the_results_is_described(fne, task, tmp_path, how):
     text = (DOCS / "evaluation.md").read_text(encoding="utf-8")
     codes, labels, _, splits = task
     path = write(tmp_path / "c.h5", {"x": codes}, labels, splits)
-    (entry,) = evaluated(fne, path, *how[:2], "--cv", "2")["results"]
-    keys = {*entry, *entry["each_trial"][0], *entry.get("choice_of_shrinkage", ())}
+    more = ("-C", "0.1,1", "--relative-cost") if how is LOGISTIC else ()
+    (entry,) = evaluated(fne, path, *how[:2], *more, "--cv", "2")["results"]
+    keys = {*entry, *entry["each_trial"][0], *entry.get("choice_of_shrinkage", ()), *entry.get("choice_of_C", ())}
     assert {key for key in keys if key.removesuffix("_std") not in set(re.findall(r"\w+", text))} == set()

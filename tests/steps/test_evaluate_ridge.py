@@ -264,12 +264,12 @@ def test_the_svm_is_saved_as_before_and_another_classifier_is_refused(fne, task,
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((*RIDGE, "-C", "0.1"), "--cost goes with --classifier svm. Found: --classifier ridge"),
+        ((*RIDGE, "-C", "0.1"), "--cost goes with --classifier svm or logistic. Found: --classifier ridge"),
         ((*RIDGE, "--solver", "liblinear"), "--solver goes with --classifier svm"),
-        ((*RIDGE, "--tolerance", "1e-3"), "--tolerance goes with --classifier svm"),
+        ((*RIDGE, "--tolerance", "1e-3"), "--tolerance goes with --classifier svm or logistic"),
         (("--penalty", "1"), "--penalty goes with --classifier ridge. Found: --classifier svm"),
         ((*RIDGE, "--penalty", "0"), "should be numbers above 0"),
-        (("--classifier", "forest"), "should be svm, ridge, lda, centroid or knn:NUMBER"),
+        (("--classifier", "forest"), "should be svm, ridge, lda, logistic, centroid or knn:NUMBER"),
     ],
 )
 def test_options_of_the_other_classifier_are_refused(fne, task, tmp_path, options, said):

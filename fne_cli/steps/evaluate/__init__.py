@@ -236,16 +236,17 @@ def _announce(fits: Fits, progress: Progress) -> None:
 def _doubt(outcome: Outcome, plan: FitPlan, progress: Progress) -> None:
     """Say of a fit that it is not the optimum, or that others were not by which its C was chosen."""
     gap, ridge = outcome.figures.get("duality_gap"), plan.classifier.kind == "ridge"
+    name = "the SVM" if plan.classifier.kind == "svm" else "the logistic regression"
     converged = outcome.figures.get("converged", True)
     if not converged and ridge:
         progress.note(
             f"rounding left the ridge classifier a relative duality gap of {gap:.1e}; larger penalties lose less"
         )
     elif not converged:
-        progress.note(f"the SVM stopped before it converged; its relative duality gap is {gap:.1e}")
+        progress.note(f"{name} stopped before it converged; its relative duality gap is {gap:.1e}")
     gap = outcome.figures.get("choice_of_C", {}).get("duality_gap", 0.0)
     if gap > max(plan.solver.tolerance, CHOOSING):
-        progress.note(f"C was chosen by SVMs of which some stopped before they converged; the largest gap is {gap:.1e}")
+        progress.note(f"C was chosen by fits of which some stopped before they converged; the largest gap is {gap:.1e}")
 
 
 def _span(seconds: float) -> str:

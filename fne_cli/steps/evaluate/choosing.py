@@ -9,7 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fne_cli.errors import BadInput
+from fne_cli.machine import thread_pool
 from fne_cli.numerics.evaluation.protocols import Trial, folds
+from fne_cli.numerics.ridge.products import Chosen
+from fne_cli.numerics.svm.problem import Problem
 from fne_cli.steps.evaluate.classification import FOLDS
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.training import Training
@@ -68,3 +71,28 @@ class Choosing(Training):
     def _together(self, features: Features, inner: list[Trial]) -> list[list[Trial]]:
         """Folds of codes share their rows and are solved together; other embeddings differ from fold to fold."""
         return [inner] if features.kind is None else [[trial] for trial in inner]
+
+
+class Costing(Choosing):
+    """What has a C, maybe in units of the rows' spread: 1 / their mean squared distance from their mean."""
+
+    option, flag = "C", "-C"
+
+    def unit(self, problem: Problem, train: np.ndarray) -> tuple[float, dict[str, Any]]:
+        """What C is to be divided by, of the rows of these numbers; and what results say of it."""
+        if not self.how.relative_cost:
+            return 1.0, {}
+        with thread_pool(self.threads) as pool:
+            _, diagonal = Chosen(problem.rows, train, self.task.crops, pool).centre()
+        diagonal = diagonal or 1.0  # of rows that are all the same
+        return diagonal, {"mean_diagonal": diagonal}
+
+    def cost(
+        self, features: Features, trial: Trial, problem: Problem, train: np.ndarray
+    ) -> tuple[float, dict[str, Any]]:
+        """C to train with on the rows `train`, and what results say of it."""
+        costs = self.how.costs
+        given, choice = self.chosen(features, trial, costs) if len(costs) > 1 else (costs[0], {})
+        divisor, unit = self.unit(problem, train)
+        absolute = given / divisor
+        return absolute, {"C": given, **choice, **unit, **({"absolute_C": absolute} if unit else {})}

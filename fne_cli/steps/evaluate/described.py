@@ -63,7 +63,7 @@ def settings_of(
         else:
             cuts = Thresholds(*given)
         settings["thresholds"] = [cuts.low, cuts.high]
-    if classifier.kind == "svm" and classifier.solver == "certified":
+    if classifier.kind == "logistic" or (classifier.kind == "svm" and classifier.solver == "certified"):
         settings["tolerance"] = classifier.tolerance
     return settings, cuts
 
@@ -79,8 +79,12 @@ def _trained_by(classifier: ClassifierOptions) -> dict[str, Any]:
             return {"classifier": classifier.classifier, "temperature": classifier.told_temperature}
         case "centroid":
             return {"classifier": "centroid"}
-        case _:
-            return {"C": _one_or_all(classifier.costs), "solver": classifier.solver}
+    cost: dict[str, Any] = {"C": _one_or_all(classifier.costs)}
+    if classifier.relative_cost:
+        cost["relative_cost"] = True
+    if classifier.kind == "logistic":
+        return {"classifier": "logistic", **cost}
+    return {**cost, "solver": classifier.solver}
 
 
 def _one_or_all(values: list[float]) -> float | list[float]:

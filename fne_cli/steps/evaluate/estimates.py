@@ -7,6 +7,7 @@ from typing import Protocol
 
 from fne_cli.errors import DoesNotFit
 from fne_cli.numerics.discriminant import centroid, lda
+from fne_cli.numerics.logistic import solver as logistic
 from fne_cli.numerics.neighbours import model as neighbours
 from fne_cli.numerics.ridge import solver as ridge
 from fne_cli.numerics.svm import solver as svm
@@ -50,23 +51,29 @@ def estimate(how: ClassifierOptions, sizes: Sizes, memory: int, threads: int | N
     """What one fit takes at most; None for scikit-learn's SVM. Raises DoesNotFit with the numbers."""
     rows, features, classes = sizes.rows, sizes.features, sizes.classes
     packed = 0.25 if sizes.ternary else 4.0
-    if how.kind == "ridge":
-        return ridge.estimate(
-            rows, features, classes, len(how.penalties), memory, packed, sizes.crops, sizes.patterns, threads
-        )
-    if how.kind == "lda":
-        return lda.estimate(rows, features, classes, memory, packed, classes if sizes.several else 1)
-    if how.kind == "knn":
-        asked = rows if sizes.asked is None else sizes.asked
-        return neighbours.estimate(rows, asked, features, classes, how.neighbours, memory, sizes.ternary)
-    if how.kind == "centroid":
-        return centroid.estimate(rows, features, classes, memory)
-    if how.solver == "liblinear":
-        needed = 3 * 8 * rows * features
-        if needed > memory:
-            raise DoesNotFit(
-                f"scikit-learn's LinearSVC makes about three float64 copies of {rows:,} rows of {features:,} "
-                f"features: {needed / 2**30:.1f} GiB of {memory / 2**30:.1f} GiB. Leave --solver out."
+    match how.kind:
+        case "ridge":
+            count = len(how.penalties)
+            found: Estimate | None = ridge.estimate(
+                rows, features, classes, count, memory, packed, sizes.crops, sizes.patterns, threads
             )
-        return None
-    return svm.estimate(rows, features, classes, memory, 2 if sizes.ternary else 8, threads=threads)
+        case "lda":
+            found = lda.estimate(rows, features, classes, memory, packed, classes if sizes.several else 1)
+        case "logistic":
+            found = logistic.estimate(rows, features, classes, memory, packed)
+        case "knn":
+            asked = rows if sizes.asked is None else sizes.asked
+            found = neighbours.estimate(rows, asked, features, classes, how.neighbours, memory, sizes.ternary)
+        case "centroid":
+            found = centroid.estimate(rows, features, classes, memory)
+        case _ if how.solver == "liblinear":
+            found = None
+            needed = 3 * 8 * rows * features
+            if needed > memory:
+                raise DoesNotFit(
+                    f"scikit-learn's LinearSVC makes about three float64 copies of {rows:,} rows of {features:,} "
+                    f"features: {needed / 2**30:.1f} GiB of {memory / 2**30:.1f} GiB. Leave --solver out."
+                )
+        case _:
+            found = svm.estimate(rows, features, classes, memory, 2 if sizes.ternary else 8, threads=threads)
+    return found

@@ -20,6 +20,7 @@ from fne_cli.steps.evaluate.classification import FOLDS, ClassificationTask
 from fne_cli.steps.evaluate.discriminant import CentroidTraining, LdaTraining
 from fne_cli.steps.evaluate.estimates import Estimate, Sizes, estimate
 from fne_cli.steps.evaluate.features import Features
+from fne_cli.steps.evaluate.logistic import LogisticTraining
 from fne_cli.steps.evaluate.measure import Detail, Detailed, Measurement, Outcome
 from fne_cli.steps.evaluate.neighbours import NeighboursTraining
 from fne_cli.steps.evaluate.options import FitPlan
@@ -176,6 +177,7 @@ def _training(task: ClassificationTask, plan: FitPlan) -> Training:
         "svm": SvmTraining,
         "ridge": RidgeTraining,
         "lda": LdaTraining,
+        "logistic": LogisticTraining,
         "knn": NeighboursTraining,
         "centroid": CentroidTraining,
     }

@@ -51,12 +51,14 @@ class Protocol:
 class ClassifierOptions:
     """How a classifier is trained, as `fne evaluate` describes the options of these names. memory: bytes.
 
-    cost, solver and tolerance are the SVM's, penalty is that of ridge, shrinkage that of lda, temperature that of knn:
-    with infinity all votes are alike.
+    cost and tolerance are those of the SVM and of logistic regression, relative_cost says that C is in units of 1 / the
+    mean squared distance of the training rows from their mean. solver is the SVM's, penalty that of ridge, shrinkage
+    that of lda, temperature that of knn: with infinity all votes are alike.
     """
 
     classifier: str = "svm"
     cost: Sequence[float] = (1.0,)
+    relative_cost: bool = False
     penalty: Sequence[float] = PENALTIES
     shrinkage: Literal["auto"] | Sequence[float] = SHRINKAGES
     temperature: float = TEMPERATURE
@@ -99,7 +101,9 @@ class ClassifierOptions:
     @property
     def tried(self) -> int:
         """How many values of an option have to be compared by fits of their own."""
-        return {"svm": len(self.costs), "lda": max(1, len(self.shrinkages))}.get(self.kind, 1)
+        if self.kind in ("svm", "logistic"):
+            return len(self.costs)
+        return max(1, len(self.shrinkages)) if self.kind == "lda" else 1
 
     def check(self) -> None:
         """Raises WrongOptions for what the classifier does not have."""
@@ -107,7 +111,8 @@ class ClassifierOptions:
         usual = ClassifierOptions()
         for name, other in foreign(self.classifier).items():
             if getattr(self, name) != getattr(usual, name):
-                raise WrongOptions(f"--{name} goes with --classifier {other}. Found: --classifier {self.classifier}.")
+                option = f"--{name.replace('_', '-')}"
+                raise WrongOptions(f"{option} goes with --classifier {other}. Found: --classifier {self.classifier}.")
         if not self.temperature > 0:
             raise WrongOptions(f"--temperature should be above 0, inf for equal votes. Found: {self.temperature}.")
         if isinstance(self.shrinkage, str):

@@ -154,7 +154,8 @@ class Outputs:
 
 def _trained_with(how: ClassifierOptions, entry: Mapping[str, Any]) -> dict[str, Any]:
     """The classifier and what is its own, of an entry of the results; nothing names the SVM, as in the results."""
+    cost = {"C": entry.get("absolute_C", entry["C"])} if "C" in entry else {}
     if how.kind == "svm":
-        return {"C": entry["C"]}
+        return cost
     own = {"temperature": how.told_temperature} if how.kind == "knn" else {}
-    return {"classifier": how.classifier, **own, **{key: entry[key] for key in _OWN.get(how.kind, ())}}
+    return {"classifier": how.classifier, **cost, **own, **{key: entry[key] for key in _OWN.get(how.kind, ())}}

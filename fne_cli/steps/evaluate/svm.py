@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fne_cli.numerics.evaluation import metrics
 from fne_cli.numerics.evaluation.protocols import Trial
-from fne_cli.steps.evaluate.choosing import Choosing
+from fne_cli.steps.evaluate.choosing import Costing
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.training import Trained
 
 
-class SvmTraining(Choosing):
+class SvmTraining(Costing):
     """C is one of several, chosen on validation images or by cross-validation if there are more."""
-
-    option, flag = "C", "-C"
 
     def trained(self, features: Features, trial: Trial) -> Trained:
         """As Training has it."""
-        costs = self.how.costs
-        images, problem, embedding = features.problem(trial, shared=len(costs) > 1)
-        cost = costs[0]
-        chosen: dict[str, Any] = {}
-        if len(costs) > 1:
-            cost, chosen = self.chosen(features, trial, costs)
-        fit = problem.fit(self.rows(images, trial.train), cost)
+        images, problem, embedding = features.problem(trial, shared=len(self.how.costs) > 1)
+        train = self.rows(images, trial.train)
+        cost, chosen = self.cost(features, trial, problem, train)
+        fit = problem.fit(train, cost)
         figures = {
-            "C": cost,
             **chosen,
             "objective": fit.objective,
             "duality_gap": fit.gap,
@@ -40,8 +32,9 @@ class SvmTraining(Choosing):
         """As Choosing has it."""
         images, problem, _ = features.problem(inner[0], shared=True)
         splits = [(self.rows(images, trial.train), self.rows(images, trial.test)) for trial in inner]
+        divisor, _ = self.unit(problem, self.rows(images, outer.train))
         found, gap = [], 0.0
-        for parts in problem.grid(splits, self.how.costs):
+        for parts in problem.grid(splits, [one / divisor for one in self.how.costs]):
             gap = max(gap, *(part.gap for part in parts))
             values = [
                 metrics.score(self.judged(part.classes, part.decisions), self.task.labels[trial.test])

@@ -42,6 +42,7 @@ def _of(each: Evaluated) -> list[tuple[str, Any]]:
         ("classes", len(results.entries[0].classes)),
         ("classifier", settings.get("classifier")),
         ("C", settings.get("C")),
+        ("unit of C", "1 / the rows' mean squared distance from their mean" if settings.get("relative_cost") else None),
         ("penalty", settings.get("penalty")),
         ("shrinkage", settings.get("shrinkage")),
         ("temperature", settings.get("temperature")),

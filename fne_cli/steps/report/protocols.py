@@ -29,6 +29,8 @@ def agreeing(results: Results) -> dict[str, Any]:
     costs = costs_of(results)
     name = cost_name(results)
     found: dict[str, Any] = {"classifier": settings.get("classifier", "svm"), **({name: costs} if name else {})}
+    if settings.get("relative_cost"):
+        found["unit of C"] = "relative"
     if kind == "per_class":
         found["draws"] = said.get("draws")
     if kind == "cv":

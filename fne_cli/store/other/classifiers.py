@@ -22,7 +22,7 @@ FORMAT, VERSION = "fne model", 4
 
 The least that has what is to be said is written.
 """
-_LINEAR = ("svm", "ridge", "lda", "centroid")
+_LINEAR = ("svm", "ridge", "lda", "logistic", "centroid")
 _NEIGHBOURS = re.compile(r"knn:[1-9]\d{0,5}")
 _EMBEDDINGS_OF_2 = ("codes", "fne", "clipped", "l2", "raw", "standardized")
 _HEAD = "head"

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -744,17 +745,38 @@ def test_classes_in_a_column_of_another_name(fne: Run, folder: Path, own: str) -
 def test_classifiers_stand_side_by_side(fne: Run, done_folder: Path) -> None:
     """What is up to date stays so; each protocol is measured by its own classifier, with its own options."""
     before = contents(done_folder / "out")
-    protocols = "protocols={split={}, ridge={classifier='ridge', single_layers=false}}"
+    others = ", ".join(
+        f"{name}={{classifier='{spelled}'{more}, single_layers=false}}"
+        for name, spelled, more in (
+            ("ridge", "ridge", ""),
+            ("lda", "lda", ", shrinkage='auto'"),
+            ("logistic", "logistic", ", relative_cost=true"),
+            ("knn", "knn:3", ", temperature=inf"),
+            ("mean", "centroid", ""),
+        )
+    )
+    protocols = f"protocols={{split={{}}, {others}}}"
     chosen = ("--set", protocols, "--set", "evaluate={cost=[1], penalty=[0.1, 1, 10], seed=0}")
     done = fne("run", "noise.toml", *chosen)
     assert done.code == 0, done.err
     shown = fne("config", "show", "noise.toml", *chosen).out
-    assert shown.count("penalty") == 2 and shown.count("cost") == 2  # each in its protocol and in [evaluate]
+    counts = {key: len(re.findall(rf"^{key} ", shown, re.MULTILINE)) for key in ("penalty", "cost", "temperature")}
+    assert counts == {
+        "penalty": 2,
+        "cost": 3,
+        "temperature": 1,
+    }  # each in its protocols and in [evaluate], if it is there
     rows = table(done_folder)
     ours = rows["z", "ridge", "embedding", ""]
     assert float(ours["penalty"]) in (0.1, 1.0, 10.0)
     assert (ours["C"], ours["support_vectors"], ours["converged"]) == ("", "", "True")
-    assert rows["z", "split", "embedding", ""]["C"] == "1.0"
+    assert rows["z", "split", "embedding", ""]["C"] == rows["z", "logistic", "embedding", ""]["C"] == "1.0"
+    assert float(rows["z", "lda", "embedding", ""]["shrinkage"]) <= 1
+    for name, path in (("lda", "dual"), ("logistic", "dual"), ("knn", "neighbours"), ("mean", "centroid")):
+        row = rows["z", name, "embedding", ""]
+        assert row["path"] == path and (name == "logistic") == (row["converged"] == "True")
+    config = json.loads((done_folder / "out" / "results.json").read_text())["config"]
+    assert config["protocols.knn"]["temperature"] == "inf" and "relative_cost" not in config["protocols.split"]
     folder = done_folder / "out" / "noise" / "mini.avg"
     after = contents(done_folder / "out")
     kept = [name for name in before if name.endswith("split.json")]

@@ -15,6 +15,7 @@ import numpy as np
 from fne_cli.errors import BadInput, DoesNotFit
 from fne_cli.machine import processors, thread_pool
 from fne_cli.numerics.codes.packed import PackedCodes, Rows, spans
+from fne_cli.numerics.ridge.band import WIDTH
 from fne_cli.numerics.ridge.products import BLOCK, TILE, Chosen
 from fne_cli.numerics.ridge.spectrum import DualSpectrum, PrimalSpectrum, Spectrum
 from fne_cli.numerics.svm import gram as products
@@ -28,9 +29,8 @@ PENALTIES = tuple(digit * 10.0**power for power in range(-4, 3) for digit in (1,
 TOLERANCE = 1e-6
 """The largest relative duality gap of a solution that rounding has left whole."""
 
-_DECOMPOSED = 20.0
-"""Operations of an eigendecomposition, in cubes of its side, at the rate of matrix products on all processors: it runs
-on one. Measured: 2,000 x 2,000 in 3 s."""
+_DECOMPOSED = 4.0
+"""Operations of a decomposition, in cubes of its side: two thirds of them products of a matrix with a panel."""
 
 Choice = Callable[[np.ndarray], int]
 """From predictions (penalties, rows, classes), each made without its image: the place of the penalty to take."""
@@ -95,10 +95,11 @@ def estimate(
     """
     path, threads = path_of(rows, features), threads or processors()
     side = min(rows, features)
-    block = min(rows, max(BLOCK, crops)) * features
+    span = min(rows, max(BLOCK, crops))
     held = 8 * classes * (penalties * (rows + (features if patterns > 1 else 0)) + 3 * rows + 6 * features)
-    working = 8 * threads * (classes * (side + BLOCK) + (side * BLOCK if crops > 1 else 0)) + 8 * 3 * block
-    # LAPACK takes two more matrices beside the one; the copy of the rows and the blocks of their product come before
+    held += 8 * penalties * 2 * WIDTH * side
+    working = 8 * threads * (classes * (2 * side + span) + side * span) + 8 * 3 * span * features
+    # the matrix, what turns it and its reflections; the copy of the rows and the blocks of their product come before
     decomposed = 24 * side**2
     if path == "dual":
         decomposed = max(decomposed, 8 * rows * (rows + products.COLUMNS) + int(itemsize * rows * features))
@@ -109,7 +110,8 @@ def estimate(
             f"penalties should fit into {memory / 2**20:,.1f} MiB. It needs {needed / 2**20:,.1f} MiB ({path}). Allow "
             "more memory, or take --classifier svm."
         )
-    each = 1.0 * rows * features * side + _DECOMPOSED * side**3 + penalties * (classes + crops) * 1.0 * rows * side
+    tried = (1.0 * classes + crops + 1.5 * WIDTH) * rows * side
+    each = 1.0 * rows * features * side + _DECOMPOSED * side**3 + penalties * tried
     return RidgeEstimate(path, int(needed), patterns * each + 4.0 * rows * features * classes)
 
 

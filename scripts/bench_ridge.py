@@ -42,7 +42,7 @@ def peak() -> float:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
-def fit(folder: Path, who: str, penalties: np.ndarray) -> dict[str, Any]:
+def fit(folder: Path, who: str, penalties: list[float]) -> dict[str, Any]:
     """Fit one model, as a process of its own does it."""
     rows, labels = np.load(folder / "rows.npy"), np.load(folder / "labels.npy")
     few = np.arange(200)
@@ -62,10 +62,10 @@ def fit(folder: Path, who: str, penalties: np.ndarray) -> dict[str, Any]:
         from sklearn.linear_model import RidgeClassifierCV
 
         scale = float(rows.astype(np.float64).var(axis=0).sum())
-        RidgeClassifierCV(scale * penalties, store_cv_results=True).fit(rows[few, :300], labels[few])
+        RidgeClassifierCV(scale * np.array(penalties), store_cv_results=True).fit(rows[few, :300], labels[few])
         double = rows.astype(np.float64)
         began, busy = time.perf_counter(), time.process_time()
-        peer = RidgeClassifierCV(scale * penalties, store_cv_results=True).fit(double, labels)
+        peer = RidgeClassifierCV(scale * np.array(penalties), store_cv_results=True).fit(double, labels)
         chosen = float(peer.alpha_) / scale
     seconds, cpu, mib = time.perf_counter() - began, time.process_time() - busy, peak()
     np.save(folder / f"{who}.npy", errors() if who == "ours" else peer.cv_results_)
@@ -95,7 +95,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=usual)
     parser.add_argument("--fit", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    penalties = np.logspace(-4, 2, given.penalties)
+    penalties = np.logspace(-4, 2, given.penalties).tolist()
     if given.fit:
         print(json.dumps(fit(Path(given.fit[0]), given.fit[1], penalties)))
         return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,14 +27,11 @@ Path = Literal["dual", "primal"]
 PENALTIES = tuple(digit * 10.0**power for power in range(-4, 3) for digit in (1, 2, 5))
 """Those that are tried by default, in units of the kernel's mean diagonal."""
 
-TOLERANCE = 1e-6
-"""The largest relative duality gap of a solution that rounding has left whole."""
+TOLERANCE = 1e-6  # the largest relative duality gap of a solution that rounding has left whole
 
-_DECOMPOSED = 4.0
-"""Operations of a decomposition, in cubes of its side: two thirds of them products of a matrix with a panel."""
+_DECOMPOSED = 4.0  # operations of a decomposition, in cubes of its side: most are products of a matrix with a panel
 
-Choice = Callable[[np.ndarray], int]
-"""From predictions (penalties, rows, classes), each made without its image: the place of the penalty to take."""
+Choice = Callable[[np.ndarray], int]  # from predictions (penalties, rows, classes): the place of the penalty to take
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class RidgeSolution:
     @property
     def total_gap(self) -> float:
         """The relative duality gap of the sum."""
-        return float((self.gap * self.objective).sum() / max(self.objective.sum(), np.finfo(float).tiny))
+        return float(self.gap @ self.objective / max(self.objective.sum(), np.finfo(float).tiny))
 
 
 def path_of(rows: int, features: int) -> Path:
@@ -135,9 +133,40 @@ def solve(
     depend on the number of threads. Raises BadInput for fewer than two classes or values that are not finite,
     DoesNotFit as `estimate`.
     """
+    with _fitting(rows, labels, penalties, subset, crops, memory, gram, threads) as (fit, classes, groups):
+        return fit.solved(classes, groups, choose)
+
+
+def left_out(
+    rows: Rows,
+    labels: np.ndarray,
+    penalties: Sequence[float],
+    *,
+    subset: np.ndarray | None = None,
+    crops: int = 1,
+    memory: int = MEMORY,
+    gram: np.ndarray | None = None,
+    threads: int | None = None,
+) -> np.ndarray:
+    """The predictions that `solve` has, (penalties, rows, classes), and no hyperplanes. Raises as it."""
+    with _fitting(rows, labels, penalties, subset, crops, memory, gram, threads) as (fit, classes, groups):
+        return fit.left_out(len(classes), groups)
+
+
+@contextmanager
+def _fitting(
+    rows: Rows,
+    labels: np.ndarray,
+    penalties: Sequence[float],
+    subset: np.ndarray | None,
+    crops: int,
+    memory: int,
+    gram: np.ndarray | None,
+    threads: int | None,
+) -> Iterator[tuple[_Fit, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]]:
     numbers = np.arange(len(labels)) if subset is None else subset
     wanted = np.asarray(penalties, np.float64)
-    if not len(wanted) or not (wanted > 0).all() or not np.isfinite(wanted).all():
+    if not len(wanted) or not ((wanted > 0) & np.isfinite(wanted)).all():
         raise BadInput(f"Penalties should be numbers above 0. Found: {', '.join(map(str, penalties)) or 'none'}.")
     _check_finite(rows)
     known = labels[numbers]
@@ -149,8 +178,7 @@ def solve(
     estimate(len(numbers), rows.shape[1], len(classes), len(wanted), memory, itemsize, crops, len(groups), threads)
     with thread_pool(threads) as pool:
         _, diagonal = Chosen(rows, numbers, crops, pool).centre()
-        scale = diagonal or 1.0
-        return _Fit(rows, numbers, crops, signs, wanted, scale, gram, pool).solved(classes, groups, choose)
+        yield _Fit(rows, numbers, crops, signs, wanted, diagonal or 1.0, gram, pool), classes, groups
 
 
 def _check_finite(rows: Rows) -> None:
@@ -161,7 +189,7 @@ def _check_finite(rows: Rows) -> None:
 
 
 def _patterns(signs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Which rows count, and for which classes (numbers): those that leave out the same rows are solved together."""
+    """Which rows count, and for which classes (numbers)."""
     _, first, which = np.unique(signs != 0, axis=0, return_index=True, return_inverse=True)
     for place, example in enumerate(first.tolist()):
         yield np.flatnonzero(signs[example] != 0), np.flatnonzero(which.ravel() == place)
@@ -180,14 +208,24 @@ class _Fit:
     gram: np.ndarray | None
     pool: Executor
 
+    def left_out(self, classes: int, groups: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """(penalties, rows, classes): 0 where a row does not count."""
+        found = np.zeros((len(self.penalties), len(self.numbers), classes))
+        for counted, members in groups:
+            self._leave_out(self._spectrum(counted, members), counted, members, found)
+        return found
+
+    def _leave_out(self, spectrum: Spectrum | None, counted: np.ndarray, members: np.ndarray, out: np.ndarray) -> None:
+        if spectrum is not None and len(counted) > self.crops:
+            out[:, counted[:, None], members] = spectrum.left_out(self.scale * self.penalties)
+
     def solved(self, classes: np.ndarray, groups: list[tuple[np.ndarray, np.ndarray]], choose: Choice) -> RidgeSolution:
         left_out = np.zeros((len(self.penalties), len(self.numbers), len(classes)))
         tried: list[list[tuple[np.ndarray, np.ndarray]]] = []
         spectrum: Spectrum | None = None
         for counted, members in groups:
             spectrum = self._spectrum(counted, members)
-            if spectrum is not None and len(counted) > self.crops:
-                left_out[:, counted[:, None], members] = spectrum.left_out(self.scale * self.penalties)
+            self._leave_out(spectrum, counted, members, left_out)
             if len(groups) > 1:  # a decomposition is large: what comes of it is kept, for every penalty
                 tried.append([self._planes(spectrum, members, penalty) for penalty in self.penalties])
                 spectrum = None
@@ -197,7 +235,6 @@ class _Fit:
         for number, (_, members) in enumerate(groups):
             found = tried[number][place] if tried else self._planes(spectrum, members, penalty)
             weights[members], intercepts[members] = found
-        del spectrum
         model = LinearModel(classes, weights, intercepts)
         objective, gap = self._certified(model, groups, penalty)
         path = path_of(len(self.numbers), self.rows.shape[1])

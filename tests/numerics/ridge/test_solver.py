@@ -44,6 +44,7 @@ def test_left_out_predictions_are_those_of_scikit_learn(count, features):
     rows, labels = rows_of(count, features)
     found = solve(rows, labels, PENALTIES, first)
     assert found.path == path_of(count, features)
+    np.testing.assert_array_equal(solver.left_out(rows, labels, PENALTIES), found.left_out)
     assert found.scale == pytest.approx(spread_of(rows))
     alphas = np.multiply(PENALTIES, spread_of(rows))
     peer = RidgeClassifierCV(alphas, store_cv_results=True).fit(rows.astype(np.float64), labels)

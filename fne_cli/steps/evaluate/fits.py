@@ -58,15 +58,21 @@ class Fits:
             (name, Features(source, layers, self.kind, plan.thresholds, self.task, plan.solver))
             for name, layers in _embeddings(source, plan)
         ]
-        self.largest = max(self.embeddings, key=lambda pair: pair[1].count)
+        self.largest = max(self.embeddings, key=lambda pair: (pair[1].count, pair[1].inputs))
         self.rows = max(len(trial.train) for trial in self.task.trials) * self.task.crops
 
     def __len__(self) -> int:
         return len(self.embeddings) * len(self.task.trials)
 
     def estimate(self) -> FitEstimate | RidgeEstimate | None:
-        """What one fit of the largest embedding takes at most; None for scikit-learn's solver. Raises DoesNotFit."""
+        """What one fit of the largest embedding takes at most; None for scikit-learn's solver. Raises DoesNotFit.
+
+        Raises BadInput, too, if it cannot be made of so few rows.
+        """
         features, solver = self.largest[1].count, self.plan.solver
+        self.largest[1].fit_bytes(self.rows)
+        for _, each in self.embeddings:
+            each.check(min(len(trial.train) for trial in self.task.trials) * self.task.crops)
         if self.plan.classifier == "ridge":
             return self._ridge(features)
         if solver.solver == "liblinear":
@@ -121,8 +127,10 @@ class Fits:
     def bytes(self) -> int:
         """What a process takes for a fit, the rows included."""
         wanted = self.estimate()
-        held = min(self.largest[1].bytes_of(len(self.task.images)), self.plan.solver.memory // 4)
-        return held + (3 * 8 * self.rows * self.largest[1].count if wanted is None else wanted.bytes)
+        features = self.largest[1]
+        held = min(features.bytes_of(len(self.task.images)), self.plan.solver.memory // 4)
+        fit = 3 * 8 * self.rows * features.count if wanted is None else wanted.bytes
+        return max(held + fit, features.fit_bytes(self.rows))  # rows are made when the embedding is there
 
     def in_blocks(self, sizes: TaskSizes) -> bool:
         """Whether workers had better share each fit, by blocks of classes, than do a fit each."""

@@ -17,13 +17,15 @@ from fne_cli.errors import BadInput, DamagedFile, FneError, WrongFile
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.schema import canonical_json
 
-FORMAT, VERSION = "fne model", 3
-"""1 had no digest; 2 knew no classifier but the SVM, and these embeddings only. For them it is still written."""
+FORMAT, VERSION = "fne model", 4
+"""1 had no digest; 2 knew no classifier but the SVM, and these embeddings only; 3 had a weight for each feature, not
+for each column of rows that are reduced. What an older version can say is written as that."""
 _EMBEDDINGS_OF_2 = ("codes", "fne", "clipped", "l2", "raw", "standardized")
 _HEAD = "head"
 ArraysOf = Callable[[str], Sequence[str] | None]
 """From the name of an embedding; None if there is none of that name."""
 _NEEDED = ("weights", "intercepts")
+_AXES = "axes"
 _HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(<f8|\|u1)', 'fortran_order': False, 'shape': "
     rb"\((\d{1,12},|\d{1,12}, \d{1,12})\), \} *\n",
@@ -34,7 +36,7 @@ _HEADER = re.compile(
 def save_model(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays of float64 and what `head` says of them to `path`."""
     newer = "classifier" in head or head["embedding"] not in _EMBEDDINGS_OF_2
-    described = {"format": FORMAT, "version": VERSION if newer else 2, **head}
+    described = {"format": FORMAT, "version": VERSION if _AXES in arrays else 3 if newer else 2, **head}
     described["digest"] = _digest(described, arrays)
     text = np.frombuffer(canonical_json(described).encode(), np.uint8)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -48,7 +50,8 @@ def save_model(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndar
 def load_model(path: Path, arrays_of: ArraysOf) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What `save_model` wrote. Raises BadInput, WrongFile or DamagedFile; nothing in the file is ever unpickled.
 
-    arrays_of: the names of the arrays that an embedding of activations needs, one number for each feature.
+    arrays_of: the names of the arrays that an embedding of activations needs, one number for each feature; if `axes`
+    is among them it is (columns, features), and what stands behind it has one number for each column.
     """
     try:
         size = path.stat().st_size
@@ -72,11 +75,13 @@ def load_model(path: Path, arrays_of: ArraysOf) -> tuple[dict[str, Any], dict[st
             f"{path} should be as fne evaluate saved it. Found: bytes that have changed since.",
             remedy="Fetch a good copy, or train it again with --overwrite.",
         )
-    features = sum(head["layer_features"])
-    shapes: dict[str, tuple[int, ...]] = {
-        "weights": (len(head["classes"]), features),
-        "intercepts": (len(head["classes"]),),
-    } | dict.fromkeys(own, (features,))
+    columns = features = sum(head["layer_features"])
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in own:
+        if name == _AXES and name in values:
+            columns = len(values[name])
+        shapes[name] = (columns, features) if name == _AXES else (columns if _AXES in shapes else features,)
+    shapes |= {"weights": (len(head["classes"]), columns), "intercepts": (len(head["classes"]),)}
     for name, shape in shapes.items():
         array = values.get(name)
         if array is None or array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
@@ -118,7 +123,7 @@ def _checked_head(path: Path, text: np.ndarray, arrays_of: ArraysOf) -> dict[str
         head = None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise WrongFile(f"{path} should be a classifier that fne evaluate --model saved. Found: something else.")
-    if head.get("version") not in (1, 2, VERSION) or type(head["version"]) is not int:
+    if head.get("version") not in (1, 2, 3, VERSION) or type(head["version"]) is not int:
         raise WrongFile(f"{path} should have version {VERSION} of the format. Found: {str(head.get('version'))[:20]}.")
     names = all(
         isinstance(head.get(key), list) and head[key] and all(map(_is_name, head[key])) for key in ("classes", "layers")

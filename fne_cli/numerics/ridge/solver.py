@@ -229,12 +229,12 @@ class _Fit:
             if len(groups) > 1:  # a decomposition is large: what comes of it is kept, for every penalty
                 tried.append([self._planes(spectrum, members, penalty) for penalty in self.penalties])
                 spectrum = None
-        place = choose(left_out)
-        penalty = float(self.penalties[place])
+        penalty = float(self.penalties[place := choose(left_out)])
         weights, intercepts = np.zeros((len(classes), self.rows.shape[1])), np.zeros(len(classes))
         for number, (_, members) in enumerate(groups):
             found = tried[number][place] if tried else self._planes(spectrum, members, penalty)
             weights[members], intercepts[members] = found
+        del spectrum
         model = LinearModel(classes, weights, intercepts)
         objective, gap = self._certified(model, groups, penalty)
         path = path_of(len(self.numbers), self.rows.shape[1])
@@ -260,9 +260,8 @@ class _Fit:
         return self.gram[np.ix_(counted, counted)].astype(np.float64)
 
     def _planes(self, spectrum: Spectrum | None, members: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
-        if spectrum is None:
-            return np.zeros((len(members), self.rows.shape[1])), np.zeros(len(members))
-        return spectrum.hyperplanes(self.scale * penalty)
+        empty = np.zeros((len(members), self.rows.shape[1])), np.zeros(len(members))
+        return empty if spectrum is None else spectrum.hyperplanes(self.scale * penalty)
 
     def _certified(
         self, model: LinearModel, groups: list[tuple[np.ndarray, np.ndarray]], penalty: float

@@ -70,7 +70,7 @@ class Features:
         """The embedding fitted to the images `train`; None for codes."""
         if self.kind is None:
             return None
-        return self.kind.fit(_Batches(self, train), self.widths, self._thresholds)
+        return self.kind.fit(_Batches(self, train), self.widths, self._thresholds, self._task.row_labels(train))
 
     @property
     def widths(self) -> list[int]:

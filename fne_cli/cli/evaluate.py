@@ -42,10 +42,11 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
 )
 @click.option(
     "--classifier",
-    type=click.Choice(["svm", "ridge"]),
+    type=click.Choice(["svm", "ridge", "lda", "centroid"]),
     default="svm",
     show_default=True,
-    help="The linear SVM, with its C; or ridge regression of -1 and 1, with the penalty that leave-one-out chooses.",
+    help="The linear SVM, with its C; ridge regression of -1 and 1, with the penalty that leave-one-out chooses; "
+    "linear discriminant analysis with a shrunk covariance; or the nearest mean of a class, by the angle.",
 )
 @click.option("-C", "--cost", type=kinds.Numbers("numbers above 0, such as 0.01,0.1,1", positive=True),
               default="1", show_default=True,
@@ -58,6 +59,14 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
     show_default=True,
     help="Of ridge, in units of the mean squared distance of the training rows from their mean. Of several the best is "
     "chosen, by what each training image is taken for if it is left out.",
+)
+@click.option(
+    "--shrinkage",
+    type=kinds.Shrinkage(),
+    default="0.01,0.03,0.1,0.3,1",
+    show_default=True,
+    help="Of lda: how far the covariance within classes is drawn to a multiple of the identity, 1 being all the way. "
+    "Of several the best is chosen as C is; auto is Ledoit and Wolf's estimate.",
 )
 @click.option(
     "--aggregate",
@@ -134,7 +143,7 @@ def _parted(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], Path | None]:
 
 
 _GROUPS = (("training_images_per_class", "per class"), ("folds", "folds"))
-_CHOSEN = {"C": "in choosing C", "penalty": "left out"}
+_CHOSEN = {"C": "in choosing C", "penalty": "left out", "shrinkage": "in choosing it"}
 """What a classifier may choose, and what the score by which it did is called."""
 _SHOWN = ("mean_per_class_accuracy", "accuracy", "mean_average_precision", "mean_average_precision_11_point")
 
@@ -146,10 +155,12 @@ def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[s
     groups = [(key, title) for key, title in _GROUPS if key in results[0]]
     figures = [(key, MEASURES[key]) for key in _SHOWN if key in results[0]]
     interval = next((key for key in _INTERVALS if key in results[0]), None)
-    chosen = next((key for key in _CHOSEN if f"choice_of_{key}" in results[0]), None)
+    scored = next((key for key in _CHOSEN if f"choice_of_{key}" in results[0]), None)
+    chosen = scored or ("shrinkage" if "shrinkage" in results[0] else None)  # which is chosen without a score, too
     header = ("", *(title for _, title in groups), "features", "training rows", "test rows")
     header += tuple(title for _, title in figures)
-    header += (("95 % interval",) if interval else ()) + ((chosen, _CHOSEN[chosen]) if chosen else ())
+    header += (("95 % interval",) if interval else ()) + ((chosen,) if chosen else ())
+    header += (_CHOSEN[scored],) if scored else ()
     rows = []
     for result in results:
         row = (result["name"], *(f"{result[key]:,}" for key, _ in groups))
@@ -160,7 +171,9 @@ def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[s
             row += (f"{100 * low:.2f}-{100 * high:.2f} %",)
         if chosen:
             values = result[chosen] if isinstance(result[chosen], list) else [result[chosen]]
-            row += (", ".join(f"{value:g}" for value in values), _percent(result[f"choice_of_{chosen}"]["score"]))
+            row += (", ".join(f"{value:g}" for value in values),)
+        if scored:
+            row += (_percent(result[f"choice_of_{scored}"]["score"]),)
         rows.append(row)
     return header, rows
 

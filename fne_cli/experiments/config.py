@@ -14,19 +14,8 @@ _DATASET = ("root", "label_column", "max_bad", "box_context", "max_pixels")
 _NETWORK = ("weights", "seed", "preprocess", "image_size", "layers", "batch_size", "precision", "xla", "dtype")
 _POOLING = ("pool", "resize", "crops")
 _EMBEDDING = ("embedding", "layers", "thresholds")
-_PROTOCOL = (
-    "cv",
-    "rows",
-    "per_class",
-    "draws",
-    "classifier",
-    "cost",
-    "penalty",
-    "aggregate",
-    "solver",
-    "tolerance",
-    "seed",
-)
+_CLASSIFIER = ("classifier", "cost", "penalty", "shrinkage", "aggregate", "solver", "tolerance", "seed")
+_PROTOCOL = ("cv", "rows", "per_class", "draws", *_CLASSIFIER)
 SPLIT = ("lists", "per_class", "test", "val", "voc", "seed")
 
 NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -48,7 +37,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "normalize": ("rows", "batch_size"),
     "discretize": ("packed", "batch_size"),
     "analyze": ("rows", "random_classes", "seed", "alpha", "fdr", "memory"),
-    "evaluate": ("classifier", "cost", "penalty", "aggregate", "solver", "tolerance", "seed", "draws", "memory"),
+    "evaluate": (*_CLASSIFIER, "draws", "memory"),
 }
 """Tables with options for all runs of a command; what a table above says wins over them."""
 

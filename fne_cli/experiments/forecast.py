@@ -22,6 +22,7 @@ from fne_cli.store.output.partial import Output
 
 if TYPE_CHECKING:
     from fne_cli.networks.recipe import Recipe
+    from fne_cli.steps.evaluate.options import ClassifierOptions
 
 _FOLDS = 5  # that choose C
 
@@ -142,14 +143,11 @@ class Forecast:
         self, job: Job, rows: int, features: int, classes: int, memory: int, crops: int, alone: bool
     ) -> float:
         """One fit. Raises DoesNotFit."""
-        from fne_cli.numerics.ridge import solver as ridge
-        from fne_cli.numerics.svm.solver import estimate
+        from fne_cli.steps.evaluate.estimates import Sizes, estimate
 
-        known = self._experiment.options["evaluate"]
-        if job.options.get("classifier", known["classifier"].default) == "ridge":
-            penalties = len(set(job.options.get("penalty", known["penalty"].default)))
-            return ridge.estimate(rows, features, classes, penalties, memory, 4 if alone else 0.25, crops).seconds()
-        return estimate(rows, features, classes, memory, 8 if alone else 2).seconds()
+        sizes = Sizes(rows, features, classes, crops, ternary=not alone)
+        found = estimate(replace(_classifier(job), solver="certified"), sizes, memory)
+        return 0.0 if found is None else found.seconds()
 
     def _trainings(self, job: Job, training: int, classes: int) -> Iterable[int]:
         """The training images of every fit."""
@@ -160,7 +158,7 @@ class Forecast:
         if "per_class" in options:
             draws = options.get("draws", self._experiment.options["evaluate"]["draws"].default)
             sizes = [min(training, count * classes) for count in options["per_class"]] * draws
-        costs = len(set(options.get("cost", (1,))))
+        costs = _classifier(job).tried
         inner = [size * (_FOLDS - 1) // _FOLDS for size in sizes] * _FOLDS * costs if costs > 1 else []
         return sizes + inner
 
@@ -268,3 +266,10 @@ class Forecast:
             return _Counts(min(whole.images, job.options["per_class"] * whole.classes), whole.images, whole.classes)
         rest = 1 - (job.options.get("test") or 0.0) - (job.options.get("val") or 0.0)
         return _Counts(round(whole.images * rest), whole.images, whole.classes)
+
+
+def _classifier(job: Job) -> ClassifierOptions:
+    """What an evaluation trains."""
+    from fne_cli.steps.evaluate.options import ClassifierOptions
+
+    return taken(ClassifierOptions, dict(job.options))

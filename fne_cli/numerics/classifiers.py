@@ -1,15 +1,23 @@
-"""The classifiers that there are."""
+"""The classifiers that there are, and which options are whose."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-Classifier = Literal["svm", "ridge"]
+Classifier = Literal["svm", "ridge", "lda", "centroid"]
 
-OWN: dict[Classifier, tuple[str, ...]] = {"svm": ("cost", "solver", "tolerance"), "ridge": ("penalty",)}
-"""The options that only one of them has."""
+CLASSIFIERS: tuple[Classifier, ...] = ("svm", "ridge", "lda", "centroid")
+
+OWNERS: dict[str, tuple[Classifier, ...]] = {
+    "cost": ("svm",),
+    "solver": ("svm",),
+    "tolerance": ("svm",),
+    "penalty": ("ridge",),
+    "shrinkage": ("lda",),
+}
+"""The options that not all of them have, and who does."""
 
 
-def foreign(classifier: str) -> dict[str, Classifier]:
+def foreign(classifier: str) -> dict[str, str]:
     """The options that this one does not have, and whose they are."""
-    return {option: other for other, options in OWN.items() if other != classifier for option in options}
+    return {option: " or ".join(owners) for option, owners in OWNERS.items() if classifier not in owners}

@@ -366,7 +366,7 @@ def test_a_machine_of_more_processors_takes_no_more_memory_than_was_announced(ta
     asked = []
     real = ridge.solve
     monkeypatch.setattr("fne_cli.steps.evaluate.processors", lambda: 2)
-    monkeypatch.setattr(ridge, "processors", lambda: 64)
+    monkeypatch.setattr("fne_cli.steps.evaluate.training.processors", lambda: 64)
     monkeypatch.setattr(ridge, "solve", lambda *given, **named: asked.append(named["threads"]) or real(*given, **named))
     evaluate(path, classifier="ridge", penalty=GRID)
     assert asked == [2]

@@ -96,10 +96,7 @@ def evaluate(
                 chosen.each_layer,
                 (cuts.low, cuts.high),
                 protocol,
-                classifier.classifier,
-                classifier.costs,
-                classifier.penalties,
-                classifier.aggregate,
+                classifier,
                 solver,
             ),
             progress,
@@ -107,8 +104,8 @@ def evaluate(
         if absent := source.absent:
             progress.note(absent)
         _warn_of_moments(source, protocol, cuts, progress)
-        if classifier.classifier == "ridge" and any(len(trial.validation) for trial in fits.task.trials):
-            progress.note("validation images are not used: the penalty is chosen by training images that are left out")
+        if any(len(trial.validation) for trial in fits.task.trials):
+            _warn_of_validation(classifier, progress)
         _announce(fits, progress)
         versions = software("scikit-learn", "scipy", "numba")
         began, run = time.monotonic(), new_run(versions)
@@ -215,6 +212,12 @@ def _warn_of_moments(source: JoinedFiles, protocol: Protocol, cuts: Thresholds, 
         )
 
 
+def _warn_of_validation(classifier: ClassifierOptions, progress: Progress) -> None:
+    """Say that validation images are not used, where somebody may think that they are."""
+    if classifier.classifier == "ridge":
+        progress.note("validation images are not used: the penalty is chosen by training images that are left out")
+
+
 def _announce(fits: Fits, progress: Progress) -> None:
     """Say what the largest embedding will take. Raises DoesNotFit if that is more than the memory."""
     (name, largest), wanted, memory = fits.largest, fits.estimate(), fits.plan.solver.memory
@@ -230,12 +233,13 @@ def _announce(fits: Fits, progress: Progress) -> None:
 
 def _doubt(outcome: Outcome, plan: FitPlan, progress: Progress) -> None:
     """Say of a fit that it is not the optimum, or that others were not by which its C was chosen."""
-    gap, ridge = outcome.figures["duality_gap"], plan.classifier == "ridge"
-    if not outcome.figures["converged"] and ridge:
+    gap, ridge = outcome.figures.get("duality_gap"), plan.classifier.classifier == "ridge"
+    converged = outcome.figures.get("converged", True)
+    if not converged and ridge:
         progress.note(
             f"rounding left the ridge classifier a relative duality gap of {gap:.1e}; larger penalties lose less"
         )
-    elif not outcome.figures["converged"]:
+    elif not converged:
         progress.note(f"the SVM stopped before it converged; its relative duality gap is {gap:.1e}")
     gap = outcome.figures.get("choice_of_C", {}).get("duality_gap", 0.0)
     if gap > max(plan.solver.tolerance, CHOOSING):

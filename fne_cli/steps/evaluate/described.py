@@ -70,11 +70,19 @@ def settings_of(
 
 def _trained_by(classifier: ClassifierOptions) -> dict[str, Any]:
     """The classifier and what is its own; nothing names the SVM, as results did not when there was no other."""
-    if classifier.classifier == "ridge":
-        penalties = classifier.penalties
-        return {"classifier": "ridge", "penalty": penalties if len(penalties) > 1 else penalties[0]}
-    costs = classifier.costs
-    return {"C": costs if len(costs) > 1 else costs[0], "solver": classifier.solver}
+    match classifier.classifier:
+        case "ridge":
+            return {"classifier": "ridge", "penalty": _one_or_all(classifier.penalties)}
+        case "lda":
+            return {"classifier": "lda", "shrinkage": _one_or_all(classifier.shrinkages) or "auto"}
+        case "centroid":
+            return {"classifier": "centroid"}
+        case _:
+            return {"C": _one_or_all(classifier.costs), "solver": classifier.solver}
+
+
+def _one_or_all(values: list[float]) -> float | list[float]:
+    return values[0] if len(values) == 1 else values
 
 
 def _parts_named(source: JoinedFiles, chosen: FeatureOptions) -> str:

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fne_cli.errors import DoesNotFit
 from fne_cli.numerics.embedding import Embedding, embedding
 from fne_cli.numerics.evaluation.metrics import Judged
 from fne_cli.numerics.evaluation.protocols import Trial
-from fne_cli.numerics.ridge.solver import RidgeEstimate
-from fne_cli.numerics.ridge.solver import estimate as estimate_ridge
 from fne_cli.numerics.svm.dual import GROUP
-from fne_cli.numerics.svm.solver import FitEstimate, LinearModel, estimate
+from fne_cli.numerics.svm.solver import LinearModel
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.blocks import Blocks
 from fne_cli.steps.evaluate.classification import FOLDS, ClassificationTask
+from fne_cli.steps.evaluate.discriminant import CentroidTraining, LdaTraining
+from fne_cli.steps.evaluate.estimates import Estimate, Sizes, estimate
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.measure import Detail, Measurement, Outcome
 from fne_cli.steps.evaluate.options import FitPlan
@@ -64,49 +63,33 @@ class Fits:
     def __len__(self) -> int:
         return len(self.embeddings) * len(self.task.trials)
 
-    def estimate(self) -> FitEstimate | RidgeEstimate | None:
+    def estimate(self) -> Estimate | None:
         """What one fit of the largest embedding takes at most; None for scikit-learn's solver. Raises DoesNotFit.
 
         Raises BadInput, too, if it cannot be made of so few rows.
         """
-        features, solver = self.largest[1].count, self.plan.solver
         self.largest[1].fit_bytes(self.rows)
         for _, each in self.embeddings:
             each.check(min(len(trial.train) for trial in self.task.trials) * self.task.crops)
-        if self.plan.classifier == "ridge":
-            return self._ridge(features)
-        if solver.solver == "liblinear":
-            needed = 3 * 8 * self.rows * features
-            if needed > solver.memory:
-                raise DoesNotFit(
-                    f"scikit-learn's LinearSVC makes about three float64 copies of {self.rows:,} rows of {features:,} "
-                    f"features: {needed / 2**30:.1f} GiB of {solver.memory / 2**30:.1f} GiB. Leave --solver out."
-                )
-            return None
-        itemsize = 2 if self.kind is None or self.kind.dtype == np.int8 else 8
-        classes, threads = len(self.task.classes), solver.planned_threads
-        return estimate(self.rows, features, classes, solver.memory, itemsize, threads=threads)
-
-    def _ridge(self, features: int) -> RidgeEstimate:
         trains = [self.task.labels[trial.train] for trial in self.task.trials] if self.task.several else []
-        return estimate_ridge(
+        sizes = Sizes(
             self.rows,
-            features,
+            self.largest[1].count,
             len(self.task.classes),
-            len(self.plan.penalties),
-            self.plan.solver.memory,
-            0.25 if self.kind is None or self.kind.dtype == np.int8 else 4.0,
             self.task.crops,
+            ternary=self.kind is None or self.kind.dtype == np.int8,
+            several=self.task.several,
             patterns=max((np.unique(train == -1, axis=1).shape[1] for train in trains), default=1),
-            threads=self.plan.solver.planned_threads,
         )
+        solver = self.plan.solver
+        return estimate(self.plan.classifier, sizes, solver.memory, solver.planned_threads)
 
     def load(self) -> tuple[int, float]:
         """The fits of one embedding in all trials, those by which C is chosen included; and as how many they count.
 
         Fits that share a Gram matrix and start from each other's solutions are short.
         """
-        trials, costs = self.task.trials, len(self.plan.costs)
+        trials, costs = self.task.trials, self.plan.classifier.tried
         if costs == 1:
             return len(trials), float(len(trials))
         count, times = sum(map(self._fits_in, trials)), float(len(trials))
@@ -120,7 +103,7 @@ class Fits:
 
     def _fits_in(self, trial: Trial) -> int:
         """How many problems are solved in one trial, those by which C is chosen included."""
-        costs = len(self.plan.costs)
+        costs = self.plan.classifier.tried
         return 1 if costs == 1 else 1 + _folds(trial) * costs
 
     @property
@@ -138,7 +121,8 @@ class Fits:
         few_classes = len(self.task.classes) <= sizes.class_groups * GROUP
         if wanted is None or wanted.path not in ("gram", "direct") or len(self) >= MANY or few_classes:
             return False
-        repeated = 1 if len(self.plan.costs) == 1 else 1 + FOLDS * len(self.plan.costs)
+        costs = self.plan.classifier.tried
+        repeated = 1 if costs == 1 else 1 + FOLDS * costs
         return repeated * wanted.seconds() > sizes.fit_seconds
 
     def fit(self, number: int) -> MeasuredFit:
@@ -189,9 +173,13 @@ class Fits:
 
 
 def _training(task: ClassificationTask, plan: FitPlan) -> Training:
-    if plan.classifier == "ridge":
-        return RidgeTraining(task, plan.penalties, plan.aggregate, plan.solver)
-    return SvmTraining(task, plan.costs, plan.aggregate, plan.solver.seed)
+    kinds: dict[str, type[Training]] = {
+        "svm": SvmTraining,
+        "ridge": RidgeTraining,
+        "lda": LdaTraining,
+        "centroid": CentroidTraining,
+    }
+    return kinds[plan.classifier.classifier](task, plan.classifier, plan.solver)
 
 
 def _folds(trial: Trial) -> int:

@@ -20,8 +20,8 @@ from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.training import Training
 from fne_cli.store.other.tested import bits
 
-CHOSEN = ("C", "penalty")
-"""What an SVM, and a ridge classifier, may choose among several."""
+CHOSEN = ("C", "penalty", "shrinkage")
+"""What an SVM, a ridge classifier and a discriminant analysis may choose among several."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,7 @@ class Measurement:
             else first["test_rows"],
             **metrics.spread(figures),
             **{key: sorted({figure[key] for figure in figures}) for key in CHOSEN if key in first},
-            "objective": float(np.mean([figure["objective"] for figure in figures])),
-            "duality_gap": max(figure["duality_gap"] for figure in figures),
-            "converged": all(figure["converged"] for figure in figures),
+            **(_certificate(figures) if "objective" in first else {}),
             "path": ", ".join(sorted({figure["path"] for figure in figures})),
         }
         for key in CHOSEN:
@@ -122,8 +120,17 @@ class Measurement:
         return len(np.unique(np.concatenate(tests))) == sum(map(len, tests))
 
 
+def _certificate(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How near to the optimum several fits came."""
+    return {
+        "objective": float(np.mean([figure["objective"] for figure in figures])),
+        "duality_gap": max(figure["duality_gap"] for figure in figures),
+        "converged": all(figure["converged"] for figure in figures),
+    }
+
+
 def _mean_choice(key: str, choices: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """How C or a penalty was chosen in several trials: for every one the mean score, and the mean of those that won."""
+    """How C, or another value, was chosen in several trials: the mean score of every one, and of those that won."""
     first = choices[0]
     tried = [entry[key] for entry in first["scores"]]
     scores = np.array([[entry["score"] for entry in choice["scores"]] for choice in choices], np.float64).mean(axis=0)

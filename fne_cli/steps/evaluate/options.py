@@ -6,11 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fne_cli.errors import WrongOptions
-from fne_cli.numerics.classifiers import OWN, Classifier, foreign
+from fne_cli.numerics.classifiers import CLASSIFIERS, Classifier, foreign
 from fne_cli.numerics.codes import HIGH, LOW
+from fne_cli.numerics.discriminant.lda import SHRINKAGES
 from fne_cli.numerics.evaluation.metrics import Aggregate
 from fne_cli.numerics.ridge.solver import PENALTIES
 from fne_cli.numerics.svm.problem import Solver, SolverOptions
@@ -48,12 +49,13 @@ class Protocol:
 class ClassifierOptions:
     """How a classifier is trained, as `fne evaluate` describes the options of these names. memory: bytes.
 
-    cost, solver and tolerance are the SVM's, penalty is that of ridge.
+    cost, solver and tolerance are the SVM's, penalty is that of ridge, shrinkage that of lda.
     """
 
     classifier: Classifier = "svm"
     cost: Sequence[float] = (1.0,)
     penalty: Sequence[float] = PENALTIES
+    shrinkage: Literal["auto"] | Sequence[float] = SHRINKAGES
     aggregate: Aggregate = "vote"
     solver: Solver = "certified"
     tolerance: float = 1e-5
@@ -70,14 +72,30 @@ class ClassifierOptions:
         """The penalties, ascending."""
         return sorted(set(self.penalty))
 
+    @property
+    def shrinkages(self) -> list[float]:
+        """The shrinkages, ascending; none where the training rows say it."""
+        return [] if self.shrinkage == "auto" else sorted({float(one) for one in self.shrinkage})
+
+    @property
+    def tried(self) -> int:
+        """How many values of an option have to be compared by fits of their own."""
+        return {"svm": len(self.costs), "lda": max(1, len(self.shrinkages))}.get(self.classifier, 1)
+
     def check(self) -> None:
         """Raises WrongOptions for what the classifier does not have."""
-        if self.classifier not in OWN:
-            raise WrongOptions(f"--classifier should be {' or '.join(OWN)}. Found: {self.classifier}.")
+        if self.classifier not in CLASSIFIERS:
+            raise WrongOptions(f"--classifier should be {' or '.join(CLASSIFIERS)}. Found: {self.classifier}.")
         usual = ClassifierOptions()
         for name, other in foreign(self.classifier).items():
             if getattr(self, name) != getattr(usual, name):
                 raise WrongOptions(f"--{name} goes with --classifier {other}. Found: --classifier {self.classifier}.")
+        if isinstance(self.shrinkage, str):
+            if self.shrinkage != "auto":
+                raise WrongOptions(f"--shrinkage should be auto, or numbers above 0 up to 1. Found: {self.shrinkage}.")
+        elif not self.shrinkages or not all(0 < one <= 1 for one in self.shrinkages):
+            found = ", ".join(map(str, self.shrinkage)) or "none"
+            raise WrongOptions(f"--shrinkage should be auto, or numbers above 0 up to 1. Found: {found}.")
 
 
 @dataclass(frozen=True)
@@ -92,10 +110,7 @@ class FitPlan:
     each_layer: bool
     thresholds: tuple[float, float]
     protocol: Protocol
-    classifier: Classifier
-    costs: Sequence[float]
-    penalties: Sequence[float]
-    aggregate: Aggregate
+    classifier: ClassifierOptions
     solver: SolverOptions
 
     def plain(self) -> dict[str, Any]:
@@ -112,5 +127,6 @@ class FitPlan:
             **values,
             "thresholds": tuple(values["thresholds"]),
             "protocol": Protocol(**{**protocol, "split": split, "per_class": sizes}),
+            "classifier": ClassifierOptions(**values["classifier"]),
             "solver": SolverOptions(**values["solver"]),
         })  # fmt: skip

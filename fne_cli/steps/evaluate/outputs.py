@@ -25,6 +25,8 @@ from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded
 
+_OWN = {"ridge": ("penalty", "mean_diagonal"), "lda": ("shrinkage",)}
+"""What of an entry of the results a saved classifier has, too."""
 _LOOKS = {"predictions": is_predictions, "classifier": is_classifier}
 
 
@@ -123,10 +125,10 @@ class Outputs:
             "layer_features": [layer.features for layer in layers],
             "embedding": source.kind if fits.kind is None else plan.embedding or "l2",
             "thresholds": list(own),
-            "aggregate": plan.aggregate,
+            "aggregate": plan.classifier.aggregate,
             "made_from": source.settings,
             "sources": source.made_of(),
-            **_trained_with(plan.classifier, entry),
+            **_trained_with(plan.classifier.classifier, entry),
         }
         arrays = {"weights": model.weights, "intercepts": model.intercepts}
         save_model(self._open[self.model].into, head, arrays | ({} if fitted is None else fitted.state()))
@@ -149,4 +151,4 @@ def _trained_with(classifier: Classifier, entry: Mapping[str, Any]) -> dict[str,
     """The classifier and what is its own, of an entry of the results; nothing names the SVM, as in the results."""
     if classifier == "svm":
         return {"C": entry["C"]}
-    return {"classifier": classifier, "penalty": entry["penalty"], "mean_diagonal": entry["mean_diagonal"]}
+    return {"classifier": classifier, **{key: entry[key] for key in _OWN.get(classifier, ())}}

@@ -43,6 +43,7 @@ def _of(each: Evaluated) -> list[tuple[str, Any]]:
         ("classifier", settings.get("classifier")),
         ("C", settings.get("C")),
         ("penalty", settings.get("penalty")),
+        ("shrinkage", settings.get("shrinkage")),
         ("solver", settings.get("solver")),
         ("tolerance", settings.get("tolerance")),
         ("seed", settings.get("seed")),

@@ -18,8 +18,12 @@ from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.schema import canonical_json
 
 FORMAT, VERSION = "fne model", 4
-"""1 had no digest; 2 knew no classifier but the SVM, and these embeddings only; 3 had a weight for each feature, not
-for each column of rows that are reduced. What an older version can say is written as that."""
+"""1 had no digest; 2 knew no classifier but the SVM, and these embeddings only; 3 no classifier but the SVM and ridge,
+and had a weight for each feature, not for each column of rows that are reduced.
+
+The least that has what is to be said is written.
+"""
+_CLASSIFIERS = ("svm", "ridge", "lda", "centroid")
 _EMBEDDINGS_OF_2 = ("codes", "fne", "clipped", "l2", "raw", "standardized")
 _HEAD = "head"
 ArraysOf = Callable[[str], Sequence[str] | None]
@@ -35,8 +39,7 @@ _HEADER = re.compile(
 
 def save_model(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays of float64 and what `head` says of them to `path`."""
-    newer = "classifier" in head or head["embedding"] not in _EMBEDDINGS_OF_2
-    described = {"format": FORMAT, "version": VERSION if _AXES in arrays else 3 if newer else 2, **head}
+    described = {"format": FORMAT, "version": _version(head, arrays), **head}
     described["digest"] = _digest(described, arrays)
     text = np.frombuffer(canonical_json(described).encode(), np.uint8)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -45,6 +48,12 @@ def save_model(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndar
             member = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
             with archive.open(member, "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
+
+
+def _version(head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> int:
+    if _AXES in arrays or head.get("classifier", "svm") not in ("svm", "ridge"):
+        return VERSION
+    return 3 if "classifier" in head or head["embedding"] not in _EMBEDDINGS_OF_2 else 2
 
 
 def load_model(path: Path, arrays_of: ArraysOf) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -123,7 +132,7 @@ def _checked_head(path: Path, text: np.ndarray, arrays_of: ArraysOf) -> dict[str
         head = None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise WrongFile(f"{path} should be a classifier that fne evaluate --model saved. Found: something else.")
-    if head.get("version") not in (1, 2, 3, VERSION) or type(head["version"]) is not int:
+    if head.get("version") not in range(1, VERSION + 1) or type(head["version"]) is not int:
         raise WrongFile(f"{path} should have version {VERSION} of the format. Found: {str(head.get('version'))[:20]}.")
     names = all(
         isinstance(head.get(key), list) and head[key] and all(map(_is_name, head[key])) for key in ("classes", "layers")
@@ -143,7 +152,7 @@ def _checked_head(path: Path, text: np.ndarray, arrays_of: ArraysOf) -> dict[str
         and isinstance(head.get("thresholds"), list)
         and len(head["thresholds"]) == 2
         and all(type(value) in (int, float) and abs(value) < 2**1000 for value in head["thresholds"])
-        and head.get("classifier", "svm") in ("svm", "ridge")
+        and head.get("classifier", "svm") in _CLASSIFIERS
     )
     if not whole:
         raise DamagedFile(f"{path}: its head should say classes, layers and how the features were made.")

@@ -17,6 +17,10 @@ OWNERS: dict[str, tuple[Classifier, ...]] = {
 }
 """The options that not all of them have, and who does."""
 
+Recipe = Literal["published", "auto"]
+RECIPES: tuple[Recipe, ...] = ("published", "auto")
+"""Embedding, classifier and all its options together: the published ones, or chosen by the training images."""
+
 
 def foreign(classifier: str) -> dict[str, str]:
     """The options that this one does not have, and whose they are."""

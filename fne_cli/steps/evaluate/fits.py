@@ -21,6 +21,7 @@ from fne_cli.steps.evaluate.estimates import Estimate, Sizes, estimate
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.measure import Detail, Measurement, Outcome
 from fne_cli.steps.evaluate.options import FitPlan
+from fne_cli.steps.evaluate.recipe import RecipeTraining, as_tried
 from fne_cli.steps.evaluate.ridge import RidgeTraining
 from fne_cli.steps.evaluate.svm import SvmTraining
 from fne_cli.steps.evaluate.training import Training
@@ -51,7 +52,8 @@ class Fits:
     def __init__(self, source: JoinedFiles, plan: FitPlan, progress: Progress) -> None:
         self.source, self.plan = source, plan
         self.task = ClassificationTask.of(source, plan.protocol, plan.solver.seed, progress)
-        self.measurement = Measurement(self.task, _training(self.task, plan), plan.solver.seed)
+        self.training = _training(self.task, plan)
+        self.measurement = Measurement(self.task, self.training, plan.solver.seed)
         self.kind: type[Embedding] | None = None if source.kind == "codes" else embedding(plan.embedding or "l2")
         self.embeddings = [
             (name, Features(source, layers, self.kind, plan.thresholds, self.task, plan.solver))
@@ -82,7 +84,8 @@ class Fits:
             patterns=max((np.unique(train == -1, axis=1).shape[1] for train in trains), default=1),
         )
         solver = self.plan.solver
-        return estimate(self.plan.classifier, sizes, solver.memory, solver.planned_threads)
+        how = as_tried(self.plan.classifier) if isinstance(self.training, RecipeTraining) else self.plan.classifier
+        return estimate(how, sizes, solver.memory, solver.planned_threads)
 
     def load(self) -> tuple[int, float]:
         """The fits of one embedding in all trials, those by which C is chosen included; and as how many they count.
@@ -90,9 +93,9 @@ class Fits:
         Fits that share a Gram matrix and start from each other's solutions are short.
         """
         trials, costs = self.task.trials, self.plan.classifier.tried
-        if costs == 1:
-            return len(trials), float(len(trials))
         count, times = sum(map(self._fits_in, trials)), float(len(trials))
+        if isinstance(self.training, RecipeTraining) or costs == 1:
+            return count, float(count)
         wanted = self.estimate()
         shared = wanted is not None and wanted.path == "gram"
         for trial in trials:
@@ -103,6 +106,8 @@ class Fits:
 
     def _fits_in(self, trial: Trial) -> int:
         """How many problems are solved in one trial, those by which C is chosen included."""
+        if isinstance(self.training, RecipeTraining):
+            return 1 + len(self.training.candidates(self.largest[1], trial))
         costs = self.plan.classifier.tried
         return 1 if costs == 1 else 1 + _folds(trial) * costs
 
@@ -158,21 +163,24 @@ class Fits:
         for number, (found, files) in enumerate(parts.results("fit", tasks, "fit", sizes, "fits")):
             place, trial = divmod(number, len(self.task.trials))
             outcome = Outcome(self.task.trials[trial], found["figures"], found["seconds"])
-            yield MeasuredFit(place, outcome, self._detail(place, files) if details else None)
+            yield MeasuredFit(place, outcome, self._detail(outcome, place, files) if details else None)
 
-    def _detail(self, place: int, files: TaskFiles) -> Detail:
+    def _detail(self, outcome: Outcome, place: int, files: TaskFiles) -> Detail:
         def array(name: str) -> np.ndarray:
             return np.array(files.load(name))
 
         model = LinearModel(array("classes"), array("weights"), array("intercepts"))
         judged, fitted = Judged(array("decisions"), array("predicted")), None
         if self.kind is not None:
-            state = {name: array(name) for name in self.kind.arrays}
-            fitted = self.kind.of_state(state, self.embeddings[place][1].widths, self.plan.thresholds)
+            kind = embedding(outcome.figures["embedding"]) if "embedding" in outcome.figures else self.kind
+            state = {name: array(name) for name in kind.arrays}
+            fitted = kind.of_state(state, self.embeddings[place][1].widths, self.plan.thresholds)
         return Detail(judged, model, fitted)
 
 
 def _training(task: ClassificationTask, plan: FitPlan) -> Training:
+    if plan.classifier.recipe == "auto":
+        return RecipeTraining(task, plan.classifier, plan.solver)
     kinds: dict[str, type[Training]] = {
         "svm": SvmTraining,
         "ridge": RidgeTraining,

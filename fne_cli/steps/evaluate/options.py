@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fne_cli.errors import WrongOptions
-from fne_cli.numerics.classifiers import CLASSIFIERS, Classifier, foreign
+from fne_cli.numerics.classifiers import CLASSIFIERS, OWNERS, RECIPES, Classifier, Recipe, foreign
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.discriminant.lda import SHRINKAGES
 from fne_cli.numerics.evaluation.metrics import Aggregate
 from fne_cli.numerics.ridge.solver import PENALTIES
 from fne_cli.numerics.svm.problem import Solver, SolverOptions
+
+BUDGET = 600.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Protocol:
 class ClassifierOptions:
     """How a classifier is trained, as `fne evaluate` describes the options of these names. memory: bytes.
 
-    cost, solver and tolerance are the SVM's, penalty is that of ridge, shrinkage that of lda.
+    cost, solver and tolerance are the SVM's, penalty is that of ridge, shrinkage that of lda. recipe: what chooses the
+    embedding, too, instead of all these; budget: seconds that a training may take to choose, at the rate of `Costed`.
     """
 
     classifier: Classifier = "svm"
@@ -61,6 +64,8 @@ class ClassifierOptions:
     tolerance: float = 1e-5
     memory: int | None = None
     seed: int = 0
+    recipe: Recipe | None = None
+    budget: float = BUDGET
 
     @property
     def costs(self) -> list[float]:
@@ -83,7 +88,8 @@ class ClassifierOptions:
         return {"svm": len(self.costs), "lda": max(1, len(self.shrinkages))}.get(self.classifier, 1)
 
     def check(self) -> None:
-        """Raises WrongOptions for what the classifier does not have."""
+        """Raises WrongOptions for what the classifier, or the recipe, does not have."""
+        self._check_recipe()
         if self.classifier not in CLASSIFIERS:
             raise WrongOptions(f"--classifier should be {' or '.join(CLASSIFIERS)}. Found: {self.classifier}.")
         usual = ClassifierOptions()
@@ -96,6 +102,16 @@ class ClassifierOptions:
         elif not self.shrinkages or not all(0 < one <= 1 for one in self.shrinkages):
             found = ", ".join(map(str, self.shrinkage)) or "none"
             raise WrongOptions(f"--shrinkage should be auto, or numbers above 0 up to 1. Found: {found}.")
+
+    def _check_recipe(self) -> None:
+        usual = ClassifierOptions()
+        if self.recipe not in (None, *RECIPES):
+            raise WrongOptions(f"--recipe should be {' or '.join(RECIPES)}. Found: {self.recipe}.")
+        if self.budget != usual.budget and self.recipe != "auto":
+            raise WrongOptions("--budget goes with --recipe auto. Give that, too, or leave --budget out.")
+        for name in ("classifier", *OWNERS):
+            if self.recipe is not None and getattr(self, name) != getattr(usual, name):
+                raise WrongOptions(f"--recipe says which classifier there is. Leave it out, or --{name}.")
 
 
 @dataclass(frozen=True)

@@ -123,12 +123,12 @@ class Outputs:
             "several_labels": task.several,
             "layers": [layer.name for layer in layers],
             "layer_features": [layer.features for layer in layers],
-            "embedding": source.kind if fits.kind is None else plan.embedding or "l2",
+            "embedding": source.kind if fits.kind is None else entry.get("embedding", plan.embedding or "l2"),
             "thresholds": list(own),
             "aggregate": plan.classifier.aggregate,
             "made_from": source.settings,
             "sources": source.made_of(),
-            **_trained_with(plan.classifier.classifier, entry),
+            **_trained_with(entry.get("classifier", plan.classifier.classifier), entry),
         }
         arrays = {"weights": model.weights, "intercepts": model.intercepts}
         save_model(self._open[self.model].into, head, arrays | ({} if fitted is None else fitted.state()))

@@ -172,7 +172,7 @@ class Fits:
         model = LinearModel(array("classes"), array("weights"), array("intercepts"))
         judged, fitted = Judged(array("decisions"), array("predicted")), None
         if self.kind is not None:
-            kind = embedding(outcome.figures["embedding"]) if "embedding" in outcome.figures else self.kind
+            kind = embedding(outcome.figures["recipe"]) if "recipe" in outcome.figures else self.kind
             state = {name: array(name) for name in kind.arrays}
             fitted = kind.of_state(state, self.embeddings[place][1].widths, self.plan.thresholds)
         return Detail(judged, model, fitted)

@@ -123,7 +123,7 @@ class Outputs:
             "several_labels": task.several,
             "layers": [layer.name for layer in layers],
             "layer_features": [layer.features for layer in layers],
-            "embedding": source.kind if fits.kind is None else entry.get("embedding", plan.embedding or "l2"),
+            "embedding": source.kind if fits.kind is None else entry.get("recipe", plan.embedding or "l2"),
             "thresholds": list(own),
             "aggregate": plan.classifier.aggregate,
             "made_from": source.settings,

@@ -40,6 +40,7 @@ def _of(each: Evaluated) -> list[tuple[str, Any]]:
         ("validation images", images.get("validation")),
         ("test images", images.get("test")),
         ("classes", len(results.entries[0].classes)),
+        ("recipe", settings.get("recipe")),
         ("classifier", settings.get("classifier")),
         ("C", settings.get("C")),
         ("penalty", settings.get("penalty")),

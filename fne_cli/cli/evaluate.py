@@ -56,11 +56,12 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
 )
 @click.option(
     "--classifier",
-    type=click.Choice(["svm", "ridge", "lda", "centroid"]),
+    type=kinds.ClassifierName(),
     default="svm",
     show_default=True,
     help="The linear SVM, with its C; ridge regression of -1 and 1, with the penalty that leave-one-out chooses; "
-    "linear discriminant analysis with a shrunk covariance; or the nearest mean of a class, by the angle.",
+    "linear discriminant analysis with a shrunk covariance; a vote of the K nearest training rows, or the nearest mean "
+    "of a class, both by the angle. knn is knn:20.",
 )
 @click.option("-C", "--cost", type=kinds.Numbers("numbers above 0, such as 0.01,0.1,1", positive=True),
               default="1", show_default=True,
@@ -81,6 +82,13 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
     show_default=True,
     help="Of lda: how far the covariance within classes is drawn to a multiple of the identity, 1 being all the way. "
     "Of several the best is chosen as C is; auto is Ledoit and Wolf's estimate.",
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.07,
+    show_default=True,
+    help="Of knn: a neighbour's vote weighs exp(cosine / temperature); inf for votes that are all alike.",
 )
 @click.option(
     "--aggregate",

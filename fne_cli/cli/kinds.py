@@ -132,6 +132,30 @@ class EmbeddingName(click.ParamType[str]):
             self.fail(str(error), param, ctx)
 
 
+class ClassifierName(click.ParamType[str]):
+    """One of the classifiers that there are."""
+
+    name = "classifier"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """All of them."""
+        from fne_cli.steps.classifiers import CLASSIFIERS
+
+        return f"[{'|'.join('knn:K' if name == 'knn' else name for name in CLASSIFIERS)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """To its name, with the number of neighbours."""
+        from fne_cli.errors import WrongOptions
+        from fne_cli.steps.classifiers import spelled
+
+        if not isinstance(value, str):
+            self.fail(f"should be text, found {value!r}", param, ctx)
+        try:
+            return spelled(value)
+        except WrongOptions as error:
+            self.fail(error.problem.removeprefix("--classifier "), param, ctx)
+
+
 class Preprocess(click.ParamType[str]):
     """How images are prepared for a network: by name, or as numbers."""
 

@@ -14,7 +14,7 @@ _DATASET = ("root", "label_column", "max_bad", "box_context", "max_pixels")
 _NETWORK = ("weights", "seed", "preprocess", "image_size", "layers", "batch_size", "precision", "xla", "dtype")
 _POOLING = ("pool", "resize", "crops")
 _EMBEDDING = ("embedding", "recipe", "budget", "layers", "thresholds")
-_CLASSIFIER = ("classifier", "cost", "penalty", "shrinkage", "aggregate", "solver", "tolerance", "seed")
+_CLASSIFIER = ("classifier", "cost", "penalty", "shrinkage", "temperature", "aggregate", "solver", "tolerance", "seed")
 _PROTOCOL = ("cv", "rows", "per_class", "draws", *_CLASSIFIER)
 SPLIT = ("lists", "per_class", "test", "val", "voc", "seed")
 

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import shlex
 import statistics
 from collections import Counter
@@ -130,7 +131,7 @@ def _config(experiment: Experiment) -> dict[str, dict[str, Any]]:
 
 
 def _told(entry: Value) -> Any:
-    return str(entry.value) if isinstance(entry.value, Path) else entry.value
+    return str(entry.value) if isinstance(entry.value, Path) or entry.value == math.inf else entry.value
 
 
 def _cell(experiment: Experiment, cell: Cell, error: str | None) -> dict[str, Any]:

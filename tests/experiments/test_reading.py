@@ -210,7 +210,7 @@ def test_a_name_that_no_folder_can_have_needs_an_output(fne, tmp_path):
             "[protocols.p] has tolerance, which only the classifier svm takes",
         ),
         (PLAIN + "[evaluate]\npenalty = [1]\n", "[evaluate] has penalty, which only the classifier ridge takes"),
-        (PLAIN + "[protocols.p]\nclassifier = 'rigde'\n", "[protocols.p] classifier: 'rigde' is not one of"),
+        (PLAIN + "[protocols.p]\nclassifier = 'rigde'\n", "[protocols.p] classifier: should be svm, ridge, lda"),
         (PLAIN + "[extract]\nmodel = 'mini'\n", "[extract] has the unknown key 'model'"),
         (PLAIN + "[evaluate]\ncost = [0]\n", "[evaluate] cost: should be numbers above 0"),
         ("datasets = 3\n", "should have datasets as a table"),

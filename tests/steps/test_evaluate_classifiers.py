@@ -15,21 +15,34 @@ from sklearn import metrics as peer
 from sklearn.covariance import ledoit_wolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler, normalize
 
 from fne_cli.cli.evaluate import evaluate as command
 from fne_cli.errors import WrongOptions
+from fne_cli.numerics.embedding import arrays_of
 from fne_cli.numerics.evaluation import protocols
+from fne_cli.numerics.models import model_of
 from fne_cli.steps.evaluate import ClassifierOptions, Protocol
+from fne_cli.store.other.classifiers import load_model
 
 LDA, CENTROID = ("--classifier", "lda", "--shrinkage", "auto"), ("--classifier", "centroid")
-ALL = pytest.mark.parametrize("how", [LDA, CENTROID], ids=lambda how: how[1])
+KNN = ("--classifier", "knn:5")
+ALL = pytest.mark.parametrize("how", [LDA, KNN, CENTROID], ids=lambda how: how[1])
 
 
 def evaluated(fne, *arguments):
     result = fne("evaluate", *arguments, "--json")
     assert result.code == 0, result.err
     return json.loads(result.out)
+
+
+def decisions_of(saved, rows):
+    """What a saved classifier says of rows, (rows, classes)."""
+    head, arrays = load_model(saved, arrays_of)
+    classes, temperature = np.arange(len(head["classes"])), head.get("temperature")
+    temperature = None if temperature is None else float(temperature)
+    return model_of(head["classifier"], classes, rows.shape[1], arrays, temperature).decisions(rows)
 
 
 def lda(rows, labels, shrinkage):
@@ -128,6 +141,25 @@ def test_the_nearest_mean_is_that_of_the_smallest_angle(fne, task, tmp_path):
     assert not {"C", "solver", "tolerance", "penalty"} & set(document["settings"])
 
 
+@pytest.mark.parametrize(("name", "temperature"), [("knn", None), ("knn:3", "0.5"), ("knn:9", "inf")])
+def test_the_nearest_rows_vote(fne, task, tmp_path, name, temperature):
+    codes, labels, train, splits = task
+    labels = np.where(labels == 1, 3, labels)  # nobody has the class in the middle
+    path = write(tmp_path / "c.h5", {"x": codes}, labels, splits, classes=tuple("abcd"))
+    options = () if temperature is None else ("--temperature", temperature)
+    document = evaluated(fne, path, "--classifier", name, *options)
+    (found,) = document["results"]
+    spelled, told = {"knn": ("knn:20", 0.07), "knn:3": ("knn:3", 0.5), "knn:9": ("knn:9", "inf")}[name]
+    assert (document["settings"]["classifier"], document["settings"]["temperature"]) == (spelled, told)
+    kind = "uniform" if told == "inf" else lambda distances: np.exp((1 - distances) / told)
+    neighbours = KNeighborsClassifier(int(spelled[4:]), metric="cosine", weights=kind, algorithm="brute")
+    said = neighbours.fit(codes[train].astype(float), labels[train]).predict(codes[~train].astype(float))
+    # where rows are equally similar, others than ours may vote there
+    expected = peer.balanced_accuracy_score(labels[~train], said)
+    assert found["mean_per_class_accuracy"] == pytest.approx(expected, abs=0.05)
+    assert found["path"] == "neighbours"
+
+
 @ALL
 @pytest.mark.parametrize("kind", ["codes", "fne", "standardized"])
 def test_a_saved_classifier_says_what_the_evaluation_said(fne, tmp_path, how, kind):
@@ -153,8 +185,11 @@ def test_a_saved_classifier_says_what_the_evaluation_said(fne, tmp_path, how, ki
     assert right / len(lines("q.csv")) == pytest.approx(found["accuracy"])
     with np.load(saved, allow_pickle=False) as archive:
         head = json.loads(archive["head"].tobytes())
+        members = set(archive)
     assert (head["version"], head["classifier"]) == (4, how[1])
     assert head.get("shrinkage") == found.get("shrinkage")
+    if how is KNN:  # codes stay packed
+        assert {"labels", *(("rows",) if kind == "standardized" else ("positive", "negative"))} <= members
 
 
 @ALL
@@ -167,8 +202,7 @@ def test_crops_vote(fne, tmp_path, how):
         "results"
     ]
     assert (found["training_rows"], found["test_rows"]) == (72, 72)
-    with np.load(saved, allow_pickle=False) as archive:
-        decisions = crops.astype(float) @ archive["weights"].T + archive["intercepts"]
+    decisions = decisions_of(saved, crops)
     test = np.repeat(np.array(splits) == "test", 3)
     votes = np.stack([np.bincount(one, minlength=3) for one in decisions[test].argmax(axis=1).reshape(-1, 3)])
     clear = votes.max(axis=1) > 1
@@ -186,13 +220,14 @@ def test_several_labels_are_a_problem_for_each_class(fne, task, tmp_path, how):
     labels[np.arange(120) % 7 == 0, 1] = -1
     path, saved = write(tmp_path / "c.h5", {"x": codes}, labels, splits), tmp_path / "m.npz"
     (found,) = evaluated(fne, path, *how, "--model", saved)["results"]
-    with np.load(saved, allow_pickle=False) as archive:
-        decisions = codes[~train].astype(float) @ archive["weights"].T + archive["intercepts"]
+    decisions = decisions_of(saved, codes[~train])
     for number, row in enumerate(found["per_class"]):
         asked = labels[~train, number] >= 0
         truth = labels[~train, number][asked]
         expected = peer.average_precision_score(truth, decisions[asked, number])
         assert row["average_precision"] == pytest.approx(expected)
+        if how is KNN and number == 1:
+            continue  # of the nearest rows those that count vote; they are not looked for alone
         alone = (labels[:, number] >= 0) & train
         own = write(
             tmp_path / f"{number}.h5",
@@ -205,7 +240,8 @@ def test_several_labels_are_a_problem_for_each_class(fne, task, tmp_path, how):
         assert fne("evaluate", own, *how, "--predictions", tmp_path / f"{number}.csv").code == 0
         with open(tmp_path / f"{number}.csv", newline="", encoding="utf-8") as file:
             apart = [float(line["decision:with"]) - float(line["decision:without"]) for line in csv.DictReader(file)]
-        np.testing.assert_allclose(apart, decisions[asked, number], rtol=1e-4, atol=1e-5)
+        shares = 0.5 if how is KNN else 1.0  # of two classes, both of which say the same with another sign
+        np.testing.assert_allclose(shares * np.array(apart), decisions[asked, number], rtol=1e-4, atol=1e-5)
 
 
 @ALL
@@ -232,6 +268,11 @@ def test_workers_find_the_same(task, tmp_path, how, repeated):
         ((*LDA, "-C", "0.1"), "--cost goes with --classifier svm"),
         ((*LDA, "--penalty", "1"), "--penalty goes with --classifier ridge. Found: --classifier lda"),
         ((*CENTROID, "--tolerance", "1e-3"), "--tolerance goes with --classifier svm"),
+        ((*KNN, "--shrinkage", "0.5"), "--shrinkage goes with --classifier lda. Found: --classifier knn:5"),
+        (("--temperature", "1"), "--temperature goes with --classifier knn. Found: --classifier svm"),
+        ((*KNN, "--temperature", "0"), "0.0 is not in the range x>0"),
+        ((*KNN, "--temperature", "nan"), "--temperature should be above 0, inf for equal votes. Found: nan"),
+        (("--classifier", "knn:0"), "should be svm, ridge, lda, centroid or knn:NUMBER, such as knn:20. Found: knn:0"),
         (("--shrinkage", "0.5"), "--shrinkage goes with --classifier lda. Found: --classifier svm"),
         ((*LDA, "--shrinkage", "1.5"), "should be auto, or numbers above 0 up to 1"),
         ((*LDA, "--shrinkage", "0"), "should be auto, or numbers above 0 up to 1"),
@@ -257,7 +298,10 @@ def test_what_does_not_fit_is_refused_before_it_begins(fne, tmp_path, how):
     rows, labels, splits = noisy(600, features=4000)
     path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, splits)
     refused = fne("evaluate", path, *how, "--memory", "1M")
-    assert (refused.code, "should fit into 1.0 MiB" in refused.err) == (1, True), refused.err
+    assert (refused.code, "1.0 MiB" in refused.err and "needs" in refused.err.replace("need ", "needs ")) == (
+        1,
+        True,
+    ), refused.err
     assert fne("evaluate", path, *how, "--memory", "200M").code == 0
 
 
@@ -265,14 +309,15 @@ def test_pages_tell_them_apart(fne, task, tmp_path):
     codes, labels, _, splits = task
     path = write(tmp_path / "c.h5", {"x": codes}, labels, splits)
     names = []
-    for name, options in (("svm", ()), ("lda", LDA), ("some", (*LDA, "--shrinkage", "0.1,0.5")), ("mean", CENTROID)):
+    some = {"svm": (), "lda": LDA, "some": (*LDA, "--shrinkage", "0.1,0.5"), "mean": CENTROID, "knn": KNN}
+    for name, options in some.items():
         names.append(tmp_path / f"{name}.json")
         assert fne("evaluate", path, names[-1], *options).code == 0
     done = fne("report", *names, tmp_path / "page.html", "--latex", tmp_path / "table.tex")
     assert done.code == 0, done.err
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    for text in ("classifier svm", "classifier lda, shrinkage auto", "shrinkage 0.1, 0.5", "classifier centroid"):
-        assert text in page
+    for text in ("svm", "lda, shrinkage auto", "lda, shrinkage 0.1, 0.5", "centroid", "knn:5"):
+        assert f"classifier {text}" in page
     assert page.count("shrinkage chosen</th>") == 1
     assert "<dt>shrinkage</dt><dd><bdi>0.1, 0.5</bdi></dd>" in page
 

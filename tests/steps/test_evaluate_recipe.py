@@ -1,4 +1,4 @@
-"""fne evaluate --recipe: against scikit-learn's Ridge, refitted without each image, and against the same options given."""
+"""fne evaluate --recipe: against scikit-learn's Ridge refitted without each image, and the same options given."""
 
 from __future__ import annotations
 

@@ -269,7 +269,7 @@ def test_the_svm_is_saved_as_before_and_another_classifier_is_refused(fne, task,
         ((*RIDGE, "--tolerance", "1e-3"), "--tolerance goes with --classifier svm"),
         (("--penalty", "1"), "--penalty goes with --classifier ridge. Found: --classifier svm"),
         ((*RIDGE, "--penalty", "0"), "should be numbers above 0"),
-        (("--classifier", "forest"), "'forest' is not one of 'svm', 'ridge'"),
+        (("--classifier", "forest"), "should be svm, ridge, lda, centroid or knn:NUMBER"),
     ],
 )
 def test_options_of_the_other_classifier_are_refused(fne, task, tmp_path, options, said):

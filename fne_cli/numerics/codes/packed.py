@@ -163,6 +163,11 @@ class Words:
     def __getitem__(self, rows: slice) -> Words:
         return Words(self.nonzero[rows], self.negative[rows])
 
+    def lengths(self) -> np.ndarray:
+        """(rows,) int64: how many codes of each row are not 0."""
+        counts: np.ndarray = np.bitwise_count(self.nonzero).sum(axis=1, dtype=np.int64)
+        return counts
+
     def products(self, others: Words, constant: int, out: np.ndarray) -> None:
         """Write x_i . z_j + constant to out (rows, others), int16, float32 or float64."""
         _count(self.nonzero, self.negative, others.nonzero, others.negative, constant, out)

@@ -12,6 +12,7 @@ from typing import Any
 
 from fne_cli.errors import BadInput, DamagedFile, FneError, WrongOptions
 from fne_cli.machine import free_memory, processors
+from fne_cli.numerics.classifiers import spelled as spelled_classifier
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import embedding, spelled
 from fne_cli.numerics.svm.problem import CHOOSING, SolverOptions
@@ -76,6 +77,7 @@ def evaluate(
         layers = source.select(chosen.layers)
         if classifier.recipe is not None:
             chosen, classifier = _by_recipe(source, chosen, classifier)
+        classifier = replace(classifier, classifier=spelled_classifier(classifier.classifier))
         _check(source, chosen, len(layers), protocol, model)
         settings, cuts = settings_of(source, layers, chosen, protocol, classifier)
         origin = origin_of(source, settings, cuts, chosen, protocol)
@@ -239,7 +241,7 @@ def _warn_of_validation(classifier: ClassifierOptions, progress: Progress) -> No
     """Say that validation images are not used, where somebody may think that they are."""
     if classifier.recipe == "auto":
         progress.note("validation images are not used: the recipe is chosen by training images that are left out")
-    elif classifier.classifier == "ridge":
+    elif classifier.kind == "ridge":
         progress.note("validation images are not used: the penalty is chosen by training images that are left out")
 
 
@@ -258,7 +260,7 @@ def _announce(fits: Fits, progress: Progress) -> None:
 
 def _doubt(outcome: Outcome, plan: FitPlan, progress: Progress) -> None:
     """Say of a fit that it is not the optimum, or that others were not by which its C was chosen."""
-    gap, ridge = outcome.figures.get("duality_gap"), plan.classifier.classifier == "ridge"
+    gap, ridge = outcome.figures.get("duality_gap"), plan.classifier.kind == "ridge"
     converged = outcome.figures.get("converged", True)
     if not converged and ridge:
         progress.note(

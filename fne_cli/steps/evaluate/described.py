@@ -64,18 +64,20 @@ def settings_of(
         else:
             cuts = Thresholds(*given)
         settings["thresholds"] = [cuts.low, cuts.high]
-    if classifier.classifier == "svm" and classifier.solver == "certified" and not auto:
+    if classifier.kind == "svm" and classifier.solver == "certified" and not auto:
         settings["tolerance"] = classifier.tolerance
     return settings, cuts
 
 
 def _trained_by(classifier: ClassifierOptions) -> dict[str, Any]:
     """The classifier and what is its own; nothing names the SVM, as results did not when there was no other."""
-    match classifier.classifier:
+    match classifier.kind:
         case "ridge":
             return {"classifier": "ridge", "penalty": _one_or_all(classifier.penalties)}
         case "lda":
             return {"classifier": "lda", "shrinkage": _one_or_all(classifier.shrinkages) or "auto"}
+        case "knn":
+            return {"classifier": classifier.classifier, "temperature": classifier.told_temperature}
         case "centroid":
             return {"classifier": "centroid"}
         case _:

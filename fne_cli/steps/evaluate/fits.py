@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from fne_cli.numerics.embedding import Embedding, embedding
 from fne_cli.numerics.evaluation.metrics import Judged
 from fne_cli.numerics.evaluation.protocols import Trial
+from fne_cli.numerics.models import model_of
 from fne_cli.numerics.svm.dual import GROUP
-from fne_cli.numerics.svm.solver import LinearModel
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.blocks import Blocks
 from fne_cli.steps.evaluate.classification import FOLDS, ClassificationTask
 from fne_cli.steps.evaluate.discriminant import CentroidTraining, LdaTraining
 from fne_cli.steps.evaluate.estimates import Estimate, Sizes, estimate
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.measure import Detail, Measurement, Outcome
+from fne_cli.steps.evaluate.measure import Detail, Detailed, Measurement, Outcome
+from fne_cli.steps.evaluate.neighbours import NeighboursTraining
 from fne_cli.steps.evaluate.options import FitPlan
 from fne_cli.steps.evaluate.recipe import RecipeTraining, as_tried
 from fne_cli.steps.evaluate.ridge import RidgeTraining
@@ -81,6 +83,7 @@ class Fits:
             self.task.crops,
             ternary=self.kind is None or self.kind.dtype == np.int8,
             several=self.task.several,
+            asked=max(len(trial.test) for trial in self.task.trials) * self.task.crops,
             patterns=max((np.unique(train == -1, axis=1).shape[1] for train in trains), default=1),
         )
         solver = self.plan.solver
@@ -139,8 +142,8 @@ class Fits:
         outcome, detail = self.measurement.outcome(self.embeddings[place][1], self.task.trials[trial])
         return MeasuredFit(place, outcome, detail)
 
-    def results(self, parts: Parts | None, details: bool, progress: Progress) -> Iterator[MeasuredFit]:
-        """All of them, in order; with `parts` by workers, with details if they are wanted."""
+    def results(self, parts: Parts | None, details: Detailed, progress: Progress) -> Iterator[MeasuredFit]:
+        """All of them, in order; with `parts` by workers, with those details that are wanted."""
         sizes = [self._fits_in(trial) for trial in self.task.trials] * len(self.embeddings)
         if parts is None:
             with progress.track(sum(sizes), "fits") as advance:
@@ -156,25 +159,29 @@ class Fits:
         else:
             yield from self._by_workers(parts, sizes, details)
 
-    def _by_workers(self, parts: Parts, sizes: list[int], details: bool) -> Iterator[MeasuredFit]:
+    def _by_workers(self, parts: Parts, sizes: list[int], details: Detailed) -> Iterator[MeasuredFit]:
         paths = [os.path.abspath(path) for path in self.source.paths]
         shared = {"paths": paths, "plan": self.plan.plain(), "details": details}
         tasks = [{**shared, "fit": number} for number in range(len(self))]
         for number, (found, files) in enumerate(parts.results("fit", tasks, "fit", sizes, "fits")):
             place, trial = divmod(number, len(self.task.trials))
             outcome = Outcome(self.task.trials[trial], found["figures"], found["seconds"])
-            yield MeasuredFit(place, outcome, self._detail(outcome, place, files) if details else None)
+            yield MeasuredFit(place, outcome, self._detail(place, found, files, details) if details else None)
 
-    def _detail(self, outcome: Outcome, place: int, files: TaskFiles) -> Detail:
+    def _detail(self, place: int, found: Mapping[str, Any], files: TaskFiles, details: Detailed) -> Detail:
         def array(name: str) -> np.ndarray:
             return np.array(files.load(name))
 
-        model = LinearModel(array("classes"), array("weights"), array("intercepts"))
-        judged, fitted = Judged(array("decisions"), array("predicted")), None
+        judged, how = Judged(array("decisions"), array("predicted")), self.plan.classifier
+        if details != "classifier":
+            return Detail(judged, None, None)
+        features, fitted = self.embeddings[place][1], None
+        arrays = {name: array(name) for name in found["arrays"]}
+        model = model_of(how.classifier, array("classes"), features.count, arrays, how.temperature)
         if self.kind is not None:
-            kind = embedding(outcome.figures["recipe"]) if "recipe" in outcome.figures else self.kind
-            state = {name: array(name) for name in kind.arrays}
-            fitted = kind.of_state(state, self.embeddings[place][1].widths, self.plan.thresholds)
+            kind = embedding(found["figures"]["recipe"]) if "recipe" in found["figures"] else self.kind
+            state = {name: array(f"state-{name}") for name in kind.arrays}
+            fitted = kind.of_state(state, features.widths, self.plan.thresholds)
         return Detail(judged, model, fitted)
 
 
@@ -185,9 +192,10 @@ def _training(task: ClassificationTask, plan: FitPlan) -> Training:
         "svm": SvmTraining,
         "ridge": RidgeTraining,
         "lda": LdaTraining,
+        "knn": NeighboursTraining,
         "centroid": CentroidTraining,
     }
-    return kinds[plan.classifier.classifier](task, plan.classifier, plan.solver)
+    return kinds[plan.classifier.kind](task, plan.classifier, plan.solver)
 
 
 def _folds(trial: Trial) -> int:

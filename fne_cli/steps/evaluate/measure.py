@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from fne_cli.numerics.embedding import Embedding
 from fne_cli.numerics.evaluation import metrics
 from fne_cli.numerics.evaluation.metrics import Judged
 from fne_cli.numerics.evaluation.protocols import Trial
-from fne_cli.numerics.svm.solver import LinearModel
+from fne_cli.numerics.models import Model
 from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.training import Training
@@ -22,6 +22,10 @@ from fne_cli.store.other.tested import bits
 
 CHOSEN = ("C", "penalty", "shrinkage", "recipe")
 """What an SVM, a ridge classifier, a discriminant analysis and a recipe may choose among several."""
+
+
+Detailed = Literal["", "predictions", "classifier"]
+"""What is kept of a trial beside its figures: nothing, what predictions need, or the classifier, too."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Detail:
-    """What predictions and a saved classifier need of a trial; large, so it goes unless they were asked for."""
+    """What predictions and a saved classifier need of a trial; large, so it goes unless they were asked for.
+
+    model: None if only predictions were.
+    """
 
     judged: Judged
-    model: LinearModel
+    model: Model | None
     embedding: Embedding | None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,10 +10,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fne_cli.errors import WrongOptions
-from fne_cli.numerics.classifiers import CLASSIFIERS, OWNERS, RECIPES, Classifier, Recipe, foreign
+from fne_cli.numerics.classifiers import (
+    OWNERS,
+    RECIPES,
+    Classifier,
+    Recipe,
+    foreign,
+    kind_of,
+    neighbours_of,
+    spelled,
+)
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.discriminant.lda import SHRINKAGES
 from fne_cli.numerics.evaluation.metrics import Aggregate
+from fne_cli.numerics.neighbours.nearest import TEMPERATURE
 from fne_cli.numerics.ridge.solver import PENALTIES
 from fne_cli.numerics.svm.problem import Solver, SolverOptions
 
@@ -51,14 +62,16 @@ class Protocol:
 class ClassifierOptions:
     """How a classifier is trained, as `fne evaluate` describes the options of these names. memory: bytes.
 
-    cost, solver and tolerance are the SVM's, penalty is that of ridge, shrinkage that of lda. recipe: what chooses the
-    embedding, too, instead of all these; budget: seconds that a training may take to choose, at the rate of `Costed`.
+    cost, solver and tolerance are the SVM's, penalty is that of ridge, shrinkage that of lda, temperature that of knn:
+    with infinity all votes are alike. recipe: what chooses the embedding, too, instead of all these; budget:
+    seconds that a training may take to choose, at the rate of `Costed`.
     """
 
-    classifier: Classifier = "svm"
+    classifier: str = "svm"
     cost: Sequence[float] = (1.0,)
     penalty: Sequence[float] = PENALTIES
     shrinkage: Literal["auto"] | Sequence[float] = SHRINKAGES
+    temperature: float = TEMPERATURE
     aggregate: Aggregate = "vote"
     solver: Solver = "certified"
     tolerance: float = 1e-5
@@ -66,6 +79,21 @@ class ClassifierOptions:
     seed: int = 0
     recipe: Recipe | None = None
     budget: float = BUDGET
+
+    @property
+    def kind(self) -> Classifier:
+        """The classifier, without the number of neighbours."""
+        return kind_of(self.classifier)
+
+    @property
+    def neighbours(self) -> int:
+        """How many neighbours vote."""
+        return neighbours_of(self.classifier)
+
+    @property
+    def told_temperature(self) -> float | str:
+        """As JSON has it, which has no infinity."""
+        return "inf" if math.isinf(self.temperature) else self.temperature
 
     @property
     def costs(self) -> list[float]:
@@ -85,17 +113,18 @@ class ClassifierOptions:
     @property
     def tried(self) -> int:
         """How many values of an option have to be compared by fits of their own."""
-        return {"svm": len(self.costs), "lda": max(1, len(self.shrinkages))}.get(self.classifier, 1)
+        return {"svm": len(self.costs), "lda": max(1, len(self.shrinkages))}.get(self.kind, 1)
 
     def check(self) -> None:
         """Raises WrongOptions for what the classifier, or the recipe, does not have."""
         self._check_recipe()
-        if self.classifier not in CLASSIFIERS:
-            raise WrongOptions(f"--classifier should be {' or '.join(CLASSIFIERS)}. Found: {self.classifier}.")
+        spelled(self.classifier)
         usual = ClassifierOptions()
         for name, other in foreign(self.classifier).items():
             if getattr(self, name) != getattr(usual, name):
                 raise WrongOptions(f"--{name} goes with --classifier {other}. Found: --classifier {self.classifier}.")
+        if not self.temperature > 0:
+            raise WrongOptions(f"--temperature should be above 0, inf for equal votes. Found: {self.temperature}.")
         if isinstance(self.shrinkage, str):
             if self.shrinkage != "auto":
                 raise WrongOptions(f"--shrinkage should be auto, or numbers above 0 up to 1. Found: {self.shrinkage}.")

@@ -12,8 +12,8 @@ from fne_cli.machine import processors
 from fne_cli.numerics.embedding import Embedding
 from fne_cli.numerics.evaluation.metrics import Judged, judge
 from fne_cli.numerics.evaluation.protocols import Trial
+from fne_cli.numerics.models import Model
 from fne_cli.numerics.svm.problem import SolverOptions
-from fne_cli.numerics.svm.solver import LinearModel
 from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.options import ClassifierOptions
@@ -26,7 +26,7 @@ class Trained:
     decisions: (rows of the test images, classes of the model).
     """
 
-    model: LinearModel
+    model: Model
     embedding: Embedding | None
     figures: dict[str, Any]
     decisions: np.ndarray

@@ -45,6 +45,7 @@ def _of(each: Evaluated) -> list[tuple[str, Any]]:
         ("C", settings.get("C")),
         ("penalty", settings.get("penalty")),
         ("shrinkage", settings.get("shrinkage")),
+        ("temperature", settings.get("temperature")),
         ("solver", settings.get("solver")),
         ("tolerance", settings.get("tolerance")),
         ("seed", settings.get("seed")),

@@ -10,7 +10,7 @@ from fne_cli.steps.report.facts import told
 from fne_cli.steps.report.sources import Evaluated, extraction
 from fne_cli.store.other.results import Results
 
-_COSTS = {"ridge": "penalty", "lda": "shrinkage", "centroid": ""}
+_COSTS = {"ridge": "penalty", "lda": "shrinkage", "knn": "temperature", "centroid": ""}
 
 
 def kind_of(results: Results) -> str:
@@ -49,7 +49,7 @@ def costs_of(results: Results) -> list[Any]:
 
 def cost_name(results: Results) -> str:
     """What the classifier chooses, or is told: C, penalty, shrinkage; "" if there is nothing."""
-    return _COSTS.get(str(results.settings.get("classifier", "svm")), "C")
+    return _COSTS.get(str(results.settings.get("classifier", "svm")).partition(":")[0], "C")
 
 
 def called(groups: Sequence[Sequence[Evaluated]]) -> list[str]:

@@ -30,8 +30,8 @@ class FullNetworkEmbedding(TernaryEmbedding):
     Parameters: model, weights, preprocess, layers, resize, batch_size as in `fne extract`, embedding as in
     `fne evaluate` (docs/cli.md); widths, the number of features of each layer of a matrix, for embeddings that weigh
     layers; low and high, the thresholds of ternary codes. Attributes: mean_ and scale_ (features,); feature_names_ if
-    it was fitted to images, `layer:number`. Raises BadInput for an embedding that there is not, and, naming it, for an
-    image that cannot be used: a row cannot be left out here.
+    it was fitted to images, `layer:number`. Principal components have fewer columns, `pca0` and so on. Raises BadInput
+    for an embedding that there is not, and, naming it, for an image that cannot be used: a row cannot be left out here.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
         self._fitted: Embedding = (
             kind.of_state(moments, widths, cuts)
             if issubclass(kind, Standardizing)
-            else kind.fit([np.asarray(rows, np.float32)], widths, cuts)
+            else kind.fit([np.asarray(rows, np.float32)], widths, cuts, None if y is None else np.asarray(y))
         )
         self.__dict__.pop("feature_names_", None)  # of an earlier fit
         if images is not None:
@@ -105,11 +105,18 @@ class FullNetworkEmbedding(TernaryEmbedding):
         return np.concatenate(rows).astype(np.float32, copy=False)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """`layer:number` of every code if it was fitted to images, else as scikit-learn has it."""
+        """`pca0` ... of components, `layer:number` if it was fitted to images, else as scikit-learn has it."""
+        check_is_fitted(self)
+        if "axes" in self._fitted.arrays:
+            return np.array([f"pca{number}" for number in range(self._n_features_out)], object)
         if hasattr(self, "feature_names_"):
             return np.array(self.feature_names_, object)
         names: np.ndarray = super().get_feature_names_out(input_features)
         return names
+
+    @property
+    def _n_features_out(self) -> int:
+        return self._fitted.columns(len(self.mean_))
 
     def _widths(self, of_images: bool) -> Sequence[int]:
         """How many features each layer has; a matrix without `widths` is one layer."""

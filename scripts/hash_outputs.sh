@@ -49,7 +49,7 @@ say codes fne evaluate c.h5 codes.json --predictions codes.csv --model codes.npz
 say packed fne evaluate packed.h5 packed.json --seed 3
 say layers fne evaluate a.h5 layers.json --layers 'block5*,fc*'
 say crops fne evaluate c-crops.h5 crops.json --aggregate sum
-for kind in fne standardized clipped l2 raw balanced unit,depth:2; do
+for kind in fne standardized clipped l2 raw balanced unit,depth:2 length,pca:16,whiten; do
     say "$kind" fne evaluate a.h5 "$kind.json" --embedding "$kind" --model "$kind.npz"
 done
 say ridge fne evaluate a.h5 ridge.json --embedding standardized --classifier ridge --model ridge.npz
@@ -69,7 +69,7 @@ say curve-fne fne evaluate s1.h5 s2.h5 s3.h5 curve-fne.json --embedding fne --pe
 say liblinear fne evaluate c.h5 liblinear.json --solver liblinear --layers fc2
 say on-cluster fne evaluate a.h5 on-cluster.json --embedding fne --cv 3 --layers 'fc*' --cluster local:2 \
     --predictions on-cluster.csv
-for kind in codes fne standardized clipped l2 raw ridge lda logistic knn centroid balanced unit,depth:2; do
+for kind in codes fne standardized clipped l2 raw ridge lda logistic knn centroid balanced unit,depth:2 length,pca:16,whiten; do
     say "predict-$kind" fne predict "$kind.npz" "$([ $kind = codes ] && echo c.h5 || echo a.h5)" "predict-$kind.csv"
 done
 

@@ -50,9 +50,9 @@ def test_other_embeddings_are_those_of_evaluate():
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
     with pytest.raises(
-        BadInput, match=r"should be one of fne, balanced, clipped, l2, raw, standardized; or pieces.* Found: 'pca'"
+        BadInput, match=r"should be one of fne, balanced, clipped, l2, raw, standardized; or pieces.* Found: 'forest'"
     ):
-        FullNetworkEmbedding(embedding="pca").fit(rows)
+        FullNetworkEmbedding(embedding="forest").fit(rows)
 
 
 def test_set_output_and_a_pipeline():

@@ -41,6 +41,20 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
     "--draws", type=click.IntRange(min=1), default=5, show_default=True, help="Random training sets of --per-class."
 )
 @click.option(
+    "--recipe",
+    type=click.Choice(["published", "auto"]),
+    help="Instead of --embedding, --classifier and what belongs to it: published, the codes and the SVM at C = 1; or "
+    "auto, which chooses by training images that are left out.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600,
+    show_default=True,
+    help="Seconds that --recipe auto may take for each training, as estimated beforehand: what is chosen does not "
+    "depend on how busy the machine is.",
+)
+@click.option(
     "--classifier",
     type=kinds.ClassifierName(),
     default="svm",
@@ -123,6 +137,7 @@ def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **val
              fne evaluate activations.h5 --embedding fne --cv 5 -C 0.01,0.1,1
              fne evaluate codes.h5 --per-class 1,2,5,10,20 --predictions p.csv
              fne evaluate activations.h5 --embedding standardized --classifier ridge
+             fne evaluate activations.h5 results.json --recipe auto
              fne evaluate photos-*-of-4.h5 results.json --embedding fne
     """
     from fne_cli.steps.evaluate import ClassifierOptions, FeatureOptions, Protocol, evaluate
@@ -166,7 +181,8 @@ def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[s
     figures = [(key, MEASURES[key]) for key in _SHOWN if key in results[0]]
     interval = next((key for key in _INTERVALS if key in results[0]), None)
     scored = next((key for key in _CHOSEN if f"choice_of_{key}" in results[0]), None)
-    chosen = scored or ("shrinkage" if "shrinkage" in results[0] else None)  # which is chosen without a score, too
+    # these are chosen without a score that people know, too
+    chosen = scored or next((key for key in ("recipe", "shrinkage") if key in results[0]), None)
     header = ("", *(title for _, title in groups), "features", "training rows", "test rows")
     header += tuple(title for _, title in figures)
     header += (("95 % interval",) if interval else ()) + ((chosen,) if chosen else ())
@@ -181,7 +197,7 @@ def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[s
             row += (f"{100 * low:.2f}-{100 * high:.2f} %",)
         if chosen:
             values = result[chosen] if isinstance(result[chosen], list) else [result[chosen]]
-            row += (", ".join(f"{value:g}" for value in values),)
+            row += (", ".join(value if isinstance(value, str) else f"{value:g}" for value in values),)
         if scored:
             row += (_percent(result[f"choice_of_{scored}"]["score"]),)
         rows.append(row)

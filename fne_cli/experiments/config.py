@@ -13,7 +13,7 @@ from fne_cli.steps.embeddings import takes_thresholds
 _DATASET = ("root", "label_column", "max_bad", "box_context", "max_pixels")
 _NETWORK = ("weights", "seed", "preprocess", "image_size", "layers", "batch_size", "precision", "xla", "dtype")
 _POOLING = ("pool", "resize", "crops")
-_EMBEDDING = ("embedding", "layers", "thresholds")
+_EMBEDDING = ("embedding", "recipe", "budget", "layers", "thresholds")
 _CLASSIFIER = (
     "classifier",
     "cost",
@@ -70,6 +70,16 @@ DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "embeddings": {"fne": {}},
     "protocols": {"split": {}},
 }
+
+
+def without(recipe: str | None, embedding: str) -> Iterator[str]:
+    """What an embedding of an experiment does not have: a recipe says which it is, and few take thresholds."""
+    if recipe is not None:
+        yield "embedding"
+    if recipe is not None or not takes_thresholds(embedding):
+        yield "thresholds"
+    if recipe != "auto":
+        yield "budget"
 
 
 @dataclass(frozen=True)
@@ -152,8 +162,9 @@ class Experiment:
                 for key, usual in USUAL.get(kind, {}).items():
                     if key not in table and (key not in values or values[key].value is None):
                         values[key] = Value(usual, "default")
-                if kind == "embeddings" and not takes_thresholds(values["embedding"].value):
-                    values.pop("thresholds")  # which only the embedding fne takes
+                if kind == "embeddings":
+                    for key in without(values["recipe"].value, values["embedding"].value):
+                        values.pop(key)
                 if kind == "protocols":
                     for key in foreign(values["classifier"].value):
                         values.pop(key)

@@ -124,7 +124,7 @@ class Forecast:
         if counts is None:
             return Expected()
         budget = job.options.get("memory") or free_memory() // 2
-        alone = job.arguments[0] == str(activations) and "embedding" not in job.options
+        alone = job.arguments[0] == str(activations) and not {"embedding", "recipe"} & set(job.options)
         patterns = job.options.get("layers") or found.features
         chosen = set().union(*(meant(one, found.features) for one in patterns))
         widths = [width for name, width in found.features.items() if name in chosen]
@@ -144,9 +144,13 @@ class Forecast:
     ) -> float:
         """One fit. Raises DoesNotFit."""
         from fne_cli.steps.evaluate.estimates import Sizes, estimate
+        from fne_cli.steps.evaluate.recipe import as_tried
 
-        sizes = Sizes(rows, features, classes, crops, ternary=not alone)
-        found = estimate(replace(_classifier(job), solver="certified"), sizes, memory)
+        how = _classifier(job)
+        auto = how.recipe == "auto"
+        how = as_tried(how) if auto else replace(how, solver="certified")
+        sizes = Sizes(rows, features, classes, crops, ternary=not alone and not auto)
+        found = estimate(how, sizes, memory)
         return 0.0 if found is None else found.seconds()
 
     def _trainings(self, job: Job, training: int, classes: int) -> Iterable[int]:
@@ -158,7 +162,12 @@ class Forecast:
         if "per_class" in options:
             draws = options.get("draws", self._experiment.options["evaluate"]["draws"].default)
             sizes = [min(training, count * classes) for count in options["per_class"]] * draws
-        costs = _classifier(job).tried
+        how = _classifier(job)
+        if how.recipe == "auto":
+            from fne_cli.steps.evaluate.recipe import CANDIDATES
+
+            return sizes * (1 + len(CANDIDATES))
+        costs = how.tried
         inner = [size * (_FOLDS - 1) // _FOLDS for size in sizes] * _FOLDS * costs if costs > 1 else []
         return sizes + inner
 

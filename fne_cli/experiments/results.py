@@ -29,7 +29,18 @@ from fne_cli.store.output.sealed import is_intact, without_digest
 
 _TABLE = 3  # the way in which it is made from the results; another number makes every table anew
 KEYS = ("dataset", "network", "pooling", "embedding", "protocol", "name")
-SETTINGS = ("features", "training_rows", "test_rows", "C", "absolute_C", "penalty", "shrinkage", "trials", "folds")
+SETTINGS = (
+    "features",
+    "training_rows",
+    "test_rows",
+    "C",
+    "absolute_C",
+    "penalty",
+    "shrinkage",
+    "recipe",
+    "trials",
+    "folds",
+)
 """What the splits of a protocol may differ in without being a figure that has a mean."""
 FIGURES = ("mean_per_class_accuracy", "mean_average_precision")
 """What a result is judged by: the first that it has."""

@@ -22,6 +22,10 @@ OWNERS: dict[str, tuple[Classifier, ...]] = {
 }
 """The options that not all of them have, and who does."""
 
+Recipe = Literal["published", "auto"]
+RECIPES: tuple[Recipe, ...] = ("published", "auto")
+"""Embedding, classifier and all its options together: the published ones, or chosen by the training images."""
+
 NEIGHBOURS = 20
 """How many vote if nobody says."""
 _NEIGHBOURS = re.compile(r"knn(?::([1-9]\d{0,5}))?")

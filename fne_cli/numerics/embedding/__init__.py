@@ -41,11 +41,16 @@ class Embedding(ABC):
 
     @classmethod
     def fit(
-        cls, rows: Iterable[np.ndarray], widths: Sequence[int], thresholds: tuple[float, float] = PUBLISHED
+        cls,
+        rows: Iterable[np.ndarray],
+        widths: Sequence[int],
+        thresholds: tuple[float, float] = PUBLISHED,
+        labels: np.ndarray | None = None,
     ) -> Self:
         """The embedding for training rows, which come in batches of (rows, features) float32 or float16.
 
         rows may be gone through several times. widths: how many features each layer has, in the network's order.
+        labels: of the rows, (n,) or (n, classes) with 1 for those that a row has; only some kinds look at them.
         """
         return cls.of_state({}, widths, thresholds)
 
@@ -57,17 +62,30 @@ class Embedding(ABC):
         return cls()
 
     def state(self) -> dict[str, np.ndarray]:
-        """What it knows of the training rows: arrays of float64, (features,) each."""
+        """What it knows of the training rows: arrays of float64, (features,) each.
+
+        Of one whose rows have other columns than the features, `axes` is (columns, features), `deviations` (columns,).
+        """
         return {}
 
     @abstractmethod
     def encode(self, rows: np.ndarray) -> np.ndarray:
-        """(rows, features) float32 or float16 -> the same shape, of `dtype`."""
+        """(rows, features) float32 or float16 -> (rows, columns) of `dtype`."""
 
     @classmethod
-    def row_bytes(cls, features: int) -> int:
+    def columns(cls, features: int) -> int:
+        """How many columns an encoded row has."""
+        return features
+
+    @classmethod
+    def fit_bytes(cls, rows: int, features: int) -> int:
+        """What `fit` takes in memory besides a batch, where that is not little."""
+        return 0
+
+    @classmethod
+    def row_bytes(cls, columns: int) -> int:
         """What an encoded row takes in memory."""
-        return cls.dtype.itemsize * features
+        return cls.dtype.itemsize * columns
 
 
 @dataclass(frozen=True)
@@ -82,7 +100,11 @@ class Standardizing(Embedding):
 
     @classmethod
     def fit(
-        cls, rows: Iterable[np.ndarray], widths: Sequence[int], thresholds: tuple[float, float] = PUBLISHED
+        cls,
+        rows: Iterable[np.ndarray],
+        widths: Sequence[int],
+        thresholds: tuple[float, float] = PUBLISHED,
+        labels: np.ndarray | None = None,
     ) -> Self:
         """As Embedding has it."""
         moments = moments_of(rows, sum(widths))

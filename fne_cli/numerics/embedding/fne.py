@@ -35,11 +35,11 @@ class TernaryCodes(Standardizing):
         return codes
 
     @classmethod
-    def row_bytes(cls, features: int) -> int:
+    def row_bytes(cls, columns: int) -> int:
         """Two bit planes."""
         from fne_cli.numerics.codes.packed import plane_bytes
 
-        return 2 * plane_bytes(features)
+        return 2 * plane_bytes(columns)
 
 
 EMBEDDING = TernaryCodes

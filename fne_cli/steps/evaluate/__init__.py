@@ -22,6 +22,7 @@ from fne_cli.steps.evaluate.fits import KINDS, Fits, MeasuredFit
 from fne_cli.steps.evaluate.measure import Outcome
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, FitPlan, Protocol
 from fne_cli.steps.evaluate.outputs import Outputs
+from fne_cli.steps.evaluate.recipe import CANDIDATES
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.thresholds import Thresholds
@@ -71,9 +72,11 @@ def evaluate(
         raise WrongOptions("--cluster keeps what is finished beside the file RESULTS. Found: none. Give it, too.")
     if chosen.embedding is not None:
         chosen = replace(chosen, embedding=spelled(chosen.embedding))
+    classifier.check()
     with JoinedFiles(features, *KINDS) as source:
         layers = source.select(chosen.layers)
-        classifier.check()
+        if classifier.recipe is not None:
+            chosen, classifier = _by_recipe(source, chosen, classifier)
         classifier = replace(classifier, classifier=spelled_classifier(classifier.classifier))
         _check(source, chosen, len(layers), protocol, model)
         settings, cuts = settings_of(source, layers, chosen, protocol, classifier)
@@ -162,6 +165,26 @@ def _table(
     return table
 
 
+def _by_recipe(
+    source: JoinedFiles, chosen: FeatureOptions, classifier: ClassifierOptions
+) -> tuple[FeatureOptions, ClassifierOptions]:
+    """What a recipe stands for. Raises WrongOptions for what does not go with it, BadInput for codes to choose from."""
+    if chosen.embedding is not None or chosen.thresholds != (LOW, HIGH):
+        raise WrongOptions("--recipe says which embedding there is. Leave it out, or --embedding and --thresholds.")
+    if classifier.recipe == "published":
+        whole = replace(chosen, embedding="fne") if source.kind == "activations" else chosen
+        return whole, replace(classifier, recipe=None)
+    if source.kind == "codes":
+        raise BadInput(
+            f"{source.name} should be an activations file for --recipe auto, which chooses an embedding. Found: codes, "
+            "which are one.\nGive the activations."
+        )
+    if chosen.each_layer:
+        raise WrongOptions("--recipe auto is for all layers together. Leave --each-layer out; without --embedding and "
+                           "--recipe each layer is measured alone.")  # fmt: skip
+    return replace(chosen, embedding=CANDIDATES[0]), classifier
+
+
 def _check(source: JoinedFiles, chosen: FeatureOptions, layers: int, protocol: Protocol, model: Path | None) -> None:
     """Raises WrongOptions for those that do not go together."""
     kind = None if chosen.embedding is None else embedding(chosen.embedding)
@@ -216,7 +239,9 @@ def _warn_of_moments(source: JoinedFiles, protocol: Protocol, cuts: Thresholds, 
 
 def _warn_of_validation(classifier: ClassifierOptions, progress: Progress) -> None:
     """Say that validation images are not used, where somebody may think that they are."""
-    if classifier.kind == "ridge":
+    if classifier.recipe == "auto":
+        progress.note("validation images are not used: the recipe is chosen by training images that are left out")
+    elif classifier.kind == "ridge":
         progress.note("validation images are not used: the penalty is chosen by training images that are left out")
 
 

@@ -46,11 +46,12 @@ def settings_of(
 ) -> tuple[dict[str, Any], Thresholds]:
     """What the results say of how they were made; and the thresholds of ternary codes, where they matter."""
     kind = "codes" if source.kind == "codes" else chosen.embedding or "l2"
+    auto = classifier.recipe == "auto"
     settings: dict[str, Any] = {
-        **_trained_by(classifier),
+        **({"recipe": "auto", "budget": classifier.budget} if auto else _trained_by(classifier)),
         "seed": classifier.seed,
         "layers": layers,
-        "embedding": kind,
+        "embedding": "auto" if auto else kind,
         "parts": _parts_named(source, chosen),
         "aggregate": classifier.aggregate,
         "protocol": protocol.described(),
@@ -63,7 +64,8 @@ def settings_of(
         else:
             cuts = Thresholds(*given)
         settings["thresholds"] = [cuts.low, cuts.high]
-    if classifier.kind == "logistic" or (classifier.kind == "svm" and classifier.solver == "certified"):
+    certified = classifier.kind == "svm" and classifier.solver == "certified" and not auto
+    if classifier.kind == "logistic" or certified:
         settings["tolerance"] = classifier.tolerance
     return settings, cuts
 

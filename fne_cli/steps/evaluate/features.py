@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fne_cli.errors import DamagedFile
+from fne_cli.errors import BadInput, DamagedFile, DoesNotFit
 from fne_cli.numerics.codes.packed import PackedCodes, Rows, pack, plane_bytes
 from fne_cli.numerics.embedding import Embedding
 from fne_cli.numerics.evaluation.protocols import Trial
@@ -21,7 +21,8 @@ from fne_cli.store.many.joined import JoinedFiles
 class Features:
     """Some layers of one or more files as one embedding; `kind` None for codes, which already are one.
 
-    remote: solves blocks of classes of every fit, if it is given before the first.
+    inputs: their features; count: the columns that the classifier gets. remote: solves blocks of classes of every fit,
+    if it is given before the first.
     """
 
     def __init__(
@@ -37,18 +38,43 @@ class Features:
         self._solver = solver
         self.remote: Remote | None = None
         self._whole: tuple[np.ndarray, Problem] | None = None
-        self.count = sum(layer.features for layer in layers)
+        self.inputs = sum(self.widths)
+        self.count = self.inputs if kind is None else kind.columns(self.inputs)
+
+    def made_by(self, kind: type[Embedding]) -> Features:
+        """The same layers as another embedding."""
+        return Features(self._source, self.layers, kind, self._thresholds, self._task, self._solver)
 
     def bytes_of(self, images: int) -> int:
         """What the rows of so many images take."""
         each = 2 * plane_bytes(self.count) if self.kind is None else self.kind.row_bytes(self.count)
         return images * self._task.crops * each
 
+    def check(self, rows: int) -> None:
+        """Raises BadInput if so many training rows cannot have so many principal components."""
+        most = min(rows - 1, self.inputs)
+        if self.kind is not None and "axes" in self.kind.arrays and self.count > most:
+            raise BadInput(
+                f"{self._source.name}: pca:{self.count} should be at most pca:{max(1, most)}. Found: {rows:,} training "
+                f"rows of {self.inputs:,} features."
+            )
+
+    def fit_bytes(self, rows: int) -> int:
+        """What fitting the embedding to so many rows takes. Raises DoesNotFit if that is more than the memory."""
+        needed = 0 if self.kind is None else self.kind.fit_bytes(rows, self.inputs)
+        if needed > self._solver.memory:
+            raise DoesNotFit(
+                f"The principal components of {rows:,} rows of {self.inputs:,} features should fit into "
+                f"{self._solver.memory / 2**20:,.1f} MiB. They need {needed / 2**20:,.1f} MiB. Allow more memory, or "
+                "take fewer layers."
+            )
+        return needed
+
     def embedding(self, train: np.ndarray) -> Embedding | None:
         """The embedding fitted to the images `train`; None for codes."""
         if self.kind is None:
             return None
-        return self.kind.fit(_Batches(self, train), self.widths, self._thresholds)
+        return self.kind.fit(_Batches(self, train), self.widths, self._thresholds, self._task.row_labels(train))
 
     @property
     def widths(self) -> list[int]:

@@ -24,6 +24,7 @@ from fne_cli.steps.evaluate.logistic import LogisticTraining
 from fne_cli.steps.evaluate.measure import Detail, Detailed, Measurement, Outcome
 from fne_cli.steps.evaluate.neighbours import NeighboursTraining
 from fne_cli.steps.evaluate.options import FitPlan
+from fne_cli.steps.evaluate.recipe import RecipeTraining, as_tried
 from fne_cli.steps.evaluate.ridge import RidgeTraining
 from fne_cli.steps.evaluate.svm import SvmTraining
 from fne_cli.steps.evaluate.training import Training
@@ -54,20 +55,27 @@ class Fits:
     def __init__(self, source: JoinedFiles, plan: FitPlan, progress: Progress) -> None:
         self.source, self.plan = source, plan
         self.task = ClassificationTask.of(source, plan.protocol, plan.solver.seed, progress)
-        self.measurement = Measurement(self.task, _training(self.task, plan), plan.solver.seed)
+        self.training = _training(self.task, plan)
+        self.measurement = Measurement(self.task, self.training, plan.solver.seed)
         self.kind: type[Embedding] | None = None if source.kind == "codes" else embedding(plan.embedding or "l2")
         self.embeddings = [
             (name, Features(source, layers, self.kind, plan.thresholds, self.task, plan.solver))
             for name, layers in _embeddings(source, plan)
         ]
-        self.largest = max(self.embeddings, key=lambda pair: pair[1].count)
+        self.largest = max(self.embeddings, key=lambda pair: (pair[1].count, pair[1].inputs))
         self.rows = max(len(trial.train) for trial in self.task.trials) * self.task.crops
 
     def __len__(self) -> int:
         return len(self.embeddings) * len(self.task.trials)
 
     def estimate(self) -> Estimate | None:
-        """What one fit of the largest embedding takes at most; None for scikit-learn's solver. Raises DoesNotFit."""
+        """What one fit of the largest embedding takes at most; None for scikit-learn's solver. Raises DoesNotFit.
+
+        Raises BadInput, too, if it cannot be made of so few rows.
+        """
+        self.largest[1].fit_bytes(self.rows)
+        for _, each in self.embeddings:
+            each.check(min(len(trial.train) for trial in self.task.trials) * self.task.crops)
         trains = [self.task.labels[trial.train] for trial in self.task.trials] if self.task.several else []
         sizes = Sizes(
             self.rows,
@@ -80,7 +88,8 @@ class Fits:
             patterns=max((np.unique(train == -1, axis=1).shape[1] for train in trains), default=1),
         )
         solver = self.plan.solver
-        return estimate(self.plan.classifier, sizes, solver.memory, solver.planned_threads)
+        how = as_tried(self.plan.classifier) if isinstance(self.training, RecipeTraining) else self.plan.classifier
+        return estimate(how, sizes, solver.memory, solver.planned_threads)
 
     def load(self) -> tuple[int, float]:
         """The fits of one embedding in all trials, those by which C is chosen included; and as how many they count.
@@ -88,9 +97,9 @@ class Fits:
         Fits that share a Gram matrix and start from each other's solutions are short.
         """
         trials, costs = self.task.trials, self.plan.classifier.tried
-        if costs == 1:
-            return len(trials), float(len(trials))
         count, times = sum(map(self._fits_in, trials)), float(len(trials))
+        if isinstance(self.training, RecipeTraining) or costs == 1:
+            return count, float(count)
         wanted = self.estimate()
         shared = wanted is not None and wanted.path == "gram"
         for trial in trials:
@@ -101,6 +110,8 @@ class Fits:
 
     def _fits_in(self, trial: Trial) -> int:
         """How many problems are solved in one trial, those by which C is chosen included."""
+        if isinstance(self.training, RecipeTraining):
+            return 1 + len(self.training.candidates(self.largest[1], trial))
         costs = self.plan.classifier.tried
         return 1 if costs == 1 else 1 + _folds(trial) * costs
 
@@ -108,8 +119,10 @@ class Fits:
     def bytes(self) -> int:
         """What a process takes for a fit, the rows included."""
         wanted = self.estimate()
-        held = min(self.largest[1].bytes_of(len(self.task.images)), self.plan.solver.memory // 4)
-        return held + (3 * 8 * self.rows * self.largest[1].count if wanted is None else wanted.bytes)
+        features = self.largest[1]
+        held = min(features.bytes_of(len(self.task.images)), self.plan.solver.memory // 4)
+        fit = 3 * 8 * self.rows * features.count if wanted is None else wanted.bytes
+        return max(held + fit, features.fit_bytes(self.rows))  # rows are made when the embedding is there
 
     def in_blocks(self, sizes: TaskSizes) -> bool:
         """Whether workers had better share each fit, by blocks of classes, than do a fit each."""
@@ -167,12 +180,15 @@ class Fits:
         arrays = {name: array(name) for name in found["arrays"]}
         model = model_of(how.classifier, array("classes"), features.count, arrays, how.temperature)
         if self.kind is not None:
-            state = {name: array(f"state-{name}") for name in self.kind.arrays}
-            fitted = self.kind.of_state(state, features.widths, self.plan.thresholds)
+            kind = embedding(found["figures"]["recipe"]) if "recipe" in found["figures"] else self.kind
+            state = {name: array(f"state-{name}") for name in kind.arrays}
+            fitted = kind.of_state(state, features.widths, self.plan.thresholds)
         return Detail(judged, model, fitted)
 
 
 def _training(task: ClassificationTask, plan: FitPlan) -> Training:
+    if plan.classifier.recipe == "auto":
+        return RecipeTraining(task, plan.classifier, plan.solver)
     kinds: dict[str, type[Training]] = {
         "svm": SvmTraining,
         "ridge": RidgeTraining,

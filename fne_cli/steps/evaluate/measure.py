@@ -20,8 +20,8 @@ from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.training import Training
 from fne_cli.store.other.tested import bits
 
-CHOSEN = ("C", "penalty", "shrinkage")
-"""What an SVM, a ridge classifier and a discriminant analysis may choose among several."""
+CHOSEN = ("C", "penalty", "shrinkage", "recipe")
+"""What an SVM, a ridge classifier, a discriminant analysis and a recipe may choose among several."""
 
 
 Detailed = Literal["", "predictions", "classifier"]
@@ -98,7 +98,7 @@ class Measurement:
             if self._all_differ(outcomes)
             else first["test_rows"],
             **metrics.spread(figures),
-            **{key: sorted({figure[key] for figure in figures}) for key in CHOSEN if key in first},
+            **{key: sorted({figure[key] for figure in figures}) for key in CHOSEN if _in_all(key, figures)},
             **(_certificate(figures) if "objective" in first else {}),
             "path": ", ".join(sorted({figure["path"] for figure in figures})),
         }
@@ -127,6 +127,10 @@ class Measurement:
         return len(np.unique(np.concatenate(tests))) == sum(map(len, tests))
 
 
+def _in_all(key: str, figures: Sequence[dict[str, Any]]) -> bool:
+    return all(key in figure for figure in figures)
+
+
 def _certificate(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """How near to the optimum several fits came."""
     return {
@@ -139,8 +143,9 @@ def _certificate(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _mean_choice(key: str, choices: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """How C, or another value, was chosen in several trials: the mean score of every one, and of those that won."""
     first = choices[0]
-    tried = [entry[key] for entry in first["scores"]]
-    scores = np.array([[entry["score"] for entry in choice["scores"]] for choice in choices], np.float64).mean(axis=0)
+    found = [{entry[key]: entry["score"] for entry in choice["scores"]} for choice in choices]
+    tried = [one for one in found[0] if all(one in scores for scores in found)]  # a budget may end sooner for one
+    scores = np.array([[scores[one] for one in tried] for scores in found], np.float64).mean(axis=0)
     won = np.array([choice["score"] for choice in choices], np.float64).mean()
     return {
         **{name: first[name] for name in ("by", "figure")},

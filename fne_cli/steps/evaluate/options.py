@@ -10,13 +10,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fne_cli.errors import WrongOptions
-from fne_cli.numerics.classifiers import Classifier, foreign, kind_of, neighbours_of, spelled
+from fne_cli.numerics.classifiers import (
+    OWNERS,
+    RECIPES,
+    Classifier,
+    Recipe,
+    foreign,
+    kind_of,
+    neighbours_of,
+    spelled,
+)
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.discriminant.lda import SHRINKAGES
 from fne_cli.numerics.evaluation.metrics import Aggregate
 from fne_cli.numerics.neighbours.nearest import TEMPERATURE
 from fne_cli.numerics.ridge.solver import PENALTIES
 from fne_cli.numerics.svm.problem import Solver, SolverOptions
+
+BUDGET = 600.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,8 @@ class ClassifierOptions:
 
     cost and tolerance are those of the SVM and of logistic regression, relative_cost says that C is in units of 1 / the
     mean squared distance of the training rows from their mean. solver is the SVM's, penalty that of ridge, shrinkage
-    that of lda, temperature that of knn: with infinity all votes are alike.
+    that of lda, temperature that of knn: with infinity all votes are alike. recipe: what chooses the embedding, too,
+    instead of all these; budget: seconds that a training may take to choose, at the rate of `Costed`.
     """
 
     classifier: str = "svm"
@@ -67,6 +79,8 @@ class ClassifierOptions:
     tolerance: float = 1e-5
     memory: int | None = None
     seed: int = 0
+    recipe: Recipe | None = None
+    budget: float = BUDGET
 
     @property
     def kind(self) -> Classifier:
@@ -106,7 +120,8 @@ class ClassifierOptions:
         return max(1, len(self.shrinkages)) if self.kind == "lda" else 1
 
     def check(self) -> None:
-        """Raises WrongOptions for what the classifier does not have."""
+        """Raises WrongOptions for what the classifier, or the recipe, does not have."""
+        self._check_recipe()
         spelled(self.classifier)
         usual = ClassifierOptions()
         for name, other in foreign(self.classifier).items():
@@ -121,6 +136,18 @@ class ClassifierOptions:
         elif not self.shrinkages or not all(0 < one <= 1 for one in self.shrinkages):
             found = ", ".join(map(str, self.shrinkage)) or "none"
             raise WrongOptions(f"--shrinkage should be auto, or numbers above 0 up to 1. Found: {found}.")
+
+    def _check_recipe(self) -> None:
+        usual = ClassifierOptions()
+        if self.recipe not in (None, *RECIPES):
+            raise WrongOptions(f"--recipe should be {' or '.join(RECIPES)}. Found: {self.recipe}.")
+        if self.budget != usual.budget and self.recipe != "auto":
+            raise WrongOptions("--budget goes with --recipe auto. Give that, too, or leave --budget out.")
+        for name in ("classifier", *OWNERS):
+            if self.recipe is not None and getattr(self, name) != getattr(usual, name):
+                raise WrongOptions(
+                    f"--recipe says which classifier there is. Leave it out, or --{name.replace('_', '-')}."
+                )
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.fits import Fits
 from fne_cli.steps.evaluate.measure import Detail, Detailed
 from fne_cli.steps.evaluate.options import ClassifierOptions
+from fne_cli.steps.evaluate.recipe import as_tried
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.other.classifiers import is_classifier, save_model
 from fne_cli.store.other.predictions import Predicted, is_predictions, label_names, write_predictions
@@ -129,12 +130,12 @@ class Outputs:
             "several_labels": task.several,
             "layers": [layer.name for layer in layers],
             "layer_features": [layer.features for layer in layers],
-            "embedding": source.kind if fits.kind is None else plan.embedding or "l2",
+            "embedding": source.kind if fits.kind is None else entry.get("recipe", plan.embedding or "l2"),
             "thresholds": list(own),
             "aggregate": plan.classifier.aggregate,
             "made_from": source.settings,
             "sources": source.made_of(),
-            **_trained_with(plan.classifier, entry),
+            **_trained_with(plan.classifier if "recipe" not in entry else as_tried(plan.classifier), entry),
         }
         save_model(self._open[self.model].into, head, arrays_of(model) | ({} if fitted is None else fitted.state()))
 

@@ -40,6 +40,7 @@ def _of(each: Evaluated) -> list[tuple[str, Any]]:
         ("validation images", images.get("validation")),
         ("test images", images.get("test")),
         ("classes", len(results.entries[0].classes)),
+        ("recipe", settings.get("recipe")),
         ("classifier", settings.get("classifier")),
         ("C", settings.get("C")),
         ("unit of C", "1 / the rows' mean squared distance from their mean" if settings.get("relative_cost") else None),

@@ -18,7 +18,8 @@ from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.schema import canonical_json
 
 FORMAT, VERSION = "fne model", 4
-"""1 had no digest; 2 knew no classifier but the SVM, and these embeddings only; 3 no classifier but the SVM and ridge.
+"""1 had no digest; 2 knew no classifier but the SVM, and these embeddings only; 3 no classifier but the SVM and ridge,
+and had a weight for each feature, not for each column of rows that are reduced.
 
 The least that has what is to be said is written.
 """
@@ -29,6 +30,7 @@ _HEAD = "head"
 ArraysOf = Callable[[str], Sequence[str] | None]
 """From the name of an embedding; None if there is none of that name."""
 _NEEDED = ("weights", "intercepts")
+_AXES = "axes"
 _ROWS, _PLANES = ("rows", "labels"), ("positive", "negative", "labels")
 """What nearest neighbours have instead: the training rows, or the bit planes of codes."""
 _HEADER = re.compile(
@@ -40,7 +42,7 @@ _HEADER = re.compile(
 
 def save_model(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays and what `head` says of them to `path`."""
-    described = {"format": FORMAT, "version": _version(head), **head}
+    described = {"format": FORMAT, "version": _version(head, arrays), **head}
     described["digest"] = _digest(described, arrays)
     text = np.frombuffer(canonical_json(described).encode(), np.uint8)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -51,8 +53,8 @@ def save_model(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndar
                 np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
 
 
-def _version(head: Mapping[str, Any]) -> int:
-    if head.get("classifier", "svm") not in ("svm", "ridge"):
+def _version(head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> int:
+    if _AXES in arrays or head.get("classifier", "svm") not in ("svm", "ridge"):
         return VERSION
     return 3 if "classifier" in head or head["embedding"] not in _EMBEDDINGS_OF_2 else 2
 
@@ -60,7 +62,8 @@ def _version(head: Mapping[str, Any]) -> int:
 def load_model(path: Path, arrays_of: ArraysOf) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What `save_model` wrote. Raises BadInput, WrongFile or DamagedFile; nothing in the file is ever unpickled.
 
-    arrays_of: the names of the arrays that an embedding of activations needs, one number for each feature.
+    arrays_of: the names of the arrays that an embedding of activations needs, one number for each feature; if `axes`
+    is among them it is (columns, features), and what stands behind it has one number for each column.
     """
     try:
         size = path.stat().st_size
@@ -87,13 +90,12 @@ def load_model(path: Path, arrays_of: ArraysOf) -> tuple[dict[str, Any], dict[st
             f"{path} should be as fne evaluate saved it. Found: bytes that have changed since.",
             remedy="Fetch a good copy, or train it again with --overwrite.",
         )
-    features = sum(head["layer_features"])
-    expected: dict[str, tuple[str, tuple[int, ...]]] = dict.fromkeys(own, ("float64", (features,)))
+    columns, expected = _embedding_has(own, sum(head["layer_features"]), values)
     if is_neighbours(head):
-        expected |= _neighbours_have(head, features, values)
+        expected |= _neighbours_have(head, columns, values)
     else:
         classes = len(head["classes"])
-        expected |= {"weights": ("float64", (classes, features)), "intercepts": ("float64", (classes,))}
+        expected |= {"weights": ("float64", (classes, columns)), "intercepts": ("float64", (classes,))}
     for name, (dtype, shape) in expected.items():
         array = values.get(name)
         if array is None or array.shape != shape or array.dtype != dtype or not np.isfinite(array).all():
@@ -122,6 +124,19 @@ def _neighbours_have(
     rows = {"rows": ("float32", (count, features))}
     planes = dict.fromkeys(_PLANES[:2], ("uint8", (count, -(-features // 8))))
     return {"labels": told, **(rows if "rows" in values else planes)}
+
+
+def _embedding_has(
+    own: Sequence[str], features: int, values: Mapping[str, np.ndarray]
+) -> tuple[int, dict[str, tuple[str, tuple[int, ...]]]]:
+    """Columns of the rows, and types and shapes of the arrays of an embedding; those behind `axes` are of columns."""
+    columns, expected = features, dict[str, tuple[str, tuple[int, ...]]]()
+    for name in own:
+        if name == _AXES and name in values:
+            columns = len(values[name])
+        one = columns if _AXES in expected else features
+        expected[name] = "float64", (columns, features) if name == _AXES else (one,)
+    return columns, expected
 
 
 def is_classifier(path: Path) -> bool:

@@ -61,6 +61,8 @@ def test_values_change_as_numpy_and_scikit_learn_say():
         "z,clip:1.5": z.clip(-1.5, 1.5),
         "z,clip:1.5,root": roots(z.clip(-1.5, 1.5)),
         "unit": units,
+        "length": normalize(ROWS.astype(np.float64)),
+        "root,power:3": np.abs(ROWS.astype(np.float64)) ** 1.5,
         "root,unit": np.hstack([normalize(part) for part in layers(roots(ROWS.astype(np.float64)))]),
         "unit,clip:0.5": units.clip(-0.5, 0.5),
     }.items():
@@ -93,6 +95,10 @@ def test_a_layer_without_energy_stays_as_it_is():
     assert np.isfinite(found).all()
 
 
+def test_the_length_of_the_whole_row_is_l2():
+    assert (fitted("length").encode(ROWS) == fitted("l2").encode(ROWS)).all()
+
+
 def test_balanced_is_the_name_of_pieces():
     assert (fitted("balanced").encode(ROWS) == fitted("z,root,equal,depth:1").encode(ROWS)).all()
     assert embedding("balanced").title == "signed roots of z, layers at equal energy and by depth"
@@ -112,12 +118,18 @@ def test_pieces_are_written_in_one_way():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("z,rot", "z,root,depth:3, of z, unit, root, clip:LIMIT, equal, depth:POWER. Found: 'z,rot'"),
+        (
+            "z,rot",
+            "depth:POWER, length, pca:COUNT, whiten. Found: 'z,rot'",
+        ),
         ("fne,root", "Found: 'fne,root'"),
         ("", "Found: ''"),
         ("z,", "Found: 'z,'"),
-        ("root,z", "z first, equal and depth last. Found: 'root,z'"),
-        ("z,equal,root", "z first, equal and depth last"),
+        (
+            "root,z",
+            "clip and length again behind pca. Found: 'root,z'",
+        ),
+        ("z,equal,root", "z first, equal, aligned and depth behind other pieces"),
         ("root,root", "should be there once"),
         ("z,depth", "should be depth:POWER, with a number above 0 and up to 1000. Found: 'depth' in 'z,depth'"),
         ("z,depth:", "should be depth:POWER"),

@@ -1,16 +1,17 @@
-"""Embeddings put together of pieces: what happens to values, one after the other, and then the weights of layers.
+"""Embeddings put together of pieces: what happens to values, the weights of layers, and then a reduction.
 
-`z,root,depth:3` is: z-scores, their signed roots, layers weighted by (place / number of layers)^3. Named combinations
-are modules beside this one that call `composed`.
+`z,root,depth:3` is: z-scores, their signed roots, layers weighted by (place / number of layers)^3; with `pca:256`
+behind it, the first 256 principal components of that. Named combinations are modules beside this one that call
+`composed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -18,6 +19,10 @@ from fne_cli.errors import BadInput
 from fne_cli.numerics.embedding import PUBLISHED, Embedding, moments_of
 from fne_cli.numerics.embedding.pieces.kinds import Piece, Stage, known
 
+if TYPE_CHECKING:
+    from fne_cli.numerics.statistics.moments import Moments
+
+_ARRAYS = ("mean", "std", "scale", "centre", "axes", "deviations")
 _MOST = 200  # characters of what pieces are read from: names of results and classifiers may come from anywhere
 
 
@@ -25,45 +30,102 @@ _MOST = 200  # characters of what pieces are read from: names of results and cla
 class Composed(Embedding):
     """One made of `pieces`, a subclass for each combination.
 
-    widths: features of each layer. mean, std: of the training rows if there are z-scores, else empty. scale: what every
-    feature is multiplied by at the end if layers are weighed, else empty. All (features,) float64.
+    widths: features of each layer. mean, std: of the training rows if there are z-scores; scale: what every feature is
+    multiplied by if layers are weighed; centre: the mean of these rows before a reduction, all (features,). axes:
+    (columns, features) of the reduction; deviations: (columns,), what its columns are divided by. All float64, and
+    empty if there are none.
     """
 
     widths: tuple[int, ...]
     mean: np.ndarray
     std: np.ndarray
     scale: np.ndarray
+    centre: np.ndarray
+    axes: np.ndarray
+    deviations: np.ndarray
 
     pieces: ClassVar[tuple[Piece, ...]] = ()
+    reduction: ClassVar[int] = 0
 
     @classmethod
     def fit(
-        cls, rows: Iterable[np.ndarray], widths: Sequence[int], thresholds: tuple[float, float] = PUBLISHED
+        cls,
+        rows: Iterable[np.ndarray],
+        widths: Sequence[int],
+        thresholds: tuple[float, float] = PUBLISHED,
+        labels: np.ndarray | None = None,
     ) -> Self:
-        """As Embedding has it. Rows are gone through once for z-scores, and once more for equal energy."""
+        """As Embedding has it. Rows are gone through once for z-scores, once for every weight, thrice for a reduction.
+
+        Raises BadInput if the rows have fewer principal components than are wanted, or no labels where they are needed.
+        """
         features, state = sum(widths), {}
         if "mean" in cls.arrays:
             moments = moments_of(rows, features)
             state = {"mean": moments.mean, "std": moments.std}
-        if "scale" not in cls.arrays:
-            return cls.of_state(state, widths)
+        if "scale" in cls.arrays:
+            state["scale"] = cls._scale(rows, widths, state, labels)
+        if cls.reduction:
+            state |= cls._reduced(rows, features, cls.of_state(state, widths))
+        return cls.of_state(state, widths)
+
+    @classmethod
+    def _scale(
+        cls,
+        rows: Iterable[np.ndarray],
+        widths: Sequence[int],
+        state: Mapping[str, np.ndarray],
+        labels: np.ndarray | None,
+    ) -> np.ndarray:
+        features, layers = sum(widths), np.ones(len(widths))
         plain = cls.of_state({**state, "scale": np.ones(features)}, widths)
-        layers = np.ones(len(widths))
         for piece in cls.pieces:
             if piece.name == "equal":
-                encoded = moments_of((plain.encode(batch) for batch in rows), features)
+                encoded = moments_of((plain.changed(batch) for batch in rows), features)
                 energy = np.array([float((encoded.std[span] ** 2).sum()) for span in spans_of(widths)])
                 layers *= 1 / np.sqrt(np.where(energy > 0, energy, 1.0))
             elif piece.name == "depth":
                 layers *= (np.arange(1, len(widths) + 1) / len(widths)) ** piece.number
-        return cls.of_state({**state, "scale": np.repeat(layers, widths)}, widths)
+            elif piece.name == "aligned":
+                layers *= cls._aligned(lambda: (plain.changed(batch) for batch in rows), widths, labels) ** piece.number
+        return np.repeat(layers, widths)
+
+    @staticmethod
+    def _aligned(
+        batches: Callable[[], Iterable[np.ndarray]], widths: Sequence[int], labels: np.ndarray | None
+    ) -> np.ndarray:
+        from fne_cli.machine import thread_pool
+        from fne_cli.numerics.embedding.pieces.aligned import alignments
+
+        if labels is None:
+            raise BadInput(
+                "The piece aligned of an embedding should have the labels of the training rows. Found: none."
+            )
+        with thread_pool() as pool:
+            return alignments(batches, labels, spans_of(widths), pool)
+
+    @classmethod
+    def _reduced(cls, rows: Iterable[np.ndarray], features: int, plain: Self) -> dict[str, np.ndarray]:
+        from fne_cli.machine import thread_pool
+        from fne_cli.numerics.embedding.pieces.principal import decomposed
+
+        def batches() -> Iterable[np.ndarray]:
+            return (plain.unreduced(batch) for batch in rows)
+
+        moments: Moments = moments_of(batches(), features)
+        with thread_pool() as pool:
+            found = decomposed(batches, moments.count, moments.mean, pool)
+            state = {"centre": found.centre, "axes": found.axes(cls.reduction, batches, pool)}
+        if "deviations" in cls.arrays:
+            state["deviations"] = found.deviations(cls.reduction)
+        return state
 
     @classmethod
     def of_state(
         cls, state: Mapping[str, np.ndarray], widths: Sequence[int], thresholds: tuple[float, float] = PUBLISHED
     ) -> Self:
         """As Embedding has it."""
-        return cls(tuple(widths), *(state.get(name, np.empty(0)) for name in ("mean", "std", "scale")))
+        return cls(tuple(widths), *(state.get(name, np.empty(0)) for name in _ARRAYS))
 
     def state(self) -> dict[str, np.ndarray]:
         """As Embedding has it."""
@@ -73,19 +135,55 @@ class Composed(Embedding):
         """Its class is made when it is asked for: pickle and copy find it by its pieces."""
         return _of_pieces, (",".join(map(str, self.pieces)), self.state(), self.widths)
 
+    @classmethod
+    def columns(cls, features: int) -> int:
+        """As Embedding has it."""
+        return cls.reduction or features
+
+    @classmethod
+    def fit_bytes(cls, rows: int, features: int) -> int:
+        """As Embedding has it."""
+        if not cls.reduction:
+            return 0
+        from fne_cli.machine import processors
+        from fne_cli.numerics.embedding.pieces.principal import bytes_of
+
+        return bytes_of(rows, features, cls.reduction, processors())
+
     def encode(self, rows: np.ndarray) -> np.ndarray:
         """As Embedding has it."""
+        values = self.unreduced(rows)
+        if self.reduction:
+            from fne_cli.numerics.embedding.pieces.principal import projected
+
+            found = projected(values, self.centre, self.axes)
+            values = (found / self.deviations if "deviations" in self.arrays else found).astype(np.float32)
+        for piece in self.pieces:
+            if piece.stage is Stage.REDUCED and piece.kind.change is not None:
+                piece.kind.change(values, piece.number)
+        return values
+
+    def unreduced(self, rows: np.ndarray) -> np.ndarray:
+        """The rows before a reduction, (rows, features) float32."""
+        values = self.changed(rows)
+        if "scale" in self.arrays:
+            values *= self.scale.astype(np.float32)
+        for piece in self.pieces:
+            if piece.stage is Stage.ROWS and piece.kind.change is not None:
+                piece.kind.change(values, piece.number)
+        return values
+
+    def changed(self, rows: np.ndarray) -> np.ndarray:
+        """The values of every layer before the layers are weighed, (rows, features) float32."""
         values = rows.astype(np.float32)
         for piece in self.pieces:
-            if piece.name == "z":
+            if piece.stage is Stage.SCORES:
                 from fne_cli.numerics.codes.ternary import Scores  # compiled: who asks for a title need not wait
 
                 Scores(self.mean, self.std).write(rows, values)
-            elif piece.kind.change is not None:
+            elif piece.stage is Stage.VALUES and piece.kind.change is not None:
                 for span in spans_of(self.widths):
                     piece.kind.change(values[:, span], piece.number)
-        if "scale" in self.arrays:
-            values *= self.scale.astype(np.float32)
         return values
 
 
@@ -103,13 +201,17 @@ def parsed(text: str) -> tuple[Piece, ...]:
     """The pieces that a text names. Raises BadInput."""
     if len(text) > _MOST:
         raise BadInput(f"{known()} Found: {len(text):,} characters.")
-    pieces = tuple(Piece.of(part.strip(), text) for part in text.split(","))
-    names = [piece.name for piece in pieces]
-    stages = [piece.kind.stage for piece in pieces]
-    if len(set(names)) < len(names) or stages != sorted(stages):
+    parts = [part.strip() for part in text.split(",")]
+    behind = next((place for place, part in enumerate(parts) if part.startswith("pca:")), len(parts))
+    pieces = tuple(Piece.of(part, text, place > behind) for place, part in enumerate(parts))
+    stages = [piece.stage for piece in pieces]
+    if len({(piece.name, piece.stage) for piece in pieces}) < len(pieces) or stages != sorted(stages):
         raise BadInput(
-            f"Every piece of an embedding should be there once, z first, equal and depth last. Found: {text!r}."
+            "Every piece of an embedding should be there once: z first, equal, aligned and depth behind other pieces, "
+            f"then length, pca, whiten; root, power, clip and length again behind pca. Found: {text!r}."
         )
+    if Stage.WHITENING in stages and Stage.REDUCTION not in stages:
+        raise BadInput(f"The piece whiten should stand behind pca:COUNT. Found: {text!r}.")
     return pieces
 
 
@@ -117,15 +219,21 @@ def parsed(text: str) -> tuple[Piece, ...]:
 def composed(text: str, title: str = "") -> type[Composed]:
     """The embedding of the pieces that a text names; the same for the same text. Raises BadInput."""
     pieces = parsed(text)
+    stages = {piece.stage for piece in pieces}
     arrays: tuple[str, ...] = ()
-    if any(piece.name == "z" for piece in pieces):
+    if Stage.SCORES in stages:
         arrays += ("mean", "std")
-    if any(piece.kind.stage is Stage.WEIGHTS for piece in pieces):
+    if Stage.WEIGHTS in stages:
         arrays += ("scale",)
+    if Stage.REDUCTION in stages:
+        arrays += ("centre", "axes")
+    if Stage.WHITENING in stages:
+        arrays += ("deviations",)
     own = {
         "pieces": pieces,
         "title": title or spelled_text(text),
         "arrays": arrays,
+        "reduction": next((int(piece.number) for piece in pieces if piece.stage is Stage.REDUCTION), 0),
         "by_layer": any(piece.kind.by_layer for piece in pieces),
         "__module__": __name__,
     }

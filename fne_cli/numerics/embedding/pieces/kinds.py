@@ -1,4 +1,4 @@
-"""The pieces that there are. A piece of the stage VALUES changes the values of a layer, each row by itself."""
+"""The pieces that there are. Those that have a `change` change values, each row by itself."""
 
 from __future__ import annotations
 
@@ -19,14 +19,19 @@ class Stage(IntEnum):
     SCORES = 0
     VALUES = 1
     WEIGHTS = 2
+    ROWS = 3
+    REDUCTION = 4
+    WHITENING = 5
+    REDUCED = 6
 
 
 @dataclass(frozen=True)
 class Kind:
     """What a piece of a name does: `says`, for people; number: what stands behind its colon, "" for nothing.
 
-    change: of VALUES, changes (rows, features of a layer) float32 in place, given the number. by_layer: whether it
-    matters where layers begin.
+    change: changes (rows, features) float32 in place, given the number; of VALUES those of a layer. by_layer: whether
+    it matters where layers begin. reduced: whether it may stand behind a reduction, too. most: the largest number;
+    whole: whether it is a whole one.
     """
 
     says: str
@@ -34,10 +39,17 @@ class Kind:
     number: str = ""
     change: Callable[[np.ndarray, float], None] | None = None
     by_layer: bool = False
+    reduced: bool = False
+    most: int = 1000
+    whole: bool = False
 
 
 def _root(values: np.ndarray, _: float) -> None:
     values[:] = np.copysign(np.sqrt(np.abs(values)), values)
+
+
+def _power(values: np.ndarray, exponent: float) -> None:
+    values[:] = np.copysign(np.abs(values) ** exponent, values)
 
 
 def _unit(values: np.ndarray, _: float) -> None:
@@ -52,44 +64,68 @@ def _clip(values: np.ndarray, limit: float) -> None:
 KINDS = {
     "z": Kind("z-scores, by the moments of the training rows", Stage.SCORES),
     "unit": Kind("each layer of each row divided by its length", Stage.VALUES, change=_unit, by_layer=True),
-    "root": Kind("signed roots, sign(x) * sqrt(|x|)", Stage.VALUES, change=_root),
-    "clip": Kind("cut at -LIMIT and LIMIT", Stage.VALUES, "LIMIT", _clip),
+    "root": Kind("signed roots, sign(x) * sqrt(|x|)", Stage.VALUES, change=_root, reduced=True),
+    "power": Kind("signed powers, sign(x) * |x|^EXPONENT", Stage.VALUES, "EXPONENT", _power, reduced=True),
+    "clip": Kind("cut at -LIMIT and LIMIT", Stage.VALUES, "LIMIT", _clip, reduced=True),
     "equal": Kind(
         "layers at equal energy: divided by the root of their training rows' mean squared distance from their mean",
         Stage.WEIGHTS,
         by_layer=True,
     ),
+    "aligned": Kind(
+        "layers times (alignment of their training rows with the labels)^POWER", Stage.WEIGHTS, "POWER", by_layer=True
+    ),
     "depth": Kind("layers times (place / number of layers)^POWER", Stage.WEIGHTS, "POWER", by_layer=True),
+    "length": Kind("the whole row divided by its length", Stage.ROWS, change=_unit, reduced=True),
+    "pca": Kind(
+        "the first COUNT principal components, by mean and axes of the training rows",
+        Stage.REDUCTION,
+        "COUNT",
+        most=1_000_000,
+        whole=True,
+    ),
+    "whiten": Kind("principal components divided by their standard deviation", Stage.WHITENING),
 }
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece with its number, 0 for one that has none."""
+    """A piece with its number, 0 for one that has none. reduced: whether it stands behind a reduction."""
 
     name: str
     number: float = 0.0
+    reduced: bool = False
 
     @property
     def kind(self) -> Kind:
         """What it does."""
         return KINDS[self.name]
 
+    @property
+    def stage(self) -> Stage:
+        """When it does it."""
+        return Stage.REDUCED if self.reduced and self.kind.reduced else self.kind.stage
+
     @classmethod
-    def of(cls, text: str, whole: str) -> Self:
-        """The piece that a text names, a part of `whole`. Raises BadInput."""
+    def of(cls, text: str, whole: str, reduced: bool = False) -> Self:
+        """The piece that a text names, a part of `whole`, behind a reduction or not. Raises BadInput."""
         name, colon, number = text.partition(":")
+        if reduced and name == "unit":
+            name = "length"  # there are no layers any more
         if name not in KINDS:
             raise BadInput(f"{known()} Found: {whole!r}.")
-        wanted = KINDS[name].number
+        kind = KINDS[name]
+        wanted = kind.number
         try:
             value = float(number) if wanted else 0.0
         except ValueError:
             value = math.nan
-        if bool(colon) != bool(wanted) or not math.isfinite(value) or (wanted and not 0 < value <= 1000):
-            form = f"{name}:{wanted}, with a number above 0 and up to 1000" if wanted else f"{name} alone"
+        fits = not wanted or (0 < value <= kind.most and not (kind.whole and value % 1))
+        if bool(colon) != bool(wanted) or not math.isfinite(value) or not fits:
+            number = f"a {'whole ' * kind.whole}number above 0 and up to {kind.most}"
+            form = f"{name}:{wanted}, with {number}" if wanted else f"{name} alone"
             raise BadInput(f"A piece of an embedding should be {form}. Found: {text!r} in {whole!r}.")
-        return cls(name, value)
+        return cls(name, value, reduced)
 
     def __str__(self) -> str:
         return f"{self.name}:{self.number!r}".removesuffix(".0") if self.kind.number else self.name

@@ -12,7 +12,7 @@ import click
 
 from fne_cli.cli import options
 from fne_cli.cli.console import Console, duration, table
-from fne_cli.measures import MEASURES
+from fne_cli.measures import MEASURES, RANK_MEASURES
 from fne_cli.unprintable import plain_json
 
 if TYPE_CHECKING:
@@ -216,13 +216,14 @@ def _number(value: float | None, scale: float = 1, unit: str = "", sign: str = "
 
 def _agreeing(results: dict[str, Any]) -> str:
     """How the figures of fne rank agree with what was measured: weighted Kendall's tau."""
-    measures = {"log_me": "LogME", "evidence": "evidence", "h_score": "H-score", "neighbours_accuracy": "neighbours"}
     rows = []
     for one in results.get("agreement", []):
         home = ", ".join(one[key] for key in ("dataset", "network", "pooling", "embedding", "protocol") if one.get(key))
         curve = "" if one["per_class"] is None else f", {one['per_class']} per class"
-        rows.append((f"{one['count']} {one['of']}: {home}{curve}", *(_number(one[measure]) for measure in measures)))
-    return table(("weighted tau with", *measures.values()), rows) if rows else ""
+        rows.append(
+            (f"{one['count']} {one['of']}: {home}{curve}", *(_number(one[measure]) for measure in RANK_MEASURES))
+        )
+    return table(("weighted tau with", *RANK_MEASURES.values()), rows) if rows else ""
 
 
 def _percent(row: dict[str, Any] | None, figure: str | None) -> str:

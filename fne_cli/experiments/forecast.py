@@ -62,6 +62,7 @@ class Forecast:
         self._activations: dict[Path, _Activations | str] = {}
         self._extractions: dict[Path, Job] = {}
         self._made: dict[Path, Job] = {}
+        self._reduced: tuple[Any, ...] = ()
 
     def of(self, job: Job) -> Expected:
         """What the job will take."""
@@ -143,13 +144,27 @@ class Forecast:
     ) -> float:
         """One fit. Raises DoesNotFit."""
         from fne_cli.numerics.ridge import solver as ridge
-        from fne_cli.numerics.svm.solver import estimate
+        from fne_cli.numerics.svm.solver import RATE, estimate
 
+        reducing, features = (0.0, features) if alone else self._reducing(job, rows, features)
         known = self._experiment.options["evaluate"]
         if job.options.get("classifier", known["classifier"].default) == "ridge":
             penalties = len(set(job.options.get("penalty", known["penalty"].default)))
-            return ridge.estimate(rows, features, classes, penalties, memory, 4 if alone else 0.25, crops).seconds()
-        return estimate(rows, features, classes, memory, 8 if alone else 2).seconds()
+            fit = ridge.estimate(rows, features, classes, penalties, memory, 4 if alone else 0.25, crops)
+            return fit.seconds() + reducing / RATE
+        return estimate(rows, features, classes, memory, 8 if alone else 2).seconds() + reducing / RATE
+
+    def _reducing(self, job: Job, rows: int, features: int) -> tuple[float, int]:
+        """Operations of a reduction, and the columns behind it; what jobs in a row reduce alike is decomposed once."""
+        from fne_cli.numerics.embedding import embedding
+
+        name = job.options.get("embedding", "fne")
+        columns, side = embedding(name).columns(features), min(rows, features)
+        if ",pca:" not in f",{name}":
+            return 0.0, columns
+        key = (job.arguments[0], str(job.options.get("layers")), name.partition("pca:")[0], rows)
+        again, self._reduced = key == self._reduced, key
+        return 3.0 * rows * features * columns + (not again) * (rows * features * side + 20.0 * side**3), columns
 
     def _trainings(self, job: Job, training: int, classes: int) -> Iterable[int]:
         """The training images of every fit."""
@@ -266,5 +281,8 @@ class Forecast:
             return None
         if "per_class" in job.options:
             return _Counts(min(whole.images, job.options["per_class"] * whole.classes), whole.images, whole.classes)
-        rest = 1 - (job.options.get("test") or 0.0) - (job.options.get("val") or 0.0)
-        return _Counts(round(whole.images * rest), whole.images, whole.classes)
+        rest = (
+            1 - (job.options.get("test") or 0.0) - (job.options.get("val") or 0.0) - (job.options.get("holdout") or 0.0)
+        )
+        of = whole.training if "holdout" in job.options else whole.images
+        return _Counts(round(of * rest), whole.images, whole.classes)

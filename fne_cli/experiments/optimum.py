@@ -206,6 +206,17 @@ def settings_csv(experiment: Experiment, factors: Factors, plan: Plan, failed: M
     return text.getvalue()
 
 
+def effects_csv(found: Mapping[str, Any]) -> str:
+    """A line for each effect of a summary."""
+    columns = ("dataset", "factor", "value", "standard", "difference", "difference_std", "pairs", "mean")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for one in found["effects"]:
+        writer.writerow(as_cell(value) if isinstance(value := one[key], str) else value for key in columns)
+    return text.getvalue()
+
+
 def _figure(entry: stored.Entry) -> float | None:
     return next((entry.figures[key] for key in FIGURES if key in entry.figures), None)
 

@@ -10,15 +10,14 @@ from typing import Any
 from fne_cli.errors import DamagedFile
 from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.jobs import Job
+from fne_cli.measures import RANK_MEASURES
 from fne_cli.store.other.cells import name_in
 
 RANK = "rank"
-MEASURES = ("log_me", "evidence", "h_score", "neighbours_accuracy")
-"""Columns of the table of fne rank; of results.csv, too."""
 _FEWEST = 3  # things that have an order
 
 Figures = Mapping[str, Mapping[str, float]]
-"""Of the layers, by name, those of MEASURES; the first is all layers side by side."""
+"""Of the layers, by name, those of RANK_MEASURES; the first is all layers side by side."""
 
 
 def wanted(experiment: Experiment) -> bool:
@@ -38,7 +37,7 @@ def read_figures(path: Path) -> dict[str, dict[str, float]]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        return {name_in(row["layer"]): {measure: float(row[measure]) for measure in MEASURES} for row in rows}
+        return {name_in(row["layer"]): {measure: float(row[measure]) for measure in RANK_MEASURES} for row in rows}
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise DamagedFile(f"{path} should be the table of fne rank. Found: something else. Remove it.") from error
 
@@ -53,7 +52,7 @@ def agreement(rows: Sequence[Mapping[str, Any]], figure: str) -> dict[str, float
     from fne_cli.numerics.transferability.agreement import weighted_tau  # SciPy takes its time to load
 
     found: dict[str, float | None] = {}
-    for measure in MEASURES:
+    for measure in RANK_MEASURES:
         pairs = [(row[measure], row[figure]) for row in rows if _both(row, measure, figure)]
         found[measure] = weighted_tau([pair[0] for pair in pairs], [pair[1] for pair in pairs])
     return found
@@ -70,7 +69,7 @@ def agreements(
 ) -> Iterator[dict[str, Any]]:
     """Over the layers of a source, and over the sources of a dataset, of what was measured with the same protocol.
 
-    rows: of results.csv, those of layers with the figures of MEASURES. wholes: these of all layers of a source, by
+    rows: of results.csv, those of layers with the figures of RANK_MEASURES. wholes: these of all layers of a source, by
     dataset, network and pooling.
     """
     layers: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}

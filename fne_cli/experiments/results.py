@@ -20,7 +20,7 @@ from fne_cli.experiments.comparison import Measured, compared, without_compariso
 from fne_cli.experiments.config import Experiment, Value
 from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.plan import LAYERS, Cell, Plan
-from fne_cli.experiments.ranking import MEASURES
+from fne_cli.measures import RANK_MEASURES
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.other import results as stored
 from fne_cli.store.other.cells import as_cell
@@ -30,8 +30,8 @@ from fne_cli.store.output.sealed import is_intact, without_digest
 
 _TABLE = 3  # the way in which it is made from the results; another number makes every table anew
 KEYS = ("dataset", "network", "pooling", "embedding", "protocol", "name")
-SETTINGS_FILE = "settings.csv"
-"""Of an experiment with factors: every setting."""
+SETTINGS_FILE, EFFECTS_FILE = "settings.csv", "effects.csv"
+"""Of an experiment with factors: every setting; what each value of each factor adds."""
 SETTINGS = ("features", "training_rows", "test_rows", "C", "penalty", "trials", "folds")
 """What the splits of a protocol may differ in without being a figure that has a mean."""
 FIGURES = ("mean_per_class_accuracy", "mean_average_precision")
@@ -82,7 +82,7 @@ def has_more(path: Path, table: Mapping[str, Any]) -> bool:
             return False
         rows = [one.row for cell in measured if cell.results is not None for one in _measured(cell, cell.results)]
         known = [without_comparison(row) for row in read_table(path)["results"] if "splits" not in row]
-        return rows == [{key: value for key, value in row.items() if key not in MEASURES} for row in known]
+        return rows == [{key: value for key, value in row.items() if key not in RANK_MEASURES} for row in known]
     except (FneError, TypeError):
         return False
 
@@ -92,7 +92,7 @@ def table_job(experiment: Experiment, plan: Plan) -> Job:
     said = {"config": _config(experiment), "software": software(), "name": experiment.name, "table": _TABLE}
     lines = [job.line(experiment.options) for job in plan.jobs]
     digest = hashlib.sha256(json.dumps([said, lines]).encode()).hexdigest()
-    names = ("results.json", "results.csv", *([SETTINGS_FILE] if plan.tried else []))
+    names = ("results.json", "results.csv", *([SETTINGS_FILE, EFFECTS_FILE] if plan.tried else []))
     outputs = tuple(experiment.output / name for name in names)
     read = dict.fromkeys([*(cell.job.output for cell in plan.measured), *(job.output for job in plan.ranks.values())])
     return Job("table", (digest,), {}, tuple(read), outputs)

@@ -15,9 +15,10 @@ from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.forecast import Forecast
 from fne_cli.experiments.grid import with_chosen
 from fne_cli.experiments.jobs import Execution, Job
-from fne_cli.experiments.optimum import best, scored, settings_csv
+from fne_cli.experiments.optimum import best, effects_csv, scored, settings_csv
 from fne_cli.experiments.plan import Plan, plan
 from fne_cli.experiments.results import (
+    EFFECTS_FILE,
     SETTINGS_FILE,
     document,
     has_more,
@@ -27,6 +28,7 @@ from fne_cli.experiments.results import (
     write_text,
 )
 from fne_cli.experiments.stamps import Sources, Stamps
+from fne_cli.numerics.embedding.pieces.kept import keeping
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.output.estimate import human
 from fne_cli.store.output.partial import Output
@@ -116,7 +118,8 @@ def run(
             cause = next((failed[need.output] for need in cell.needs if need.output in failed), None)
             if cause is not None and cell.job.output not in failed:
                 failed |= dict.fromkeys(cell.job.outputs, cause.of(cell.job))
-        made.do([job for job in _needed(wanted, failed) if job.command not in _LISTS], len(_needed(wanted, failed)))
+        with keeping():
+            made.do([job for job in _needed(wanted, failed) if job.command not in _LISTS], len(_needed(wanted, failed)))
         if experiment.factors is not None:
             known = {job.output for job in wanted.jobs}
             wanted = with_chosen(experiment, experiment.factors, wanted, best(scored(wanted, failed)))
@@ -133,6 +136,7 @@ def run(
                 if experiment.factors is not None:
                     text = settings_csv(experiment, experiment.factors, wanted, failed)
                     write_text(folder / SETTINGS_FILE, text)
+                    write_text(folder / EFFECTS_FILE, effects_csv(table["factors"]))
             if not failed:
                 stamps.put(summed, None, before)
         else:

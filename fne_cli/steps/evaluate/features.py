@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -73,6 +74,11 @@ class Features:
         return self.kind.fit(_Batches(self, train), self.widths, self._thresholds)
 
     @property
+    def fingerprints(self) -> list[str]:
+        """Of the files."""
+        return [source["fingerprint"] for source in self._source.sources()]
+
+    @property
     def widths(self) -> list[int]:
         """How many features each layer has."""
         return [layer.features for layer in self.layers]
@@ -137,6 +143,12 @@ class _Batches:
 
     features: Features
     images: np.ndarray
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Which rows they are."""
+        images = hashlib.sha256(np.ascontiguousarray(self.images, np.int64).data).hexdigest()
+        return (*self.features.fingerprints, *(layer.name for layer in self.features.layers), images)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (rows for _, rows in self.features.gathered(self.images))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.command(cls=options.Command)
 @click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILE...")
 @options.layers("Layers to use, names or globs.  [default: all]")
+@options.averaged
 @click.option("--rows", help="Images to use: a split, or all.  [default: train, or all if there are no splits]")
 @click.option(
     "--neighbours", type=click.IntRange(min=1), default=20, show_default=True, help="Nearest neighbours that vote."

@@ -6,16 +6,20 @@ network with the standard, and the setting that is best there, on the test image
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from fne_cli.errors import FneError
 from fne_cli.experiments.config import Experiment, Table, Value
 from fne_cli.experiments.datasets import DatasetPlan, Jobs, ProtocolPlan
 from fne_cli.experiments.factors import Factors, Setting, classifier_name
 from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.plan import LAYERS, Cell, FeaturePlan, Plan, Tried, ranked
+from fne_cli.store.format.reader import open_file
+from fne_cli.store.many.pooled import AVERAGE, is_average
 
+_SAYS = ("pooling", "output_shape")
 CHOOSING, TESTING = "validation", "test"
 """What the protocols are called: measured on images by which is chosen, and on test images."""
 
@@ -69,11 +73,15 @@ def test_of(plan: Plan, factors: Factors, one: Tried) -> Cell | None:
 
 
 class _Grid:
-    """The settings of one dataset, network and pooling. standard: whether it is the first network and pooling."""
+    """The settings of one dataset, network and pooling. standard: whether it is the first network.
+
+    averaged: whether the features are the averages over maps of an extraction that has those over cells.
+    """
 
     def __init__(
         self, features: FeaturePlan, network: str, pooling: str, settings: list[Setting], manifest: Path, standard: bool
     ) -> None:
+        self.averaged = False
         self.features, self.network, self.pooling = features, network, pooling
         self._settings, self._manifest, self._standard = settings, manifest, standard
 
@@ -88,15 +96,33 @@ class _Grid:
             return []
         found = [self.tested(factors, factors.standard)] if self._standard else []
         layers = ProtocolPlan(f"{CHOOSING}-layers", f"{CHOOSING}-layers", {}, self._manifest)
-        job = self.features.evaluation(LAYERS, layers, {"classifier": "svm", "cost": (1.0,)})
+        job = self.features.evaluation(LAYERS, layers, {"classifier": "svm", "cost": (1.0,), **self._pool})
         return [*found, self.features.cell(self.network, self.pooling, LAYERS, layers, job)]
 
     def tested(self, factors: Factors, setting: Setting) -> Cell:
         """A setting on the test images."""
         return self._cell(factors, setting, _protocol(TESTING, setting, None), True)
 
+    @property
+    def _pool(self) -> dict[str, Any]:
+        return {"pool": AVERAGE} if self.averaged else {}
+
+    def average_from(self, others: Sequence[_Grid]) -> None:
+        """Take averages over maps from the cells of an extraction that is there, if these say them exactly."""
+        own = self._settings[0]
+        if own.pool != (AVERAGE,) or self.features.activations.exists():
+            return
+        for other in others:
+            its = other._settings[0]
+            cells = len(its.pool) == 1 and its.pool[0].startswith(f"{AVERAGE}:") and its.crops == own.crops
+            if cells and _says_average(other.features.activations):
+                self.features.activations = other.features.activations
+                self.features.extraction = other.features.extraction
+                self.averaged = True
+                return
+
     def _cell(self, factors: Factors, setting: Setting, protocol: ProtocolPlan, predicted: bool) -> Cell:
-        own: dict[str, Any] = {"embedding": setting.embedding}
+        own: dict[str, Any] = {"embedding": setting.embedding, **self._pool}
         if setting.layers:
             own["layers"] = setting.layers
         name = factors.name(setting)
@@ -113,11 +139,37 @@ def _grids(experiment: Experiment, factors: Factors, name: str, jobs: Jobs) -> I
     for setting in factors.settings:
         settings.setdefault(factors.pooling(setting), []).append(setting)
     for place, (network, own) in enumerate(experiment.named["networks"].items()):
+        own_grids: list[_Grid] = []
         for pooling, members in settings.items():
             options = experiment.given("extract", dataset.table, own)
             options |= {"pool": members[0].pool, "crops": members[0].crops}
             features = FeaturePlan(experiment, dataset.folder / f"{network}.{pooling}", dataset, options)
-            yield _Grid(features, network, pooling, members, manifest, place == 0)
+            own_grids.append(_Grid(features, network, pooling, members, manifest, place == 0))
+        for grid in own_grids:
+            grid.average_from(own_grids)
+        yield from own_grids
+
+
+def grids_first(plan: Plan, factors: Factors) -> list[Job]:
+    """Extractions by averages over cells that may say those over maps, which then need none."""
+    pools = factors.values["pool"]
+    if (AVERAGE,) not in pools:
+        return []
+    return [
+        job for job in plan.jobs
+        if job.command == "extract" and str(job.options["pool"][0]).startswith(f"{AVERAGE}:")
+    ]  # fmt: skip
+
+
+def _says_average(activations: Path) -> bool:
+    if not activations.exists():
+        return False
+    try:
+        with open_file(activations, "activations") as file:
+            said = [{name: str(layer.attrs.get(name, "")) for name in _SAYS} for layer in file.layers.values()]
+    except FneError:
+        return False
+    return all(is_average(**one) for one in said)
 
 
 def _holdout(dataset: DatasetPlan, manifest: Path, share: float, jobs: Jobs) -> Job:

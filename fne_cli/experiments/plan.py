@@ -94,9 +94,11 @@ def plan(experiment: Experiment) -> Plan:
 def ranked(experiment: Experiment, jobs: Jobs, plan: Plan) -> Plan:
     """The plan, with a ranking of all activations whose single layers are measured, if the experiment wants that."""
     if ranking.wanted(experiment):
-        for path in dict.fromkeys(cell.activations for cell in plan.cells if cell.embedding == LAYERS):
-            plan.ranks[path] = ranking.job_of(experiment, path)
-            jobs.add(plan.ranks[path])
+        for cell in plan.cells:
+            if cell.embedding == LAYERS and cell.activations not in plan.ranks:
+                job = ranking.job_of(experiment, cell.activations, cell.job.options.get("pool"))
+                plan.ranks[cell.activations] = job
+                jobs.add(job)
     return plan
 
 

@@ -25,10 +25,10 @@ def wanted(experiment: Experiment) -> bool:
     return RANK in experiment.commands
 
 
-def job_of(experiment: Experiment, activations: Path) -> Job:
-    """The ranking of some activations."""
-    output = activations.with_name("rank.csv")
-    options = experiment.given(RANK) | {"csv": output}
+def job_of(experiment: Experiment, activations: Path, pool: str | None) -> Job:
+    """The ranking of some activations, or of the averages over maps (`pool`) of those over cells."""
+    output = activations.with_name("rank.csv" if pool is None else f"rank-{pool}.csv")
+    options = experiment.given(RANK) | {"csv": output, **({} if pool is None else {"pool": pool})}
     return Job(RANK, (str(activations),), options, (activations,), (output,))
 
 

@@ -13,7 +13,7 @@ from fne_cli.errors import BadInput, DifferentOutput, FneError, TooManyBad
 from fne_cli.experiments.checks import unmeasurable
 from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.forecast import Forecast
-from fne_cli.experiments.grid import with_chosen
+from fne_cli.experiments.grid import grids_first, with_chosen
 from fne_cli.experiments.jobs import Execution, Job
 from fne_cli.experiments.optimum import best, effects_csv, scored, settings_csv
 from fne_cli.experiments.plan import Plan, plan
@@ -114,12 +114,17 @@ def run(
         made = _Made(experiment, stamps, Execution(overwrite, cluster, progress), failed)
         # Lists of images cost seconds, what is computed of them hours: what no list allows is not begun.
         made.do([job for job in _needed(wanted, failed) if job.command in _LISTS], len(_needed(wanted, failed)))
+        first = [] if experiment.factors is None else grids_first(wanted, experiment.factors)
+        if first:
+            made.do(first, len(_needed(wanted, failed)))
+            wanted = plan(experiment)  # other poolings may come of these
         for cell in wanted.measured:
             cause = next((failed[need.output] for need in cell.needs if need.output in failed), None)
             if cause is not None and cell.job.output not in failed:
                 failed |= dict.fromkeys(cell.job.outputs, cause.of(cell.job))
         with keeping():
-            made.do([job for job in _needed(wanted, failed) if job.command not in _LISTS], len(_needed(wanted, failed)))
+            wanted_now = _needed(wanted, failed)
+            made.do([job for job in wanted_now if job.command not in _LISTS and job not in first], len(wanted_now))
         if experiment.factors is not None:
             known = {job.output for job in wanted.jobs}
             wanted = with_chosen(experiment, experiment.factors, wanted, best(scored(wanted, failed)))

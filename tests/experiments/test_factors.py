@@ -164,6 +164,21 @@ def test_nothing_is_done_twice_and_what_cannot_be_done_costs_nothing_else(folder
 
 
 @pytest.mark.slow
+def test_averages_of_a_grid_that_is_there_are_not_extracted(folder, fne):
+    """mini's maps have even sides. Of the same settings the scores are those of averages that were extracted."""
+    pools = ("--set", 'factors.pool=["avg","avg:2"]', "--set", "experiment.output=grid")
+    done = fne("run", "f.toml", *pools)
+    assert done.code == 0, done.err
+    assert [path.parent.name for path in Path("grid").rglob("activations.h5")] == ["mini.avg-2"]
+    own, other = (
+        {tuple(row[key] for key in FACTORS): row["held_out"] for row in rows(Path(place) / "settings.csv")}
+        for place in ("grid", "out")
+    )
+    assert {key: own[key] for key in other} == other
+    assert "to do" not in fne("run", "f.toml", *pools, "--dry-run").out
+
+
+@pytest.mark.slow
 def test_the_dry_run_counts_the_fits_before_there_is_anything(folder, fne):
     done = fne("run", "f.toml", "--dry-run", "--set", "experiment.output=other")
     assert done.code == 0, done.err

@@ -15,8 +15,9 @@ from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.svm.problem import Problem, SolverOptions
 from fne_cli.numerics.svm.remote import Remote
 from fne_cli.steps.evaluate.classification import ClassificationTask
-from fne_cli.store.many.gather import BATCH_BYTES, JoinedLayer, allocate, gathered
+from fne_cli.store.many.gather import BATCH_BYTES, allocate, gathered
 from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.many.pooled import Layer
 
 
 class Features:
@@ -29,7 +30,7 @@ class Features:
     def __init__(
         self,
         source: JoinedFiles,
-        layers: Sequence[JoinedLayer],
+        layers: Sequence[Layer],
         kind: type[Embedding] | None,
         thresholds: tuple[float, float],
         task: ClassificationTask,
@@ -148,7 +149,8 @@ class _Batches:
     def identity(self) -> tuple[str, ...]:
         """Which rows they are."""
         images = hashlib.sha256(np.ascontiguousarray(self.images, np.int64).data).hexdigest()
-        return (*self.features.fingerprints, *(layer.name for layer in self.features.layers), images)
+        layers = (f"{layer.name} {layer.features}" for layer in self.features.layers)
+        return (*self.features.fingerprints, *layers, images)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (rows for _, rows in self.features.gathered(self.images))

@@ -24,6 +24,7 @@ class FeatureOptions:
     embedding: str | None = None
     thresholds: tuple[float, float] | Path = (LOW, HIGH)
     each_layer: bool = False
+    pool: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class FitPlan:
     """All that a process needs to do the fits of an evaluation, this one or a worker's.
 
     layers: names. embedding: of activations; None for each layer alone. thresholds: low and high of ternary codes.
+    pool: avg for the averages over maps, of a file that has those over cells.
     """
 
     layers: Sequence[str]
@@ -97,6 +99,7 @@ class FitPlan:
     penalties: Sequence[float]
     aggregate: Aggregate
     solver: SolverOptions
+    pool: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it; paths are absolute."""

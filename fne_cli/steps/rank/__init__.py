@@ -42,6 +42,7 @@ def rank(
     files: Sequence[Path],
     *,
     layers: Sequence[str] = (),
+    pool: str | None = None,
     rows: str | None = None,
     neighbours: int = 20,
     cka: bool = False,
@@ -54,11 +55,11 @@ def rank(
 ) -> Ranking:
     """LogME, evidence, H-score and nearest neighbours of each file and each of its layers, by training images only.
 
-    layers: names or globs, of every file. rows: "train" (default if there are splits), "all", or any split. neighbours:
-    how many vote. cka: also how alike all layers and all files are. csv: a file for the table (with `cka` a second one
-    beside it). figures: a folder for the matrix of `cka` as PNG and SVG. memory: bytes, by default half of what is
-    free. seed: of the rows whose neighbours are looked for, if there are many. Raises the errors of fne_cli.errors:
-    DoesNotFit before anything is computed.
+    layers: names or globs, of every file. pool: avg for averages over maps, of files with those over cells. rows:
+    "train" (default if there are splits), "all", or any split. neighbours: how many vote. cka: also how alike all
+    layers and all files are. csv: a file for the table (with `cka` a second one beside it). figures: a folder for the
+    matrix of `cka` as PNG and SVG. memory: bytes, by default half of what is free. seed: of the rows whose neighbours
+    are looked for, if there are many. Raises the errors of fne_cli.errors: DoesNotFit before anything is computed.
     """
     if figures is not None and not cka:
         raise WrongOptions("--figures draws how alike layers and files are. Give --cka with it.")
@@ -66,9 +67,12 @@ def rank(
         raise BadInput("--figures needs matplotlib, which is not installed. pip install 'fne-cli[report]'")
     with ExitStack() as stack:
         opened = [stack.enter_context(JoinedFiles(path, *KINDS)) for path in files]
-        sources = [Source(file, file.select(layers), rows) for file in opened]
+        sources = [Source(file, file.select(layers), rows, pool) for file in opened]
         check_same_task(sources, alike=cka)
-        tables = Tables(csv, sources, {"layers": list(layers), "neighbours": neighbours, "cka": cka, "seed": seed})
+        pooled = {} if pool is None else {"pool": pool}
+        tables = Tables(
+            csv, sources, {"layers": list(layers), "neighbours": neighbours, "cka": cka, "seed": seed, **pooled}
+        )
         there = tables.are_there(overwrite, progress)
         drawing = None if figures is None else tables.drawing(figures)
         drawn = drawing is None or drawing.are_there(overwrite, "these files", SILENT if there else progress)
@@ -83,8 +87,8 @@ def rank(
             progress.note(f"{sources[0].name} has no splits: all {sources[0].count:,} rows count as training rows")
         measuring = Measuring(neighbours, seed)
         _check_memory(sources, measuring, free_memory() // 2 if memory is None else memory)
-        with tables, thread_pool() as pool:
-            found = [_ranked(source, measuring, pool, progress) for source in sources]
+        with tables, thread_pool() as threads:
+            found = [_ranked(source, measuring, threads, progress) for source in sources]
             found.sort(key=lambda one: -one.whole.evidence)
             alike = likeness(sources, progress) if cka else None
             tables.write(found, alike)

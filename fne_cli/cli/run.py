@@ -186,8 +186,8 @@ def _optimised(results: dict[str, Any]) -> str:
     if not found:
         return ""
     header = (
-        "dataset", "standard", "optimised", "difference, points", "95 %", "fewer errors", "significant",
-        "drop by depth", "evidence", "optimised setting",
+        "dataset", "best settings", "standard", "optimised", "difference, points", "95 %", "fewer errors",
+        "significant", "drop by depth", "evidence", "optimised setting",
     )  # fmt: skip
     rows = []
     for one in found:
@@ -197,6 +197,7 @@ def _optimised(results: dict[str, Any]) -> str:
         low, high = one.get("difference_95", (None, None))
         rows.append((
             one["dataset"],
+            f"{one['equal']:,} of {one['settings']:,}",
             _number(first.get("test"), 100, " %"),
             _number(best.get("test"), 100, " %"),
             _number(one.get("difference"), 100, sign="+"),

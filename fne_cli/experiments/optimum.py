@@ -99,7 +99,9 @@ def _gain(
     """The standard against the best setting of a dataset."""
     standard = next((one for one in found if is_standard(experiment, factors, one.tried)), None)
     optimised = next(one for one in found if one.tried is chosen)
-    row: dict[str, Any] = {"dataset": chosen.cell.dataset, "settings": len(found), **_distance(plan, chosen, failed)}
+    equal = sum(round(one.score, _DIGITS) == round(optimised.score, _DIGITS) for one in found)
+    row: dict[str, Any] = {"dataset": chosen.cell.dataset, "settings": len(found), "equal": equal}
+    row |= _distance(plan, chosen, failed)
     row["evidence"] = None if standard is None else ranks.get(standard.tried.cell.activations)
     entries = []
     for name, one in (("standard", standard), ("optimised", optimised)):

@@ -192,11 +192,13 @@ class FactorEffect:
 class FactorGain:
     """The standard and the best setting of a dataset on its test images, in fractions; None for what is not known.
 
-    setting: what the best one has that the standard has not. drop: the last layer below the best one.
+    equal: how many settings are as good as the best, itself among them. setting: what the best one has that the
+    standard has not. drop: the last layer below the best one.
     """
 
     dataset: str
     settings: int
+    equal: int
     standard: float | None
     optimised: float | None
     setting: Sequence[tuple[str, str]]

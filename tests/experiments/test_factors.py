@@ -98,6 +98,7 @@ def test_the_best_one_is_chosen_and_then_tested(folder, fne):
     (gain,) = json.loads((folder / "out" / "results.json").read_text())["factors"]["datasets"]
     assert gain["optimised"]["embedding"] == best["embedding"]
     assert gain["optimised"]["held_out"] == max(scores)
+    assert gain["equal"] == scores.count(max(scores))
     options = ["--embedding", best["embedding"], "--classifier", best["classifier"]]
     options += ["-C", best["cost"]] if best["cost"] else []
     options += [] if best["layers"] == "all" else ["--layers", best["layers"]]

@@ -38,6 +38,7 @@ def _gain(gain: Gain) -> FactorGain:
     return FactorGain(
         gain.dataset,
         gain.settings,
+        gain.equal,
         None if gain.standard is None else gain.standard.test,
         None if gain.optimised is None else gain.optimised.test,
         [(factor, value) for factor, value in _said(best) if first.get(factor) != value],

@@ -26,11 +26,13 @@ class Optimised:
 class Gain:
     """The standard and the best setting of a dataset; fractions, None for what is not known.
 
-    drop: how far the last layer of the first network is below the best one. evidence: of all its layers.
+    equal: how many settings are as good as the best, itself among them. drop: how far the last layer of the first
+    network is below the best one. evidence: of all its layers.
     """
 
     dataset: str
     settings: int
+    equal: int
     standard: Optimised | None
     optimised: Optimised | None
     difference: float | None
@@ -117,6 +119,7 @@ def _gain(part: Claim, names: Sequence[str]) -> Gain:
     return Gain(
         part.text("dataset"),
         part.count("settings"),
+        part.count("equal"),
         _optimised(part, "standard", names),
         _optimised(part, "optimised", names),
         _signed(part, "difference"),

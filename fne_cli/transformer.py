@@ -69,7 +69,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
         self._fitted: Embedding = (
             kind.of_state(moments, widths, cuts)
             if issubclass(kind, Standardizing)
-            else kind.fit([np.asarray(rows, np.float32)], widths, cuts)
+            else kind.fit([np.asarray(rows, np.float32)], widths, cuts, None if y is None else np.asarray(y))
         )
         self.__dict__.pop("feature_names_", None)  # of an earlier fit
         if images is not None:

@@ -40,7 +40,8 @@ def _pipeline(folder: Path) -> dict[str, Path]:
     files = {name: folder / f"{name}.h5" for name in names}
     files |= {"results": folder / "results.json", "classifier": folder / "classifier.npz"}
     files["predictions"] = folder / "predictions.csv"
-    if files["classifier"].exists():
+    files["neighbours"] = folder / "neighbours.npz"
+    if files["neighbours"].exists():
         return files
     write_all(folder, 24, bad=[5])
     normalize(files["activations"], files["moments"], standardized=files["standardized"])
@@ -48,6 +49,8 @@ def _pipeline(folder: Path) -> dict[str, Path]:
     analyze(files["activations"], files["behavior"], random_classes=5)
     options: dict[str, Any] = {"predictions": files["predictions"], "model": files["classifier"]}
     evaluate(files["codes"], files["results"], FeatureOptions(), Protocol(), ClassifierOptions(), **options)
+    nearest = ClassifierOptions(classifier="knn:3")
+    evaluate(files["codes"], None, FeatureOptions(), Protocol(), nearest, model=files["neighbours"])
     return files
 
 
@@ -205,7 +208,8 @@ def classifiers(kind: str, folder: Path) -> list[Sample]:
     """A classifier, or results and predictions."""
     files = _pipeline(folder)
     if kind == "npz":
-        return [Sample(kind, files["classifier"], partial(_read_classifier, folder), _spoil_npz, True)]
+        read = partial(_read_classifier, folder)
+        return [Sample(kind, files[name], read, _spoil_npz, True) for name in ("classifier", "neighbours")]
     return [
         Sample(kind, files["results"], _read_page, _spoil_results, True),
         Sample(kind, files["predictions"], _read_predictions, simple(spoil_text)),

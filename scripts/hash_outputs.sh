@@ -54,6 +54,12 @@ for kind in fne standardized clipped l2 raw balanced unit,depth:2 length,pca:16,
 done
 say ridge fne evaluate a.h5 ridge.json --embedding standardized --classifier ridge --model ridge.npz
 say cv-ridge fne evaluate c.h5 cv-ridge.json --cv 3 --classifier ridge --predictions cv-ridge.csv
+for classifier in lda knn centroid; do
+    say "$classifier" fne evaluate a.h5 "$classifier.json" --embedding standardized --classifier "$classifier" \
+        --model "$classifier.npz"
+    say "cv-$classifier" fne evaluate c.h5 "cv-$classifier.json" --cv 3 --classifier "$classifier"
+done
+say shrinkage fne evaluate c.h5 shrinkage.json --classifier lda --shrinkage 0.01,0.1,1
 say thresholds fne evaluate a.h5 thresholds.json --embedding fne --thresholds b.h5 --each-layer --layers 'fc*'
 say cv fne evaluate a.h5 cv.json --embedding fne --cv 3 --layers 'block4*,fc1'
 say cv-codes fne evaluate c.h5 cv-codes.json --cv 3 -C 0.01,1 --predictions cv-codes.csv
@@ -62,7 +68,7 @@ say curve-fne fne evaluate s1.h5 s2.h5 s3.h5 curve-fne.json --embedding fne --pe
 say liblinear fne evaluate c.h5 liblinear.json --solver liblinear --layers fc2
 say on-cluster fne evaluate a.h5 on-cluster.json --embedding fne --cv 3 --layers 'fc*' --cluster local:2 \
     --predictions on-cluster.csv
-for kind in codes fne standardized clipped l2 raw ridge balanced unit,depth:2 length,pca:16,whiten; do
+for kind in codes fne standardized clipped l2 raw ridge lda knn centroid balanced unit,depth:2 length,pca:16,whiten; do
     say "predict-$kind" fne predict "$kind.npz" "$([ $kind = codes ] && echo c.h5 || echo a.h5)" "predict-$kind.csv"
 done
 

@@ -42,11 +42,27 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
     "--draws", type=click.IntRange(min=1), default=5, show_default=True, help="Random training sets of --per-class."
 )
 @click.option(
+    "--recipe",
+    type=click.Choice(["published", "auto"]),
+    help="Instead of --embedding, --classifier and what belongs to it: published, the codes and the SVM at C = 1; or "
+    "auto, which chooses by training images that are left out.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600,
+    show_default=True,
+    help="Seconds that --recipe auto may take for each training, as estimated beforehand: what is chosen does not "
+    "depend on how busy the machine is.",
+)
+@click.option(
     "--classifier",
-    type=click.Choice(["svm", "ridge"]),
+    type=kinds.ClassifierName(),
     default="svm",
     show_default=True,
-    help="The linear SVM, with its C; or ridge regression of -1 and 1, with the penalty that leave-one-out chooses.",
+    help="The linear SVM, with its C; ridge regression of -1 and 1, with the penalty that leave-one-out chooses; "
+    "linear discriminant analysis with a shrunk covariance; a vote of the K nearest training rows, or the nearest mean "
+    "of a class, both by the angle. knn is knn:20.",
 )
 @click.option("-C", "--cost", type=kinds.Numbers("numbers above 0, such as 0.01,0.1,1", positive=True),
               default="1", show_default=True,
@@ -59,6 +75,21 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
     show_default=True,
     help="Of ridge, in units of the mean squared distance of the training rows from their mean. Of several the best is "
     "chosen, by what each training image is taken for if it is left out.",
+)
+@click.option(
+    "--shrinkage",
+    type=kinds.Shrinkage(),
+    default="0.01,0.03,0.1,0.3,1",
+    show_default=True,
+    help="Of lda: how far the covariance within classes is drawn to a multiple of the identity, 1 being all the way. "
+    "Of several the best is chosen as C is; auto is Ledoit and Wolf's estimate.",
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.07,
+    show_default=True,
+    help="Of knn: a neighbour's vote weighs exp(cosine / temperature); inf for votes that are all alike.",
 )
 @click.option(
     "--aggregate",
@@ -105,6 +136,7 @@ def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **val
              fne evaluate activations.h5 --embedding fne --cv 5 -C 0.01,0.1,1
              fne evaluate codes.h5 --per-class 1,2,5,10,20 --predictions p.csv
              fne evaluate activations.h5 --embedding standardized --classifier ridge
+             fne evaluate activations.h5 results.json --recipe auto
              fne evaluate photos-*-of-4.h5 results.json --embedding fne
     """
     from fne_cli.steps.evaluate import ClassifierOptions, FeatureOptions, Protocol, evaluate
@@ -135,7 +167,7 @@ def _parted(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], Path | None]:
 
 
 _GROUPS = (("training_images_per_class", "per class"), ("folds", "folds"))
-_CHOSEN = {"C": "in choosing C", "penalty": "left out"}
+_CHOSEN = {"C": "in choosing C", "penalty": "left out", "shrinkage": "in choosing it"}
 """What a classifier may choose, and what the score by which it did is called."""
 _SHOWN = ("mean_per_class_accuracy", "accuracy", "mean_average_precision", "mean_average_precision_11_point")
 
@@ -147,10 +179,13 @@ def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[s
     groups = [(key, title) for key, title in _GROUPS if key in results[0]]
     figures = [(key, MEASURES[key]) for key in _SHOWN if key in results[0]]
     interval = next((key for key in _INTERVALS if key in results[0]), None)
-    chosen = next((key for key in _CHOSEN if f"choice_of_{key}" in results[0]), None)
+    scored = next((key for key in _CHOSEN if f"choice_of_{key}" in results[0]), None)
+    # these are chosen without a score that people know, too
+    chosen = scored or next((key for key in ("recipe", "shrinkage") if key in results[0]), None)
     header = ("", *(title for _, title in groups), "features", "training rows", "test rows")
     header += tuple(title for _, title in figures)
-    header += (("95 % interval",) if interval else ()) + ((chosen, _CHOSEN[chosen]) if chosen else ())
+    header += (("95 % interval",) if interval else ()) + ((chosen,) if chosen else ())
+    header += (_CHOSEN[scored],) if scored else ()
     rows = []
     for result in results:
         row = (result["name"], *(f"{result[key]:,}" for key, _ in groups))
@@ -161,7 +196,9 @@ def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[s
             row += (f"{100 * low:.2f}-{100 * high:.2f} %",)
         if chosen:
             values = result[chosen] if isinstance(result[chosen], list) else [result[chosen]]
-            row += (", ".join(f"{value:g}" for value in values), _percent(result[f"choice_of_{chosen}"]["score"]))
+            row += (", ".join(value if isinstance(value, str) else f"{value:g}" for value in values),)
+        if scored:
+            row += (_percent(result[f"choice_of_{scored}"]["score"]),)
         rows.append(row)
     return header, rows
 

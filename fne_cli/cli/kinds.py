@@ -48,6 +48,22 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         return tuple(int(number) for number in numbers) if self.whole else numbers
 
 
+class Shrinkage(click.ParamType["str | tuple[float, ...]"]):
+    """auto, or numbers above 0 up to 1."""
+
+    name = "auto|NUMBERS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | tuple[float, ...]:
+        """To "auto" or a tuple of floats."""
+        if value == "auto":
+            return "auto"
+        what = "auto, or numbers above 0 up to 1, such as 0.01,0.1"
+        numbers = Numbers(what, positive=True).convert(value, param, ctx)
+        if max(numbers) > 1:
+            self.fail(f"should be {what}, found {value!r}", param, ctx)
+        return numbers
+
+
 class Bytes(click.ParamType[int]):
     """A size: 500M, 2G, 1.5G, or a number of bytes. 1K is 1,024."""
 
@@ -114,6 +130,30 @@ class EmbeddingName(click.ParamType[str]):
             return spelled(value)
         except BadInput as error:
             self.fail(str(error), param, ctx)
+
+
+class ClassifierName(click.ParamType[str]):
+    """One of the classifiers that there are."""
+
+    name = "classifier"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """All of them."""
+        from fne_cli.steps.classifiers import CLASSIFIERS
+
+        return f"[{'|'.join('knn:K' if name == 'knn' else name for name in CLASSIFIERS)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """To its name, with the number of neighbours."""
+        from fne_cli.errors import WrongOptions
+        from fne_cli.steps.classifiers import spelled
+
+        if not isinstance(value, str):
+            self.fail(f"should be text, found {value!r}", param, ctx)
+        try:
+            return spelled(value)
+        except WrongOptions as error:
+            self.fail(error.problem.removeprefix("--classifier "), param, ctx)
 
 
 class Preprocess(click.ParamType[str]):

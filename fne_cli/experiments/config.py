@@ -16,20 +16,9 @@ if TYPE_CHECKING:
 _DATASET = ("root", "label_column", "max_bad", "box_context", "max_pixels")
 _NETWORK = ("weights", "seed", "preprocess", "image_size", "layers", "batch_size", "precision", "xla", "dtype")
 _POOLING = ("pool", "resize", "crops")
-_EMBEDDING = ("embedding", "layers", "thresholds")
-_PROTOCOL = (
-    "cv",
-    "rows",
-    "per_class",
-    "draws",
-    "classifier",
-    "cost",
-    "penalty",
-    "aggregate",
-    "solver",
-    "tolerance",
-    "seed",
-)
+_EMBEDDING = ("embedding", "recipe", "budget", "layers", "thresholds")
+_CLASSIFIER = ("classifier", "cost", "penalty", "shrinkage", "temperature", "aggregate", "solver", "tolerance", "seed")
+_PROTOCOL = ("cv", "rows", "per_class", "draws", *_CLASSIFIER)
 FACTORS = ("layers", "pool", "crops", "values", "l2", "pca", "whiten", "classifier", "cost")
 """Keys of [factors]: a list of values each, of which the first is the standard."""
 
@@ -58,7 +47,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "discretize": ("packed", "batch_size"),
     "analyze": ("rows", "random_classes", "seed", "alpha", "fdr", "memory"),
     "rank": ("neighbours", "seed", "memory"),
-    "evaluate": ("classifier", "cost", "penalty", "aggregate", "solver", "tolerance", "seed", "draws", "memory"),
+    "evaluate": (*_CLASSIFIER, "draws", "memory"),
 }
 """Tables with options for all runs of a command; what a table above says wins over them."""
 
@@ -81,6 +70,16 @@ DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "embeddings": {"fne": {}},
     "protocols": {"split": {}},
 }
+
+
+def without(recipe: str | None, embedding: str) -> Iterator[str]:
+    """What an embedding of an experiment does not have: a recipe says which it is, and few take thresholds."""
+    if recipe is not None:
+        yield "embedding"
+    if recipe is not None or not takes_thresholds(embedding):
+        yield "thresholds"
+    if recipe != "auto":
+        yield "budget"
 
 
 @dataclass(frozen=True)
@@ -166,8 +165,9 @@ class Experiment:
                 for key, usual in USUAL.get(kind, {}).items():
                     if key not in table and (key not in values or values[key].value is None):
                         values[key] = Value(usual, "default")
-                if kind == "embeddings" and not takes_thresholds(values["embedding"].value):
-                    values.pop("thresholds")  # which only the embedding fne takes
+                if kind == "embeddings":
+                    for key in without(values["recipe"].value, values["embedding"].value):
+                        values.pop(key)
                 if kind == "protocols":
                     for key in foreign(values["classifier"].value):
                         values.pop(key)

@@ -145,7 +145,8 @@ class Factors:
 
 def classifier_name(setting: Setting) -> str:
     """For names of files."""
-    return f"{setting.classifier}-C{setting.cost:g}" if setting.has_cost else setting.classifier
+    name = setting.classifier.replace(":", "-")
+    return f"{name}-C{setting.cost:g}" if setting.has_cost else name
 
 
 def _named(factor: str, value: Any, values: Sequence[Any]) -> str:

@@ -22,6 +22,7 @@ from fne_cli.store.output.partial import Output
 
 if TYPE_CHECKING:
     from fne_cli.networks.recipe import Recipe
+    from fne_cli.steps.evaluate.options import ClassifierOptions
 
 _FOLDS = 5  # that choose C
 
@@ -124,7 +125,7 @@ class Forecast:
         if counts is None:
             return Expected()
         budget = job.options.get("memory") or free_memory() // 2
-        alone = job.arguments[0] == str(activations) and "embedding" not in job.options
+        alone = job.arguments[0] == str(activations) and not {"embedding", "recipe"} & set(job.options)
         patterns = job.options.get("layers") or found.features
         chosen = set().union(*(meant(one, found.features) for one in patterns))
         widths = [width for name, width in found.features.items() if name in chosen]
@@ -143,16 +144,17 @@ class Forecast:
         self, job: Job, rows: int, features: int, classes: int, memory: int, crops: int, alone: bool
     ) -> float:
         """One fit. Raises DoesNotFit."""
-        from fne_cli.numerics.ridge import solver as ridge
-        from fne_cli.numerics.svm.solver import RATE, estimate
+        from fne_cli.numerics.svm.solver import RATE
+        from fne_cli.steps.evaluate.estimates import Sizes, estimate
+        from fne_cli.steps.evaluate.recipe import as_tried
 
         reducing, features = (0.0, features) if alone else self._reducing(job, rows, features)
-        known = self._experiment.options["evaluate"]
-        if job.options.get("classifier", known["classifier"].default) == "ridge":
-            penalties = len(set(job.options.get("penalty", known["penalty"].default)))
-            fit = ridge.estimate(rows, features, classes, penalties, memory, 4 if alone else 0.25, crops)
-            return fit.seconds() + reducing / RATE
-        return estimate(rows, features, classes, memory, 8 if alone else 2).seconds() + reducing / RATE
+        how = _classifier(job)
+        auto = how.recipe == "auto"
+        how = as_tried(how) if auto else replace(how, solver="certified")
+        sizes = Sizes(rows, features, classes, crops, ternary=not alone and not auto)
+        found = estimate(how, sizes, memory)
+        return reducing / RATE + (0.0 if found is None else found.seconds())
 
     def _reducing(self, job: Job, rows: int, features: int) -> tuple[float, int]:
         """Operations of a reduction, and the columns behind it; what jobs in a row reduce alike is decomposed once."""
@@ -175,7 +177,12 @@ class Forecast:
         if "per_class" in options:
             draws = options.get("draws", self._experiment.options["evaluate"]["draws"].default)
             sizes = [min(training, count * classes) for count in options["per_class"]] * draws
-        costs = len(set(options.get("cost", (1,))))
+        how = _classifier(job)
+        if how.recipe == "auto":
+            from fne_cli.steps.evaluate.recipe import CANDIDATES
+
+            return sizes * (1 + len(CANDIDATES))
+        costs = how.tried
         inner = [size * (_FOLDS - 1) // _FOLDS for size in sizes] * _FOLDS * costs if costs > 1 else []
         return sizes + inner
 
@@ -281,8 +288,13 @@ class Forecast:
             return None
         if "per_class" in job.options:
             return _Counts(min(whole.images, job.options["per_class"] * whole.classes), whole.images, whole.classes)
-        rest = (
-            1 - (job.options.get("test") or 0.0) - (job.options.get("val") or 0.0) - (job.options.get("holdout") or 0.0)
-        )
+        rest = 1 - sum(job.options.get(name) or 0.0 for name in ("test", "val", "holdout"))
         of = whole.training if "holdout" in job.options else whole.images
         return _Counts(round(of * rest), whole.images, whole.classes)
+
+
+def _classifier(job: Job) -> ClassifierOptions:
+    """What an evaluation trains."""
+    from fne_cli.steps.evaluate.options import ClassifierOptions
+
+    return taken(ClassifierOptions, dict(job.options))

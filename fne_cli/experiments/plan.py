@@ -12,7 +12,7 @@ from fne_cli.experiments import ranking
 from fne_cli.experiments.config import DATA, Experiment, Table, Value
 from fne_cli.experiments.datasets import DatasetPlan, Jobs, ProtocolPlan
 from fne_cli.experiments.jobs import Job
-from fne_cli.numerics.classifiers import foreign
+from fne_cli.numerics.classifiers import OWNERS, foreign
 from fne_cli.steps.embeddings import takes_thresholds
 
 if TYPE_CHECKING:
@@ -149,6 +149,9 @@ class FeaturePlan:
         kind = table.get("embedding", Value("fne", "")).value
         cuts = table.get("thresholds", Value(None, "")).value
         chosen = {"layers": table["layers"].value} if "layers" in table else {}
+        if "recipe" in table:
+            own: dict[str, Any] = {key: table[key].value for key in ("recipe", "budget") if key in table}
+            return [self.evaluation(name, protocol, {**own, **chosen})]
         if not takes_thresholds(kind):
             return [self.evaluation(name, protocol, {"embedding": kind, **chosen})]
         thresholds = {} if cuts is None else {"thresholds": self.behavior if cuts == DATA else cuts}
@@ -184,7 +187,8 @@ class FeaturePlan:
         results = self.folder / f"{name}.{protocol.name}.json"
         table = {key: entry for key, entry in protocol.table.items() if key != "split"}
         options = self.experiment.given("evaluate", table) | own
-        for key in foreign(self.experiment.classifier(table)):  # [evaluate] may have it for another protocol
+        strange = ("classifier", *OWNERS) if "recipe" in own else foreign(self.experiment.classifier(table))
+        for key in strange:  # [evaluate] may have it for another protocol, the protocol for other embeddings
             options.pop(key, None)
         if protocol.manifest is not None:
             options["split"] = protocol.manifest

@@ -11,12 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput
-from fne_cli.experiments.config import COMMANDS, DATA, DEFAULTS, NAMED, OWN, SPLIT, Experiment, Options, Table, Value
+from fne_cli.experiments.config import (
+    COMMANDS,
+    DATA,
+    DEFAULTS,
+    NAMED,
+    OWN,
+    SPLIT,
+    Experiment,
+    Options,
+    Table,
+    Value,
+    without,
+)
 from fne_cli.experiments.factors import Factors
 from fne_cli.experiments.factors import read as read_factor
 from fne_cli.images.bad import Allowed
 from fne_cli.numerics.classifiers import foreign
-from fne_cli.steps.embeddings import takes_thresholds
 
 _SPELLED = {"list": "lists", "C": "cost"}  # as on the command line
 _UNSPELLED = {"lists": "list"}
@@ -156,12 +167,19 @@ class _Checked:
             raise self._wrong(where, "should have cv, as rows says which images it divides. Found: rows alone")
         if kind == "embeddings" and name == "layers":
             raise self._wrong(where, "should have another name: layers stands for every single layer")
-        if (
-            kind == "embeddings"
-            and "thresholds" in table
-            and not takes_thresholds(table.get("embedding", Value("fne", "")).value)
-        ):
-            raise self._wrong(where, "has thresholds, which only the embedding fne takes")
+        if kind == "embeddings":
+            self._complete_embedding(where, table)
+
+    def _complete_embedding(self, where: str, table: Table) -> None:
+        recipe = table.get("recipe", Value(None, "")).value
+        for key in without(recipe, table.get("embedding", Value("fne", "")).value):
+            if key in table:
+                said = {
+                    "embedding": "which the recipe says",
+                    "thresholds": "which only the embedding fne takes",
+                    "budget": 'which only the recipe "auto" takes',
+                }
+                raise self._wrong(where, f"has {key}, {said[key]}", key)
 
     def _table(
         self, kind: str, keys: tuple[str, ...], table: dict[str, Any], command: str, permitted: Iterable[str]

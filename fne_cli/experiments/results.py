@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import shlex
 import statistics
 from collections import Counter
@@ -32,7 +33,7 @@ _TABLE = 3  # the way in which it is made from the results; another number makes
 KEYS = ("dataset", "network", "pooling", "embedding", "protocol", "name")
 SETTINGS_FILE, EFFECTS_FILE = "settings.csv", "effects.csv"
 """Of an experiment with factors: every setting; what each value of each factor adds."""
-SETTINGS = ("features", "training_rows", "test_rows", "C", "penalty", "trials", "folds")
+SETTINGS = ("features", "training_rows", "test_rows", "C", "penalty", "shrinkage", "recipe", "trials", "folds")
 """What the splits of a protocol may differ in without being a figure that has a mean."""
 FIGURES = ("mean_per_class_accuracy", "mean_average_precision")
 """What a result is judged by: the first that it has."""
@@ -143,7 +144,7 @@ def _config(experiment: Experiment) -> dict[str, dict[str, Any]]:
 
 
 def _told(entry: Value) -> Any:
-    return str(entry.value) if isinstance(entry.value, Path) else entry.value
+    return str(entry.value) if isinstance(entry.value, Path) or entry.value == math.inf else entry.value
 
 
 def _cell(experiment: Experiment, cell: Cell, error: str | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from fne_cli.errors import BadInput, WrongFile
 from fne_cli.numerics.embedding import Embedding, arrays_of, embedding
 from fne_cli.numerics.evaluation.metrics import judge
-from fne_cli.numerics.svm.solver import LinearModel
+from fne_cli.numerics.models import model_of
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.layer import LayerReader
 from fne_cli.store.format.reader import Reader, open_file
@@ -120,12 +120,15 @@ def _decided(
 ) -> tuple[np.ndarray, list[str]]:
     """Decision values (images, classes) and the classes of some images."""
     classes, crops = head["classes"], int(source.settings["crops"])
-    linear = LinearModel(np.arange(len(classes)), arrays["weights"], arrays["intercepts"])
+    temperature = None if "temperature" not in head else float(head["temperature"])
+    model = model_of(
+        head.get("classifier", "svm"), np.arange(len(classes)), sum(head["layer_features"]), arrays, temperature
+    )
     rows = (values for _, values in gathered(layers, crops, block))
     decisions = np.concatenate(
-        [linear.decisions(values if fitted is None else fitted.encode(values)) for values in rows]
+        [model.decisions(values if fitted is None else fitted.encode(values)) for values in rows]
     )
-    judged = judge(linear.classes, decisions, len(classes), crops, head["aggregate"])
+    judged = judge(model.classes, decisions, len(classes), crops, head["aggregate"])
     said = (judged.decisions > 0).astype(np.int8) if head["several_labels"] else judged.predicted
     return judged.decisions, label_names(said, classes)
 

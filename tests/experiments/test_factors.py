@@ -229,7 +229,7 @@ def test_what_a_file_claims_of_factors_is_looked_at(finished, tmp_path, spoil, s
         ("whiten = ['yes']", "should have true and false"),
         ("values = ['z,pca:3']", "should have pieces of values and layers"),
         ("values = ['l2']", "should have pieces of values and layers"),
-        ("classifier = ['forest']", "[factors] classifier: 'forest' is not one of"),
+        ("classifier = ['forest']", "[factors] classifier: should be svm, ridge"),
         ("cost = [0]", "[factors] cost: should be numbers above 0"),
         ("crops = [2]", "[factors] crops"),
         ("validation = 2", "should be a share of the training images such as 0.2, found 2"),

@@ -24,6 +24,7 @@ from pictures import write_image
 from scipy.stats import binomtest
 from waiting import PROGRAM, wait_for
 
+from fne_cli.steps.evaluate.recipe import CANDIDATES
 from fne_cli.store.output.sealed import with_digest, without_digest
 
 CONFIG = """
@@ -769,3 +770,21 @@ def test_classifiers_stand_side_by_side(fne: Run, done_folder: Path) -> None:
     assert "<dt>classifier</dt><dd><bdi>ridge</bdi></dd>" in page and "penalty chosen</th>" in page
     again = fne("run", "noise.toml", *chosen)
     assert "up to date" in again.err and "made" not in again.err
+
+
+def test_recipes_are_embeddings_with_a_classifier_of_their_own(fne: Run, done_folder: Path) -> None:
+    """Whatever classifier the protocol has for the others."""
+    chosen = ("--set", "embeddings={z={embedding='standardized'}, paper={recipe='published'}, best={recipe='auto'}}")
+    chosen += ("--set", "protocols={ridge={classifier='ridge', penalty=[0.1, 1], single_layers=false}}")
+    plan = json.loads(fne("run", "noise.toml", "--dry-run", "--json", *chosen).out)["plan"]
+    assert next(one for one in plan if one["output"].endswith("best.ridge.json"))["seconds"] > 0
+    done = fne("run", "noise.toml", *chosen)
+    assert done.code == 0, done.err
+    rows = table(done_folder)
+    assert [rows[name, "ridge", "embedding", ""]["C"] for name in ("z", "paper", "best")] == ["", "1.0", ""]
+    assert rows["best", "ridge", "embedding", ""]["recipe"] in CANDIDATES
+    lines = json.loads((done_folder / "out" / "results.json").read_text())["commands"]
+    (command,) = [line for line in lines if "best.ridge.json" in line]
+    assert "--recipe auto" in command and "--classifier" not in command and "--penalty" not in command
+    shown = fne("config", "show", "noise.toml", *chosen).out
+    assert shown.count("budget") == 1 and shown.count("thresholds") == 0

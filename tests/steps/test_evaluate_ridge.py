@@ -269,7 +269,7 @@ def test_the_svm_is_saved_as_before_and_another_classifier_is_refused(fne, task,
         ((*RIDGE, "--tolerance", "1e-3"), "--tolerance goes with --classifier svm"),
         (("--penalty", "1"), "--penalty goes with --classifier ridge. Found: --classifier svm"),
         ((*RIDGE, "--penalty", "0"), "should be numbers above 0"),
-        (("--classifier", "forest"), "'forest' is not one of 'svm', 'ridge'"),
+        (("--classifier", "forest"), "should be svm, ridge, lda, centroid or knn:NUMBER"),
     ],
 )
 def test_options_of_the_other_classifier_are_refused(fne, task, tmp_path, options, said):
@@ -366,7 +366,7 @@ def test_a_machine_of_more_processors_takes_no_more_memory_than_was_announced(ta
     asked = []
     real = ridge.solve
     monkeypatch.setattr("fne_cli.steps.evaluate.processors", lambda: 2)
-    monkeypatch.setattr(ridge, "processors", lambda: 64)
+    monkeypatch.setattr("fne_cli.steps.evaluate.training.processors", lambda: 64)
     monkeypatch.setattr(ridge, "solve", lambda *given, **named: asked.append(named["threads"]) or real(*given, **named))
     evaluate(path, classifier="ridge", penalty=GRID)
     assert asked == [2]

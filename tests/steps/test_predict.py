@@ -145,6 +145,21 @@ def test_a_saved_classifier_comes_back_and_is_written_the_same_way_twice(tmp_pat
         assert json.loads(peer["head"].tobytes())["layers"] == ["x"]
 
 
+KNN = HEAD | {"classifier": "knn:2", "temperature": "inf"}
+ROWS = {"rows": np.ones((5, 3), np.float32), "labels": np.array([0, 1, 1, 0, 1], np.int32)}
+PLANES = {"positive": np.ones((5, 1), np.uint8), "negative": np.zeros((5, 1), np.uint8), "labels": ROWS["labels"]}
+
+
+@pytest.mark.parametrize("arrays", [ROWS, PLANES])
+def test_training_rows_come_back_as_they_were(tmp_path, arrays):
+    save_model(tmp_path / "a.npz", KNN, arrays)
+    head, found = load_model(tmp_path / "a.npz", EMBEDDINGS)
+    assert (head["version"], head["temperature"]) == (4, "inf")
+    assert {name: (values.dtype, values.tolist()) for name, values in found.items()} == {
+        name: (values.dtype, values.tolist()) for name, values in arrays.items()
+    }
+
+
 def pickled(path):
     np.savez(path, head=np.array([{"a": 1}], object))
 
@@ -207,6 +222,20 @@ def with_header(text):
         lambda path: save_model(path, HEAD, ARRAYS | {"weights": np.full((2, 3), np.nan)}),
         lambda path: save_model(path, HEAD, ARRAYS | {"weights": np.ones((2, 3), np.float32)}),
         lambda path: save_model(path, HEAD, {"weights": np.ones((2, 3))}),
+        lambda path: save_model(path, KNN, {}),
+        lambda path: save_model(path, KNN, ARRAYS),
+        lambda path: save_model(path, KNN | {"temperature": 0}, ROWS),
+        lambda path: save_model(path, HEAD | {"classifier": "knn:2"}, ROWS),
+        lambda path: save_model(path, KNN | {"classifier": "knn:0"}, ROWS),
+        lambda path: save_model(path, KNN, ROWS | {"rows": np.ones((4, 3), np.float32)}),
+        lambda path: save_model(path, KNN, ROWS | {"rows": np.full((5, 3), np.inf, np.float32)}),
+        lambda path: save_model(path, KNN, ROWS | {"labels": np.array([0, 1, 2, 0, 1], np.int32)}),
+        lambda path: save_model(path, KNN, ROWS | {"labels": np.array([0, 1, -1, 0, 1], np.int32)}),
+        lambda path: save_model(path, KNN, ROWS | {"labels": np.zeros((5, 2), np.int8)}),
+        lambda path: save_model(path, KNN | {"several_labels": True}, ROWS | {"labels": np.full((5, 2), 7, np.int8)}),
+        lambda path: save_model(path, KNN, {name: values[:0] for name, values in ROWS.items()}),
+        lambda path: save_model(path, KNN, PLANES | {"negative": np.zeros((5, 2), np.uint8)}),
+        lambda path: save_model(path, KNN, {name: PLANES[name] for name in ("positive", "labels")}),
     ],
 )
 def test_a_file_that_is_no_classifier_is_refused_by_name(tmp_path, make):

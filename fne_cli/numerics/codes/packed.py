@@ -16,6 +16,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from fne_cli.compiled import compiled
+from fne_cli.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,14 @@ def spans(total: int, width: int) -> Iterator[slice]:
     """0 ... total in pieces of at most `width`."""
     for start in range(0, total, width):
         yield slice(start, min(start + width, total))
+
+
+def check_finite(rows: Rows) -> None:
+    """Raises BadInput for floats of which some are infinite or not a number."""
+    if isinstance(rows, np.ndarray) and rows.dtype.kind == "f":
+        for span in spans(len(rows), 512):  # no mask as large as the rows
+            if not np.isfinite(rows[span]).all():
+                raise BadInput("The rows should be finite numbers. Found: NaN or infinite values.")
 
 
 @compiled("void(uint8[:,::1], uint8[:,::1], float32[:,::1])", "void(uint8[:,::1], uint8[:,::1], float64[:,::1])")
@@ -153,6 +162,11 @@ class Words:
 
     def __getitem__(self, rows: slice) -> Words:
         return Words(self.nonzero[rows], self.negative[rows])
+
+    def lengths(self) -> np.ndarray:
+        """(rows,) int64: how many codes of each row are not 0."""
+        counts: np.ndarray = np.bitwise_count(self.nonzero).sum(axis=1, dtype=np.int64)
+        return counts
 
     def products(self, others: Words, constant: int, out: np.ndarray) -> None:
         """Write x_i . z_j + constant to out (rows, others), int16, float32 or float64."""

@@ -41,11 +41,16 @@ class Embedding(ABC):
 
     @classmethod
     def fit(
-        cls, rows: Iterable[np.ndarray], widths: Sequence[int], thresholds: tuple[float, float] = PUBLISHED
+        cls,
+        rows: Iterable[np.ndarray],
+        widths: Sequence[int],
+        thresholds: tuple[float, float] = PUBLISHED,
+        labels: np.ndarray | None = None,
     ) -> Self:
         """The embedding for training rows, which come in batches of (rows, features) float32 or float16.
 
         rows may be gone through several times. widths: how many features each layer has, in the network's order.
+        labels: of the rows, (n,) or (n, classes) with 1 for those that a row has; only some kinds look at them.
         """
         return cls.of_state({}, widths, thresholds)
 
@@ -95,7 +100,11 @@ class Standardizing(Embedding):
 
     @classmethod
     def fit(
-        cls, rows: Iterable[np.ndarray], widths: Sequence[int], thresholds: tuple[float, float] = PUBLISHED
+        cls,
+        rows: Iterable[np.ndarray],
+        widths: Sequence[int],
+        thresholds: tuple[float, float] = PUBLISHED,
+        labels: np.ndarray | None = None,
     ) -> Self:
         """As Embedding has it."""
         moments = moments_of(rows, sum(widths))

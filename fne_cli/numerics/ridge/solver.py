@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ import numpy as np
 from fne_cli.errors import BadInput, DoesNotFit
 from fne_cli.machine import processors, thread_pool
 from fne_cli.numerics.codes.packed import PackedCodes, Rows, spans
+from fne_cli.numerics.ridge.band import WIDTH
 from fne_cli.numerics.ridge.products import BLOCK, TILE, Chosen
 from fne_cli.numerics.ridge.spectrum import DualSpectrum, PrimalSpectrum, Spectrum
 from fne_cli.numerics.svm import gram as products
@@ -25,15 +27,11 @@ Path = Literal["dual", "primal"]
 PENALTIES = tuple(digit * 10.0**power for power in range(-4, 3) for digit in (1, 2, 5))
 """Those that are tried by default, in units of the kernel's mean diagonal."""
 
-TOLERANCE = 1e-6
-"""The largest relative duality gap of a solution that rounding has left whole."""
+TOLERANCE = 1e-6  # the largest relative duality gap of a solution that rounding has left whole
 
-_DECOMPOSED = 20.0
-"""Operations of an eigendecomposition, in cubes of its side, at the rate of matrix products on all processors: it runs
-on one. Measured: 2,000 x 2,000 in 3 s."""
+_DECOMPOSED = 4.0  # operations of a decomposition, in cubes of its side: most are products of a matrix with a panel
 
-Choice = Callable[[np.ndarray], int]
-"""From predictions (penalties, rows, classes), each made without its image: the place of the penalty to take."""
+Choice = Callable[[np.ndarray], int]  # from predictions (penalties, rows, classes): the place of the penalty to take
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class RidgeSolution:
     @property
     def total_gap(self) -> float:
         """The relative duality gap of the sum."""
-        return float((self.gap * self.objective).sum() / max(self.objective.sum(), np.finfo(float).tiny))
+        return float(self.gap @ self.objective / max(self.objective.sum(), np.finfo(float).tiny))
 
 
 def path_of(rows: int, features: int) -> Path:
@@ -95,10 +93,11 @@ def estimate(
     """
     path, threads = path_of(rows, features), threads or processors()
     side = min(rows, features)
-    block = min(rows, max(BLOCK, crops)) * features
+    span = min(rows, max(BLOCK, crops))
     held = 8 * classes * (penalties * (rows + (features if patterns > 1 else 0)) + 3 * rows + 6 * features)
-    working = 8 * threads * (classes * (side + BLOCK) + (side * BLOCK if crops > 1 else 0)) + 8 * 3 * block
-    # LAPACK takes two more matrices beside the one; the copy of the rows and the blocks of their product come before
+    held += 8 * penalties * 2 * WIDTH * side
+    working = 8 * threads * (classes * (2 * side + span) + side * span) + 8 * 3 * span * features
+    # the matrix, what turns it and its reflections; the copy of the rows and the blocks of their product come before
     decomposed = 24 * side**2
     if path == "dual":
         decomposed = max(decomposed, 8 * rows * (rows + products.COLUMNS) + int(itemsize * rows * features))
@@ -109,7 +108,8 @@ def estimate(
             f"penalties should fit into {memory / 2**20:,.1f} MiB. It needs {needed / 2**20:,.1f} MiB ({path}). Allow "
             "more memory, or take --classifier svm."
         )
-    each = 1.0 * rows * features * side + _DECOMPOSED * side**3 + penalties * (classes + crops) * 1.0 * rows * side
+    tried = (1.0 * classes + crops + 1.5 * WIDTH) * rows * side
+    each = 1.0 * rows * features * side + _DECOMPOSED * side**3 + penalties * tried
     return RidgeEstimate(path, int(needed), patterns * each + 4.0 * rows * features * classes)
 
 
@@ -133,9 +133,40 @@ def solve(
     depend on the number of threads. Raises BadInput for fewer than two classes or values that are not finite,
     DoesNotFit as `estimate`.
     """
+    with _fitting(rows, labels, penalties, subset, crops, memory, gram, threads) as (fit, classes, groups):
+        return fit.solved(classes, groups, choose)
+
+
+def left_out(
+    rows: Rows,
+    labels: np.ndarray,
+    penalties: Sequence[float],
+    *,
+    subset: np.ndarray | None = None,
+    crops: int = 1,
+    memory: int = MEMORY,
+    gram: np.ndarray | None = None,
+    threads: int | None = None,
+) -> np.ndarray:
+    """The predictions that `solve` has, (penalties, rows, classes), and no hyperplanes. Raises as it."""
+    with _fitting(rows, labels, penalties, subset, crops, memory, gram, threads) as (fit, classes, groups):
+        return fit.left_out(len(classes), groups)
+
+
+@contextmanager
+def _fitting(
+    rows: Rows,
+    labels: np.ndarray,
+    penalties: Sequence[float],
+    subset: np.ndarray | None,
+    crops: int,
+    memory: int,
+    gram: np.ndarray | None,
+    threads: int | None,
+) -> Iterator[tuple[_Fit, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]]:
     numbers = np.arange(len(labels)) if subset is None else subset
     wanted = np.asarray(penalties, np.float64)
-    if not len(wanted) or not (wanted > 0).all() or not np.isfinite(wanted).all():
+    if not len(wanted) or not ((wanted > 0) & np.isfinite(wanted)).all():
         raise BadInput(f"Penalties should be numbers above 0. Found: {', '.join(map(str, penalties)) or 'none'}.")
     _check_finite(rows)
     known = labels[numbers]
@@ -147,8 +178,7 @@ def solve(
     estimate(len(numbers), rows.shape[1], len(classes), len(wanted), memory, itemsize, crops, len(groups), threads)
     with thread_pool(threads) as pool:
         _, diagonal = Chosen(rows, numbers, crops, pool).centre()
-        scale = diagonal or 1.0
-        return _Fit(rows, numbers, crops, signs, wanted, scale, gram, pool).solved(classes, groups, choose)
+        yield _Fit(rows, numbers, crops, signs, wanted, diagonal or 1.0, gram, pool), classes, groups
 
 
 def _check_finite(rows: Rows) -> None:
@@ -159,7 +189,7 @@ def _check_finite(rows: Rows) -> None:
 
 
 def _patterns(signs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Which rows count, and for which classes (numbers): those that leave out the same rows are solved together."""
+    """Which rows count, and for which classes (numbers)."""
     _, first, which = np.unique(signs != 0, axis=0, return_index=True, return_inverse=True)
     for place, example in enumerate(first.tolist()):
         yield np.flatnonzero(signs[example] != 0), np.flatnonzero(which.ravel() == place)
@@ -178,19 +208,28 @@ class _Fit:
     gram: np.ndarray | None
     pool: Executor
 
+    def left_out(self, classes: int, groups: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """(penalties, rows, classes): 0 where a row does not count."""
+        found = np.zeros((len(self.penalties), len(self.numbers), classes))
+        for counted, members in groups:
+            self._leave_out(self._spectrum(counted, members), counted, members, found)
+        return found
+
+    def _leave_out(self, spectrum: Spectrum | None, counted: np.ndarray, members: np.ndarray, out: np.ndarray) -> None:
+        if spectrum is not None and len(counted) > self.crops:
+            out[:, counted[:, None], members] = spectrum.left_out(self.scale * self.penalties)
+
     def solved(self, classes: np.ndarray, groups: list[tuple[np.ndarray, np.ndarray]], choose: Choice) -> RidgeSolution:
         left_out = np.zeros((len(self.penalties), len(self.numbers), len(classes)))
         tried: list[list[tuple[np.ndarray, np.ndarray]]] = []
         spectrum: Spectrum | None = None
         for counted, members in groups:
             spectrum = self._spectrum(counted, members)
-            if spectrum is not None and len(counted) > self.crops:
-                left_out[:, counted[:, None], members] = spectrum.left_out(self.scale * self.penalties)
+            self._leave_out(spectrum, counted, members, left_out)
             if len(groups) > 1:  # a decomposition is large: what comes of it is kept, for every penalty
                 tried.append([self._planes(spectrum, members, penalty) for penalty in self.penalties])
                 spectrum = None
-        place = choose(left_out)
-        penalty = float(self.penalties[place])
+        penalty = float(self.penalties[place := choose(left_out)])
         weights, intercepts = np.zeros((len(classes), self.rows.shape[1])), np.zeros(len(classes))
         for number, (_, members) in enumerate(groups):
             found = tried[number][place] if tried else self._planes(spectrum, members, penalty)
@@ -221,9 +260,8 @@ class _Fit:
         return self.gram[np.ix_(counted, counted)].astype(np.float64)
 
     def _planes(self, spectrum: Spectrum | None, members: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
-        if spectrum is None:
-            return np.zeros((len(members), self.rows.shape[1])), np.zeros(len(members))
-        return spectrum.hyperplanes(self.scale * penalty)
+        empty = np.zeros((len(members), self.rows.shape[1])), np.zeros(len(members))
+        return empty if spectrum is None else spectrum.hyperplanes(self.scale * penalty)
 
     def _certified(
         self, model: LinearModel, groups: list[tuple[np.ndarray, np.ndarray]], penalty: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -48,6 +48,13 @@ class Fit:
     converged: bool
     path: str
     support_vectors: int | None
+
+
+class Deciding(Protocol):
+    """A trained classifier."""
+
+    def decisions(self, rows: Rows) -> np.ndarray:
+        """(rows, classes) float64: the more, the more a row looks like one of the class."""
 
 
 class Problem:
@@ -144,7 +151,7 @@ class Problem:
             found.append(parts)
         return found
 
-    def decisions(self, model: svm.LinearModel, numbers: np.ndarray) -> np.ndarray:
+    def decisions(self, model: Deciding, numbers: np.ndarray) -> np.ndarray:
         """(rows, classes) of the rows of these numbers, a block of them at a time."""
         parts = [model.decisions(self.rows[numbers[span]]) for span in spans(len(numbers), BLOCK)]
         return np.concatenate(parts)

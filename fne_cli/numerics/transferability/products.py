@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
 
+from fne_cli.numerics.statistics.spread import Spread
+
 TILE, COLUMNS = 512, 1024  # rows or columns of a product's piece; columns that are float64 at a time
-_ROUNDING, _REGULAR = 1e-13, 1e-6  # what is no variance; the shrinkage that makes a covariance regular
+_REGULAR = 1e-6  # the shrinkage that makes a covariance regular
 Batches = Callable[[], Iterable[tuple[slice, np.ndarray]]]
 """Goes through all rows (n, d), in batches with the places where they stand; may be called again."""
 
@@ -32,42 +34,6 @@ class Spectrum:
     counts: np.ndarray
     rows: int
     features: int
-
-
-@dataclass(frozen=True)
-class Spread:
-    """What the Ledoit-Wolf estimate needs of centred rows: trace and squared norm of their covariance, sum of |x|^4.
-
-    power: mean squared length of the rows before they are centred.
-    """
-
-    rows: int
-    features: int
-    power: float
-    trace: float
-    squared: float
-    fourth: float
-
-    @property
-    def varies(self) -> bool:
-        """Whether rows differ by more than rounding."""
-        return self.trace > _ROUNDING * self.power
-
-    @property
-    def shrinkage(self) -> float:
-        """How far the covariance is drawn to mean * identity, 0 ... 1.
-
-        O. Ledoit and M. Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", Journal of
-        Multivariate Analysis 88, 2004.
-        """
-        distance = self.squared - self.trace**2 / self.features
-        error = (self.fourth / self.rows - self.squared) / self.rows
-        return 0.0 if distance <= 0 or error <= 0 else min(error, distance) / distance
-
-    @property
-    def mean(self) -> float:
-        """Of the variances."""
-        return self.trace / self.features
 
 
 class Products(ABC):

@@ -12,6 +12,7 @@ from typing import Any
 
 from fne_cli.errors import BadInput, DamagedFile, FneError, WrongOptions
 from fne_cli.machine import free_memory, processors
+from fne_cli.numerics.classifiers import spelled as spelled_classifier
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import embedding, spelled
 from fne_cli.numerics.svm.problem import CHOOSING, SolverOptions
@@ -21,6 +22,7 @@ from fne_cli.steps.evaluate.fits import KINDS, Fits, MeasuredFit
 from fne_cli.steps.evaluate.measure import Outcome
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, FitPlan, Protocol
 from fne_cli.steps.evaluate.outputs import Outputs
+from fne_cli.steps.evaluate.recipe import CANDIDATES
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.pooled import AVERAGE
@@ -71,9 +73,12 @@ def evaluate(
         raise WrongOptions("--cluster keeps what is finished beside the file RESULTS. Found: none. Give it, too.")
     if chosen.embedding is not None:
         chosen = replace(chosen, embedding=spelled(chosen.embedding))
+    classifier.check()
     with JoinedFiles(features, *KINDS) as source:
         layers = source.select(chosen.layers)
-        classifier.check()
+        if classifier.recipe is not None:
+            chosen, classifier = _by_recipe(source, chosen, classifier)
+        classifier = replace(classifier, classifier=spelled_classifier(classifier.classifier))
         _check(source, chosen, len(layers), protocol, model)
         settings, cuts = settings_of(source, layers, chosen, protocol, classifier)
         origin = origin_of(source, settings, cuts, chosen, protocol)
@@ -97,10 +102,7 @@ def evaluate(
                 chosen.each_layer,
                 (cuts.low, cuts.high),
                 protocol,
-                classifier.classifier,
-                classifier.costs,
-                classifier.penalties,
-                classifier.aggregate,
+                classifier,
                 solver,
                 chosen.pool,
             ),
@@ -109,8 +111,8 @@ def evaluate(
         if absent := source.absent:
             progress.note(absent)
         _warn_of_moments(source, protocol, cuts, progress)
-        if classifier.classifier == "ridge" and any(len(trial.validation) for trial in fits.task.trials):
-            progress.note("validation images are not used: the penalty is chosen by training images that are left out")
+        if any(len(trial.validation) for trial in fits.task.trials):
+            _warn_of_validation(classifier, progress)
         _announce(fits, progress)
         versions = software("scikit-learn", "scipy", "numba")
         began, run = time.monotonic(), new_run(versions)
@@ -163,6 +165,26 @@ def _table(
         table += fits.measurement.results(name, found)
         progress.detail(f"{name}: {found[-1].figures['path']}, {sum(outcome.seconds for outcome in found):.1f} s")
     return table
+
+
+def _by_recipe(
+    source: JoinedFiles, chosen: FeatureOptions, classifier: ClassifierOptions
+) -> tuple[FeatureOptions, ClassifierOptions]:
+    """What a recipe stands for. Raises WrongOptions for what does not go with it, BadInput for codes to choose from."""
+    if chosen.embedding is not None or chosen.thresholds != (LOW, HIGH):
+        raise WrongOptions("--recipe says which embedding there is. Leave it out, or --embedding and --thresholds.")
+    if classifier.recipe == "published":
+        whole = replace(chosen, embedding="fne") if source.kind == "activations" else chosen
+        return whole, replace(classifier, recipe=None)
+    if source.kind == "codes":
+        raise BadInput(
+            f"{source.name} should be an activations file for --recipe auto, which chooses an embedding. Found: codes, "
+            "which are one.\nGive the activations."
+        )
+    if chosen.each_layer:
+        raise WrongOptions("--recipe auto is for all layers together. Leave --each-layer out; without --embedding and "
+                           "--recipe each layer is measured alone.")  # fmt: skip
+    return replace(chosen, embedding=CANDIDATES[0]), classifier
 
 
 def _check(source: JoinedFiles, chosen: FeatureOptions, layers: int, protocol: Protocol, model: Path | None) -> None:
@@ -221,6 +243,14 @@ def _warn_of_moments(source: JoinedFiles, protocol: Protocol, cuts: Thresholds, 
         )
 
 
+def _warn_of_validation(classifier: ClassifierOptions, progress: Progress) -> None:
+    """Say that validation images are not used, where somebody may think that they are."""
+    if classifier.recipe == "auto":
+        progress.note("validation images are not used: the recipe is chosen by training images that are left out")
+    elif classifier.kind == "ridge":
+        progress.note("validation images are not used: the penalty is chosen by training images that are left out")
+
+
 def _announce(fits: Fits, progress: Progress) -> None:
     """Say what the largest embedding will take. Raises DoesNotFit if that is more than the memory."""
     (name, largest), wanted, memory = fits.largest, fits.estimate(), fits.plan.solver.memory
@@ -236,12 +266,13 @@ def _announce(fits: Fits, progress: Progress) -> None:
 
 def _doubt(outcome: Outcome, plan: FitPlan, progress: Progress) -> None:
     """Say of a fit that it is not the optimum, or that others were not by which its C was chosen."""
-    gap, ridge = outcome.figures["duality_gap"], plan.classifier == "ridge"
-    if not outcome.figures["converged"] and ridge:
+    gap, ridge = outcome.figures.get("duality_gap"), plan.classifier.kind == "ridge"
+    converged = outcome.figures.get("converged", True)
+    if not converged and ridge:
         progress.note(
             f"rounding left the ridge classifier a relative duality gap of {gap:.1e}; larger penalties lose less"
         )
-    elif not outcome.figures["converged"]:
+    elif not converged:
         progress.note(f"the SVM stopped before it converged; its relative duality gap is {gap:.1e}")
     gap = outcome.figures.get("choice_of_C", {}).get("duality_gap", 0.0)
     if gap > max(plan.solver.tolerance, CHOOSING):

@@ -46,11 +46,12 @@ def settings_of(
 ) -> tuple[dict[str, Any], Thresholds]:
     """What the results say of how they were made; and the thresholds of ternary codes, where they matter."""
     kind = "codes" if source.kind == "codes" else chosen.embedding or "l2"
+    auto = classifier.recipe == "auto"
     settings: dict[str, Any] = {
-        **_trained_by(classifier),
+        **({"recipe": "auto", "budget": classifier.budget} if auto else _trained_by(classifier)),
         "seed": classifier.seed,
         "layers": layers,
-        "embedding": kind,
+        "embedding": "auto" if auto else kind,
         "parts": _parts_named(source, chosen),
         "aggregate": classifier.aggregate,
         "protocol": protocol.described(),
@@ -65,18 +66,28 @@ def settings_of(
         else:
             cuts = Thresholds(*given)
         settings["thresholds"] = [cuts.low, cuts.high]
-    if classifier.classifier == "svm" and classifier.solver == "certified":
+    if classifier.kind == "svm" and classifier.solver == "certified" and not auto:
         settings["tolerance"] = classifier.tolerance
     return settings, cuts
 
 
 def _trained_by(classifier: ClassifierOptions) -> dict[str, Any]:
     """The classifier and what is its own; nothing names the SVM, as results did not when there was no other."""
-    if classifier.classifier == "ridge":
-        penalties = classifier.penalties
-        return {"classifier": "ridge", "penalty": penalties if len(penalties) > 1 else penalties[0]}
-    costs = classifier.costs
-    return {"C": costs if len(costs) > 1 else costs[0], "solver": classifier.solver}
+    match classifier.kind:
+        case "ridge":
+            return {"classifier": "ridge", "penalty": _one_or_all(classifier.penalties)}
+        case "lda":
+            return {"classifier": "lda", "shrinkage": _one_or_all(classifier.shrinkages) or "auto"}
+        case "knn":
+            return {"classifier": classifier.classifier, "temperature": classifier.told_temperature}
+        case "centroid":
+            return {"classifier": "centroid"}
+        case _:
+            return {"C": _one_or_all(classifier.costs), "solver": classifier.solver}
+
+
+def _one_or_all(values: list[float]) -> float | list[float]:
+    return values[0] if len(values) == 1 else values
 
 
 def _parts_named(source: JoinedFiles, chosen: FeatureOptions) -> str:

@@ -43,6 +43,10 @@ class Features:
         self.inputs = sum(self.widths)
         self.count = self.inputs if kind is None else kind.columns(self.inputs)
 
+    def made_by(self, kind: type[Embedding]) -> Features:
+        """The same layers as another embedding."""
+        return Features(self._source, self.layers, kind, self._thresholds, self._task, self._solver)
+
     def bytes_of(self, images: int) -> int:
         """What the rows of so many images take."""
         each = 2 * plane_bytes(self.count) if self.kind is None else self.kind.row_bytes(self.count)
@@ -72,7 +76,7 @@ class Features:
         """The embedding fitted to the images `train`; None for codes."""
         if self.kind is None:
             return None
-        return self.kind.fit(_Batches(self, train), self.widths, self._thresholds)
+        return self.kind.fit(_Batches(self, train), self.widths, self._thresholds, self._task.row_labels(train))
 
     @property
     def fingerprints(self) -> list[str]:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import DoesNotFit
 from fne_cli.numerics.embedding import Embedding, embedding
 from fne_cli.numerics.evaluation.metrics import Judged
 from fne_cli.numerics.evaluation.protocols import Trial
-from fne_cli.numerics.ridge.solver import RidgeEstimate
-from fne_cli.numerics.ridge.solver import estimate as estimate_ridge
+from fne_cli.numerics.models import model_of
 from fne_cli.numerics.svm.dual import GROUP
-from fne_cli.numerics.svm.solver import FitEstimate, LinearModel, estimate
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.blocks import Blocks
 from fne_cli.steps.evaluate.classification import FOLDS, ClassificationTask
+from fne_cli.steps.evaluate.discriminant import CentroidTraining, LdaTraining
+from fne_cli.steps.evaluate.estimates import Estimate, Sizes, estimate
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.measure import Detail, Measurement, Outcome
+from fne_cli.steps.evaluate.measure import Detail, Detailed, Measurement, Outcome
+from fne_cli.steps.evaluate.neighbours import NeighboursTraining
 from fne_cli.steps.evaluate.options import FitPlan
+from fne_cli.steps.evaluate.recipe import RecipeTraining, as_tried
 from fne_cli.steps.evaluate.ridge import RidgeTraining
 from fne_cli.steps.evaluate.svm import SvmTraining
 from fne_cli.steps.evaluate.training import Training
@@ -53,7 +55,8 @@ class Fits:
     def __init__(self, source: JoinedFiles, plan: FitPlan, progress: Progress) -> None:
         self.source, self.plan = source, plan
         self.task = ClassificationTask.of(source, plan.protocol, plan.solver.seed, progress)
-        self.measurement = Measurement(self.task, _training(self.task, plan), plan.solver.seed)
+        self.training = _training(self.task, plan)
+        self.measurement = Measurement(self.task, self.training, plan.solver.seed)
         self.kind: type[Embedding] | None = None if source.kind == "codes" else embedding(plan.embedding or "l2")
         self.embeddings = [
             (name, Features(source, layers, self.kind, plan.thresholds, self.task, plan.solver))
@@ -65,52 +68,38 @@ class Fits:
     def __len__(self) -> int:
         return len(self.embeddings) * len(self.task.trials)
 
-    def estimate(self) -> FitEstimate | RidgeEstimate | None:
+    def estimate(self) -> Estimate | None:
         """What one fit of the largest embedding takes at most; None for scikit-learn's solver. Raises DoesNotFit.
 
         Raises BadInput, too, if it cannot be made of so few rows.
         """
-        features, solver = self.largest[1].count, self.plan.solver
         self.largest[1].fit_bytes(self.rows)
         for _, each in self.embeddings:
             each.check(min(len(trial.train) for trial in self.task.trials) * self.task.crops)
-        if self.plan.classifier == "ridge":
-            return self._ridge(features)
-        if solver.solver == "liblinear":
-            needed = 3 * 8 * self.rows * features
-            if needed > solver.memory:
-                raise DoesNotFit(
-                    f"scikit-learn's LinearSVC makes about three float64 copies of {self.rows:,} rows of {features:,} "
-                    f"features: {needed / 2**30:.1f} GiB of {solver.memory / 2**30:.1f} GiB. Leave --solver out."
-                )
-            return None
-        itemsize = 2 if self.kind is None or self.kind.dtype == np.int8 else 8
-        classes, threads = len(self.task.classes), solver.planned_threads
-        return estimate(self.rows, features, classes, solver.memory, itemsize, threads=threads)
-
-    def _ridge(self, features: int) -> RidgeEstimate:
         trains = [self.task.labels[trial.train] for trial in self.task.trials] if self.task.several else []
-        return estimate_ridge(
+        sizes = Sizes(
             self.rows,
-            features,
+            self.largest[1].count,
             len(self.task.classes),
-            len(self.plan.penalties),
-            self.plan.solver.memory,
-            0.25 if self.kind is None or self.kind.dtype == np.int8 else 4.0,
             self.task.crops,
+            ternary=self.kind is None or self.kind.dtype == np.int8,
+            several=self.task.several,
+            asked=max(len(trial.test) for trial in self.task.trials) * self.task.crops,
             patterns=max((np.unique(train == -1, axis=1).shape[1] for train in trains), default=1),
-            threads=self.plan.solver.planned_threads,
         )
+        solver = self.plan.solver
+        how = as_tried(self.plan.classifier) if isinstance(self.training, RecipeTraining) else self.plan.classifier
+        return estimate(how, sizes, solver.memory, solver.planned_threads)
 
     def load(self) -> tuple[int, float]:
         """The fits of one embedding in all trials, those by which C is chosen included; and as how many they count.
 
         Fits that share a Gram matrix and start from each other's solutions are short.
         """
-        trials, costs = self.task.trials, len(self.plan.costs)
-        if costs == 1:
-            return len(trials), float(len(trials))
+        trials, costs = self.task.trials, self.plan.classifier.tried
         count, times = sum(map(self._fits_in, trials)), float(len(trials))
+        if isinstance(self.training, RecipeTraining) or costs == 1:
+            return count, float(count)
         wanted = self.estimate()
         shared = wanted is not None and wanted.path == "gram"
         for trial in trials:
@@ -121,7 +110,9 @@ class Fits:
 
     def _fits_in(self, trial: Trial) -> int:
         """How many problems are solved in one trial, those by which C is chosen included."""
-        costs = len(self.plan.costs)
+        if isinstance(self.training, RecipeTraining):
+            return 1 + len(self.training.candidates(self.largest[1], trial))
+        costs = self.plan.classifier.tried
         return 1 if costs == 1 else 1 + _folds(trial) * costs
 
     @property
@@ -139,7 +130,8 @@ class Fits:
         few_classes = len(self.task.classes) <= sizes.class_groups * GROUP
         if wanted is None or wanted.path not in ("gram", "direct") or len(self) >= MANY or few_classes:
             return False
-        repeated = 1 if len(self.plan.costs) == 1 else 1 + FOLDS * len(self.plan.costs)
+        costs = self.plan.classifier.tried
+        repeated = 1 if costs == 1 else 1 + FOLDS * costs
         return repeated * wanted.seconds() > sizes.fit_seconds
 
     def fit(self, number: int) -> MeasuredFit:
@@ -151,8 +143,8 @@ class Fits:
         outcome, detail = self.measurement.outcome(self.embeddings[place][1], self.task.trials[trial])
         return MeasuredFit(place, outcome, detail)
 
-    def results(self, parts: Parts | None, details: bool, progress: Progress) -> Iterator[MeasuredFit]:
-        """All of them, in order; with `parts` by workers, with details if they are wanted."""
+    def results(self, parts: Parts | None, details: Detailed, progress: Progress) -> Iterator[MeasuredFit]:
+        """All of them, in order; with `parts` by workers, with those details that are wanted."""
         sizes = [self._fits_in(trial) for trial in self.task.trials] * len(self.embeddings)
         if parts is None:
             with progress.track(sum(sizes), "fits") as advance:
@@ -168,31 +160,43 @@ class Fits:
         else:
             yield from self._by_workers(parts, sizes, details)
 
-    def _by_workers(self, parts: Parts, sizes: list[int], details: bool) -> Iterator[MeasuredFit]:
+    def _by_workers(self, parts: Parts, sizes: list[int], details: Detailed) -> Iterator[MeasuredFit]:
         paths = [os.path.abspath(path) for path in self.source.paths]
         shared = {"paths": paths, "plan": self.plan.plain(), "details": details}
         tasks = [{**shared, "fit": number} for number in range(len(self))]
         for number, (found, files) in enumerate(parts.results("fit", tasks, "fit", sizes, "fits")):
             place, trial = divmod(number, len(self.task.trials))
             outcome = Outcome(self.task.trials[trial], found["figures"], found["seconds"])
-            yield MeasuredFit(place, outcome, self._detail(place, files) if details else None)
+            yield MeasuredFit(place, outcome, self._detail(place, found, files, details) if details else None)
 
-    def _detail(self, place: int, files: TaskFiles) -> Detail:
+    def _detail(self, place: int, found: Mapping[str, Any], files: TaskFiles, details: Detailed) -> Detail:
         def array(name: str) -> np.ndarray:
             return np.array(files.load(name))
 
-        model = LinearModel(array("classes"), array("weights"), array("intercepts"))
-        judged, fitted = Judged(array("decisions"), array("predicted")), None
+        judged, how = Judged(array("decisions"), array("predicted")), self.plan.classifier
+        if details != "classifier":
+            return Detail(judged, None, None)
+        features, fitted = self.embeddings[place][1], None
+        arrays = {name: array(name) for name in found["arrays"]}
+        model = model_of(how.classifier, array("classes"), features.count, arrays, how.temperature)
         if self.kind is not None:
-            state = {name: array(name) for name in self.kind.arrays}
-            fitted = self.kind.of_state(state, self.embeddings[place][1].widths, self.plan.thresholds)
+            kind = embedding(found["figures"]["recipe"]) if "recipe" in found["figures"] else self.kind
+            state = {name: array(f"state-{name}") for name in kind.arrays}
+            fitted = kind.of_state(state, features.widths, self.plan.thresholds)
         return Detail(judged, model, fitted)
 
 
 def _training(task: ClassificationTask, plan: FitPlan) -> Training:
-    if plan.classifier == "ridge":
-        return RidgeTraining(task, plan.penalties, plan.aggregate, plan.solver)
-    return SvmTraining(task, plan.costs, plan.aggregate, plan.solver.seed)
+    if plan.classifier.recipe == "auto":
+        return RecipeTraining(task, plan.classifier, plan.solver)
+    kinds: dict[str, type[Training]] = {
+        "svm": SvmTraining,
+        "ridge": RidgeTraining,
+        "lda": LdaTraining,
+        "knn": NeighboursTraining,
+        "centroid": CentroidTraining,
+    }
+    return kinds[plan.classifier.kind](task, plan.classifier, plan.solver)
 
 
 def _folds(trial: Trial) -> int:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,14 +14,18 @@ from fne_cli.numerics.embedding import Embedding
 from fne_cli.numerics.evaluation import metrics
 from fne_cli.numerics.evaluation.metrics import Judged
 from fne_cli.numerics.evaluation.protocols import Trial
-from fne_cli.numerics.svm.solver import LinearModel
+from fne_cli.numerics.models import Model
 from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.training import Training
 from fne_cli.store.other.tested import bits
 
-CHOSEN = ("C", "penalty")
-"""What an SVM, and a ridge classifier, may choose among several."""
+CHOSEN = ("C", "penalty", "shrinkage", "recipe")
+"""What an SVM, a ridge classifier, a discriminant analysis and a recipe may choose among several."""
+
+
+Detailed = Literal["", "predictions", "classifier"]
+"""What is kept of a trial beside its figures: nothing, what predictions need, or the classifier, too."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Detail:
-    """What predictions and a saved classifier need of a trial; large, so it goes unless they were asked for."""
+    """What predictions and a saved classifier need of a trial; large, so it goes unless they were asked for.
+
+    model: None if only predictions were.
+    """
 
     judged: Judged
-    model: LinearModel
+    model: Model | None
     embedding: Embedding | None
 
 
@@ -91,10 +98,8 @@ class Measurement:
             if self._all_differ(outcomes)
             else first["test_rows"],
             **metrics.spread(figures),
-            **{key: sorted({figure[key] for figure in figures}) for key in CHOSEN if key in first},
-            "objective": float(np.mean([figure["objective"] for figure in figures])),
-            "duality_gap": max(figure["duality_gap"] for figure in figures),
-            "converged": all(figure["converged"] for figure in figures),
+            **{key: sorted({figure[key] for figure in figures}) for key in CHOSEN if _in_all(key, figures)},
+            **(_certificate(figures) if "objective" in first else {}),
             "path": ", ".join(sorted({figure["path"] for figure in figures})),
         }
         for key in CHOSEN:
@@ -122,11 +127,25 @@ class Measurement:
         return len(np.unique(np.concatenate(tests))) == sum(map(len, tests))
 
 
+def _in_all(key: str, figures: Sequence[dict[str, Any]]) -> bool:
+    return all(key in figure for figure in figures)
+
+
+def _certificate(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How near to the optimum several fits came."""
+    return {
+        "objective": float(np.mean([figure["objective"] for figure in figures])),
+        "duality_gap": max(figure["duality_gap"] for figure in figures),
+        "converged": all(figure["converged"] for figure in figures),
+    }
+
+
 def _mean_choice(key: str, choices: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """How C or a penalty was chosen in several trials: for every one the mean score, and the mean of those that won."""
+    """How C, or another value, was chosen in several trials: the mean score of every one, and of those that won."""
     first = choices[0]
-    tried = [entry[key] for entry in first["scores"]]
-    scores = np.array([[entry["score"] for entry in choice["scores"]] for choice in choices], np.float64).mean(axis=0)
+    found = [{entry[key]: entry["score"] for entry in choice["scores"]} for choice in choices]
+    tried = [one for one in found[0] if all(one in scores for scores in found)]  # a budget may end sooner for one
+    scores = np.array([[scores[one] for one in tried] for scores in found], np.float64).mean(axis=0)
     won = np.array([choice["score"] for choice in choices], np.float64).mean()
     return {
         **{name: first[name] for name in ("by", "figure")},

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fne_cli.errors import WrongOptions
-from fne_cli.numerics.classifiers import OWN, Classifier, foreign
+from fne_cli.numerics.classifiers import (
+    OWNERS,
+    RECIPES,
+    Classifier,
+    Recipe,
+    foreign,
+    kind_of,
+    neighbours_of,
+    spelled,
+)
 from fne_cli.numerics.codes import HIGH, LOW
+from fne_cli.numerics.discriminant.lda import SHRINKAGES
 from fne_cli.numerics.evaluation.metrics import Aggregate
+from fne_cli.numerics.neighbours.nearest import TEMPERATURE
 from fne_cli.numerics.ridge.solver import PENALTIES
 from fne_cli.numerics.svm.problem import Solver, SolverOptions
+
+BUDGET = 600.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -49,17 +63,38 @@ class Protocol:
 class ClassifierOptions:
     """How a classifier is trained, as `fne evaluate` describes the options of these names. memory: bytes.
 
-    cost, solver and tolerance are the SVM's, penalty is that of ridge.
+    cost, solver and tolerance are the SVM's, penalty is that of ridge, shrinkage that of lda, temperature that of knn:
+    with infinity all votes are alike. recipe: what chooses the embedding, too, instead of all these; budget:
+    seconds that a training may take to choose, at the rate of `Costed`.
     """
 
-    classifier: Classifier = "svm"
+    classifier: str = "svm"
     cost: Sequence[float] = (1.0,)
     penalty: Sequence[float] = PENALTIES
+    shrinkage: Literal["auto"] | Sequence[float] = SHRINKAGES
+    temperature: float = TEMPERATURE
     aggregate: Aggregate = "vote"
     solver: Solver = "certified"
     tolerance: float = 1e-5
     memory: int | None = None
     seed: int = 0
+    recipe: Recipe | None = None
+    budget: float = BUDGET
+
+    @property
+    def kind(self) -> Classifier:
+        """The classifier, without the number of neighbours."""
+        return kind_of(self.classifier)
+
+    @property
+    def neighbours(self) -> int:
+        """How many neighbours vote."""
+        return neighbours_of(self.classifier)
+
+    @property
+    def told_temperature(self) -> float | str:
+        """As JSON has it, which has no infinity."""
+        return "inf" if math.isinf(self.temperature) else self.temperature
 
     @property
     def costs(self) -> list[float]:
@@ -71,14 +106,42 @@ class ClassifierOptions:
         """The penalties, ascending."""
         return sorted(set(self.penalty))
 
+    @property
+    def shrinkages(self) -> list[float]:
+        """The shrinkages, ascending; none where the training rows say it."""
+        return [] if self.shrinkage == "auto" else sorted({float(one) for one in self.shrinkage})
+
+    @property
+    def tried(self) -> int:
+        """How many values of an option have to be compared by fits of their own."""
+        return {"svm": len(self.costs), "lda": max(1, len(self.shrinkages))}.get(self.kind, 1)
+
     def check(self) -> None:
-        """Raises WrongOptions for what the classifier does not have."""
-        if self.classifier not in OWN:
-            raise WrongOptions(f"--classifier should be {' or '.join(OWN)}. Found: {self.classifier}.")
+        """Raises WrongOptions for what the classifier, or the recipe, does not have."""
+        self._check_recipe()
+        spelled(self.classifier)
         usual = ClassifierOptions()
         for name, other in foreign(self.classifier).items():
             if getattr(self, name) != getattr(usual, name):
                 raise WrongOptions(f"--{name} goes with --classifier {other}. Found: --classifier {self.classifier}.")
+        if not self.temperature > 0:
+            raise WrongOptions(f"--temperature should be above 0, inf for equal votes. Found: {self.temperature}.")
+        if isinstance(self.shrinkage, str):
+            if self.shrinkage != "auto":
+                raise WrongOptions(f"--shrinkage should be auto, or numbers above 0 up to 1. Found: {self.shrinkage}.")
+        elif not self.shrinkages or not all(0 < one <= 1 for one in self.shrinkages):
+            found = ", ".join(map(str, self.shrinkage)) or "none"
+            raise WrongOptions(f"--shrinkage should be auto, or numbers above 0 up to 1. Found: {found}.")
+
+    def _check_recipe(self) -> None:
+        usual = ClassifierOptions()
+        if self.recipe not in (None, *RECIPES):
+            raise WrongOptions(f"--recipe should be {' or '.join(RECIPES)}. Found: {self.recipe}.")
+        if self.budget != usual.budget and self.recipe != "auto":
+            raise WrongOptions("--budget goes with --recipe auto. Give that, too, or leave --budget out.")
+        for name in ("classifier", *OWNERS):
+            if self.recipe is not None and getattr(self, name) != getattr(usual, name):
+                raise WrongOptions(f"--recipe says which classifier there is. Leave it out, or --{name}.")
 
 
 @dataclass(frozen=True)
@@ -94,10 +157,7 @@ class FitPlan:
     each_layer: bool
     thresholds: tuple[float, float]
     protocol: Protocol
-    classifier: Classifier
-    costs: Sequence[float]
-    penalties: Sequence[float]
-    aggregate: Aggregate
+    classifier: ClassifierOptions
     solver: SolverOptions
     pool: str | None = None
 
@@ -115,5 +175,6 @@ class FitPlan:
             **values,
             "thresholds": tuple(values["thresholds"]),
             "protocol": Protocol(**{**protocol, "split": split, "per_class": sizes}),
+            "classifier": ClassifierOptions(**values["classifier"]),
             "solver": SolverOptions(**values["solver"]),
         })  # fmt: skip

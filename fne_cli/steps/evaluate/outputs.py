@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.numerics.classifiers import Classifier
 from fne_cli.numerics.evaluation.protocols import Trial
+from fne_cli.numerics.models import arrays_of
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.fits import Fits
-from fne_cli.steps.evaluate.measure import Detail
+from fne_cli.steps.evaluate.measure import Detail, Detailed
+from fne_cli.steps.evaluate.options import ClassifierOptions
+from fne_cli.steps.evaluate.recipe import as_tried
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.other.classifiers import is_classifier, save_model
 from fne_cli.store.other.predictions import Predicted, is_predictions, label_names, write_predictions
@@ -25,6 +28,8 @@ from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded
 
+_OWN = {"ridge": ("penalty", "mean_diagonal"), "lda": ("shrinkage",)}
+"""What of an entry of the results a saved classifier has, too."""
 _LOOKS = {"predictions": is_predictions, "classifier": is_classifier}
 
 
@@ -75,14 +80,17 @@ class Outputs:
         self._stack.__exit__(*error)
 
     @property
-    def detailed(self) -> bool:
-        """Whether they say more of a trial than its figures."""
-        return self.predictions is not None or self.model is not None
+    def detailed(self) -> Detailed:
+        """What they say of a trial beside its figures."""
+        if self.model is not None:
+            return "classifier"
+        return "predictions" if self.predictions is not None else ""
 
     def keep(self, name: str, trial: Trial, detail: Detail | None) -> None:
         """Remember what will be written of a trial of the embedding `name`."""
         if self.detailed and detail is not None:
-            self._details.append((name, trial, detail))
+            kept = detail if self.model is not None else replace(detail, model=None, embedding=None)
+            self._details.append((name, trial, kept))
 
     def write_predictions(self, task: ClassificationTask, paths: Sequence[str]) -> None:
         """A line for each test image of each embedding in each trial. paths: of all images."""
@@ -115,21 +123,21 @@ class Outputs:
             return
         detail, plan, task = self._details[0][2], fits.plan, fits.task
         model, fitted, layers = detail.model, detail.embedding, fits.embeddings[0][1].layers
+        assert model is not None  # `detailed` asked for it
         own = source.settings.get("thresholds", plan.thresholds) if fits.kind is None else plan.thresholds
         head = {
             "classes": [task.classes[number] for number in model.classes.tolist()],
             "several_labels": task.several,
             "layers": [layer.name for layer in layers],
             "layer_features": [layer.features for layer in layers],
-            "embedding": source.kind if fits.kind is None else plan.embedding or "l2",
+            "embedding": source.kind if fits.kind is None else entry.get("recipe", plan.embedding or "l2"),
             "thresholds": list(own),
-            "aggregate": plan.aggregate,
+            "aggregate": plan.classifier.aggregate,
             "made_from": source.settings,
             "sources": source.made_of(),
-            **_trained_with(plan.classifier, entry),
+            **_trained_with(plan.classifier if "recipe" not in entry else as_tried(plan.classifier), entry),
         }
-        arrays = {"weights": model.weights, "intercepts": model.intercepts}
-        save_model(self._open[self.model].into, head, arrays | ({} if fitted is None else fitted.state()))
+        save_model(self._open[self.model].into, head, arrays_of(model) | ({} if fitted is None else fitted.state()))
 
     def finish(self, document: dict[str, Any], run: dict[str, Any]) -> None:
         """Write the results; then all files get their names."""
@@ -145,8 +153,9 @@ class Outputs:
                 output.accept_noted({"fingerprint": digest, **noted, "runs": [run]})
 
 
-def _trained_with(classifier: Classifier, entry: Mapping[str, Any]) -> dict[str, Any]:
+def _trained_with(how: ClassifierOptions, entry: Mapping[str, Any]) -> dict[str, Any]:
     """The classifier and what is its own, of an entry of the results; nothing names the SVM, as in the results."""
-    if classifier == "svm":
+    if how.kind == "svm":
         return {"C": entry["C"]}
-    return {"classifier": classifier, "penalty": entry["penalty"], "mean_diagonal": entry["mean_diagonal"]}
+    own = {"temperature": how.told_temperature} if how.kind == "knn" else {}
+    return {"classifier": how.classifier, **own, **{key: entry[key] for key in _OWN.get(how.kind, ())}}

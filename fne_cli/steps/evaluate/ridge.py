@@ -8,13 +8,9 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.machine import processors
 from fne_cli.numerics.evaluation import metrics
-from fne_cli.numerics.evaluation.metrics import Aggregate
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.ridge.solver import TOLERANCE, path_of, solve
-from fne_cli.numerics.svm.problem import SolverOptions
-from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.training import Trained, Training
 
@@ -29,13 +25,10 @@ _DIGITS = 12  # of a score; beyond them two that are equal may differ by roundin
 class RidgeTraining(Training):
     """Of `penalties` the one is taken with the best score of left-out images; of equal ones the largest."""
 
-    def __init__(
-        self, task: ClassificationTask, penalties: Sequence[float], aggregate: Aggregate, solver: SolverOptions
-    ) -> None:
-        super().__init__(task, aggregate)
-        self.penalties, self.memory = penalties, solver.memory
-        # never more than the memory was estimated for
-        self.threads = min(processors(), solver.planned_threads or processors())
+    @property
+    def penalties(self) -> list[float]:
+        """Those that are tried, ascending."""
+        return self.how.penalties
 
     def trained(self, features: Features, trial: Trial) -> Trained:
         """As Training has it."""
@@ -55,7 +48,7 @@ class RidgeTraining(Training):
             choose,
             subset=train,
             crops=self.task.crops,
-            memory=self.memory,
+            memory=self.solver.memory,
             gram=problem.known_products(train) if dual else None,
             threads=self.threads,
         )

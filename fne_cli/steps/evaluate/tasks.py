@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from fne_cli.errors import DoesNotFit
 from fne_cli.machine import free_memory
+from fne_cli.numerics.models import arrays_of
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.evaluate.fits import KINDS, Fits
 from fne_cli.steps.evaluate.options import FitPlan
@@ -26,13 +29,16 @@ def fit_one(settings: Mapping[str, Any], files: TaskFiles, progress: Progress) -
     with _forgetting.put_off():
         fits = _opened(json.dumps({name: settings[name] for name in ("paths", "plan", "inputs")}))
         found = fits.fit(settings["fit"])
+    arrays: dict[str, np.ndarray] = {}
     if settings["details"] and found.detail is not None:
         judged, model, fitted = found.detail.judged, found.detail.model, found.detail.embedding
         files.save(decisions=judged.decisions, predicted=judged.predicted)
-        files.save(classes=model.classes, weights=model.weights, intercepts=model.intercepts)
-        if fitted is not None:
-            files.save(**fitted.state())
-    return {"figures": found.outcome.figures, "seconds": found.outcome.seconds}
+        if settings["details"] == "classifier" and model is not None:
+            arrays = arrays_of(model)
+            files.save(classes=model.classes, **arrays)
+            if fitted is not None:
+                files.save(**{f"state-{name}": values for name, values in fitted.state().items()})
+    return {"figures": found.outcome.figures, "seconds": found.outcome.seconds, "arrays": list(arrays)}
 
 
 @lru_cache(maxsize=1)

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from fne_cli.machine import processors
 from fne_cli.numerics.embedding import Embedding
-from fne_cli.numerics.evaluation.metrics import Aggregate, Judged, judge
+from fne_cli.numerics.evaluation.metrics import Judged, judge
 from fne_cli.numerics.evaluation.protocols import Trial
-from fne_cli.numerics.svm.solver import LinearModel
+from fne_cli.numerics.models import Model
+from fne_cli.numerics.svm.problem import SolverOptions
 from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.features import Features
+from fne_cli.steps.evaluate.options import ClassifierOptions
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Trained:
     decisions: (rows of the test images, classes of the model).
     """
 
-    model: LinearModel
+    model: Model
     embedding: Embedding | None
     figures: dict[str, Any]
     decisions: np.ndarray
@@ -32,8 +35,10 @@ class Trained:
 class Training(ABC):
     """Trains one kind of classifier on a task; what it has to choose it chooses without looking at test images."""
 
-    def __init__(self, task: ClassificationTask, aggregate: Aggregate) -> None:
-        self.task, self.aggregate = task, aggregate
+    def __init__(self, task: ClassificationTask, how: ClassifierOptions, solver: SolverOptions) -> None:
+        self.task, self.how, self.solver = task, how, solver
+        # never more than the memory was estimated for
+        self.threads = min(processors(), solver.planned_threads or processors())
 
     @abstractmethod
     def trained(self, features: Features, trial: Trial) -> Trained:
@@ -51,4 +56,4 @@ class Training(ABC):
 
     def judged(self, classes: np.ndarray, decisions: np.ndarray) -> Judged:
         """What decision values (rows, classes) say of the images."""
-        return judge(classes, decisions, len(self.task.classes), self.task.crops, self.aggregate)
+        return judge(classes, decisions, len(self.task.classes), self.task.crops, self.how.aggregate)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fne_cli.numerics.transferability.neighbours import Neighbours, unit
+from fne_cli.numerics.neighbours.nearest import unit
+from fne_cli.numerics.transferability.neighbours import Neighbours
 from fne_cli.numerics.transferability.products import ByFeatures, ByRows, Products
 from fne_cli.numerics.transferability.scores import evidence, h_score
 from fne_cli.steps.rank.sources import Part, Source

@@ -10,6 +10,8 @@ from fne_cli.steps.report.facts import told
 from fne_cli.steps.report.sources import Evaluated, extraction
 from fne_cli.store.other.results import Results
 
+_COSTS = {"ridge": "penalty", "lda": "shrinkage", "knn": "temperature", "centroid": ""}
+
 
 def kind_of(results: Results) -> str:
     """per_class, cv or split."""
@@ -25,12 +27,13 @@ def agreeing(results: Results) -> dict[str, Any]:
     """
     kind, said, settings = kind_of(results), _said(results), results.settings
     costs = costs_of(results)
-    found: dict[str, Any] = {"classifier": settings.get("classifier", "svm"), cost_name(results): costs}
+    name = cost_name(results)
+    found: dict[str, Any] = {"classifier": settings.get("classifier", "svm"), **({name: costs} if name else {})}
     if kind == "per_class":
         found["draws"] = said.get("draws")
     if kind == "cv":
         found |= {"cv": said.get("cv"), "rows": said.get("rows")}
-    if kind != "split" or (len(costs) > 1 and "C" in found):  # leave-one-out draws nothing
+    if kind != "split" or (len(costs) > 1 and name != "penalty"):  # leave-one-out draws nothing
         found["seed"] = settings.get("seed")
     if extraction(results).get("crops") != 1:
         found["aggregate"] = settings.get("aggregate", "vote")
@@ -38,14 +41,15 @@ def agreeing(results: Results) -> dict[str, Any]:
 
 
 def costs_of(results: Results) -> list[Any]:
-    """C (of ridge, the penalty), or all of those of which one was chosen."""
-    given = results.settings.get(cost_name(results), 1.0)
+    """C, or what `cost_name` calls it, or all of those of which one was chosen; none if there is nothing to choose."""
+    name = cost_name(results)
+    given = results.settings.get(name, 1.0) if name else []
     return [float(one) if type(one) is int else one for one in (given if isinstance(given, list) else [given])]
 
 
 def cost_name(results: Results) -> str:
-    """What the classifier chooses: C or penalty."""
-    return "penalty" if results.settings.get("classifier") == "ridge" else "C"
+    """What the classifier chooses, or is told: C, penalty, shrinkage; "" if there is nothing."""
+    return _COSTS.get(str(results.settings.get("classifier", "svm")).partition(":")[0], "C")
 
 
 def called(groups: Sequence[Sequence[Evaluated]]) -> list[str]:

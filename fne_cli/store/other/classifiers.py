@@ -18,25 +18,31 @@ from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.schema import canonical_json
 
 FORMAT, VERSION = "fne model", 4
-"""1 had no digest; 2 knew no classifier but the SVM, and these embeddings only; 3 had a weight for each feature, not
-for each column of rows that are reduced. What an older version can say is written as that."""
+"""1 had no digest; 2 knew no classifier but the SVM, and these embeddings only; 3 no classifier but the SVM and ridge,
+and had a weight for each feature, not for each column of rows that are reduced.
+
+The least that has what is to be said is written.
+"""
+_LINEAR = ("svm", "ridge", "lda", "centroid")
+_NEIGHBOURS = re.compile(r"knn:[1-9]\d{0,5}")
 _EMBEDDINGS_OF_2 = ("codes", "fne", "clipped", "l2", "raw", "standardized")
 _HEAD = "head"
 ArraysOf = Callable[[str], Sequence[str] | None]
 """From the name of an embedding; None if there is none of that name."""
 _NEEDED = ("weights", "intercepts")
 _AXES = "axes"
+_ROWS, _PLANES = ("rows", "labels"), ("positive", "negative", "labels")
+"""What nearest neighbours have instead: the training rows, or the bit planes of codes."""
 _HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '(<f8|\|u1)', 'fortran_order': False, 'shape': "
+    rb"\x93NUMPY\x01\x00..\{'descr': '(<f8|<f4|<i4|\|i1|\|u1)', 'fortran_order': False, 'shape': "
     rb"\((\d{1,12},|\d{1,12}, \d{1,12})\), \} *\n",
     re.DOTALL,
 )
 
 
 def save_model(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays of float64 and what `head` says of them to `path`."""
-    newer = "classifier" in head or head["embedding"] not in _EMBEDDINGS_OF_2
-    described = {"format": FORMAT, "version": VERSION if _AXES in arrays else 3 if newer else 2, **head}
+    """Write arrays and what `head` says of them to `path`."""
+    described = {"format": FORMAT, "version": _version(head, arrays), **head}
     described["digest"] = _digest(described, arrays)
     text = np.frombuffer(canonical_json(described).encode(), np.uint8)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -45,6 +51,12 @@ def save_model(path: Path, head: Mapping[str, Any], arrays: Mapping[str, np.ndar
             member = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
             with archive.open(member, "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
+
+
+def _version(head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> int:
+    if _AXES in arrays or head.get("classifier", "svm") not in ("svm", "ridge"):
+        return VERSION
+    return 3 if "classifier" in head or head["embedding"] not in _EMBEDDINGS_OF_2 else 2
 
 
 def load_model(path: Path, arrays_of: ArraysOf) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -61,7 +73,10 @@ def load_model(path: Path, arrays_of: ArraysOf) -> tuple[dict[str, Any], dict[st
                 raise WrongFile(f"{path} should be a classifier that fne evaluate --model saved. Found: other arrays.")
             head = _checked_head(path, _array(path, archive, members[_HEAD], size), arrays_of)
             own = () if head["embedding"] == "codes" else arrays_of(head["embedding"]) or ()
-            known = [name for name in (*_NEEDED, *own) if name in members]
+            needed: tuple[str, ...] = _NEEDED
+            if is_neighbours(head):
+                needed = _ROWS if _ROWS[0] in members else _PLANES
+            known = [name for name in (*needed, *own) if name in members]
             values = {name: _array(path, archive, members[name], size) for name in known}
     except OSError as error:
         raise BadInput(f"{path} should be a classifier that can be read. Found: {error.strerror or error}.") from error
@@ -75,19 +90,53 @@ def load_model(path: Path, arrays_of: ArraysOf) -> tuple[dict[str, Any], dict[st
             f"{path} should be as fne evaluate saved it. Found: bytes that have changed since.",
             remedy="Fetch a good copy, or train it again with --overwrite.",
         )
-    columns = features = sum(head["layer_features"])
-    shapes: dict[str, tuple[int, ...]] = {}
+    columns, expected = _embedding_has(own, sum(head["layer_features"]), values)
+    if is_neighbours(head):
+        expected |= _neighbours_have(head, columns, values)
+    else:
+        classes = len(head["classes"])
+        expected |= {"weights": ("float64", (classes, columns)), "intercepts": ("float64", (classes,))}
+    for name, (dtype, shape) in expected.items():
+        array = values.get(name)
+        if array is None or array.shape != shape or array.dtype != dtype or not np.isfinite(array).all():
+            found = "nothing" if array is None else f"{array.dtype} of shape {array.shape}"
+            raise DamagedFile(f"{path}: {name} should be finite {dtype} of shape {shape}. Found: {found}.")
+    if is_neighbours(head):
+        least, largest = (-1, 1) if head["several_labels"] else (0, len(head["classes"]) - 1)
+        labels = values["labels"]
+        if labels.min() < least or labels.max() > largest:
+            raise DamagedFile(f"{path}: labels should be {least} ... {largest}. Found: others.")
+    return head, values
+
+
+def is_neighbours(head: Mapping[str, Any]) -> bool:
+    """Whether a classifier is its training rows."""
+    return _NEIGHBOURS.fullmatch(str(head.get("classifier"))) is not None
+
+
+def _neighbours_have(
+    head: Mapping[str, Any], features: int, values: Mapping[str, np.ndarray]
+) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Type and shape of the training rows and their labels, as many as there are labels, and one at least."""
+    labels = values.get("labels")
+    count = max(1, len(labels)) if labels is not None and labels.ndim else 1
+    told = ("int8", (count, len(head["classes"]))) if head["several_labels"] else ("int32", (count,))
+    rows = {"rows": ("float32", (count, features))}
+    planes = dict.fromkeys(_PLANES[:2], ("uint8", (count, -(-features // 8))))
+    return {"labels": told, **(rows if "rows" in values else planes)}
+
+
+def _embedding_has(
+    own: Sequence[str], features: int, values: Mapping[str, np.ndarray]
+) -> tuple[int, dict[str, tuple[str, tuple[int, ...]]]]:
+    """Columns of the rows, and types and shapes of the arrays of an embedding; those behind `axes` are of columns."""
+    columns, expected = features, dict[str, tuple[str, tuple[int, ...]]]()
     for name in own:
         if name == _AXES and name in values:
             columns = len(values[name])
-        shapes[name] = (columns, features) if name == _AXES else (columns if _AXES in shapes else features,)
-    shapes |= {"weights": (len(head["classes"]), columns), "intercepts": (len(head["classes"]),)}
-    for name, shape in shapes.items():
-        array = values.get(name)
-        if array is None or array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
-            found = "nothing" if array is None else f"{array.dtype} of shape {array.shape}"
-            raise DamagedFile(f"{path}: {name} should be finite float64 of shape {shape}. Found: {found}.")
-    return head, values
+        one = columns if _AXES in expected else features
+        expected[name] = "float64", (columns, features) if name == _AXES else (one,)
+    return columns, expected
 
 
 def is_classifier(path: Path) -> bool:
@@ -110,7 +159,7 @@ def _array(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: 
     # NumPy evaluates a header as Python; ours have one form only, so nothing but that form is taken
     header = _HEADER.match(content)
     shape = tuple(int(size) for size in header[2].split(b",") if size.strip()) if header else ()
-    dtype = np.dtype(np.float64 if header and header[1] == b"<f8" else np.uint8)
+    dtype = np.dtype(header[1].decode() if header else np.uint8)
     if header is None or math.prod(shape) * dtype.itemsize != len(content) - header.end():
         raise DamagedFile(f"{path}: {member.filename[:80]!r} should be a plain array. Found: another header or length.")
     return np.frombuffer(content, dtype, offset=header.end()).reshape(shape)
@@ -123,7 +172,7 @@ def _checked_head(path: Path, text: np.ndarray, arrays_of: ArraysOf) -> dict[str
         head = None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise WrongFile(f"{path} should be a classifier that fne evaluate --model saved. Found: something else.")
-    if head.get("version") not in (1, 2, 3, VERSION) or type(head["version"]) is not int:
+    if head.get("version") not in range(1, VERSION + 1) or type(head["version"]) is not int:
         raise WrongFile(f"{path} should have version {VERSION} of the format. Found: {str(head.get('version'))[:20]}.")
     names = all(
         isinstance(head.get(key), list) and head[key] and all(map(_is_name, head[key])) for key in ("classes", "layers")
@@ -143,7 +192,8 @@ def _checked_head(path: Path, text: np.ndarray, arrays_of: ArraysOf) -> dict[str
         and isinstance(head.get("thresholds"), list)
         and len(head["thresholds"]) == 2
         and all(type(value) in (int, float) and abs(value) < 2**1000 for value in head["thresholds"])
-        and head.get("classifier", "svm") in ("svm", "ridge")
+        and (head.get("classifier", "svm") in _LINEAR or is_neighbours(head))
+        and (not is_neighbours(head) or _is_temperature(head.get("temperature")))
     )
     if not whole:
         raise DamagedFile(f"{path}: its head should say classes, layers and how the features were made.")
@@ -157,6 +207,11 @@ def _digest(head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
         digest.update(f"\n{name} {values.dtype.str} {values.shape}\n".encode())
         digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
+
+
+def _is_temperature(value: Any) -> bool:
+    """A number above 0, or what JSON has for infinity."""
+    return value == "inf" or (type(value) in (int, float) and 0 < value < 2**1000)
 
 
 def _is_name(value: Any) -> bool:

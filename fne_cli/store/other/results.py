@@ -252,7 +252,7 @@ def _entry(part: Claim, tested: Tested | None) -> Entry:
         rows.append(ClassResult(one.text("class"), value, one.count("training_images"), one.count("test_images")))
     if [row.name for row in rows] != classes:
         raise part.wrong("per_class", "the classes, in their order", [row.name for row in rows])
-    key = "penalty" if "penalty" in part.value else "C"
+    key = next((key for key in ("penalty", "shrinkage") if key in part.value), "C")
     cost = part.value.get(key, [])
     costs = cost if isinstance(cost, list) else [cost]
     if not all(isinstance(one, int | float) and math.isfinite(one) for one in costs):

@@ -129,7 +129,7 @@ def test_pieces_are_written_in_one_way():
             "root,z",
             "clip and length again behind pca. Found: 'root,z'",
         ),
-        ("z,equal,root", "z first, equal and depth behind other pieces"),
+        ("z,equal,root", "z first, equal, aligned and depth behind other pieces"),
         ("root,root", "should be there once"),
         ("z,depth", "should be depth:POWER, with a number above 0 and up to 1000. Found: 'depth' in 'z,depth'"),
         ("z,depth:", "should be depth:POWER"),

@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge, RidgeClassifierCV, RidgeCV
 
 from fne_cli.errors import BadInput, DoesNotFit
 from fne_cli.numerics.codes.packed import PackedCodes
-from fne_cli.numerics.ridge import products, solver, spectrum
+from fne_cli.numerics.ridge import band, products, solver
 from fne_cli.numerics.ridge.solver import estimate, path_of, solve
 from fne_cli.numerics.svm.gram import gram
 
@@ -44,6 +44,7 @@ def test_left_out_predictions_are_those_of_scikit_learn(count, features):
     rows, labels = rows_of(count, features)
     found = solve(rows, labels, PENALTIES, first)
     assert found.path == path_of(count, features)
+    np.testing.assert_array_equal(solver.left_out(rows, labels, PENALTIES), found.left_out)
     assert found.scale == pytest.approx(spread_of(rows))
     alphas = np.multiply(PENALTIES, spread_of(rows))
     peer = RidgeClassifierCV(alphas, store_cv_results=True).fit(rows.astype(np.float64), labels)
@@ -163,13 +164,13 @@ def test_neither_threads_nor_blocks_change_what_is_found(monkeypatch, count, fea
 
 
 @pytest.mark.parametrize(("count", "features"), [(60, 150), (150, 40)])
-def test_what_is_too_large_to_be_divided_comes_out_the_same(monkeypatch, count, features):
+def test_the_width_of_the_band_does_not_matter(monkeypatch, count, features):
     rows, labels = rows_of(count, features)
-    divided = solve(rows, labels, PENALTIES, first)
-    monkeypatch.setattr(spectrum, "LARGEST_DIVIDED", 10)
+    usual = solve(rows, labels, PENALTIES, first)
+    monkeypatch.setattr(band, "WIDTH", 7)
     found = solve(rows, labels, PENALTIES, first)
-    np.testing.assert_allclose(found.left_out, divided.left_out, rtol=1e-7, atol=1e-9)
-    np.testing.assert_allclose(found.model.weights, divided.model.weights, rtol=1e-6, atol=1e-10)
+    np.testing.assert_allclose(found.left_out, usual.left_out, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(found.model.weights, usual.model.weights, rtol=1e-6, atol=1e-10)
 
 
 def test_rows_that_are_all_the_same_say_nothing():

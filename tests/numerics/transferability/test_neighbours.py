@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import NearestNeighbors
 
-from fne_cli.numerics.transferability.neighbours import Neighbours, unit
+from fne_cli.numerics.neighbours.nearest import unit
+from fne_cli.numerics.transferability.neighbours import Neighbours
 
 
 def accuracy(rows, labels, images, count, block, queries=None):

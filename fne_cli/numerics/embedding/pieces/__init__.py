@@ -7,7 +7,7 @@ behind it, the first 256 principal components of that. Named combinations are mo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -49,24 +49,34 @@ class Composed(Embedding):
 
     @classmethod
     def fit(
-        cls, rows: Iterable[np.ndarray], widths: Sequence[int], thresholds: tuple[float, float] = PUBLISHED
+        cls,
+        rows: Iterable[np.ndarray],
+        widths: Sequence[int],
+        thresholds: tuple[float, float] = PUBLISHED,
+        labels: np.ndarray | None = None,
     ) -> Self:
-        """As Embedding has it. Rows are gone through once for z-scores, once for equal energy, thrice for a reduction.
+        """As Embedding has it. Rows are gone through once for z-scores, once for every weight, thrice for a reduction.
 
-        Raises BadInput if the rows have fewer principal components than are wanted.
+        Raises BadInput if the rows have fewer principal components than are wanted, or no labels where they are needed.
         """
         features, state = sum(widths), {}
         if "mean" in cls.arrays:
             moments = moments_of(rows, features)
             state = {"mean": moments.mean, "std": moments.std}
         if "scale" in cls.arrays:
-            state["scale"] = cls._scale(rows, widths, state)
+            state["scale"] = cls._scale(rows, widths, state, labels)
         if cls.reduction:
             state |= cls._reduced(rows, features, cls.of_state(state, widths))
         return cls.of_state(state, widths)
 
     @classmethod
-    def _scale(cls, rows: Iterable[np.ndarray], widths: Sequence[int], state: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _scale(
+        cls,
+        rows: Iterable[np.ndarray],
+        widths: Sequence[int],
+        state: Mapping[str, np.ndarray],
+        labels: np.ndarray | None,
+    ) -> np.ndarray:
         features, layers = sum(widths), np.ones(len(widths))
         plain = cls.of_state({**state, "scale": np.ones(features)}, widths)
         for piece in cls.pieces:
@@ -76,7 +86,23 @@ class Composed(Embedding):
                 layers *= 1 / np.sqrt(np.where(energy > 0, energy, 1.0))
             elif piece.name == "depth":
                 layers *= (np.arange(1, len(widths) + 1) / len(widths)) ** piece.number
+            elif piece.name == "aligned":
+                layers *= cls._aligned(lambda: (plain.changed(batch) for batch in rows), widths, labels) ** piece.number
         return np.repeat(layers, widths)
+
+    @staticmethod
+    def _aligned(
+        batches: Callable[[], Iterable[np.ndarray]], widths: Sequence[int], labels: np.ndarray | None
+    ) -> np.ndarray:
+        from fne_cli.machine import thread_pool
+        from fne_cli.numerics.embedding.pieces.aligned import alignments
+
+        if labels is None:
+            raise BadInput(
+                "The piece aligned of an embedding should have the labels of the training rows. Found: none."
+            )
+        with thread_pool() as pool:
+            return alignments(batches, labels, spans_of(widths), pool)
 
     @classmethod
     def _reduced(cls, rows: Iterable[np.ndarray], features: int, plain: Self) -> dict[str, np.ndarray]:
@@ -188,8 +214,8 @@ def parsed(text: str) -> tuple[Piece, ...]:
     stages = [piece.stage for piece in pieces]
     if len({(piece.name, piece.stage) for piece in pieces}) < len(pieces) or stages != sorted(stages):
         raise BadInput(
-            "Every piece of an embedding should be there once: z first, equal and depth behind other pieces, then "
-            f"length, pca, whiten; root, power, clip and length again behind pca. Found: {text!r}."
+            "Every piece of an embedding should be there once: z first, equal, aligned and depth behind other pieces, "
+            f"then length, pca, whiten; root, power, clip and length again behind pca. Found: {text!r}."
         )
     if Stage.WHITENING in stages and Stage.REDUCTION not in stages:
         raise BadInput(f"The piece whiten should stand behind pca:COUNT. Found: {text!r}.")

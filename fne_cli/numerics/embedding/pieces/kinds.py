@@ -72,6 +72,9 @@ KINDS = {
         Stage.WEIGHTS,
         by_layer=True,
     ),
+    "aligned": Kind(
+        "layers times (alignment of their training rows with the labels)^POWER", Stage.WEIGHTS, "POWER", by_layer=True
+    ),
     "depth": Kind("layers times (place / number of layers)^POWER", Stage.WEIGHTS, "POWER", by_layer=True),
     "length": Kind("the whole row divided by its length", Stage.ROWS, change=_unit, reduced=True),
     "pca": Kind(

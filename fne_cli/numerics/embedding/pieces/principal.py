@@ -64,7 +64,7 @@ class Decomposition:
         else:
             axes = np.zeros((count, self.features))
             start = 0
-            for block in _blocks(batches(), BLOCK):
+            for block in in_blocks(batches(), BLOCK):
                 factors = np.ascontiguousarray(self.vectors[start : start + len(block), :count].T)
                 start += len(block)
 
@@ -136,7 +136,7 @@ def _gram(batches: Batches, rows: int, centre: np.ndarray, pool: Executor) -> np
     together = max(1, HELD // (4 * len(centre) * BLOCK))  # blocks
     for first in range(0, -(-rows // BLOCK), together):
         held: dict[int, np.ndarray] = {}
-        for number, block in enumerate(_blocks(batches(), BLOCK)):
+        for number, block in enumerate(in_blocks(batches(), BLOCK)):
             if number < first:
                 continue
             if number < first + together:
@@ -160,7 +160,7 @@ def _covariance(batches: Batches, rows: int, centre: np.ndarray, pool: Executor)
         for across in spans(len(centre), TILE)
         if down.start <= across.start
     ]
-    for block in _blocks(batches(), BLOCK):
+    for block in in_blocks(batches(), BLOCK):
         values = block - centre
 
         def add(at: tuple[slice, slice], values: np.ndarray = values) -> None:
@@ -170,7 +170,7 @@ def _covariance(batches: Batches, rows: int, centre: np.ndarray, pool: Executor)
     return covariance
 
 
-def _blocks(batches: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+def in_blocks(batches: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
     """The same rows, `size` of them at a time, however they were cut before."""
     kept: list[np.ndarray] = []
     missing = size

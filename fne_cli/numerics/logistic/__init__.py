@@ -1,0 +1,1 @@
+"""Logistic regression, of one label per image or several, solved to a proven duality gap."""

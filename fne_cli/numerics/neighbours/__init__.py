@@ -1,0 +1,1 @@
+"""The rows that are most like a row, and what they vote for."""

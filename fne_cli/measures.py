@@ -8,3 +8,11 @@ MEASURES = {
     "mean_average_precision": "mAP",
     "mean_average_precision_11_point": "mAP, 11 points",
 }
+
+RANK_MEASURES = {
+    "log_me": "LogME",
+    "evidence": "evidence",
+    "h_score": "H-score",
+    "neighbours_accuracy": "neighbours",
+}
+"""The same of the figures of fne rank, which need no training."""

@@ -27,6 +27,7 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
     "codes, or pieces such as z,root,depth:3; docs/evaluation.md has them all.  [default: l2, each layer alone]",
 )
 @options.thresholds
+@options.averaged
 @click.option("--each-layer", is_flag=True, help="Measure every layer alone, too.")
 @click.option("--split", type=options.FILE, help="Manifest with path and split (train, test, val) to use instead.")
 @click.option("--cv", type=click.IntRange(min=2), help="Stratified cross-validation with so many folds.")

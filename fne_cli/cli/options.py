@@ -142,6 +142,16 @@ def layers(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return click.option("--layers", type=kinds.Names(), default=(), help=text)
 
 
+def averaged(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--pool of a file that is pooled already."""
+    return click.option(
+        "--pool",
+        type=click.Choice(["avg"]),
+        help="Of files pooled to a grid (avg:2) the averages over maps: the mean of the cells, if they have one size; "
+        "else it is refused.",
+    )(function)
+
+
 def root(function: Callable[..., Any]) -> Callable[..., Any]:
     """--root, of what lists images."""
     return click.option(

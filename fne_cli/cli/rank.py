@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 @click.command(cls=options.Command)
 @click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILE...")
 @options.layers("Layers to use, names or globs.  [default: all]")
+@options.averaged
 @click.option("--rows", help="Images to use: a split, or all.  [default: train, or all if there are no splits]")
 @click.option(
     "--neighbours", type=click.IntRange(min=1), default=20, show_default=True, help="Nearest neighbours that vote."
 )
 @click.option("--cka", is_flag=True, help="Also how alike all layers, and all files, are: linear CKA, 0 to 1.")
 @click.option("--csv", type=options.FILE, help=".csv to write: the table; with --cka beside it NAME.cka.csv.")
+@click.option("--figures", type=options.FILE, help="Folder for the matrix of --cka as PNG and SVG, by matplotlib.")
 @click.option("--memory", type=kinds.Bytes(), help="Memory to use, such as 2G.  [default: half of what is free]")
 @click.option(
     "--seed", type=options.SEED, default=0, show_default=True,
@@ -41,13 +43,15 @@ def rank(progress: Console, as_json: bool, **values: Any) -> None:
 
     \b
     Example: fne rank vgg16.h5 resnet50.h5
-             fne rank photos.h5 --cka --csv layers.csv
+             fne rank photos.h5 --cka --csv layers.csv --figures figures/
     """
     from fne_cli.steps.rank import rank
 
     found = rank(progress=progress, **values)
     if found.path is not None:
         progress.note(f"{found.path}{' is up to date' if found.up_to_date else ''}")
+    if found.figures is not None:
+        progress.note(f"figure in {found.figures}")
     if as_json:
         click.echo(plain_json(_plain(found)))
         return

@@ -12,14 +12,14 @@ import click
 
 from fne_cli.cli import options
 from fne_cli.cli.console import Console, duration, table
-from fne_cli.measures import MEASURES
+from fne_cli.measures import MEASURES, RANK_MEASURES
 from fne_cli.unprintable import plain_json
 
 if TYPE_CHECKING:
     from fne_cli.experiments.config import Options
     from fne_cli.experiments.run import Done, Outlook
 
-STEPS = ("split", "extract", "normalize", "discretize", "analyze", "evaluate")
+STEPS = ("split", "extract", "normalize", "discretize", "analyze", "rank", "evaluate")
 
 
 @click.command(cls=options.Command)
@@ -68,6 +68,9 @@ def run(
         click.echo(plain_json(done.results))
     else:
         click.echo(_summary(done.results))
+        for text in (_optimised(done.results), _agreeing(done.results)):
+            if text:
+                click.echo(f"\n{text}")
     _tell(done, progress)
     if done.exit_code:
         sys.exit(done.exit_code)
@@ -175,6 +178,53 @@ def _summary(results: dict[str, Any]) -> str:
         row += (_percent(best, figure), best["name"] if best else "") if layers else ()
         rows.append(row)
     return table(header, rows)
+
+
+def _optimised(results: dict[str, Any]) -> str:
+    """Standard against optimised, a line for each dataset, the one nearest to the source first."""
+    found = results.get("factors", {}).get("datasets", [])
+    if not found:
+        return ""
+    header = (
+        "dataset", "best settings", "standard", "optimised", "difference, points", "95 %", "fewer errors",
+        "significant", "drop by depth", "evidence", "optimised setting",
+    )  # fmt: skip
+    rows = []
+    for one in found:
+        first, best = (one[name] or {} for name in ("standard", "optimised"))
+        setting, usual = best.get("setting", {}), first.get("setting", {})
+        apart = ", ".join(f"{key} {value}" for key, value in setting.items() if usual.get(key) != value != "-")
+        low, high = one.get("difference_95", (None, None))
+        rows.append((
+            one["dataset"],
+            f"{one['equal']:,} of {one['settings']:,}",
+            _number(first.get("test"), 100, " %"),
+            _number(best.get("test"), 100, " %"),
+            _number(one.get("difference"), 100, sign="+"),
+            "-" if low is None else f"{100 * low:+.2f} to {100 * high:+.2f}",
+            _number(one.get("error_reduction"), 100, " %"),
+            {True: "yes", False: "no"}.get(one.get("significant"), "-"),
+            _number(one["drop"], 100),
+            _number(one["evidence"]),
+            apart or "the standard",
+        ))  # fmt: skip
+    return table(header, rows)
+
+
+def _number(value: float | None, scale: float = 1, unit: str = "", sign: str = "") -> str:
+    return "-" if value is None else f"{scale * value:{sign}.2f}{unit}"
+
+
+def _agreeing(results: dict[str, Any]) -> str:
+    """How the figures of fne rank agree with what was measured: weighted Kendall's tau."""
+    rows = []
+    for one in results.get("agreement", []):
+        home = ", ".join(one[key] for key in ("dataset", "network", "pooling", "embedding", "protocol") if one.get(key))
+        curve = "" if one["per_class"] is None else f", {one['per_class']} per class"
+        rows.append(
+            (f"{one['count']} {one['of']}: {home}{curve}", *(_number(one[measure]) for measure in RANK_MEASURES))
+        )
+    return table(("weighted tau with", *RANK_MEASURES.values()), rows) if rows else ""
 
 
 def _percent(row: dict[str, Any] | None, figure: str | None) -> str:

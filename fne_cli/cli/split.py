@@ -50,6 +50,12 @@ class _Share(click.ParamType[float]):
 @click.option("--val", type=_Share(), help="Share of each class (with --per-class: of the rest) for validation.")
 @click.option("--folds", type=click.IntRange(min=2), help="So many manifests, MANIFEST-1 ...: each image tests once.")
 @click.option("--voc", is_flag=True, help="IMAGES is a VOC year folder: several labels from its XML, its own splits.")
+@click.option(
+    "--holdout",
+    type=_Share(),
+    help="For choosing without the test images, which get no split: train on split train, test on split val, or on "
+    "this share of each class of split train if there is none.",
+)
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of the drawing.")
 @options.root
 @options.label_column
@@ -64,6 +70,7 @@ def split(progress: Console, **values: Any) -> None:
     Example: fne split photos/ split.csv --per-class 30 --seed 1
              fne split food-101/images/ split.csv --list train=train.txt --list test=test.txt
              fne split VOCdevkit/VOC2007/ voc.csv --voc
+             fne split split.csv inner.csv --root photos/ --holdout 20%
     """
     from fne_cli.steps.split import split
 

@@ -19,7 +19,7 @@ def unmeasurable(wanted: Plan, sources: Sources) -> Iterator[tuple[Cell, tuple[P
     Bad images are not known yet, nor is what is in manifests that are still to be made.
     """
     made = {path: job for job in wanted.jobs for path in job.outputs}
-    for cell in wanted.cells:
+    for cell in wanted.measured:
         for job in (*cell.needs, cell.job):
             cuts = job.options.get("thresholds")
             if isinstance(cuts, Path) and cuts not in made and not cuts.is_file():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fne_cli.numerics.classifiers import foreign
 from fne_cli.steps.embeddings import takes_thresholds
+
+if TYPE_CHECKING:
+    from fne_cli.experiments.factors import Factors
 
 _DATASET = ("root", "label_column", "max_bad", "box_context", "max_pixels")
 _NETWORK = ("weights", "seed", "preprocess", "image_size", "layers", "batch_size", "precision", "xla", "dtype")
@@ -27,6 +30,12 @@ _CLASSIFIER = (
     "seed",
 )
 _PROTOCOL = ("cv", "rows", "per_class", "draws", *_CLASSIFIER)
+FACTORS = ("layers", "pool", "crops", "values", "l2", "pca", "whiten", "classifier", "cost")
+"""Keys of [factors]: a list of values each, of which the first is the standard."""
+
+VALIDATION = 0.2
+"""The share of the training images by which settings are chosen where there is no split val."""
+
 SPLIT = ("lists", "per_class", "test", "val", "voc", "seed")
 
 NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -48,6 +57,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "normalize": ("rows", "batch_size"),
     "discretize": ("packed", "batch_size"),
     "analyze": ("rows", "random_classes", "seed", "alpha", "fdr", "memory"),
+    "rank": ("neighbours", "seed", "memory"),
     "evaluate": (*_CLASSIFIER, "draws", "memory"),
 }
 """Tables with options for all runs of a command; what a table above says wins over them."""
@@ -56,6 +66,7 @@ OWN = {
     "experiment": ("name", "output"),
     "datasets": ("images", "sample", "split"),
     "protocols": ("split", "single_layers"),
+    "factors": (*FACTORS, "validation"),
 }
 """Keys of a table that no command has."""
 
@@ -110,7 +121,8 @@ Table = dict[str, Value]
 class Experiment:
     """What is to be compared: datasets x networks x poolings x embeddings x protocols, each by its name.
 
-    own: name and output. commands: options of all runs of a command. options: what the commands can be told.
+    own: name and output. commands: options of all runs of a command. options: what the commands can be told. factors:
+    in the place of poolings, embeddings and protocols; varied: what the file says of them.
     """
 
     path: Path
@@ -118,6 +130,8 @@ class Experiment:
     named: dict[str, dict[str, Table]]
     commands: dict[str, Table]
     options: Options
+    factors: Factors | None = None
+    varied: Table = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -169,7 +183,12 @@ class Experiment:
                     for key in foreign(values["classifier"].value):
                         values.pop(key)
                 yield f"{kind}.{name}", {**{key: table[key] for key in table if key not in values}, **values}
+        if self.factors is not None:
+            origins = {key: entry.origin for key, entry in self.varied.items()}
+            yield "factors", {key: Value(one, origins.get(key, "default")) for key, one in self.factors.plain.items()}
         for command, keys in COMMANDS.items():
+            if command == "rank" and command not in self.commands:
+                continue  # nothing is ranked if the file does not have the table
             table = self.commands.get(command, {})
             elsewhere = {key for other, names in NAMED.values() if other == command for key in names}
             own = [key for key in keys if key in table or key not in elsewhere]

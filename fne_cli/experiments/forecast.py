@@ -63,6 +63,7 @@ class Forecast:
         self._activations: dict[Path, _Activations | str] = {}
         self._extractions: dict[Path, Job] = {}
         self._made: dict[Path, Job] = {}
+        self._reduced: tuple[Any, ...] = ()
 
     def of(self, job: Job) -> Expected:
         """What the job will take."""
@@ -143,15 +144,29 @@ class Forecast:
         self, job: Job, rows: int, features: int, classes: int, memory: int, crops: int, alone: bool
     ) -> float:
         """One fit. Raises DoesNotFit."""
+        from fne_cli.numerics.svm.solver import RATE
         from fne_cli.steps.evaluate.estimates import Sizes, estimate
         from fne_cli.steps.evaluate.recipe import as_tried
 
+        reducing, features = (0.0, features) if alone else self._reducing(job, rows, features)
         how = _classifier(job)
         auto = how.recipe == "auto"
         how = as_tried(how) if auto else replace(how, solver="certified")
         sizes = Sizes(rows, features, classes, crops, ternary=not alone and not auto)
         found = estimate(how, sizes, memory)
-        return 0.0 if found is None else found.seconds()
+        return reducing / RATE + (0.0 if found is None else found.seconds())
+
+    def _reducing(self, job: Job, rows: int, features: int) -> tuple[float, int]:
+        """Operations of a reduction, and the columns behind it; what jobs in a row reduce alike is decomposed once."""
+        from fne_cli.numerics.embedding import embedding
+
+        name = job.options.get("embedding", "fne")
+        columns, side = embedding(name).columns(features), min(rows, features)
+        if ",pca:" not in f",{name}":
+            return 0.0, columns
+        key = (job.arguments[0], str(job.options.get("layers")), name.partition("pca:")[0], rows)
+        again, self._reduced = key == self._reduced, key
+        return 3.0 * rows * features * columns + (not again) * (rows * features * side + 20.0 * side**3), columns
 
     def _trainings(self, job: Job, training: int, classes: int) -> Iterable[int]:
         """The training images of every fit."""
@@ -273,8 +288,9 @@ class Forecast:
             return None
         if "per_class" in job.options:
             return _Counts(min(whole.images, job.options["per_class"] * whole.classes), whole.images, whole.classes)
-        rest = 1 - (job.options.get("test") or 0.0) - (job.options.get("val") or 0.0)
-        return _Counts(round(whole.images * rest), whole.images, whole.classes)
+        rest = 1 - sum(job.options.get(name) or 0.0 for name in ("test", "val", "holdout"))
+        of = whole.training if "holdout" in job.options else whole.images
+        return _Counts(round(of * rest), whole.images, whole.classes)
 
 
 def _classifier(job: Job) -> ClassifierOptions:

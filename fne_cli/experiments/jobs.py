@@ -124,6 +124,12 @@ def _analyze(arguments: tuple[str, ...], options: dict[str, Any], how: Execution
     analyze(*paths, **options, overwrite=how.overwrite, cluster=how.cluster, progress=how.progress)
 
 
+def _rank(arguments: tuple[str, ...], options: dict[str, Any], how: Execution) -> None:
+    from fne_cli.steps.rank import rank
+
+    rank([Path(argument) for argument in arguments], **options, overwrite=how.overwrite, progress=how.progress)
+
+
 def _evaluate(arguments: tuple[str, ...], options: dict[str, Any], how: Execution) -> None:
     from fne_cli.steps.evaluate import ClassifierOptions, FeatureOptions, Protocol, evaluate
 
@@ -149,5 +155,6 @@ _STEPS: dict[str, Callable[[tuple[str, ...], dict[str, Any], Execution], None]] 
     "normalize": _normalize,
     "discretize": _discretize,
     "analyze": _analyze,
+    "rank": _rank,
     "evaluate": _evaluate,
 }

@@ -24,6 +24,8 @@ from fne_cli.experiments.config import (
     Value,
     without,
 )
+from fne_cli.experiments.factors import Factors
+from fne_cli.experiments.factors import read as read_factor
 from fne_cli.images.bad import Allowed
 from fne_cli.numerics.classifiers import foreign
 
@@ -80,7 +82,7 @@ class _Checked:
         self._path, self._origins, self._options = path, origins, options
 
     def experiment(self, tables: dict[str, Any]) -> Experiment:
-        known = ["experiment", *NAMED, *COMMANDS]
+        known = ["experiment", *NAMED, "factors", *COMMANDS]
         for name, table in tables.items():
             if name not in known:
                 raise self._wrong("", f"has the unknown table {name!r}. {nearest(name, known)}", name)
@@ -91,22 +93,37 @@ class _Checked:
         if "output" not in own and ("/" in name or os.sep in name):
             raise self._wrong("experiment", f"should have an output, as no folder can be called {name!r}", "name")
         own.setdefault("output", Value(f"{name}-results", "default"))
-        named = {kind: self._named(kind, tables.get(kind, {})) for kind in NAMED}
+        varied = self._table("factors", (), tables["factors"], "", ()) if "factors" in tables else {}
+        factors = self._factors(varied, tables) if "factors" in tables else None
+        named = {
+            kind: {} if factors is not None and kind in DEFAULTS else self._named(kind, tables.get(kind, {}))
+            for kind in NAMED
+        }
         commands = {
             command: self._table(command, (command,), tables[command], command, keys)
             for command, keys in COMMANDS.items()
             if command in tables
         }
-        found = Experiment(self._path, own, named, commands, self._options)
+        found = Experiment(self._path, own, named, commands, self._options, factors, varied)
         self._check_classifiers(found)
         return found
+
+    def _factors(self, varied: Table, tables: Mapping[str, Any]) -> Factors:
+        for kind in DEFAULTS:
+            if tables.get(kind):
+                raise self._wrong("factors", f"stands in the place of [{kind}.NAME]. Found: both. Leave one out", kind)
+        try:
+            return Factors.of(varied)
+        except BadInput as error:
+            raise BadInput(f"{self._path}: {error}") from error
 
     def _check_classifiers(self, experiment: Experiment) -> None:
         """No protocol has options of another classifier, nor [evaluate] those of one that no protocol has."""
         protocols, evaluate = experiment.named["protocols"], experiment.commands.get("evaluate", {})
         used = {name: experiment.classifier(table) for name, table in protocols.items()}
+        varied = set() if experiment.factors is None else set(experiment.factors.values["classifier"])
         tables = [(f"protocols.{name}", protocols[name], {classifier}) for name, classifier in used.items()]
-        for where, table, classifiers in [*tables, ("evaluate", evaluate, set(used.values()))]:
+        for where, table, classifiers in [*tables, ("evaluate", evaluate, set(used.values()) | varied)]:
             strange = [foreign(classifier) for classifier in classifiers]
             for key in table:
                 if all(key in options for options in strange):
@@ -196,6 +213,8 @@ class _Checked:
         return value
 
     def _own(self, key: str, raw: Any, where: str) -> Any:
+        if where == "factors":
+            return read_factor(key, raw, self._options)
         if key == "single_layers":
             if not isinstance(raw, bool):
                 raise ValueError(f"should be true or false, found {raw!r}")

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import DamagedFile, FneError
+from fne_cli.experiments.additions import additions
 from fne_cli.experiments.comparison import Measured, compared, without_comparison
 from fne_cli.experiments.config import Experiment, Value
 from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.plan import LAYERS, Cell, Plan
+from fne_cli.measures import RANK_MEASURES
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.other import results as stored
 from fne_cli.store.other.cells import as_cell
@@ -29,6 +31,8 @@ from fne_cli.store.output.sealed import is_intact, without_digest
 
 _TABLE = 3  # the way in which it is made from the results; another number makes every table anew
 KEYS = ("dataset", "network", "pooling", "embedding", "protocol", "name")
+SETTINGS_FILE, EFFECTS_FILE = "settings.csv", "effects.csv"
+"""Of an experiment with factors: every setting; what each value of each factor adds."""
 SETTINGS = (
     "features",
     "training_rows",
@@ -59,6 +63,7 @@ def document(experiment: Experiment, plan: Plan, failed: Mapping[Path, str]) -> 
                 measured += _measured(cell, cell.job.output)
             cells.append(_cell(experiment, cell, error))
         rows += compared(measured, members[0].embedding)
+    more = additions(experiment, plan, rows, failed, FIGURES)
     return {
         "format": "fne",
         "version": stored.VERSION,
@@ -68,6 +73,7 @@ def document(experiment: Experiment, plan: Plan, failed: Mapping[Path, str]) -> 
         "software": software(),
         "cells": cells,
         "results": [*rows, *_over_splits(plan, rows)],
+        **more,
         "commands": [_folders(plan), *(job.line(experiment.options) for job in plan.jobs)],
     }
 
@@ -87,7 +93,8 @@ def has_more(path: Path, table: Mapping[str, Any]) -> bool:
         if len(measured) <= sum(cell["error"] is None for cell in table["cells"]):
             return False
         rows = [one.row for cell in measured if cell.results is not None for one in _measured(cell, cell.results)]
-        return rows == [without_comparison(row) for row in read_table(path)["results"] if "splits" not in row]
+        known = [without_comparison(row) for row in read_table(path)["results"] if "splits" not in row]
+        return rows == [{key: value for key, value in row.items() if key not in RANK_MEASURES} for row in known]
     except (FneError, TypeError):
         return False
 
@@ -97,8 +104,10 @@ def table_job(experiment: Experiment, plan: Plan) -> Job:
     said = {"config": _config(experiment), "software": software(), "name": experiment.name, "table": _TABLE}
     lines = [job.line(experiment.options) for job in plan.jobs]
     digest = hashlib.sha256(json.dumps([said, lines]).encode()).hexdigest()
-    outputs = (experiment.output / "results.json", experiment.output / "results.csv")
-    return Job("table", (digest,), {}, tuple(dict.fromkeys(cell.job.output for cell in plan.cells)), outputs)
+    names = ("results.json", "results.csv", *([SETTINGS_FILE, EFFECTS_FILE] if plan.tried else []))
+    outputs = tuple(experiment.output / name for name in names)
+    read = dict.fromkeys([*(cell.job.output for cell in plan.measured), *(job.output for job in plan.ranks.values())])
+    return Job("table", (digest,), {}, tuple(read), outputs)
 
 
 def read_table(path: Path) -> dict[str, Any]:
@@ -116,15 +125,19 @@ def read_table(path: Path) -> dict[str, Any]:
 
 def write_table(results: Output, table: dict[str, Any]) -> None:
     """Put results.json in its place, and results.csv beside it; files with the same content stay as they are."""
-    path = results.path.with_suffix(".csv")
-    text = _csv(table["results"]).encode("utf-8", "backslashreplace")
-    if not path.exists() or path.read_bytes() != text:
-        with Output(path) as output:
-            output.into.write_bytes(text)
-            output.accept()
+    write_text(results.path.with_suffix(".csv"), _csv(table["results"]))
     results.write_json(table)
     if not results.path.exists() or results.path.read_bytes() != results.partial.read_bytes():
         results.accept()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Put a text in its place; a file with the same stays as it is."""
+    content = text.encode("utf-8", "backslashreplace")
+    if not path.exists() or path.read_bytes() != content:
+        with Output(path) as output:
+            output.into.write_bytes(content)
+            output.accept()
 
 
 def _config(experiment: Experiment) -> dict[str, dict[str, Any]]:

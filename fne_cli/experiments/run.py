@@ -13,10 +13,22 @@ from fne_cli.errors import BadInput, DifferentOutput, FneError, TooManyBad
 from fne_cli.experiments.checks import unmeasurable
 from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.forecast import Forecast
+from fne_cli.experiments.grid import grids_first, with_chosen
 from fne_cli.experiments.jobs import Execution, Job
+from fne_cli.experiments.optimum import best, effects_csv, scored, settings_csv
 from fne_cli.experiments.plan import Plan, plan
-from fne_cli.experiments.results import document, has_more, read_table, table_job, write_table
+from fne_cli.experiments.results import (
+    EFFECTS_FILE,
+    SETTINGS_FILE,
+    document,
+    has_more,
+    read_table,
+    table_job,
+    write_table,
+    write_text,
+)
 from fne_cli.experiments.stamps import Sources, Stamps
+from fne_cli.numerics.embedding.pieces.kept import keeping
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.output.estimate import human
 from fne_cli.store.output.partial import Output
@@ -102,11 +114,21 @@ def run(
         made = _Made(experiment, stamps, Execution(overwrite, cluster, progress), failed)
         # Lists of images cost seconds, what is computed of them hours: what no list allows is not begun.
         made.do([job for job in _needed(wanted, failed) if job.command in _LISTS], len(_needed(wanted, failed)))
-        for cell in wanted.cells:
+        first = [] if experiment.factors is None else grids_first(wanted, experiment.factors)
+        if first:
+            made.do(first, len(_needed(wanted, failed)))
+            wanted = plan(experiment)  # other poolings may come of these
+        for cell in wanted.measured:
             cause = next((failed[need.output] for need in cell.needs if need.output in failed), None)
             if cause is not None and cell.job.output not in failed:
                 failed |= dict.fromkeys(cell.job.outputs, cause.of(cell.job))
-        made.do([job for job in _needed(wanted, failed) if job.command not in _LISTS], len(_needed(wanted, failed)))
+        with keeping():
+            wanted_now = _needed(wanted, failed)
+            made.do([job for job in wanted_now if job.command not in _LISTS and job not in first], len(wanted_now))
+        if experiment.factors is not None:
+            known = {job.output for job in wanted.jobs}
+            wanted = with_chosen(experiment, experiment.factors, wanted, best(scored(wanted, failed)))
+            made.do([job for job in wanted.jobs if job.output not in known], len(_needed(wanted, failed)))
         counts = made.counts
         summed = table_job(experiment, wanted)
         kept = False
@@ -116,6 +138,10 @@ def run(
             kept = bool(failed) and has_more(results.path, table)
             if not kept:
                 write_table(results, table)
+                if experiment.factors is not None:
+                    text = settings_csv(experiment, experiment.factors, wanted, failed)
+                    write_text(folder / SETTINGS_FILE, text)
+                    write_text(folder / EFFECTS_FILE, effects_csv(table["factors"]))
             if not failed:
                 stamps.put(summed, None, before)
         else:
@@ -174,7 +200,10 @@ def _unmeasurable(wanted: Plan, sources: Sources) -> dict[Path, Failure]:
 def _needed(wanted: Plan, failed: dict[Path, Failure]) -> list[Job]:
     """The jobs of all cells that can be measured, and those that make what they read, in order."""
     needed: set[Path] = set()
-    jobs = [job for cell in wanted.cells if cell.job.output not in failed for job in (*cell.needs, cell.job)]
+    jobs = [job for cell in wanted.measured if cell.job.output not in failed for job in (*cell.needs, cell.job)]
+    jobs += [
+        job for path, job in wanted.ranks.items() if path in {output for other in jobs for output in other.outputs}
+    ]
     for job in jobs:
         needed.update((job.output, *job.inputs))
     for job in reversed(wanted.jobs):
@@ -236,6 +265,8 @@ def outlook(experiment: Experiment, progress: Progress = SILENT) -> list[Outlook
     wanted: Plan = plan(experiment)
     sources = Sources()
     stamps = Stamps(experiment.output / STAMPS, experiment.options, sources)
+    if experiment.factors is not None and all(stamps.fresh(one.cell.job) for one in wanted.tried):
+        wanted = with_chosen(experiment, experiment.factors, wanted, best(scored(wanted, {})))
     forecast = Forecast(experiment, sources, stamps, progress)
     impossible: dict[Path, str] = {}
     for path, failure in _unmeasurable(wanted, sources).items():

@@ -12,12 +12,12 @@ from fne_cli.figures.contents import Group, Row, Size
 from fne_cli.figures.names import distinct, shown
 from fne_cli.measures import MEASURES
 
-_SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', Arial, sans-serif"
 # Custom properties of page.css, so that a chart follows the page into dark mode and onto paper.
 WHOLES = tuple(f"var(--series-{number})" for number in range(1, 6))
 BEST, REST, INK, QUIET, GRID = "var(--best)", "var(--rest)", "var(--ink)", "var(--quiet)", "var(--grid)"
-_CONFIG: dict[str, Any] = {
+CONFIG: dict[str, Any] = {
     "background": None,
     "font": _FONT,
     "view": {"stroke": None},
@@ -109,13 +109,13 @@ def by_layer(group: Group) -> dict[str, Any] | None:
          "encoding": {"x": x, "y": y, "color": fill, "shape": shape, "tooltip": {"field": "tip"}}},
     ]  # fmt: skip
     return {
-        "$schema": _SCHEMA,
+        "$schema": SCHEMA,
         "description": f"{MEASURES[figure]} of every single layer, in the order of the network",
         "width": "container",
         "height": len(names) * (17 if len(names) <= _LONG_NETWORK else 13),
         "params": [{"name": "names", "value": distinct(names, 28)}],
         "layer": layered,
-        "config": _CONFIG,
+        "config": CONFIG,
     }
 
 
@@ -152,7 +152,7 @@ def learning_curve(group: Group) -> dict[str, Any] | None:
     quiet, loud = {"filter": f"datum.series >= {len(named)}"}, {"filter": f"datum.series < {len(named)}"}
     detail = {"field": "row"}
     return {
-        "$schema": _SCHEMA,
+        "$schema": SCHEMA,
         "description": f"{MEASURES[figure]} by training images per class; the bands are standard deviations",
         "width": "container",
         "height": 320,
@@ -171,7 +171,7 @@ def learning_curve(group: Group) -> dict[str, Any] | None:
             {"transform": [loud], "mark": {"type": "point", "filled": True, "opacity": 1, "size": 50},
              "encoding": {"x": x, "y": y, "color": colour, "tooltip": {"field": "tip"}}},
         ],
-        "config": _CONFIG,
+        "config": CONFIG,
     }  # fmt: skip
 
 
@@ -204,7 +204,7 @@ def confusion(group: Group) -> dict[str, Any] | None:
     }  # fmt: skip
     return {
         "spec": {
-            "$schema": _SCHEMA,
+            "$schema": SCHEMA,
             "description": "Confusion matrix: rows are true classes, columns what the images were classified as",
             "autosize": {"type": "pad"},
             "params": [{"name": "names", "value": distinct(group.classes, 24)}],
@@ -217,7 +217,7 @@ def confusion(group: Group) -> dict[str, Any] | None:
                                           "scale": {"domain": [0, 1], "range": [0, 1]}},
                               "tooltip": {"field": "tip"}}},
             ],
-            "config": _CONFIG,
+            "config": CONFIG,
         },
         "names": distinct(group.classes, 60),
         "alike": list(group.confusion.alike),

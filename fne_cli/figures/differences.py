@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fne_cli.figures.contents import Difference
+from fne_cli.figures.contents import Difference, FactorGain
 
 
 def signed(value: float) -> str:
@@ -11,9 +11,10 @@ def signed(value: float) -> str:
     return text if text not in ("+0.00", "−0.00") else "0.00"
 
 
-def interval(difference: Difference) -> str:
-    """From where to where it may be, in points."""
-    return f"{signed(difference.low)} to {signed(difference.high)}"
+def interval(difference: Difference | FactorGain) -> str:
+    """From where to where it may be, in points; "" if that is not known."""
+    low, high = difference.low, difference.high
+    return "" if low is None or high is None else f"{signed(low)} to {signed(high)}"
 
 
 def p_value(p: float | None) -> str:

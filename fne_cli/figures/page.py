@@ -17,10 +17,11 @@ from markupsafe import Markup, escape
 from fne_cli.figures.charts import as_script, specifications
 from fne_cli.figures.contents import CLOSE, Group, Page, Row, Size, Verdict
 from fne_cli.figures.differences import interval, p_value, signed, tested
+from fne_cli.figures.factors import chart
 from fne_cli.figures.headings import LENGTH, headings
 from fne_cli.figures.names import shown
 from fne_cli.figures.overview import overview
-from fne_cli.measures import MEASURES
+from fne_cli.measures import MEASURES, RANK_MEASURES
 from fne_cli.unprintable import plain
 from fne_cli.version import __version__
 
@@ -33,6 +34,8 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
     environment = _environment()
     views = [_View(group, heading) for group, heading in zip(page.groups, headings(page.groups), strict=True)]
     charts = {f"{number}-{name}": spec for number, view in enumerate(views, 1) for name, spec in view.charts.items()}
+    effects = {f"effects-{number}": spec for number, one in enumerate(page.factors, 1) if (spec := chart(one))}
+    charts |= effects
     style, script = _packaged("page.css"), _packaged("page.js")
     library = _library() if charts else "const vegaEmbed = null;"
     policy = (
@@ -45,6 +48,8 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
         overview=overview(page.groups),
         statements=[_statements(view) for view in views],
         lead=_lead(page),
+        effects=effects,
+        measures=RANK_MEASURES,
         bad_counted=bad_counted,
         titles=MEASURES,
         long=_LONG,

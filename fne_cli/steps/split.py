@@ -25,6 +25,7 @@ from fne_cli.store.output.up_to_date import is_recorded
 from fne_cli.tasks.listed import image_table
 from fne_cli.unprintable import plain
 
+VALIDATION = ("val", "validation", "valid")
 VOC_SETS = {"train": ("train",), "val": ("val",), "test": ("test",)}
 
 
@@ -47,6 +48,7 @@ def split(
     val: float | None = None,
     folds: int | None = None,
     voc: bool = False,
+    holdout: float | None = None,
     seed: int = 0,
     root: str | None = None,
     label_column: str = LABEL,
@@ -56,10 +58,11 @@ def split(
     """Write a manifest of all images with a column split; each of `folds` gets a manifest of its own.
 
     One of: official `lists` (split, file), `per_class` training images of each class, shares `test` and `val` drawn
-    class by class, `folds`, `voc`. docs/cli.md describes them. Raises BadInput, or DifferentOutput for other manifests.
+    class by class, `folds`, `voc`, `holdout`. docs/cli.md describes them. Raises BadInput, or DifferentOutput for other
+    manifests.
     """
-    if sum(way is not None and way != () for way in (lists or None, per_class, test, folds, voc or None)) != 1:
-        raise BadInput("Give one way to split: --list, --per-class, --test, --folds or --voc.")
+    if sum(way is not None and way != () for way in (lists or None, per_class, test, folds, voc or None, holdout)) != 1:
+        raise BadInput("Give one way to split: --list, --per-class, --test, --folds, --voc or --holdout.")
     if val is not None and test is None and per_class is None:
         raise BadInput("--val goes with --test or --per-class. Lists and VOC have their own validation images.")
     if manifest.suffix.lower() != ".csv":  # what reads it tells by the ending how it is written
@@ -70,13 +73,18 @@ def split(
     findings.tell(listing, images, progress)
     if listing.boxes is not None:
         raise BadInput(f"{images} should name images. Found: boxes, whose ids are not their paths.")
-    ways = _ways(listing, images, lists, per_class, test, val, folds, voc, seed)
+    if holdout is None:
+        ways = _ways(listing, images, lists, per_class, test, val, folds, voc, seed)
+    else:
+        ways = [_held_out(listing, images, holdout, seed)]
     single = len(ways) == 1
     paths = tuple(
         manifest if single else manifest.with_name(f"{manifest.stem}-{number}{manifest.suffix}")
         for number in range(1, len(ways) + 1)
     )
     options = {"per_class": per_class, "test": test, "val": val, "folds": folds, "voc": voc, "seed": seed}
+    if holdout is not None:  # records of before do not have it
+        options["holdout"] = holdout
     origin = Origin(
         "split",
         {**options, "lists": [name for name, _ in lists]},
@@ -179,6 +187,24 @@ def _shared(groups: np.ndarray, shares: Mapping[str, float], seed: int) -> list[
             splits[members[:count]] = name
             members = members[count:]
     return splits.tolist()
+
+
+def _held_out(listing: Listing, images: str, share: float, seed: int) -> list[str]:
+    """For choosing without the test images: split val in their place, or a share of each class of split train."""
+    own = np.array([name if name in ("train", *VALIDATION) else "" for name in listing.splits], object)
+    if not (own == "train").any():
+        found = ", ".join(sorted(set(listing.splits) - {""})) or "none"
+        raise BadInput(f"{images} should have images of split train to hold some out. Found: splits {found}.")
+    if np.isin(own, VALIDATION).any():
+        return np.where(np.isin(own, VALIDATION), "test", own).tolist()
+    training = np.flatnonzero(own == "train")
+    own[training] = _shared(strata(listing.label_array()[training]), {"test": share}, seed)
+    if not (own == "test").any():
+        raise BadInput(
+            f"{images} should have classes of which --holdout {share:g} is an image of split train or more. Found: "
+            f"{len(training):,} images in {len(listing.classes):,} classes. Give a larger share."
+        )
+    return own.tolist()
 
 
 def _digest(listing: Listing, splits: Sequence[str]) -> str:

@@ -25,10 +25,15 @@ def table(count, *, paths=None, split=None, label=None, classes=("a", "b"), bad=
     )
 
 
-def write(path: Path, layers, images: Images, *, kind="activations", crops=1, settings=None, software=None) -> Path:
-    """A finished file of {name: (rows, ...) array}; rows of bad images become NaN, in codes 0."""
+def write(
+    path: Path, layers, images: Images, *, kind="activations", crops=1, settings=None, software=None, texts=None
+) -> Path:
+    """A finished file of {name: (rows, ...) array}; rows of bad images become NaN, in codes 0. texts: of layers."""
     settings = {"crops": crops, "model": "by hand"} | (settings or {})
-    specs = [Layer(name, rows.shape[1:], rows.dtype, {"tap": "conv"}) for name, rows in layers.items()]
+    specs = [
+        Layer(name, rows.shape[1:], rows.dtype, {"tap": "conv"} | (texts or {}).get(name, {}))
+        for name, rows in layers.items()
+    ]
     bad = np.repeat(~images.good, crops)
     digest = fingerprint(kind, settings, [], images if kind == "activations" else None)
     with Writer.create(

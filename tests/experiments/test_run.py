@@ -511,10 +511,10 @@ def test_two_splits_are_never_one_file(fne: Run, folder: Path, protocols: str, s
 
 def test_a_step_that_would_make_the_file_of_another_is_refused() -> None:
     from fne_cli.errors import BadInput
+    from fne_cli.experiments.datasets import Jobs
     from fne_cli.experiments.jobs import Job
-    from fne_cli.experiments.plan import _Jobs
 
-    jobs = _Jobs()
+    jobs = Jobs()
     first = Job("split", ("images", "a.csv"), {"per_class": 3}, (), (Path("a.csv"),))
     jobs.add(first)
     jobs.add(Job("split", ("images", "a.csv"), {"per_class": 3}, (), (Path("a.csv"),)))

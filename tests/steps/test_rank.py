@@ -307,3 +307,19 @@ def test_a_class_without_training_images_does_not_count(tmp_path, task):
     (one,) = rank([path]).files
     assert one.classes == 3
     assert one.fits[1].log_me == pytest.approx(log_me(rows["conv"], trained), abs=1e-6)
+
+
+def test_the_matrix_is_drawn_and_not_twice(fne, file, tmp_path):
+    command = ("rank", file, "--cka", "--csv", tmp_path / "r.csv", "--figures", tmp_path / "figures")
+    first = fne(*command)
+    assert first.code == 0, first.err
+    drawn = {path.name: path.read_bytes() for path in (tmp_path / "figures").glob("cka.*")}
+    assert sorted(drawn) == ["cka.png", "cka.svg"]
+    assert drawn["cka.png"][:4] == b"\x89PNG"
+    assert "up to date" in fne(*command).err
+    (tmp_path / "figures" / "cka.png").unlink()
+    again = fne(*command)  # of the table that is there
+    assert again.code == 0, again.err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "figures").glob("cka.*")} == drawn
+    refused = fne("rank", file, "--figures", tmp_path / "figures")
+    assert (refused.code, "Give --cka with it." in refused.err) == (2, True)

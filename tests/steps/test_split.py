@@ -52,6 +52,28 @@ def test_shares_of_each_class(fne, birds, tmp_path):
     assert [found.get((name, "val"), 0) for name in "abc"] == [2, 1, 1]
 
 
+def test_some_training_images_are_held_out_to_choose_by(fne, birds, tmp_path):
+    """Test images get no split; where there are validation images these are measured, and all others trained on."""
+    for name, options in (("own", ("--per-class", 6)), ("val", ("--per-class", 6, "--val", "0.5"))):
+        assert fne("split", birds, tmp_path / f"{name}.csv", *options).code == 0
+        done = fne("split", tmp_path / f"{name}.csv", tmp_path / f"{name}-in.csv", "--holdout", "0.34", "--root", birds)
+        assert done.code == 0, done.err
+        before, now = (
+            {row["path"]: row["split"] for row in rows(tmp_path / f"{name}{end}.csv")} for end in ("", "-in")
+        )
+        held = "train" if name == "own" else "val"
+        assert {before[path] for path in now if now[path] == "test"} == {held}
+        assert {before[path] for path in now if now[path] == "train"} == {"train"}
+        assert all(now[path] == "" for path in now if before[path] == "test")
+    assert [counts(tmp_path / "own-in.csv")[label, "test"] for label in "abc"] == [2, 2, 2]
+    refused = fne("split", birds, tmp_path / "no.csv", "--holdout", "0.2")
+    assert (refused.code, "should have images of split train to hold some out. Found: splits none" in refused.err) == (
+        1, True,
+    )  # fmt: skip
+    few = fne("split", tmp_path / "own.csv", tmp_path / "no.csv", "--holdout", "0.01", "--root", birds)
+    assert (few.code, "Found: 18 images in 3 classes. Give a larger share." in few.err) == (1, True)
+
+
 def test_folds_test_every_image_once(fne, birds, tmp_path):
     assert fne("split", birds, tmp_path / "f.csv", "--folds", 4).code == 0
     tested = [row["path"] for k in range(1, 5) for row in rows(tmp_path / f"f-{k}.csv") if row["split"] == "test"]

@@ -28,6 +28,10 @@ MEMORY = 4 << 30
 """Bytes that `solve` may take besides the rows. Fixed, so that the path does not depend on the machine."""
 
 
+RATE = 5e10
+"""Multiplications and additions per second: of float32 matrix products on all processors."""
+
+
 @dataclass(frozen=True)
 class LinearModel:
     """One hyperplane per class: weights (classes, features), intercepts (classes,), classes (classes,) int."""
@@ -56,8 +60,8 @@ class Costed:
 
     operations: float
 
-    def seconds(self, rate: float = 5e10) -> float:
-        """Time at `rate` multiplications and additions per second: of float32 matrix products on all processors."""
+    def seconds(self, rate: float = RATE) -> float:
+        """Time at `rate` multiplications and additions per second."""
         return self.operations / rate
 
 

@@ -25,6 +25,7 @@ from fne_cli.steps.evaluate.outputs import Outputs
 from fne_cli.steps.evaluate.recipe import CANDIDATES
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.many.pooled import AVERAGE
 from fne_cli.store.many.thresholds import Thresholds
 from fne_cli.store.other.results import VERSION, read_results
 from fne_cli.store.output.record import new_run, software, time_run
@@ -103,6 +104,7 @@ def evaluate(
                 protocol,
                 classifier,
                 solver,
+                chosen.pool,
             ),
             progress,
         )
@@ -196,6 +198,10 @@ def _check(source: JoinedFiles, chosen: FeatureOptions, layers: int, protocol: P
             f"{source.name} should be an activations file for --embedding {chosen.embedding}. Found: codes, which are "
             "one.\nLeave --embedding out, or give the activations."
         )
+    if chosen.pool is not None and (chosen.pool != AVERAGE or source.kind == "codes"):
+        raise WrongOptions(f"--pool {chosen.pool} should be avg, of activations. Extract them with another --pool.")
+    if chosen.pool is not None and model is not None:
+        raise WrongOptions("--model saves a classifier of the features of a file. Extract them with --pool avg for it.")
     if protocol.cv is not None and (protocol.per_class or protocol.split is not None):
         raise WrongOptions("--cv makes its own splits. Leave out --per-class and --split, or --cv.")
     if protocol.rows is not None and protocol.cv is None:

@@ -56,6 +56,8 @@ def settings_of(
         "aggregate": classifier.aggregate,
         "protocol": protocol.described(),
     }
+    if chosen.pool is not None:
+        settings["pool"] = chosen.pool
     cuts = Thresholds(LOW, HIGH)
     if kind != "codes" and embedding(kind).takes_thresholds:
         given = chosen.thresholds

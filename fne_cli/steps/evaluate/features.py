@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,9 @@ from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.svm.problem import Problem, SolverOptions
 from fne_cli.numerics.svm.remote import Remote
 from fne_cli.steps.evaluate.classification import ClassificationTask
-from fne_cli.store.many.gather import BATCH_BYTES, JoinedLayer, allocate, gathered
+from fne_cli.store.many.gather import BATCH_BYTES, allocate, gathered
 from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.many.pooled import Layer
 
 
 class Features:
@@ -28,7 +30,7 @@ class Features:
     def __init__(
         self,
         source: JoinedFiles,
-        layers: Sequence[JoinedLayer],
+        layers: Sequence[Layer],
         kind: type[Embedding] | None,
         thresholds: tuple[float, float],
         task: ClassificationTask,
@@ -75,6 +77,11 @@ class Features:
         if self.kind is None:
             return None
         return self.kind.fit(_Batches(self, train), self.widths, self._thresholds, self._task.row_labels(train))
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """Of the files."""
+        return [source["fingerprint"] for source in self._source.sources()]
 
     @property
     def widths(self) -> list[int]:
@@ -141,6 +148,13 @@ class _Batches:
 
     features: Features
     images: np.ndarray
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Which rows they are."""
+        images = hashlib.sha256(np.ascontiguousarray(self.images, np.int64).data).hexdigest()
+        layers = (f"{layer.name} {layer.features}" for layer in self.features.layers)
+        return (*self.features.fingerprints, *layers, images)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (rows for _, rows in self.features.gathered(self.images))

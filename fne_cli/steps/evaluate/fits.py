@@ -30,6 +30,7 @@ from fne_cli.steps.evaluate.svm import SvmTraining
 from fne_cli.steps.evaluate.training import Training
 from fne_cli.store.many.gather import JoinedLayer
 from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.many.pooled import Layer, averaged
 from fne_cli.tasks.engine import TaskSizes
 from fne_cli.tasks.files import TaskFiles
 from fne_cli.tasks.parts import Parts
@@ -205,8 +206,9 @@ def _folds(trial: Trial) -> int:
     return 1 if len(trial.validation) else FOLDS
 
 
-def _embeddings(source: JoinedFiles, plan: FitPlan) -> Iterator[tuple[str, list[JoinedLayer]]]:
-    layers = [JoinedLayer(source, name) for name in plan.layers]
+def _embeddings(source: JoinedFiles, plan: FitPlan) -> Iterator[tuple[str, list[Layer]]]:
+    stored = [JoinedLayer(source, name) for name in plan.layers]
+    layers: list[Layer] = list(stored) if plan.pool is None else [averaged(layer) for layer in stored]
     alone = source.kind == "activations" and plan.embedding is None
     if not alone:
         yield EMBEDDING, layers

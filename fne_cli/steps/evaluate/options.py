@@ -38,6 +38,7 @@ class FeatureOptions:
     embedding: str | None = None
     thresholds: tuple[float, float] | Path = (LOW, HIGH)
     each_layer: bool = False
+    pool: str | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ class FitPlan:
     """All that a process needs to do the fits of an evaluation, this one or a worker's.
 
     layers: names. embedding: of activations; None for each layer alone. thresholds: low and high of ternary codes.
+    pool: avg for the averages over maps, of a file that has those over cells.
     """
 
     layers: Sequence[str]
@@ -164,6 +166,7 @@ class FitPlan:
     protocol: Protocol
     classifier: ClassifierOptions
     solver: SolverOptions
+    pool: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it; paths are absolute."""

@@ -23,22 +23,25 @@ from fne_cli.steps.evaluate.ridge import LEFT_OUT, RidgeTraining
 from fne_cli.steps.evaluate.training import Trained, Training
 
 PRIOR, PRIOR_PENALTY = "unit,equal,aligned:2,depth:1", 0.3
-FIRST = "z,root"
-"""The family of embeddings that another has to be better than by more than chance."""
+ROOTS = "root,unit", "z,root"
+"""The families of embeddings that another one, with large values as they are, has to beat by more than chance."""
 CANDIDATES = (
+    "root,unit,equal,depth:1",
     "z,root,equal,aligned:2",
-    "z,root,equal,depth:2",
     "z,depth:2",
-    "z,root,equal,depth:1",
+    "root,unit,equal,aligned:1,depth:1",
     "z,root,equal,aligned:1",
-    "z,root,equal,aligned:1,depth:1",
-    "z,root,depth:2",
+    "z",
+    "root,unit,equal,depth:2",
+    "z,root,equal,depth:2",
+    "z,root,equal,depth:1",
+    "root,unit,equal,aligned:2",
     "z,depth:1",
     "z,root,equal,aligned:4",
-    "z,root,equal,depth:3",
+    "z,root,equal,aligned:1,depth:1",
     "z,root,equal",
+    "root,unit,equal",
     "z,root",
-    "z",
 )
 """Embeddings, those first that win most often: the budget may end before the list does."""
 PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -137,8 +140,9 @@ def as_tried(how: ClassifierOptions) -> ClassifierOptions:
 
 
 def _best(tried: Sequence[_Tried]) -> _Tried:
-    """The best of the family FIRST, or the best of the others if it beats that; of equal ones the first."""
-    first = max((one for one in tried if one.name.startswith(FIRST)), key=lambda one: one.score)
-    others = [one for one in tried if not one.name.startswith(FIRST)]
+    """The best of ROOTS, or the best of the others if it beats that; of equal ones the first."""
+    roots = [one for one in tried if one.name.startswith(ROOTS)]
+    others = [one for one in tried if one not in roots]
+    first = max(roots, key=lambda one: one.score)
     other = max(others, key=lambda one: one.score, default=first)
     return other if other.beats(first) else first

@@ -11,6 +11,7 @@ import numpy as np
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.store.many.gather import JoinedLayer, gathered
 from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.many.pooled import Layer, averaged
 from fne_cli.unprintable import plain
 
 WHOLE = "all layers"
@@ -22,7 +23,7 @@ class Part:
     """Some layers side by side, under a name."""
 
     name: str
-    layers: tuple[JoinedLayer, ...]
+    layers: tuple[Layer, ...]
 
     @property
     def features(self) -> int:
@@ -33,12 +34,13 @@ class Part:
 class Source:
     """The good, labelled images of some rows of a file. labels: of each of their rows, from 0, (count,) int64.
 
-    Only classes that have images count.
+    Only classes that have images count. pool: avg for the averages over maps, of a file that has those over cells.
     """
 
-    def __init__(self, file: JoinedFiles, layers: Sequence[str], rows: str | None) -> None:
+    def __init__(self, file: JoinedFiles, layers: Sequence[str], rows: str | None, pool: str | None = None) -> None:
         self.file, self.path, self.name = file, file.paths[0], file.name
-        self.layers = [JoinedLayer(file, name) for name in layers]
+        stored = [JoinedLayer(file, name) for name in layers]
+        self.layers: list[Layer] = list(stored) if pool is None else [averaged(layer) for layer in stored]
         self.rows, chosen = file.chosen(rows)
         label = file.column("label", 0, len(file))
         if label.ndim != 1:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from fne_cli.errors import BadInput
 from fne_cli.progress import Progress
 from fne_cli.steps.rank.likeness import Likeness
@@ -17,6 +19,7 @@ from fne_cli.steps.rank.measure import Fit
 from fne_cli.steps.rank.sources import Source
 from fne_cli.store.format.schema import fingerprint
 from fne_cli.store.other.cells import as_cell, name_in
+from fne_cli.store.other.drawings import Drawings
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded
@@ -72,6 +75,10 @@ class Tables:
         self._stack = ExitStack()
         self._open: list[Output] = []
 
+    def drawing(self, folder: Path) -> Drawings:
+        """The figure of the matrix, as files of a folder."""
+        return Drawings(folder, "rank", ["cka"], self._digest, self._origin)
+
     def are_there(self, overwrite: bool, progress: Progress) -> bool:
         """Whether all are. Raises DifferentOutput if others are."""
         what = "the ranking of these files"
@@ -113,6 +120,15 @@ class Tables:
             values = [[float(value) if value else None for value in row[2:]] for row in matrix[1:]]
             return list(files.values()), Likeness([file for file, _ in names], [name for _, name in names], values)
         return list(files.values()), None
+
+
+def draw(into: Drawings, alike: Likeness) -> None:
+    """Write the figure of the matrix."""
+    from fne_cli.figures.alike import cka  # needs matplotlib
+
+    matrix = np.array(alike.matrix, np.float64)  # None becomes NaN
+    with into:
+        into.draw("cka", cka, files=alike.files, names=alike.names, matrix=matrix)
 
 
 def _figures(found: Sequence[Ranked]) -> Iterable[Sequence[Any]]:

@@ -22,6 +22,7 @@ from fne_cli.steps.report.sources import Sources, gather
 from fne_cli.steps.report.standing import check_name, is_standing
 from fne_cli.steps.report.tables import image_tables
 from fne_cli.steps.report.typesetting import check_table, is_typeset, typeset_into
+from fne_cli.steps.report.varied import agreements, factor_tables
 from fne_cli.steps.report.wrong import Sought, matched, most_wrong
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
@@ -79,13 +80,13 @@ def report(
         {"results": tuple(sources.paths), "predictions": tuple(predictions), "activations": tuple(activations)},
     )
     there = is_standing(page, digest, recorded, origin, overwrite, progress)
-    drawings = None if figures is None else drawings_of(figures, content.groups, digest, origin)
+    drawings = None if figures is None else drawings_of(figures, content, digest, origin)
     drawn = drawings is None or drawings.are_there(overwrite, "these results", SILENT if not there else progress)
     typeset = latex is None or is_typeset(latex, digest, origin, overwrite, SILENT if not there else progress)
     if there and drawn and typeset:
         return Reported(page, figures, up_to_date=True, latex=latex)
     if drawings is not None and not drawn:
-        draw(drawings, content.groups, progress)
+        draw(drawings, content, progress)
     if latex is not None and not typeset:
         typeset_into(latex, content.groups, digest, origin)
     if not there:
@@ -131,6 +132,8 @@ def _collected(
         software=records.software(sources, outputs),
         files=[(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in dict.fromkeys(files)],
         notes=tables.notes,
+        factors=factor_tables(sources.experiments),
+        agreement=agreements(sources.experiments),
     )
     return content, max((count for count in counts if type(count) is int), default=0)
 

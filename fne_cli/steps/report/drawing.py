@@ -5,27 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fne_cli.figures.contents import Group
+from fne_cli.figures.contents import FactorTable, Group, Page
 from fne_cli.figures.names import file_name
 from fne_cli.progress import Progress
 from fne_cli.store.other.drawings import Drawings
 from fne_cli.store.output.origin import Origin
 
 
-def drawings_of(folder: Path, groups: Sequence[Group], digest: str, origin: Origin) -> Drawings:
+def drawings_of(folder: Path, page: Page, digest: str, origin: Origin) -> Drawings:
     """Those of a page, as files of the folder."""
-    return Drawings(folder, "report", list(named(groups)), digest, origin)
+    return Drawings(folder, "report", [*named(page.groups), *_effects(page)], digest, origin)
 
 
-def draw(into: Drawings, groups: Sequence[Group], progress: Progress) -> None:
+def draw(into: Drawings, page: Page, progress: Progress) -> None:
     """Write every figure."""
-    from fne_cli.figures import results
+    from fne_cli.figures import effects, results
 
-    figures = named(groups)
-    with into, progress.track(len(figures), "figures") as advance:
+    figures, varied = named(page.groups), _effects(page)
+    with into, progress.track(len(figures) + len(varied), "figures") as advance:
         for name, (kind, group) in figures.items():
             into.draw(name, getattr(results, kind), group)
             advance(1)
+        for name, factors in varied.items():
+            into.draw(name, effects.effects, factors)
+            advance(1)
+
+
+def _effects(page: Page) -> dict[str, FactorTable]:
+    """The factors that have some, by the name of their figure."""
+    found = [factors for factors in page.factors if factors.effects]
+    return {f"effects{'' if place == 1 else f'.{place}'}": factors for place, factors in enumerate(found, 1)}
 
 
 def named(groups: Sequence[Group]) -> dict[str, tuple[str, Group]]:

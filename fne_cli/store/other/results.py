@@ -18,6 +18,7 @@ import numpy as np
 from fne_cli.errors import BadInput, DamagedFile, OldVersion, WrongFile
 from fne_cli.measures import MEASURES
 from fne_cli.store.format.claims import NoNumber, parse_json
+from fne_cli.store.other.factors import Agreement, Varied, read_agreement, read_factors
 from fne_cli.store.other.objects import Claim, brief, is_share
 from fne_cli.store.other.tested import Right, Tested, read_right, read_tested
 from fne_cli.store.output.sealed import is_intact
@@ -105,7 +106,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Experiment:
-    """The results.json of fne run. splits: of a protocol with several, by the name of each, the protocol's name."""
+    """The results.json of fne run. splits: of a protocol with several, by the name of each, the protocol's name.
+
+    factors: None for an experiment without; agreement: of a ranking with what was measured.
+    """
 
     path: Path
     name: str
@@ -113,6 +117,8 @@ class Experiment:
     cells: Sequence[Cell]
     commands: Sequence[str]
     splits: Mapping[str, str] = field(default_factory=dict)
+    factors: Varied | None = None
+    agreement: Sequence[Agreement] = ()
 
 
 def read_results(path: Path) -> Results | Experiment:
@@ -221,7 +227,16 @@ def _experiment(path: Path, claim: Claim) -> Experiment:
         for name in (f"{group}-{number}" for number in range(1, min(count, len(cells)) + 1))
         if name in called
     }
-    return Experiment(path, claim.text("name", path.parent.name), claim.texts("software"), cells, commands, splits)
+    return Experiment(
+        path,
+        claim.text("name", path.parent.name),
+        claim.texts("software"),
+        cells,
+        commands,
+        splits,
+        read_factors(claim),
+        read_agreement(claim),
+    )
 
 
 def _entry(part: Claim, tested: Tested | None) -> Entry:

@@ -19,6 +19,7 @@ from fne_cli import FullNetworkEmbedding
 from fne_cli.errors import BadInput, DoesNotFit
 from fne_cli.numerics.embedding import arrays_of, embedding, spelled
 from fne_cli.numerics.embedding.pieces import principal
+from fne_cli.numerics.embedding.pieces.kept import keeping
 from fne_cli.steps.evaluate import Protocol
 
 
@@ -73,6 +74,19 @@ def test_fewer_components_are_the_first_of_more():
     rows = rows_of(50, 80)
     few, many = (embedding(f"pca:{count},whiten").fit([rows], [80]).encode(rows) for count in (3, 20))
     np.testing.assert_allclose(few, many[:, :3], atol=1e-6)
+
+
+def test_a_decomposition_that_is_kept_changes_nothing(monkeypatch, task):
+    """In it, other numbers of axes of the same rows decompose nothing; rows of other images do."""
+    calls, own = [], principal.decomposed
+    monkeypatch.setattr(principal, "decomposed", lambda *given: calls.append(1) or own(*given))
+    wanted = [("z,pca:4", {}), ("z,pca:6,whiten", {}), ("z,pca:4", {"layers": ["y"]}), ("z,length,pca:4", {})]
+    plain = [evaluate(task[0], embedding=text, **more).results["results"] for text, more in wanted]
+    assert len(calls) == 4
+    with keeping():
+        kept = [evaluate(task[0], embedding=text, **more).results["results"] for text, more in wanted]
+    assert len(calls) == 4 + 3
+    assert kept == plain
 
 
 def test_a_row_that_dwarfs_the_others_is_projected_as_well():

@@ -107,14 +107,21 @@ class Composed(Embedding):
     @classmethod
     def _reduced(cls, rows: Iterable[np.ndarray], features: int, plain: Self) -> dict[str, np.ndarray]:
         from fne_cli.machine import thread_pool
-        from fne_cli.numerics.embedding.pieces.principal import decomposed
+        from fne_cli.numerics.embedding.pieces import kept, principal
 
         def batches() -> Iterable[np.ndarray]:
             return (plain.unreduced(batch) for batch in rows)
 
-        moments: Moments = moments_of(batches(), features)
+        # rows that can be told from others have an identity; other numbers of axes begin with the same decomposition
+        identity = getattr(rows, "identity", None)
+        before = tuple(str(piece) for piece in cls.pieces if piece.stage < Stage.REDUCTION)
+        key = None if identity is None else (identity, plain.widths, before)
         with thread_pool() as pool:
-            found = decomposed(batches, moments.count, moments.mean, pool)
+            found = kept.known(key)
+            if found is None:
+                moments: Moments = moments_of(batches(), features)
+                found = principal.decomposed(batches, moments.count, moments.mean, pool)
+                kept.keep(key, found)
             state = {"centre": found.centre, "axes": found.axes(cls.reduction, batches, pool)}
         if "deviations" in cls.arrays:
             state["deviations"] = found.deviations(cls.reduction)

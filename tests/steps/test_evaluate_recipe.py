@@ -80,7 +80,7 @@ def test_what_is_chosen_is_what_these_options_give(fne, layers, tmp_path):
     assert document["settings"]["recipe"] == document["settings"]["embedding"] == "auto"
     assert not {"C", "classifier", "penalty"} & set(document["settings"])
     best = max(found["choice_of_recipe"]["scores"], key=lambda entry: entry["score"])
-    assert found["recipe"].startswith("z,root") and best["score"] >= found["choice_of_recipe"]["score"]
+    assert found["recipe"].startswith(recipe.ROOTS) and best["score"] >= found["choice_of_recipe"]["score"]
     given = ("--embedding", found["recipe"], "--classifier", "ridge", "--penalty", found["penalty"])
     (same,) = evaluated(fne, path, *given)["results"]
     assert {key: found[key] for key in same if key != "choice_of_penalty"} == {

@@ -30,9 +30,9 @@ def evaluated(fne, *arguments):
 @pytest.fixture
 def layers(tmp_path):
     """Only the second layer knows the classes."""
-    rows, labels, splits = noisy(90, sum(WIDTHS), spread=0.6)
-    rows[:, :6], rows[:, 26:] = np.random.default_rng(1).normal(0, 1, (2, 90, 9))[0][:, :6], 1.5
-    rows[:, 26:] += np.random.default_rng(2).normal(0, 1, (90, 9))
+    rows, labels, splits = noisy(120, sum(WIDTHS), spread=0.6)
+    rows[:, :6] = np.random.default_rng(1).normal(0, 1, (120, 6))
+    rows[:, 26:] = np.random.default_rng(2).normal(1.5, 1, (120, 9))
     rows = rows.astype(np.float32)
     parts = {"x": rows[:, :6], "y": rows[:, 6:26], "z": rows[:, 26:]}
     return write(tmp_path / "a.h5", parts, labels, splits, kind="activations"), rows, labels, np.array(splits)
@@ -123,19 +123,32 @@ def test_another_family_has_to_be_better_by_more_than_chance():
     assert recipe._best([first, other, second]) is other
 
 
-def test_with_one_image_of_every_class_there_is_a_prior(fne, layers):
+def test_few_images_get_a_prior(fne, layers):
     path, *_ = layers
-    one, two = evaluated(fne, path, *AUTO, "--per-class", "1,2", "--draws", "2")["results"]
-    assert (one["recipe"], one["penalty"]) == ([PRIOR], [PRIOR_PENALTY])
-    assert one["choice_of_recipe"]["by"] == "the prior, as no class has two training images"
-    assert one["choice_of_recipe"]["score"] is None and one["choice_of_recipe"]["scores"] == []
-    assert set(two["recipe"]) <= set(CANDIDATES)
-    assert len(two["choice_of_recipe"]["scores"]) == len(CANDIDATES)
+    few, more = evaluated(fne, path, *AUTO, "--per-class", "16,17", "--draws", "2")["results"]
+    assert (few["recipe"], few["penalty"]) == ([PRIOR], [PRIOR_PENALTY])
+    assert few["choice_of_recipe"]["by"] == (
+        "the prior, as there are fewer than 50 training images, or one of every class"
+    )
+    assert few["choice_of_recipe"]["score"] is None and few["choice_of_recipe"]["scores"] == []
+    assert set(more["recipe"]) <= set(CANDIDATES)
+    assert len(more["choice_of_recipe"]["scores"]) == len(CANDIDATES)
+
+
+def test_one_image_of_every_class_gets_a_prior_however_many_there_are(fne, tmp_path):
+    rows = np.random.default_rng(0).normal(0, 1, (120, 9)).astype(np.float32)
+    classes = tuple(map(str, range(60)))
+    path = write(
+        tmp_path / "m.h5", {"x": rows[:, :4], "y": rows[:, 4:]}, np.arange(120) % 60, ["train"] * 60 + ["test"] * 60,
+        classes, kind="activations",
+    )  # fmt: skip
+    (found,) = evaluated(fne, path, *AUTO)["results"]
+    assert found["recipe"] == PRIOR
 
 
 def test_several_labels_are_compared_by_precision(fne, layers, tmp_path):
     _, rows, _, splits = layers
-    labels = np.random.default_rng(3).integers(0, 2, (90, 3)).astype(np.int8)
+    labels = np.random.default_rng(3).integers(0, 2, (120, 3)).astype(np.int8)
     labels[::7, 1] = -1
     path = write(tmp_path / "s.h5", {"x": rows[:, :6], "y": rows[:, 6:]}, labels, list(splits), kind="activations")
     (found,) = evaluated(fne, path, *AUTO)["results"]
@@ -146,16 +159,19 @@ def test_several_labels_are_compared_by_precision(fne, layers, tmp_path):
     assert choice["scores"][1]["score"] == pytest.approx(same["choice_of_penalty"]["score"])
 
 
-def test_the_budget_ends_the_list_and_crops_count(layers, tmp_path):
+def test_the_budget_ends_the_list_and_crops_go_together(layers, tmp_path, monkeypatch):
     path, rows, labels, splits = layers
     (found,) = evaluate(path, recipe="auto", budget=1e-9).results["results"]
     assert [entry["recipe"] for entry in found["choice_of_recipe"]["scores"]] == [CANDIDATES[0]] == [found["recipe"]]
-    crops = write(
-        tmp_path / "c.h5", {"x": rows[:, :6], "y": rows[:, 6:]}, labels[::3], list(splits[::3]), kind="activations",
-        crops=3,
-    )  # fmt: skip
-    (found,) = evaluate(crops, recipe="auto").results["results"]
-    assert found["training_rows"] == 3 * int((splits[::3] == "train").sum())
+    parts = {"x": rows[:, :6].repeat(2, axis=0), "y": rows[:, 6:].repeat(2, axis=0)}
+    crops = write(tmp_path / "c.h5", parts, labels, list(splits), kind="activations", crops=2)
+    scores = []
+    for file, penalty in ((path, 0.1), (crops, 0.2)):  # twice as many rows make a penalty half as much
+        monkeypatch.setattr(recipe, "PENALTIES", (penalty,))
+        (found,) = evaluate(file, recipe="auto", budget=1e-9).results["results"]
+        scores.append(found["choice_of_recipe"]["score"])
+    assert found["training_rows"] == 120
+    assert scores[1] == pytest.approx(scores[0], rel=1e-5)  # an image is left out with both of its rows
 
 
 def test_workers_choose_the_same(layers, tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 PRIOR, PRIOR_PENALTY = "unit,equal,aligned:2,depth:1", 0.3
-"""For one training image of every class."""
+"""For few training images: fewer than FEWEST, or one of every class."""
+FEWEST = 50
+"""Training images that can tell candidates apart."""
 ROOTS = "root,unit", "z,root"
 """The families of embeddings that another one, with large values as they are, has to beat by more than chance."""
 CANDIDATES = (

@@ -2,7 +2,7 @@
 
 Every candidate is a ridge classifier; what it says of each training image without that image decides. Where labels
 weigh the layers, they are those of other images, too: of all parts of the training images but the one that it is in.
-With one image of every class nothing can be decided, and a prior is taken. What was measured: docs/recipe.md.
+With few images, or one of every class, nothing can be decided, and a prior is taken. What was measured: docs/recipe.md.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from fne_cli.numerics.evaluation.protocols import Trial, folds
 from fne_cli.numerics.ridge import solver as ridge
 from fne_cli.steps.evaluate.candidates import (
     CANDIDATES,
+    FEWEST,
     FOLDS,
     PENALTIES,
     PRIOR,
@@ -33,7 +34,7 @@ from fne_cli.steps.evaluate.options import BUDGET, ClassifierOptions
 from fne_cli.steps.evaluate.ridge import LEFT_OUT, RidgeTraining, left_out_score
 from fne_cli.steps.evaluate.training import Trained, Training
 
-GIVEN = "the prior, as no class has two training images"
+GIVEN = f"the prior, as there are fewer than {FEWEST} training images, or one of every class"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class RecipeTraining(Training):
 
     def candidates(self, features: Features, trial: Trial) -> tuple[str, ...]:
         """Those that the budget allows, the first always; none where they cannot be compared."""
-        if not self.task.several and self.task.trained(trial.train).max() < 2:
+        if len(trial.train) < FEWEST or self.task.trained(trial.train).max() < 2:
             return ()
         rows, memory = len(trial.train) * self.task.crops, self.solver.memory
         one = ridge.estimate(
@@ -159,9 +160,10 @@ def as_tried(how: ClassifierOptions) -> ClassifierOptions:
 
 
 def _best(tried: Sequence[_Tried]) -> _Tried:
-    """The best of ROOTS, or the best of the others if it beats that; of equal ones the first."""
-    roots = [one for one in tried if one.name.startswith(ROOTS)]
-    others = [one for one in tried if one not in roots]
-    first = max(roots, key=lambda one: one.score)
-    other = max(others, key=lambda one: one.score, default=first)
-    return other if other.beats(first) else first
+    """The first, or the best of ROOTS if it beats that, or the best of the others if it beats both."""
+    found = tried[0]
+    for own in (True, False):
+        family = [one for one in tried if one.name.startswith(ROOTS) is own]
+        best = max(family, key=lambda one: one.score, default=found)
+        found = best if best.beats(found) else found
+    return found

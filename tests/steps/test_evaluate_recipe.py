@@ -163,7 +163,8 @@ def test_the_budget_ends_the_list_and_crops_go_together(layers, tmp_path, monkey
     path, rows, labels, splits = layers
     (found,) = evaluate(path, recipe="auto", budget=1e-9).results["results"]
     assert [entry["recipe"] for entry in found["choice_of_recipe"]["scores"]] == [CANDIDATES[0]] == [found["recipe"]]
-    parts = {"x": rows[:, :6].repeat(2, axis=0), "y": rows[:, 6:].repeat(2, axis=0)}
+    twice = rows.repeat(2, axis=0)
+    parts = {"x": twice[:, :6], "y": twice[:, 6:26], "z": twice[:, 26:]}
     crops = write(tmp_path / "c.h5", parts, labels, list(splits), kind="activations", crops=2)
     scores = []
     for file, penalty in ((path, 0.1), (crops, 0.2)):  # twice as many rows make a penalty half as much

@@ -143,7 +143,7 @@ def test_without_shrinkage_fewer_rows_than_features_have_no_discriminant():
 @pytest.mark.parametrize("features", [4, 90], ids=["primal", "dual"])
 def test_the_estimate_can_always_be_used_and_a_tiny_shrinkage_is_refused(features):
     rows = np.zeros((16, features))
-    rows[:, 0] = [-1, 1] * 8  # products that are all the same leave no error to estimate
+    rows[:, :2] = [[-1, -1], [1, 1]] * 8  # lengths that are all the same leave no error to estimate
     labels = np.arange(16) // 8
     rows[:, 2] = labels
     with within(rows, labels) as found:

@@ -80,7 +80,6 @@ def test_some_training_images_are_held_out_to_choose_by(fne, birds, tmp_path):
     assert "Found: 3 images in 3 classes. Give more images." in few.err
 
 
-
 def test_folds_test_every_image_once(fne, birds, tmp_path):
     assert fne("split", birds, tmp_path / "f.csv", "--folds", 4).code == 0
     tested = [row["path"] for k in range(1, 5) for row in rows(tmp_path / f"f-{k}.csv") if row["split"] == "test"]

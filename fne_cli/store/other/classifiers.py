@@ -112,7 +112,7 @@ def load_model(path: Path, arrays_of: ArraysOf) -> tuple[dict[str, Any], dict[st
 
 
 def _check_reduction(path: Path, embedding: str, values: Mapping[str, np.ndarray]) -> None:
-    """Raises DamagedFile for another number of axes than the embedding says, and for deviations that are not above 0."""
+    """Raises DamagedFile for axes of another number than the embedding says, and for deviations not above 0."""
     said = _COMPONENTS.search(embedding)
     if _AXES in values and said is not None and len(values[_AXES]) != int(said[1]):
         raise DamagedFile(f"{path}: axes should be {said[1]}, as its embedding says. Found: {len(values[_AXES]):,}.")

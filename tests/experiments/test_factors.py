@@ -160,6 +160,13 @@ def test_nothing_is_done_twice_and_what_cannot_be_done_costs_nothing_else(folder
     )
     assert more.code == 1
     assert "pca:50 should be at most pca:11. Found: 12 training rows" in more.err
+    # the dry run knows, of the lists that are there and of those that are not
+    for output in ("out", "other"):
+        own = ("--set", f"experiment.output={output}", "--set", "factors.pca=[0,11,12]", "--dry-run", "--json")
+        planned = json.loads(fne("run", "f.toml", *own).out)["plan"]
+        impossible = {one["detail"].partition(" training rows")[0] for one in planned if one["state"] == "impossible"}
+        assert impossible == {"pca:12 should be at most pca:11. Found: at most 12"}
+        assert any("pca11" in str(one) and one["state"] == "to do" for one in planned)
     table = json.loads(Path("out/results.json").read_text())
     assert (table["factors"]["settings"], table["factors"]["missing"]) == (2 * 3 * 2, 2 * 2 * 2)
 

@@ -74,9 +74,9 @@ def trainings(job: Job, training: int, classes: int, draws: int) -> list[int]:
         sizes = [min(training, count * classes) for count in options["per_class"]] * options.get("draws", draws)
     how = classifier_of(job)
     if how.recipe == "auto":
-        from fne_cli.steps.evaluate.recipe import CANDIDATES
+        from fne_cli.steps.evaluate.candidates import CANDIDATES, fits_of
 
-        return sizes * (1 + len(CANDIDATES))
+        return sizes * (1 + sum(map(fits_of, CANDIDATES)))
     costs = how.tried
     inner = [size * (_FOLDS - 1) // _FOLDS for size in sizes] * _FOLDS * costs if costs > 1 else []
     return sizes + inner

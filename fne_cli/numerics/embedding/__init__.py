@@ -78,8 +78,8 @@ class Embedding(ABC):
         return features
 
     @classmethod
-    def fit_bytes(cls, rows: int, features: int) -> int:
-        """What `fit` takes in memory besides a batch, where that is not little."""
+    def fit_bytes(cls, rows: int, features: int, widest: int) -> int:
+        """What `fit` takes in memory besides a batch, where that is not little. widest: features of a layer at most."""
         return 0
 
     @classmethod

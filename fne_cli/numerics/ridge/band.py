@@ -12,9 +12,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.linalg.lapack import dgeqrf
 
+from fne_cli.errors import BadInput
 from fne_cli.numerics.codes.packed import spans
 
 WIDTH, STRIP = 64, 256
@@ -49,7 +50,7 @@ class Band:
         return cls(turned, diagonal, below)
 
     def plus(self, penalty: float) -> Factored:
-        """The Cholesky factor of B + penalty."""
+        """The Cholesky factor of B + penalty. Raises BadInput if that is lost in rounding."""
         corners: list[np.ndarray] = []
         links: list[np.ndarray] = []
         for number, block in enumerate(self.diagonal):
@@ -57,7 +58,13 @@ class Band:
             if number:
                 links.append(solve_triangular(corners[-1], self.below[number - 1].T, lower=True).T)
                 own -= links[-1] @ links[-1].T
-            corners.append(cholesky(own, lower=True, check_finite=False))
+            try:
+                corners.append(cholesky(own, lower=True, check_finite=False))
+            except LinAlgError as error:
+                raise BadInput(
+                    f"A penalty should be larger than rounding. Found: {penalty:g} in the kernel's own units, of which "
+                    "nothing is left beside its values. Give larger ones."
+                ) from error
         return Factored(corners, links)
 
 

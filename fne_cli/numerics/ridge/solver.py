@@ -96,7 +96,7 @@ def estimate(
     span = min(rows, max(BLOCK, crops))
     held = 8 * classes * (penalties * (rows + (features if patterns > 1 else 0)) + 3 * rows + 6 * features)
     held += 8 * penalties * 2 * WIDTH * side
-    working = 8 * threads * (classes * (2 * side + span) + side * span) + 8 * 3 * span * features
+    working = 8 * threads * (classes * (2 * side + span) + (side + 2 * WIDTH) * span) + 8 * 3 * span * features
     # the matrix, what turns it and its reflections; the copy of the rows and the blocks of their product come before
     decomposed = 24 * side**2
     if path == "dual":

@@ -17,12 +17,12 @@ from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import embedding, spelled
 from fne_cli.numerics.svm.problem import CHOOSING, SolverOptions
 from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.evaluate.candidates import CANDIDATES
 from fne_cli.steps.evaluate.described import origin_of, settings_of, split_source, tested_of
 from fne_cli.steps.evaluate.fits import KINDS, Fits, MeasuredFit
 from fne_cli.steps.evaluate.measure import Outcome
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, FitPlan, Protocol
 from fne_cli.steps.evaluate.outputs import Outputs
-from fne_cli.steps.evaluate.recipe import CANDIDATES
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.pooled import AVERAGE
@@ -266,10 +266,10 @@ def _announce(fits: Fits, progress: Progress) -> None:
 
 def _doubt(outcome: Outcome, plan: FitPlan, progress: Progress) -> None:
     """Say of a fit that it is not the optimum, or that others were not by which its C was chosen."""
-    gap, ridge = outcome.figures.get("duality_gap"), plan.classifier.kind == "ridge"
-    name = "the SVM" if plan.classifier.kind == "svm" else "the logistic regression"
+    gap, kind = outcome.figures.get("duality_gap"), outcome.figures.get("classifier", plan.classifier.kind)
+    name = "the SVM" if kind == "svm" else "the logistic regression"
     converged = outcome.figures.get("converged", True)
-    if not converged and ridge:
+    if not converged and kind == "ridge":
         progress.note(
             f"rounding left the ridge classifier a relative duality gap of {gap:.1e}; larger penalties lose less"
         )

@@ -11,6 +11,7 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import embedding
+from fne_cli.steps.evaluate.candidates import CANDIDATES, PENALTIES, PRIOR, PRIOR_PENALTY
 from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, Protocol
 from fne_cli.store.many.joined import JoinedFiles
@@ -48,7 +49,7 @@ def settings_of(
     kind = "codes" if source.kind == "codes" else chosen.embedding or "l2"
     auto = classifier.recipe == "auto"
     settings: dict[str, Any] = {
-        **({"recipe": "auto", "budget": classifier.budget} if auto else _trained_by(classifier)),
+        **(_chosen_by(classifier) if auto else _trained_by(classifier)),
         "seed": classifier.seed,
         "layers": layers,
         "embedding": "auto" if auto else kind,
@@ -89,6 +90,12 @@ def _trained_by(classifier: ClassifierOptions) -> dict[str, Any]:
     if classifier.kind == "logistic":
         return {"classifier": "logistic", **cost}
     return {**cost, "solver": classifier.solver}
+
+
+def _chosen_by(classifier: ClassifierOptions) -> dict[str, Any]:
+    """A recipe that is chosen: among what."""
+    tried = {"candidates": list(CANDIDATES), "penalties": list(PENALTIES), "prior": [PRIOR, PRIOR_PENALTY]}
+    return {"recipe": "auto", "budget": classifier.budget, **tried}
 
 
 def _one_or_all(values: list[float]) -> float | list[float]:

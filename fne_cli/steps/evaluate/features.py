@@ -63,12 +63,12 @@ class Features:
 
     def fit_bytes(self, rows: int) -> int:
         """What fitting the embedding to so many rows takes. Raises DoesNotFit if that is more than the memory."""
-        needed = 0 if self.kind is None else self.kind.fit_bytes(rows, self.inputs)
+        needed = 0 if self.kind is None else self.kind.fit_bytes(rows, self.inputs, max(self.widths))
         if needed > self._solver.memory:
             raise DoesNotFit(
-                f"The principal components of {rows:,} rows of {self.inputs:,} features should fit into "
-                f"{self._solver.memory / 2**20:,.1f} MiB. They need {needed / 2**20:,.1f} MiB. Allow more memory, or "
-                "take fewer layers."
+                f"Fitting the embedding to {rows:,} rows of {self.inputs:,} features should take at most "
+                f"{self._solver.memory / 2**20:,.1f} MiB. It takes {needed / 2**20:,.1f} MiB. Allow more memory, or "
+                "take fewer layers, or an embedding without pca and aligned."
             )
         return needed
 
@@ -100,6 +100,10 @@ class Features:
                     f"{path}.\nfne verify lists all such rows of a file."
                 )
             yield span, values
+
+    def encoded(self, images: np.ndarray, embedding: Embedding) -> Problem:
+        """The problem that the rows of images, ascending numbers, are when an embedding of this kind made them."""
+        return self._problem(images, embedding, [])
 
     def release(self) -> None:
         """Let go of the rows that the trials shared."""

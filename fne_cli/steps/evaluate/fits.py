@@ -16,6 +16,7 @@ from fne_cli.numerics.models import model_of
 from fne_cli.numerics.svm.dual import GROUP
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.blocks import Blocks
+from fne_cli.steps.evaluate.candidates import fits_of
 from fne_cli.steps.evaluate.classification import FOLDS, ClassificationTask
 from fne_cli.steps.evaluate.discriminant import CentroidTraining, LdaTraining
 from fne_cli.steps.evaluate.estimates import Estimate, Sizes, estimate
@@ -112,7 +113,7 @@ class Fits:
     def _fits_in(self, trial: Trial) -> int:
         """How many problems are solved in one trial, those by which C is chosen included."""
         if isinstance(self.training, RecipeTraining):
-            return 1 + len(self.training.candidates(self.largest[1], trial))
+            return 1 + sum(map(fits_of, self.training.candidates(self.largest[1], trial)))
         costs = self.plan.classifier.tried
         return 1 if costs == 1 else 1 + _folds(trial) * costs
 

@@ -1,7 +1,8 @@
 """The recipe `auto` in a trial: embedding, weights of layers and penalty by the training images alone.
 
-Every candidate is a ridge classifier; what it says of each training image without that image decides. With one image of
-every class that can decide nothing, and a prior is taken. What was measured: docs/recipe.md.
+Every candidate is a ridge classifier; what it says of each training image without that image decides. Where labels
+weigh the layers, they are those of other images, too: of all parts of the training images but the one that it is in.
+With one image of every class nothing can be decided, and a prior is taken. What was measured: docs/recipe.md.
 """
 
 from __future__ import annotations
@@ -12,40 +13,26 @@ from typing import Any
 
 import numpy as np
 
+from fne_cli.errors import BadInput
 from fne_cli.numerics.embedding import embedding
 from fne_cli.numerics.evaluation import metrics
 from fne_cli.numerics.evaluation.likelihood import log_likelihoods
-from fne_cli.numerics.evaluation.protocols import Trial
+from fne_cli.numerics.evaluation.protocols import Trial, folds
 from fne_cli.numerics.ridge import solver as ridge
+from fne_cli.steps.evaluate.candidates import (
+    CANDIDATES,
+    FOLDS,
+    PENALTIES,
+    PRIOR,
+    PRIOR_PENALTY,
+    ROOTS,
+    fits_of,
+)
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.options import BUDGET, ClassifierOptions
-from fne_cli.steps.evaluate.ridge import LEFT_OUT, RidgeTraining
+from fne_cli.steps.evaluate.ridge import LEFT_OUT, RidgeTraining, left_out_score
 from fne_cli.steps.evaluate.training import Trained, Training
 
-PRIOR, PRIOR_PENALTY = "unit,equal,aligned:2,depth:1", 0.3
-ROOTS = "root,unit", "z,root"
-"""The families of embeddings that another one, with large values as they are, has to beat by more than chance."""
-CANDIDATES = (
-    "root,unit,equal,depth:1",
-    "z,root,equal,aligned:2",
-    "z,depth:2",
-    "root,unit,equal,aligned:1,depth:1",
-    "z,root,equal,aligned:1",
-    "z",
-    "root,unit,equal,depth:2",
-    "z,root,equal,depth:2",
-    "z,root,equal,depth:1",
-    "root,unit,equal,aligned:2",
-    "z,depth:1",
-    "z,root,equal,aligned:4",
-    "z,root,equal,aligned:1,depth:1",
-    "z,root,equal",
-    "root,unit,equal",
-    "z,root",
-)
-"""Embeddings, those first that win most often: the budget may end before the list does."""
-PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-"""In units of the mean diagonal of the kernel."""
 GIVEN = "the prior, as no class has two training images"
 
 
@@ -98,40 +85,72 @@ class RecipeTraining(Training):
         """Those that the budget allows, the first always; none where they cannot be compared."""
         if not self.task.several and self.task.trained(trial.train).max() < 2:
             return ()
-        rows, classes = len(trial.train) * self.task.crops, len(self.task.classes)
-        wanted = ridge.estimate(
-            rows, features.inputs, classes, len(PENALTIES), self.solver.memory, crops=self.task.crops,
+        rows, memory = len(trial.train) * self.task.crops, self.solver.memory
+        one = ridge.estimate(
+            rows, features.inputs, len(self.task.classes), len(PENALTIES), memory, crops=self.task.crops,
             threads=self.solver.planned_threads,
-        )  # fmt: skip
-        return CANDIDATES[: max(1, int(self.how.budget / wanted.seconds()))]
+        ).seconds()  # fmt: skip
+        fitting = [
+            name
+            for name in CANDIDATES
+            if embedding(name).fit_bytes(rows, features.inputs, max(features.widths)) <= memory
+        ]
+        spent = np.cumsum([fits_of(name) * one for name in fitting])
+        return tuple(fitting[: max(1, int((spent <= self.how.budget).sum()))])
 
     def _tried(self, features: Features, trial: Trial, name: str) -> _Tried:
-        own = features.made_by(embedding(name))
-        images, problem, _ = own.problem(Trial(trial.train, trial.train[:0]), shared=False)
-        left_out = ridge.left_out(
-            problem.rows,
-            problem.labels,
-            PENALTIES,
-            subset=self.rows(images, trial.train),
-            crops=self.task.crops,
-            memory=self.solver.memory,
-            threads=self.threads,
-        )
+        left_out = self._left_out(features.made_by(embedding(name)), trial, fits_of(name) > 1)
         labels = self.task.labels[trial.train]
         if self.task.several:
-            classes = np.arange(left_out.shape[2])
-            scores = [metrics.score(self.judged(classes, part), labels) for part in left_out]
+            scores = [left_out_score(self, part, trial) for part in left_out]
+            if not np.isfinite(scores).all():
+                raise BadInput(
+                    f"{self.task.name}: a recipe should be chosen by training images that show some class. Found: none "
+                    "does. Give an --embedding and a --classifier."
+                )
             place = int(np.argmax(scores))
             return _Tried(name, PENALTIES[place], scores[place])
-        classes, truth, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        _, truth, counts = np.unique(labels, return_inverse=True, return_counts=True)
         known = counts[truth] > 1  # nothing of a class is known when its only image is left out
         each = [
             log_likelihoods(part.reshape(len(labels), self.task.crops, -1).mean(axis=1)[known], truth[known])
             for part in left_out
         ]
         place = int(np.argmax([values.mean() for values in each]))
-        accuracy = metrics.score(self.judged(classes, left_out[place]), labels)
+        accuracy = left_out_score(self, left_out[place], trial)
         return _Tried(name, PENALTIES[place], float(each[place].mean()), each[place], accuracy)
+
+    def _left_out(self, features: Features, trial: Trial, labelled: bool) -> np.ndarray:
+        """(penalties, rows, classes): what is said of the training images without them.
+
+        labelled: whether the embedding looks at labels.
+        """
+        if not labelled:
+            return self._predictions(features, trial.train, trial.train)
+        fewest = self.task.trained(trial.train)
+        count = min(FOLDS, max(2, int(fewest[fewest > 0].min())), len(trial.train))
+        found: np.ndarray | None = None
+        for part in folds(self.task.labels, trial.train, count, self.how.seed):
+            said = self._predictions(features, part.train, trial.train)
+            own = self.rows(trial.train, part.test)
+            found = said if found is None else found
+            found[:, own] = said[:, own]
+        return self._predictions(features, trial.train, trial.train) if found is None else found
+
+    def _predictions(self, features: Features, known: np.ndarray, images: np.ndarray) -> np.ndarray:
+        """What ridge says of each of the images without it, the embedding fitted to those that are `known`."""
+        fitted = features.embedding(known)
+        if fitted is None:
+            raise TypeError("codes are an embedding already")
+        problem = features.encoded(images, fitted)
+        return ridge.left_out(
+            problem.rows,
+            problem.labels,
+            PENALTIES,
+            crops=self.task.crops,
+            memory=self.solver.memory,
+            threads=self.threads,
+        )
 
 
 def as_tried(how: ClassifierOptions) -> ClassifierOptions:

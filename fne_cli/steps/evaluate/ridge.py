@@ -37,7 +37,7 @@ class RidgeTraining(Training):
         scores: list[float] = []
 
         def choose(left_out: np.ndarray) -> int:
-            scores.extend(self._score(part, trial) for part in left_out)
+            scores.extend(left_out_score(self, part, trial) for part in left_out)
             return self._best(scores, trial)
 
         dual = path_of(len(train), features.count) == "dual"
@@ -88,14 +88,15 @@ class RidgeTraining(Training):
             )
         return max(range(len(scores)), key=lambda place: (round(scores[place], _DIGITS), self.penalties[place]))
 
-    def _score(self, left_out: np.ndarray, trial: Trial) -> float:
-        """How good predictions (rows, classes) of the training images are, each made without its image."""
-        labels = self.task.labels[trial.train]
-        if self.task.several:
-            return metrics.score(self.judged(np.arange(left_out.shape[1]), left_out), labels)
-        classes, own, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        alone = np.repeat(counts[own] == 1, self.task.crops)
-        left_out = left_out.copy()
-        # a class of one image was not trained on when that was left out
-        left_out[alone, np.repeat(own, self.task.crops)[alone]] = -np.inf
-        return metrics.score(self.judged(classes, left_out), labels)
+
+def left_out_score(training: Training, left_out: np.ndarray, trial: Trial) -> float:
+    """How good predictions (rows, classes) of the training images are, each made without its image."""
+    labels, crops = training.task.labels[trial.train], training.task.crops
+    if training.task.several:
+        return metrics.score(training.judged(np.arange(left_out.shape[1]), left_out), labels)
+    classes, own, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    alone = np.repeat(counts[own] == 1, crops)
+    left_out = left_out.copy()
+    # a class of one image was not trained on when that was left out
+    left_out[alone, np.repeat(own, crops)[alone]] = -np.inf
+    return metrics.score(training.judged(classes, left_out), labels)

@@ -26,8 +26,8 @@ def agreeing(results: Results) -> dict[str, Any]:
     The sizes of a learning curve are not among them: its draws for one size are the same whatever the others are.
     """
     kind, said, settings = kind_of(results), _said(results), results.settings
-    costs = costs_of(results)
-    name = cost_name(results)
+    recipe = settings.get("recipe") == "auto"  # chooses all of it, and stands beside what is published
+    costs, name = ([1.0], "C") if recipe else (costs_of(results), cost_name(results))
     found: dict[str, Any] = {"classifier": settings.get("classifier", "svm"), **({name: costs} if name else {})}
     if settings.get("relative_cost"):
         found["unit of C"] = "relative"
@@ -50,7 +50,9 @@ def costs_of(results: Results) -> list[Any]:
 
 
 def cost_name(results: Results) -> str:
-    """What the classifier chooses, or is told: C, penalty, shrinkage; "" if there is nothing."""
+    """What the classifier chooses, or is told: C, penalty, shrinkage; "" if there is nothing, or more."""
+    if results.settings.get("recipe") == "auto":
+        return ""
     return _COSTS.get(str(results.settings.get("classifier", "svm")).partition(":")[0], "C")
 
 

@@ -46,10 +46,21 @@ def test_it_is_the_cosine_of_centred_gram_matrices(several):
     targets = labels[:, None] == np.arange(3)
     if several:
         targets[:, 0] |= np.arange(30) % 4 == 0
-    found = measured(rows, np.where(targets, 1, -1).astype(np.int8) if several else labels)
+    found = measured(rows, targets.astype(np.int8) if several else labels)
     np.testing.assert_allclose(found[:3], [by_definition(rows[:, layer], targets) for layer in LAYERS[:3]], rtol=1e-9)
     assert found[3] == 0
     assert found.argmax() == 1
+
+
+def test_a_class_knows_nothing_of_rows_that_it_ignores():
+    rows, labels = rows_of()
+    several = (labels[:, None] == np.arange(3)).astype(np.int8)
+    several[:7, 0] = -1
+    targets = np.where(several == 1, 1.0, 0.0)
+    targets[7:, 0] -= targets[7:, 0].mean()
+    targets[:, 1:] -= targets[:, 1:].mean(axis=0)
+    wanted = [by_definition(rows[:, layer], targets) for layer in LAYERS[:3]]
+    np.testing.assert_allclose(measured(rows, several)[:3], wanted, rtol=1e-9)
 
 
 def test_neither_batches_nor_how_much_is_held_change_it(monkeypatch):

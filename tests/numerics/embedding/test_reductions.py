@@ -170,7 +170,7 @@ def test_too_many_and_too_little_memory_are_said_before_the_work(fne, tmp_path, 
     assert (refused.code, "pca:31 should be at most pca:30. Found: 60 training rows of 30" in refused.err) == (1, True)
     refused = fne("evaluate", task[0], "--embedding", "pca:9", "--each-layer")
     assert "pca:9 should be at most pca:4. Found: 60 training rows of 4 features" in refused.err
-    with pytest.raises(DoesNotFit, match=r"components of 60 rows of 30 features should fit into 0\.1 MiB"):
+    with pytest.raises(DoesNotFit, match=r"embedding to 60 rows of 30 features should take at most 0\.1 MiB"):
         evaluate(task[0], embedding="pca:9", memory=1 << 17)
     assert not (tmp_path / "r.json").exists()
 

@@ -17,6 +17,8 @@ import numpy as np
 
 from fne_cli.errors import BadInput
 from fne_cli.numerics.embedding import PUBLISHED, Embedding, moments_of
+from fne_cli.numerics.embedding.pieces.aligned import alignments
+from fne_cli.numerics.embedding.pieces.aligned import bytes_of as aligned_bytes
 from fne_cli.numerics.embedding.pieces.kinds import Piece, Stage, known
 
 if TYPE_CHECKING:
@@ -95,7 +97,6 @@ class Composed(Embedding):
         batches: Callable[[], Iterable[np.ndarray]], widths: Sequence[int], labels: np.ndarray | None
     ) -> np.ndarray:
         from fne_cli.machine import thread_pool
-        from fne_cli.numerics.embedding.pieces.aligned import alignments
 
         if labels is None:
             raise BadInput(
@@ -148,8 +149,13 @@ class Composed(Embedding):
         return cls.reduction or features
 
     @classmethod
-    def fit_bytes(cls, rows: int, features: int) -> int:
+    def fit_bytes(cls, rows: int, features: int, widest: int) -> int:
         """As Embedding has it."""
+        aligned = any(piece.name == "aligned" for piece in cls.pieces)
+        return max(cls._reduction_bytes(rows, features), aligned_bytes(widest) if aligned else 0)
+
+    @classmethod
+    def _reduction_bytes(cls, rows: int, features: int) -> int:
         if not cls.reduction:
             return 0
         from fne_cli.machine import processors

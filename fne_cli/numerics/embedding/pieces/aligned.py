@@ -11,8 +11,13 @@ import numpy as np
 from fne_cli.numerics.codes.packed import spans
 from fne_cli.numerics.embedding.pieces.principal import BLOCK, TILE, in_blocks
 
-HELD = 1 << 28
+HELD = 1 << 25
 """Bytes of products that are summed up at once; the rows are read again for every so many."""
+
+
+def bytes_of(features: int) -> int:
+    """What `alignments` takes at most, of layers of up to so many features."""
+    return max(HELD, 2 * 8 * features**2) + 8 * BLOCK * features
 
 
 def alignments(
@@ -21,13 +26,14 @@ def alignments(
     """|X' Y| / sqrt(|X' X| |Y' Y|) of each layer's centred rows X and Y, the classes' columns of 0 and 1: (layers,).
 
     The norms are Frobenius's, squared; 0 ... 1, and 0 where nothing varies. batches: of the rows (n, features), as
-    often as they are asked for. labels: (n,), or (n, classes) with 1 for those that a row has. Memory holds d^2 numbers
-    of a layer of d features. N. Cristianini, J. Shawe-Taylor, A. Elisseeff and J. Kandola, "On kernel-target
+    often as they are asked for. labels: (n,), or (n, classes) with 1 for those that a row has, and -1 where it does not
+    count. Memory as `bytes_of` says. N. Cristianini, J. Shawe-Taylor, A. Elisseeff and J. Kandola, "On kernel-target
     alignment", NIPS 2001; centred: C. Cortes, M. Mohri and A. Rostamizadeh, "Algorithms for learning kernels based on
     centered alignment", JMLR 13, 2012.
     """
-    known = labels == 1 if labels.ndim == 2 else labels[:, None] == np.unique(labels)
-    classes = known - known.mean(axis=0)
+    known = labels if labels.ndim == 2 else np.where(labels[:, None] == np.unique(labels), 1, 0)
+    counted = known >= 0
+    classes = np.where(counted, (known == 1) - (known == 1).sum(axis=0) / np.maximum(counted.sum(axis=0), 1), 0.0)
     own = float(((classes.T @ classes) ** 2).sum())
     found: list[float] = []
     for group in _groups(layers):

@@ -65,7 +65,7 @@ KINDS = {
     "z": Kind("z-scores, by the moments of the training rows", Stage.SCORES),
     "unit": Kind("each layer of each row divided by its length", Stage.VALUES, change=_unit, by_layer=True),
     "root": Kind("signed roots, sign(x) * sqrt(|x|)", Stage.VALUES, change=_root, reduced=True),
-    "power": Kind("signed powers, sign(x) * |x|^EXPONENT", Stage.VALUES, "EXPONENT", _power, reduced=True),
+    "power": Kind("signed powers, sign(x) * |x|^EXPONENT", Stage.VALUES, "EXPONENT", _power, reduced=True, most=4),
     "clip": Kind("cut at -LIMIT and LIMIT", Stage.VALUES, "LIMIT", _clip, reduced=True),
     "equal": Kind(
         "layers at equal energy: divided by the root of their training rows' mean squared distance from their mean",

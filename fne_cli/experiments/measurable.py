@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from fne_cli.experiments.jobs import Job
 from fne_cli.images.listing import Listing
 from fne_cli.options import meant, taken
-from fne_cli.steps.split import VALIDATION
 
 if TYPE_CHECKING:
     from fne_cli.steps.evaluate.options import ClassifierOptions
@@ -54,6 +53,8 @@ def without_components(job: Job, rows: int, features: Mapping[str, int]) -> str:
 
 def left_by(job: Job, listing: Listing | None, training: int, classes: int) -> int:
     """Training images, at most, of the list that `fne split --holdout` makes; listing: None for a sample's images."""
+    from fne_cli.steps.split import VALIDATION  # takes SciPy, which a run that does nothing need not load
+
     share: float = job.options["holdout"]
     if listing is None:
         return int((1 - share) * training + classes / 2)  # each class is rounded

@@ -89,13 +89,23 @@ class Factors:
 
     @classmethod
     def of(cls, table: Table) -> Factors:
-        """Of what [factors] says. Raises BadInput for too many combinations, and for embeddings that there are not."""
+        """Of what [factors] says. Raises BadInput for too many combinations, and for factors that do nothing."""
         usual = {"layers": ((),), "pool": (("avg",),), "crops": (1,), "values": (RAW,), "l2": (True,), "pca": (0,),
                  "whiten": (False,), "classifier": ("svm",), "cost": (1.0,)}  # fmt: skip
         values = {factor: table.get(factor, Value(usual[factor], "")).value for factor in FACTORS}
         found = cls(values, float(table.get("validation", Value(VALIDATION, "")).value))
         if (count := math.prod(map(len, values.values()))) > _MOST:
             raise BadInput(f"[factors] should have at most {_MOST:,} combinations. Found: {count:,}.")
+        free, reduced = any(one != CODES for one in values["values"]), any(values["pca"])
+        needed = {
+            "l2": (free, "values other than fne"),
+            "pca": (free, "values other than fne"),
+            "whiten": (free and reduced, "pca with a number of components, and values other than fne"),
+            "cost": (any("cost" not in foreign(one) for one in values["classifier"]), "classifier svm or logistic"),
+        }
+        for factor, (there, what) in needed.items():
+            if not there and values[factor] != usual[factor]:
+                raise BadInput(f"[factors] {factor} should go with {what}. Found: none, so that it would do nothing.")
         return found
 
     @property
@@ -184,8 +194,10 @@ def _value(factor: str, raw: Any, options: Options) -> Any:
     if factor == "layers":
         return () if raw == "all" else options["extract"]["layers"].read(raw)
     if factor == "cost":
-        (cost,) = options["evaluate"]["cost"].read([raw] if isinstance(raw, int | float) else raw)
-        return cost
+        costs = options["evaluate"]["cost"].read([raw] if isinstance(raw, int | float) else raw)
+        if len(costs) != 1:
+            raise ValueError(f"should have one number in every place, such as [1, 0.1], found {raw!r}")
+        return costs[0]
     command = "evaluate" if factor == "classifier" else "extract"
     return options[command][factor].read(raw)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING, Any
 from fne_cli.errors import FneError
 from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.jobs import Execution, Job
+from fne_cli.experiments.measurable import (
+    classifier_of,
+    components_of,
+    left_by,
+    trainings,
+    widths_of,
+    without_components,
+    without_layers,
+)
 from fne_cli.experiments.stamps import Sources, Stamps
 from fne_cli.images.manifest import LABEL
-from fne_cli.options import meant, taken
+from fne_cli.options import taken
 from fne_cli.progress import Progress
 from fne_cli.steps.sample import COUNTS
 from fne_cli.store.format.reader import open_file
@@ -22,9 +31,6 @@ from fne_cli.store.output.partial import Output
 
 if TYPE_CHECKING:
     from fne_cli.networks.recipe import Recipe
-    from fne_cli.steps.evaluate.options import ClassifierOptions
-
-_FOLDS = 5  # that choose C
 
 
 @dataclass(frozen=True)
@@ -58,12 +64,13 @@ class Forecast:
     """Measures the networks that are needed, once each. Times of earlier runs win over estimates."""
 
     def __init__(self, experiment: Experiment, sources: Sources, stamps: Stamps, progress: Progress) -> None:
-        self._experiment, self._sources, self._stamps, self._progress = experiment, sources, stamps, progress
+        self._sources, self._stamps, self._progress = sources, stamps, progress
         self._speeds: dict[Recipe, Any] = {}
         self._activations: dict[Path, _Activations | str] = {}
         self._extractions: dict[Path, Job] = {}
         self._made: dict[Path, Job] = {}
         self._reduced: tuple[Any, ...] = ()
+        self._draws: int = experiment.options["evaluate"]["draws"].default
 
     def of(self, job: Job) -> Expected:
         """What the job will take."""
@@ -126,14 +133,12 @@ class Forecast:
             return Expected()
         budget = job.options.get("memory") or free_memory() // 2
         alone = job.arguments[0] == str(activations) and not {"embedding", "recipe"} & set(job.options)
-        patterns = job.options.get("layers") or found.features
-        chosen = set().union(*(meant(one, found.features) for one in patterns))
-        widths = [width for name, width in found.features.items() if name in chosen]
+        widths = widths_of(job, found.features)
         widths = widths if alone else [sum(widths)]
         crops, classes = max(1, found.rows // max(1, counts.images)), counts.classes
         seconds = 0.0
         try:
-            for rows in self._trainings(job, counts.training, classes):
+            for rows in trainings(job, counts.training, classes, self._draws):
                 for width in widths:
                     seconds += self._fit_seconds(job, rows * crops, width, classes, budget, crops, alone)
         except FneError as error:
@@ -149,7 +154,7 @@ class Forecast:
         from fne_cli.steps.evaluate.recipe import as_tried
 
         reducing, features = (0.0, features) if alone else self._reducing(job, rows, features)
-        how = _classifier(job)
+        how = classifier_of(job)
         auto = how.recipe == "auto"
         how = as_tried(how) if auto else replace(how, solver="certified")
         sizes = Sizes(rows, features, classes, crops, ternary=not alone and not auto)
@@ -167,24 +172,6 @@ class Forecast:
         key = (job.arguments[0], str(job.options.get("layers")), name.partition("pca:")[0], rows)
         again, self._reduced = key == self._reduced, key
         return 3.0 * rows * features * columns + (not again) * (rows * features * side + 20.0 * side**3), columns
-
-    def _trainings(self, job: Job, training: int, classes: int) -> Iterable[int]:
-        """The training images of every fit."""
-        options = job.options
-        sizes = [training]
-        if "cv" in options:
-            sizes = [training * (options["cv"] - 1) // options["cv"]] * options["cv"]
-        if "per_class" in options:
-            draws = options.get("draws", self._experiment.options["evaluate"]["draws"].default)
-            sizes = [min(training, count * classes) for count in options["per_class"]] * draws
-        how = _classifier(job)
-        if how.recipe == "auto":
-            from fne_cli.steps.evaluate.candidates import CANDIDATES, fits_of
-
-            return sizes * (1 + sum(map(fits_of, CANDIDATES)))
-        costs = how.tried
-        inner = [size * (_FOLDS - 1) // _FOLDS for size in sizes] * _FOLDS * costs if costs > 1 else []
-        return sizes + inner
 
     def _known(self, job: Job, seconds: float | None) -> float | None:
         known = self._stamps.seconds(job)
@@ -204,7 +191,7 @@ class Forecast:
                 impossible[job.output] = ""  # the other one says why
             elif job.images is not None and self._images(job) is None:
                 impossible[job.output] = self._sources.problem(job)
-            elif problem := self._indivisible(job) or self._without_layers(job):
+            elif problem := self._indivisible(job) or self._without_rows(job):
                 impossible[job.output] = problem
             if job.command == "extract":
                 self._extractions[job.output] = job
@@ -226,20 +213,34 @@ class Forecast:
                 return str(error)
         return ""
 
-    def _without_layers(self, job: Job) -> str:
-        """Why an evaluation has nothing to measure, "" if it has: there are no such layers."""
+    def _without_rows(self, job: Job) -> str:
+        """Why an evaluation has nothing to measure, "" if it has: there are no such layers, or components."""
         if job.command != "evaluate":
             return ""
-        found = self._activations[Path(job.arguments[0]).with_name("activations.h5")]
+        activations = Path(job.arguments[0]).with_name("activations.h5")
+        found = self._activations[activations]
         if isinstance(found, str):
             return ""
-        for pattern in job.options.get("layers") or ():
-            if not meant(pattern, found.features):
-                return (
-                    f"layers should be some of those that are extracted. Found: {pattern!r}, which is none. "
-                    f"There are: {', '.join(found.features)}."
-                )
-        return ""
+        problem = without_layers(job, found.features)
+        counts = None if problem or not components_of(job) else self._training(job, self._extractions[activations])
+        if counts is None:
+            return problem
+        crops = max(1, found.rows // max(1, counts.images))
+        rows = crops * max(trainings(job, counts.training, counts.classes, self._draws))
+        return without_components(job, rows, found.features)
+
+    def _training(self, job: Job, extraction: Job) -> _Counts | None:
+        """What an evaluation trains on at most; None if manifests are still to be made, and may change."""
+        made = self._made.get(Path(job.options.get("split") or str(extraction.images)))
+        if made is None or made.command == "sample" or self._stamps.fresh(made):
+            split = job.options.get("split")
+            return self._counts(str(split), extraction.root) if split else self._images(extraction)
+        before, whole = self._made.get(Path(str(made.images))), self._images(made)
+        certain = before is None or before.command == "sample" or self._stamps.fresh(before)
+        if whole is None or not certain or "holdout" not in made.options:
+            return None
+        listing = self._sources.listing(str(made.images), made.root, made.label_column)
+        return replace(whole, training=left_by(made, listing, whole.training, whole.classes))
 
     def _of_extraction(self, job: Job) -> _Activations | str:
         if os.path.isfile(job.output) and not self._stamps.otherwise(job):
@@ -291,10 +292,3 @@ class Forecast:
         rest = 1 - sum(job.options.get(name) or 0.0 for name in ("test", "val", "holdout"))
         of = whole.training if "holdout" in job.options else whole.images
         return _Counts(round(of * rest), whole.images, whole.classes)
-
-
-def _classifier(job: Job) -> ClassifierOptions:
-    """What an evaluation trains."""
-    from fne_cli.steps.evaluate.options import ClassifierOptions
-
-    return taken(ClassifierOptions, dict(job.options))

@@ -104,7 +104,8 @@ def split(
                 output.accept_noted({"fingerprint": digest, **origin.noted_whole(path)})
     counts = dict(sorted(Counter(ways[0]).items()))
     if "" in counts:
-        progress.note(f"{counts['']:,} of {len(listing):,} images are in no list and get no split")
+        why = "are in no list and" if holdout is None else "are left out, as test images are, and"
+        progress.note(f"{counts['']:,} of {len(listing):,} images {why} get no split")
     return Split(paths, counts, up_to_date=all(done))
 
 
@@ -176,14 +177,14 @@ def _drawn(
     return splits.tolist()
 
 
-def _shared(groups: np.ndarray, shares: Mapping[str, float], seed: int) -> list[str]:
-    """Shares of each class, rounded to whole images; one image at least stays for training."""
+def _shared(groups: np.ndarray, shares: Mapping[str, float], seed: int, least: int = 0) -> list[str]:
+    """Shares of each class, rounded to whole images, `least` at least; one image at least stays for training."""
     generator = np.random.default_rng(seed)
     splits = np.full(len(groups), "train", object)
     for group in np.unique(groups):
         members = generator.permutation(np.flatnonzero(groups == group))
         for name, share in shares.items():
-            count = min(round(share * (groups == group).sum()), len(members) - 1)
+            count = min(max(least, round(share * (groups == group).sum())), len(members) - 1)
             splits[members[:count]] = name
             members = members[count:]
     return splits.tolist()
@@ -198,11 +199,11 @@ def _held_out(listing: Listing, images: str, share: float, seed: int) -> list[st
     if np.isin(own, VALIDATION).any():
         return np.where(np.isin(own, VALIDATION), "test", own).tolist()
     training = np.flatnonzero(own == "train")
-    own[training] = _shared(strata(listing.label_array()[training]), {"test": share}, seed)
+    own[training] = _shared(strata(listing.label_array()[training]), {"test": share}, seed, 1)
     if not (own == "test").any():
         raise BadInput(
-            f"{images} should have classes of which --holdout {share:g} is an image of split train or more. Found: "
-            f"{len(training):,} images in {len(listing.classes):,} classes. Give a larger share."
+            f"{images} should have a class of two images of split train or more, to hold one out. Found: "
+            f"{len(training):,} images in {len(listing.classes):,} classes. Give more images."
         )
     return own.tolist()
 

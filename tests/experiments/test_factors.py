@@ -160,6 +160,13 @@ def test_nothing_is_done_twice_and_what_cannot_be_done_costs_nothing_else(folder
     )
     assert more.code == 1
     assert "pca:50 should be at most pca:11. Found: 12 training rows" in more.err
+    # the dry run knows, of the lists that are there and of those that are not
+    for output in ("out", "other"):
+        own = ("--set", f"experiment.output={output}", "--set", "factors.pca=[0,11,12]", "--dry-run", "--json")
+        planned = json.loads(fne("run", "f.toml", *own).out)["plan"]
+        impossible = {one["detail"].partition(" training rows")[0] for one in planned if one["state"] == "impossible"}
+        assert impossible == {"pca:12 should be at most pca:11. Found: at most 12"}
+        assert any("pca11" in str(one) and one["state"] == "to do" for one in planned)
     table = json.loads(Path("out/results.json").read_text())
     assert (table["factors"]["settings"], table["factors"]["missing"]) == (2 * 3 * 2, 2 * 2 * 2)
 
@@ -231,6 +238,10 @@ def test_what_a_file_claims_of_factors_is_looked_at(finished, tmp_path, spoil, s
         ("values = ['l2']", "should have pieces of values and layers"),
         ("classifier = ['forest']", "[factors] classifier: should be svm, ridge"),
         ("cost = [0]", "[factors] cost: should be numbers above 0"),
+        ("cost = ['0.1,1']", "[factors] cost: should have one number in every place, such as [1, 0.1], found '0.1,1'"),
+        ("cost = [1, 2]\nclassifier = ['ridge', 'lda']", "[factors] cost should go with classifier svm or logistic."),
+        ("whiten = [true]", "[factors] whiten should go with pca with a number of components"),
+        ("pca = [0, 9]\nvalues = ['fne']", "[factors] pca should go with values other than fne. Found: none"),
         ("crops = [2]", "[factors] crops"),
         ("validation = 2", "should be a share of the training images such as 0.2, found 2"),
         ("depth = [1]", "has the unknown key 'depth'"),

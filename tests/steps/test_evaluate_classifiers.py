@@ -278,6 +278,35 @@ def test_crops_vote(fne, tmp_path, how):
     np.testing.assert_array_equal(said[clear], votes.argmax(axis=1)[clear])
 
 
+def test_two_classes_one_of_a_single_image_cannot_choose(fne, task, tmp_path):
+    codes, labels, train, splits = task
+    labels = np.zeros(120, np.int32)
+    labels[[np.flatnonzero(train)[0], np.flatnonzero(~train)[0]]] = 1
+    path = write(tmp_path / "c.h5", {"x": codes}, labels, splits, classes=("a", "b"))
+    (found,) = evaluated(fne, path, *LDA[:2])["results"]
+    assert found["choice_of_shrinkage"]["by"].endswith("as a fold would leave training images of one class only")
+    assert found["shrinkage"] == evaluated(fne, path, *LDA)["results"][0]["shrinkage"]
+    refused = fne("evaluate", path, "-C", "0.1,1")
+    assert refused.code == 1
+    said = "c.h5: to choose C there should be validation images (split val), or training images of two classes outside"
+    assert said in refused.err
+    assert "Give one -C." in refused.err
+
+
+@pytest.mark.parametrize("shown", [0, 1])
+@pytest.mark.parametrize("options", [(), ("--shrinkage", "0.1"), LDA[2:]], ids=str)
+def test_several_labels_that_a_fold_or_all_training_images_lack(fne, task, tmp_path, shown, options):
+    codes, _, train, splits = task
+    labels = np.zeros((120, 3), np.int8)
+    labels[:, 0] = 1
+    labels[np.flatnonzero(train)[:shown], 1:] = 1
+    labels[np.flatnonzero(~train)[:5]] = 1
+    path, saved = write(tmp_path / "c.h5", {"x": codes}, labels, splits), tmp_path / "m.npz"
+    (found,) = evaluated(fne, path, *LDA[:2], *options, "--model", saved)["results"]
+    assert found["shrinkage"] == 0.1 if "0.1" in options else 0 < found["shrinkage"] <= 1
+    assert np.abs(decisions_of(saved, codes)[:, 1]).any() == bool(shown)
+
+
 @ALL
 def test_several_labels_are_a_problem_for_each_class(fne, task, tmp_path, how):
     codes, _, train, splits = task

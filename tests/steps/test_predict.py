@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from evaluation_files import codes_of, noisy, write
 
-from fne_cli.errors import FneError
+from fne_cli.errors import DamagedFile, FneError
+from fne_cli.numerics.embedding import arrays_of
 from fne_cli.store.other.classifiers import load_model, save_model
 
 EMBEDDINGS = {"fne": ("mean", "std"), "l2": ()}.get
@@ -178,6 +179,37 @@ def header_of_a_terabyte(path):
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
+
+
+REDUCED = HEAD | {"embedding": "pca:2,whiten"}
+AXES = {
+    "weights": np.ones((2, 2)),
+    "intercepts": np.zeros(2),
+    "centre": np.zeros(3),
+    "axes": np.eye(3)[:2],
+    "deviations": np.ones(2),
+}
+
+
+@pytest.mark.parametrize(
+    ("head", "arrays", "said"),
+    [
+        (REDUCED | {"embedding": "pca:3,whiten"}, AXES, "axes should be 3, as its embedding says. Found: 2"),
+        (REDUCED, AXES | {"deviations": np.array([1.0, 0.0])}, "deviations should be above 0. Found: 0"),
+        (REDUCED, AXES | {"deviations": np.array([1.0, -2.0])}, "deviations should be above 0. Found: -2"),
+        (
+            REDUCED,
+            AXES | {"axes": np.zeros((0, 3)), "deviations": np.zeros(0), "weights": np.zeros((2, 0))},
+            "Found: 0",
+        ),
+    ],
+)
+def test_axes_that_cannot_be_are_refused(tmp_path, head, arrays, said):
+    save_model(tmp_path / "good.npz", REDUCED, AXES)
+    np.testing.assert_array_equal(load_model(tmp_path / "good.npz", arrays_of)[1]["axes"], AXES["axes"])
+    save_model(tmp_path / "bad.npz", head, arrays)
+    with pytest.raises(DamagedFile, match=said):
+        load_model(tmp_path / "bad.npz", arrays_of)
 
 
 def with_header(text):

@@ -58,6 +58,8 @@ def test_some_training_images_are_held_out_to_choose_by(fne, birds, tmp_path):
         assert fne("split", birds, tmp_path / f"{name}.csv", *options).code == 0
         done = fne("split", tmp_path / f"{name}.csv", tmp_path / f"{name}-in.csv", "--holdout", "0.34", "--root", birds)
         assert done.code == 0, done.err
+        left = {"own": 12, "val": 6}[name]
+        assert f"{left} of 30 images are left out, as test images are, and get no split" in done.err
         before, now = (
             {row["path"]: row["split"] for row in rows(tmp_path / f"{name}{end}.csv")} for end in ("", "-in")
         )
@@ -70,8 +72,12 @@ def test_some_training_images_are_held_out_to_choose_by(fne, birds, tmp_path):
     assert (refused.code, "should have images of split train to hold some out. Found: splits none" in refused.err) == (
         1, True,
     )  # fmt: skip
-    few = fne("split", tmp_path / "own.csv", tmp_path / "no.csv", "--holdout", "0.01", "--root", birds)
-    assert (few.code, "Found: 18 images in 3 classes. Give a larger share." in few.err) == (1, True)
+    for count, code in ((2, 0), (1, 1)):  # one of two is held out, however small the share
+        fne("split", birds, tmp_path / "few.csv", "--per-class", count, "--overwrite")
+        few = fne("split", tmp_path / "few.csv", tmp_path / f"few{count}.csv", "--holdout", "0.2", "--root", birds)
+        assert few.code == code
+    assert [counts(tmp_path / "few2.csv")[label, "test"] for label in "abc"] == [1, 1, 1]
+    assert "Found: 3 images in 3 classes. Give more images." in few.err
 
 
 def test_folds_test_every_image_once(fne, birds, tmp_path):

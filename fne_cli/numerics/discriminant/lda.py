@@ -38,6 +38,7 @@ Path = Literal["dual", "primal"]
 
 SHRINKAGES = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Those that are tried by default."""
+_LEAST = 1e-6  # that an estimate may be: a covariance without full rank has no inverse
 
 
 @dataclass(frozen=True)
@@ -87,16 +88,22 @@ class Within(ABC):
 
     @property
     def shrinkage(self) -> float:
-        """That of Ledoit and Wolf, 0 ... 1; 1 where rows do not differ from the mean of their class."""
-        return self.spread.shrinkage if self.spread.varies else 1.0
+        """That of Ledoit and Wolf, 1e-6 ... 1; 1 where rows do not differ from the mean of their class."""
+        return max(_LEAST, self.spread.shrinkage) if self.spread.varies else 1.0
 
     def model(self, shrinkage: float) -> LinearModel:
-        """The discriminants with a shrinkage above 0, up to 1. Raises BadInput for another."""
+        """The discriminants with a shrinkage above 0, up to 1. Raises BadInput for another, and for too small a one."""
         if not 0 < shrinkage <= 1 and not (shrinkage == 0 and self.path == "primal"):
             raise BadInput(f"A shrinkage should be above 0, up to 1. Found: {shrinkage:g}.")
         # without a spread the means say it all, whatever the unit
         mean, kept = (self.spread.mean, 1 - shrinkage) if self.spread.varies else (1.0, 0.0)
-        return self._model(kept, shrinkage * mean if kept else mean)
+        try:
+            return self._model(kept, shrinkage * mean if kept else mean)
+        except np.linalg.LinAlgError as error:
+            raise BadInput(
+                f"--shrinkage should give these rows a covariance matrix with an inverse. Found: {shrinkage:g}, "
+                "which is too small. Give a larger one, or auto."
+            ) from error
 
     @abstractmethod
     def _model(self, kept: float, added: float) -> LinearModel:

@@ -37,19 +37,12 @@ class Choosing(Training):
 
     def chosen(self, features: Features, trial: Trial, values: Sequence[float]) -> tuple[float, dict[str, Any]]:
         """The value, of these ascending ones, with the best score; and what results say of the choice."""
-        if len(trial.validation):
-            inner, by = [Trial(trial.train, trial.validation)], "validation images"
-        else:
-            trained = self.task.trained(trial.train)
-            if trained.max() < 2:
-                raise BadInput(
-                    f"{self.task.name}: to choose {self.option} there should be validation images (split val), or two "
-                    f"training images of a class for cross-validation. Found: one. Give one {self.flag}."
-                )
-            # a class of one image is wrong whatever the value is; it must not keep the others from choosing
-            count = min(FOLDS, max(2, int(trained[trained > 0].min())))
-            inner = folds(self.task.labels, trial.train, count, self.how.seed)
-            by = f"{count}-fold cross-validation of the training images"
+        inner, by = self.inner(trial)
+        if not inner:
+            raise BadInput(
+                f"{self.task.name}: to choose {self.option} there should be validation images (split val), or "
+                f"{by} for cross-validation. Found: fewer. Give one {self.flag}."
+            )
         measured = [self.scores(features, trial, parts) for parts in self._together(features, inner)]
         mean = np.mean([scores for scores, _ in measured], axis=0)  # over folds, (values,)
         if not np.isfinite(mean).all():
@@ -67,6 +60,20 @@ class Choosing(Training):
             **({"duality_gap": max(gaps)} if gaps else {}),
         }
         return values[best], {f"choice_of_{self.option}": choice}
+
+    def inner(self, trial: Trial) -> tuple[list[Trial], str]:
+        """Trials to choose by, and how to call them; or none, and what there should be for folds."""
+        if len(trial.validation):
+            return [Trial(trial.train, trial.validation)], "validation images"
+        trained = self.task.trained(trial.train)
+        if trained.max() < 2:
+            return [], "two training images of a class"
+        # a class of one image is wrong whatever the value is; it must not keep the others from choosing
+        count = min(FOLDS, max(2, int(trained[trained > 0].min())))
+        inner = folds(self.task.labels, trial.train, count, self.how.seed)
+        if not self.task.several and any((self.task.trained(one.train) > 0).sum() < 2 for one in inner):
+            return [], "training images of two classes outside every fold"
+        return inner, f"{count}-fold cross-validation of the training images"
 
     def _together(self, features: Features, inner: list[Trial]) -> list[list[Trial]]:
         """Folds of codes share their rows and are solved together; other embeddings differ from fold to fold."""

@@ -18,6 +18,7 @@ from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.training import Trained, Training
 
 BY_FORMULA = "the estimate of Ledoit and Wolf, as no class has two training images"
+_BY_FORMULA_OF_FEW = "the estimate of Ledoit and Wolf, as a fold would leave training images of one class only"
 
 
 class LdaTraining(Choosing):
@@ -30,12 +31,13 @@ class LdaTraining(Choosing):
         given = self.how.shrinkages
         images, problem, embedding = features.problem(trial, shared=len(given) > 1)
         chosen: dict[str, Any] = {}
-        if len(given) > 1 and (len(trial.validation) or self.task.trained(trial.train).max() > 1):
+        if len(given) > 1 and self.inner(trial)[0]:
             one, chosen = self.chosen(features, trial, given)
             given = [one]
         elif len(given) > 1:
+            by = BY_FORMULA if self.task.trained(trial.train).max() < 2 else _BY_FORMULA_OF_FEW
             scores = [{"shrinkage": one, "score": None} for one in given]
-            chosen = {"choice_of_shrinkage": {"by": BY_FORMULA, "figure": self.figure, "score": None, "scores": scores}}
+            chosen = {"choice_of_shrinkage": {"by": by, "figure": self.figure, "score": None, "scores": scores}}
             given = []
         train = self.rows(images, trial.train)
         used: list[float] = []
@@ -44,8 +46,9 @@ class LdaTraining(Choosing):
             used.append(given[0] if given else found.shrinkage)
             return [found.model(used[-1])]
 
-        (model,) = self._models(problem, train, shrunk)
-        figures = {"shrinkage": float(np.mean(used)), **chosen, "path": path_of(len(train), features.count)}
+        (model,) = self._models(problem, train, shrunk, 1)
+        shrinkage = given[0] if given else float(np.mean(used or [1.0]))  # no class may have had a covariance
+        figures = {"shrinkage": shrinkage, **chosen, "path": path_of(len(train), features.count)}
         return Trained(model, embedding, figures, problem.decisions(model, self.rows(images, trial.test)))
 
     def scores(self, features: Features, outer: Trial, inner: list[Trial]) -> tuple[list[float], float | None]:
@@ -55,7 +58,10 @@ class LdaTraining(Choosing):
         for trial in inner:
             held, labels = self.rows(images, trial.test), self.task.labels[trial.test]
             models = self._models(
-                problem, self.rows(images, trial.train), lambda part: list(map(part.model, self.how.shrinkages))
+                problem,
+                self.rows(images, trial.train),
+                lambda part: list(map(part.model, self.how.shrinkages)),
+                len(self.how.shrinkages),
             )
             decisions = [problem.decisions(model, held) for model in models]
             found.append(
@@ -67,9 +73,9 @@ class LdaTraining(Choosing):
         return [metrics.mean_of(scores) for scores in zip(*found, strict=True)], None
 
     def _models(
-        self, problem: Problem, train: np.ndarray, made: Callable[[Within], list[LinearModel]]
+        self, problem: Problem, train: np.ndarray, made: Callable[[Within], list[LinearModel]], count: int
     ) -> Sequence[LinearModel]:
-        """What is made of some rows; with several labels, of those that count for a class, one class after another."""
+        """The `count` models made of some rows; with several labels, class by class of those that count for it."""
         if not self.task.several:
             return self._made(problem, train, problem.labels, made)
         each: list[tuple[int, list[LinearModel] | None]] = []
@@ -78,7 +84,6 @@ class LdaTraining(Choosing):
             counted = train[labels[train] >= 0]
             both = len(np.unique(labels[counted])) == 2
             each.append((number, self._made(problem, counted, labels, made) if both else None))
-        count = max((len(models) for _, models in each if models is not None), default=1)
         return [
             one_against_rest(
                 [(number, None if models is None else models[place]) for number, models in each],

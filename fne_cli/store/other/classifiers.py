@@ -30,7 +30,8 @@ _HEAD = "head"
 ArraysOf = Callable[[str], Sequence[str] | None]
 """From the name of an embedding; None if there is none of that name."""
 _NEEDED = ("weights", "intercepts")
-_AXES = "axes"
+_AXES, _DEVIATIONS = "axes", "deviations"
+_COMPONENTS = re.compile(r"(?:^|,)pca:(\d{1,9})(?:,|$)")
 _ROWS, _PLANES = ("rows", "labels"), ("positive", "negative", "labels")
 """What nearest neighbours have instead: the training rows, or the bit planes of codes."""
 _HEADER = re.compile(
@@ -101,12 +102,22 @@ def load_model(path: Path, arrays_of: ArraysOf) -> tuple[dict[str, Any], dict[st
         if array is None or array.shape != shape or array.dtype != dtype or not np.isfinite(array).all():
             found = "nothing" if array is None else f"{array.dtype} of shape {array.shape}"
             raise DamagedFile(f"{path}: {name} should be finite {dtype} of shape {shape}. Found: {found}.")
+    _check_reduction(path, head["embedding"], {name: values[name] for name in own})
     if is_neighbours(head):
         least, largest = (-1, 1) if head["several_labels"] else (0, len(head["classes"]) - 1)
         labels = values["labels"]
         if labels.min() < least or labels.max() > largest:
             raise DamagedFile(f"{path}: labels should be {least} ... {largest}. Found: others.")
     return head, values
+
+
+def _check_reduction(path: Path, embedding: str, values: Mapping[str, np.ndarray]) -> None:
+    """Raises DamagedFile for axes of another number than the embedding says, and for deviations not above 0."""
+    said = _COMPONENTS.search(embedding)
+    if _AXES in values and said is not None and len(values[_AXES]) != int(said[1]):
+        raise DamagedFile(f"{path}: axes should be {said[1]}, as its embedding says. Found: {len(values[_AXES]):,}.")
+    if _DEVIATIONS in values and not (values[_DEVIATIONS] > 0).all():
+        raise DamagedFile(f"{path}: deviations should be above 0. Found: {values[_DEVIATIONS].min():g}.")
 
 
 def is_neighbours(head: Mapping[str, Any]) -> bool:

@@ -138,3 +138,17 @@ def test_what_cannot_be_is_refused(change, error, said):
 def test_without_shrinkage_fewer_rows_than_features_have_no_discriminant():
     with within(*rows_of(20, 90)) as found, pytest.raises(BadInput, match=r"above 0, up to 1. Found: 0"):
         found.model(0.0)
+
+
+@pytest.mark.parametrize("features", [4, 90], ids=["primal", "dual"])
+def test_the_estimate_can_always_be_used_and_a_tiny_shrinkage_is_refused(features):
+    rows = np.zeros((16, features))
+    rows[:, :2] = [[-1, -1], [1, 1]] * 8  # lengths that are all the same leave no error to estimate
+    labels = np.arange(16) // 8
+    rows[:, 2] = labels
+    with within(rows, labels) as found:
+        assert found.spread.shrinkage == 0
+        decided = found.model(found.shrinkage).decisions(rows).argmax(axis=1)
+        np.testing.assert_array_equal(decided, labels)
+        with pytest.raises(BadInput, match=r"--shrinkage should .* Found: 1e-300, which is too small. Give a larger"):
+            found.model(1e-300)

@@ -33,18 +33,8 @@ _TABLE = 3  # the way in which it is made from the results; another number makes
 KEYS = ("dataset", "network", "pooling", "embedding", "protocol", "name")
 SETTINGS_FILE, EFFECTS_FILE = "settings.csv", "effects.csv"
 """Of an experiment with factors: every setting; what each value of each factor adds."""
-SETTINGS = (
-    "features",
-    "training_rows",
-    "test_rows",
-    "C",
-    "absolute_C",
-    "penalty",
-    "shrinkage",
-    "recipe",
-    "trials",
-    "folds",
-)
+CHOSEN = ("C", "absolute_C", "penalty", "shrinkage", "recipe")
+SETTINGS = ("features", "training_rows", "test_rows", *CHOSEN, "trials", "folds")
 """What the splits of a protocol may differ in without being a figure that has a mean."""
 FIGURES = ("mean_per_class_accuracy", "mean_average_precision")
 """What a result is judged by: the first that it has."""

@@ -810,3 +810,5 @@ def test_recipes_are_embeddings_with_a_classifier_of_their_own(fne: Run, done_fo
     assert "--recipe auto" in command and "--classifier" not in command and "--penalty" not in command
     shown = fne("config", "show", "noise.toml", *chosen).out
     assert shown.count("budget") == 1 and shown.count("thresholds") == 0
+    assert fne("report", "out", "page.html").code == 0
+    assert "chosen by training images" in (done_folder / "page.html").read_text(encoding="utf-8")

@@ -139,7 +139,7 @@ def _entries(results: Results) -> list[tuple[Entry, bool]]:
 def _made(results: Results) -> str:
     kind = results.settings.get("embedding", "codes" if results.of_codes else "l2")
     kind = "fne" if kind == "codes" else str(kind)
-    return embedding(kind).title if kind in names() else kind
+    return "chosen by training images" if kind == "auto" else embedding(kind).title if kind in names() else kind
 
 
 def _point(entry: Entry) -> Point:

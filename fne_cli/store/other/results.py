@@ -253,7 +253,7 @@ def _entry(part: Claim, tested: Tested | None) -> Entry:
     if [row.name for row in rows] != classes:
         raise part.wrong("per_class", "the classes, in their order", [row.name for row in rows])
     key = next((key for key in ("penalty", "shrinkage") if key in part.value), "C")
-    cost = part.value.get(key, [])
+    cost = [] if "recipe" in part.value else part.value.get(key, [])  # a recipe chooses more than one number
     costs = cost if isinstance(cost, list) else [cost]
     if not all(isinstance(one, int | float) and math.isfinite(one) for one in costs):
         raise part.wrong(key, "numbers", cost)

@@ -17,8 +17,6 @@ import numpy as np
 
 from fne_cli.errors import BadInput
 from fne_cli.numerics.embedding import PUBLISHED, Embedding, moments_of
-from fne_cli.numerics.embedding.pieces.aligned import alignments
-from fne_cli.numerics.embedding.pieces.aligned import bytes_of as aligned_bytes
 from fne_cli.numerics.embedding.pieces.kinds import Piece, Stage, known
 
 if TYPE_CHECKING:
@@ -97,6 +95,7 @@ class Composed(Embedding):
         batches: Callable[[], Iterable[np.ndarray]], widths: Sequence[int], labels: np.ndarray | None
     ) -> np.ndarray:
         from fne_cli.machine import thread_pool
+        from fne_cli.numerics.embedding.pieces.aligned import alignments
 
         if labels is None:
             raise BadInput(
@@ -151,8 +150,15 @@ class Composed(Embedding):
     @classmethod
     def fit_bytes(cls, rows: int, features: int, widest: int) -> int:
         """As Embedding has it."""
-        aligned = any(piece.name == "aligned" for piece in cls.pieces)
-        return max(cls._reduction_bytes(rows, features), aligned_bytes(widest) if aligned else 0)
+        return max(cls._reduction_bytes(rows, features), cls._aligned_bytes(widest))
+
+    @classmethod
+    def _aligned_bytes(cls, widest: int) -> int:
+        if not any(piece.name == "aligned" for piece in cls.pieces):
+            return 0
+        from fne_cli.numerics.embedding.pieces.aligned import bytes_of  # compiled: who asks for a title need not wait
+
+        return bytes_of(widest)
 
     @classmethod
     def _reduction_bytes(cls, rows: int, features: int) -> int:

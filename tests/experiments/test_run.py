@@ -25,7 +25,7 @@ from pictures import write_image
 from scipy.stats import binomtest
 from waiting import PROGRAM, wait_for
 
-from fne_cli.steps.evaluate.candidates import CANDIDATES, PRIOR
+from fne_cli.steps.evaluate.candidates import CANDIDATES, CAUTIOUS
 from fne_cli.store.output.sealed import with_digest, without_digest
 
 CONFIG = """
@@ -804,7 +804,7 @@ def test_recipes_are_embeddings_with_a_classifier_of_their_own(fne: Run, done_fo
     assert done.code == 0, done.err
     rows = table(done_folder)
     assert [rows[name, "ridge", "embedding", ""]["C"] for name in ("z", "paper", "best")] == ["", "1.0", ""]
-    assert rows["best", "ridge", "embedding", ""]["recipe"] in (*CANDIDATES, PRIOR)
+    assert rows["best", "ridge", "embedding", ""]["recipe"] in (*CANDIDATES, CAUTIOUS)
     lines = json.loads((done_folder / "out" / "results.json").read_text())["commands"]
     (command,) = [line for line in lines if "best.ridge.json" in line]
     assert "--recipe auto" in command and "--classifier" not in command and "--penalty" not in command

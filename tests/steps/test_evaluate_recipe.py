@@ -15,7 +15,7 @@ from sklearn.metrics import log_loss
 from fne_cli.numerics.embedding import embedding
 from fne_cli.numerics.evaluation import protocols
 from fne_cli.steps.evaluate import recipe
-from fne_cli.steps.evaluate.candidates import CANDIDATES, PENALTIES, PRIOR, PRIOR_PENALTY, ROOTS
+from fne_cli.steps.evaluate.candidates import CANDIDATES, CAUTIOUS, LATE, PENALTIES, PRIOR_PENALTY, ROOTS
 
 WIDTHS = (6, 20, 9)
 AUTO = ("--recipe", "auto")
@@ -126,7 +126,7 @@ def test_another_family_has_to_be_better_by_more_than_chance():
 def test_few_images_get_a_prior(fne, layers):
     path, *_ = layers
     few, more = evaluated(fne, path, *AUTO, "--per-class", "16,17", "--draws", "2")["results"]
-    assert (few["recipe"], few["penalty"]) == ([PRIOR], [PRIOR_PENALTY])
+    assert (few["recipe"], few["penalty"]) == ([CAUTIOUS], [PRIOR_PENALTY])
     assert few["choice_of_recipe"]["by"] == (
         "the prior, as there are fewer than 50 training images, or one of every class"
     )
@@ -143,7 +143,7 @@ def test_one_image_of_every_class_gets_a_prior_however_many_there_are(fne, tmp_p
         classes, kind="activations",
     )  # fmt: skip
     (found,) = evaluated(fne, path, *AUTO)["results"]
-    assert found["recipe"] == PRIOR
+    assert (found["recipe"], found["penalty"]) == (LATE, PRIOR_PENALTY)
 
 
 def test_several_labels_are_compared_by_precision(fne, layers, tmp_path):

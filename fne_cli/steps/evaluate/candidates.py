@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-PRIOR, PRIOR_PENALTY = "unit,equal,aligned:2,depth:1", 0.3
-"""For few training images: fewer than FEWEST, or one of every class."""
 FEWEST = 50
 """Training images that can tell candidates apart."""
+CAUTIOUS = "z,power:0.25,aligned:1"
+"""For fewer: near to the published codes, which are all of one size, too."""
+LATE = "unit,equal,aligned:2,depth:1"
+"""For as many, of which every class has one."""
+PRIOR_PENALTY = 0.3
+"""Of both."""
 ROOTS = "root,unit", "z,root"
 """The families of embeddings that another one, with large values as they are, has to beat by more than chance."""
 CANDIDATES = (

@@ -11,7 +11,7 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import embedding
-from fne_cli.steps.evaluate.candidates import CANDIDATES, PENALTIES, PRIOR, PRIOR_PENALTY
+from fne_cli.steps.evaluate.candidates import CANDIDATES, CAUTIOUS, LATE, PENALTIES, PRIOR_PENALTY
 from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, Protocol
 from fne_cli.store.many.joined import JoinedFiles
@@ -94,7 +94,7 @@ def _trained_by(classifier: ClassifierOptions) -> dict[str, Any]:
 
 def _chosen_by(classifier: ClassifierOptions) -> dict[str, Any]:
     """A recipe that is chosen: among what."""
-    tried = {"candidates": list(CANDIDATES), "penalties": list(PENALTIES), "prior": [PRIOR, PRIOR_PENALTY]}
+    tried = {"candidates": list(CANDIDATES), "penalties": list(PENALTIES), "priors": [CAUTIOUS, LATE, PRIOR_PENALTY]}
     return {"recipe": "auto", "budget": classifier.budget, **tried}
 
 

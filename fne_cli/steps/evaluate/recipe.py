@@ -21,10 +21,11 @@ from fne_cli.numerics.evaluation.protocols import Trial, folds
 from fne_cli.numerics.ridge import solver as ridge
 from fne_cli.steps.evaluate.candidates import (
     CANDIDATES,
+    CAUTIOUS,
     FEWEST,
     FOLDS,
+    LATE,
     PENALTIES,
-    PRIOR,
     PRIOR_PENALTY,
     ROOTS,
     fits_of,
@@ -69,7 +70,8 @@ class RecipeTraining(Training):
     def trained(self, features: Features, trial: Trial) -> Trained:
         """As Training has it."""
         tried = [self._tried(features, trial, name) for name in self.candidates(features, trial)]
-        best = _best(tried) if tried else _Tried(PRIOR, PRIOR_PENALTY, float("nan"))
+        prior = CAUTIOUS if len(trial.train) < FEWEST else LATE
+        best = _best(tried) if tried else _Tried(prior, PRIOR_PENALTY, float("nan"))
         how = replace(as_tried(self.how), penalty=(best.penalty,))
         found = RidgeTraining(self.task, how, self.solver).trained(features.made_by(embedding(best.name)), trial)
         choice = {

@@ -73,6 +73,9 @@ OWN = {
 USUAL: dict[str, dict[str, Any]] = {"embeddings": {"embedding": "fne"}, "protocols": {"single_layers": True}}
 """Defaults that are the experiment's own."""
 
+FIGURES = ("mean_per_class_accuracy", "mean_average_precision")
+"""What a result is judged by: the first that it has."""
+
 DATA = "data"
 """Thresholds that fne analyze finds in the training images."""
 

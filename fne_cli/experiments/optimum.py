@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import DamagedFile, FneError
-from fne_cli.experiments.config import FACTORS, Experiment
+from fne_cli.experiments.config import FACTORS, FIGURES, Experiment
 from fne_cli.experiments.factors import Factors, told
 from fne_cli.experiments.grid import is_standard, test_of
 from fne_cli.experiments.plan import LAYERS, Cell, Plan, Tried
@@ -20,7 +20,6 @@ from fne_cli.store.other.cells import as_cell
 from fne_cli.store.other.tested import same_images
 
 NETWORK = "network"
-FIGURES = ("mean_per_class_accuracy", "mean_average_precision")
 _DIGITS = 12  # beyond them two scores that are equal may differ by rounding
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from fne_cli.errors import DamagedFile, FneError
 from fne_cli.experiments.additions import additions
 from fne_cli.experiments.comparison import Measured, compared, without_comparison
-from fne_cli.experiments.config import Experiment, Value
+from fne_cli.experiments.config import FIGURES, Experiment, Value
 from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.plan import LAYERS, Cell, Plan
 from fne_cli.measures import RANK_MEASURES
@@ -36,8 +36,6 @@ SETTINGS_FILE, EFFECTS_FILE = "settings.csv", "effects.csv"
 CHOSEN = ("C", "absolute_C", "penalty", "shrinkage", "recipe")
 SETTINGS = ("features", "training_rows", "test_rows", *CHOSEN, "trials", "folds")
 """What the splits of a protocol may differ in without being a figure that has a mean."""
-FIGURES = ("mean_per_class_accuracy", "mean_average_precision")
-"""What a result is judged by: the first that it has."""
 
 
 def document(experiment: Experiment, plan: Plan, failed: Mapping[Path, str]) -> dict[str, Any]:

@@ -15,9 +15,9 @@ import numpy as np
 
 from fne_cli.errors import BadInput, DoesNotFit
 from fne_cli.machine import processors, thread_pool
-from fne_cli.numerics.codes.packed import PackedCodes, Rows, spans
+from fne_cli.numerics.codes.packed import PackedCodes, Rows, check_finite
 from fne_cli.numerics.ridge.band import WIDTH
-from fne_cli.numerics.ridge.products import BLOCK, TILE, Chosen
+from fne_cli.numerics.ridge.products import BLOCK, Chosen
 from fne_cli.numerics.ridge.spectrum import DualSpectrum, PrimalSpectrum, Spectrum
 from fne_cli.numerics.svm import gram as products
 from fne_cli.numerics.svm.solver import MEMORY, Costed, LinearModel, signs_of
@@ -168,7 +168,7 @@ def _fitting(
     wanted = np.asarray(penalties, np.float64)
     if not len(wanted) or not ((wanted > 0) & np.isfinite(wanted)).all():
         raise BadInput(f"Penalties should be numbers above 0. Found: {', '.join(map(str, penalties)) or 'none'}.")
-    _check_finite(rows)
+    check_finite(rows)
     known = labels[numbers]
     if known.ndim == 1 and len(np.unique(known)) < 2:
         raise BadInput(f"The classifier should have rows of at least two classes. Found: {len(np.unique(known))}.")
@@ -179,13 +179,6 @@ def _fitting(
     with thread_pool(threads) as pool:
         _, diagonal = Chosen(rows, numbers, crops, pool).centre()
         yield _Fit(rows, numbers, crops, signs, wanted, diagonal or 1.0, gram, pool), classes, groups
-
-
-def _check_finite(rows: Rows) -> None:
-    if isinstance(rows, np.ndarray) and rows.dtype.kind == "f":
-        for span in spans(len(rows), TILE):  # no mask as large as the rows
-            if not np.isfinite(rows[span]).all():
-                raise BadInput("The rows should be finite numbers. Found: NaN or infinite values.")
 
 
 def _patterns(signs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

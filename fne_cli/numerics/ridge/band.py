@@ -51,38 +51,42 @@ class Band:
 
     def plus(self, penalty: float) -> Factored:
         """The Cholesky factor of B + penalty. Raises BadInput if that is lost in rounding."""
-        corners: list[np.ndarray] = []
+        inverses: list[np.ndarray] = []
         links: list[np.ndarray] = []
         for number, block in enumerate(self.diagonal):
             own = block + penalty * np.eye(len(block))
             if number:
-                links.append(solve_triangular(corners[-1], self.below[number - 1].T, lower=True).T)
+                links.append(self.below[number - 1] @ inverses[-1].T)
                 own -= links[-1] @ links[-1].T
             try:
-                corners.append(cholesky(own, lower=True, check_finite=False))
+                corner = cholesky(own, lower=True, check_finite=False)
+                inverses.append(solve_triangular(corner, np.eye(len(own)), lower=True, check_finite=False))
             except LinAlgError as error:
                 raise BadInput(
                     f"A penalty should be larger than rounding. Found: {penalty:g} in the kernel's own units, of which "
                     "nothing is left beside its values. Give larger ones."
                 ) from error
-        return Factored(corners, links)
+        return Factored(inverses, links)
 
 
 @dataclass(frozen=True)
 class Factored:
-    """L with L L' = B + p: its blocks on the diagonal, lower triangles, and those below them."""
+    """L with L L' = B + p: the inverses of its blocks on the diagonal, lower triangles, and the blocks below them.
 
-    corners: list[np.ndarray]
+    Of inverses all is products of matrices, which take a third of the time of solving triangles.
+    """
+
+    inverses: list[np.ndarray]
     links: list[np.ndarray]
 
     def forward(self, right: np.ndarray) -> np.ndarray:
         """L^-1 right, (n, k)."""
         out = np.empty(right.shape)
         before = slice(0, 0)
-        for number, corner in enumerate(self.corners):
-            here = slice(before.stop, before.stop + len(corner))
+        for number, inverse in enumerate(self.inverses):
+            here = slice(before.stop, before.stop + len(inverse))
             wanted = right[here] - self.links[number - 1] @ out[before] if number else right[here]
-            out[here] = solve_triangular(corner, wanted, lower=True, check_finite=False)
+            np.matmul(inverse, wanted, out=out[here])
             before = here
         return out
 
@@ -90,11 +94,11 @@ class Factored:
         """L^-T right, (n, k)."""
         out = np.empty(right.shape)
         after = slice(len(right), len(right))
-        for number in reversed(range(len(self.corners))):
-            corner = self.corners[number]
-            here = slice(after.start - len(corner), after.start)
+        for number in reversed(range(len(self.inverses))):
+            inverse = self.inverses[number]
+            here = slice(after.start - len(inverse), after.start)
             wanted = right[here] - self.links[number].T @ out[after] if number < len(self.links) else right[here]
-            out[here] = solve_triangular(corner, wanted, lower=True, trans="T", check_finite=False)
+            np.matmul(inverse.T, wanted, out=out[here])
             after = here
         return out
 

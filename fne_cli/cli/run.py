@@ -245,7 +245,8 @@ def _tell(done: Done, progress: Console) -> None:
     failed = len(done.failures) - blocked
     counts = {"made": done.made, "up to date": done.up_to_date, "failed": failed, "not tried": blocked}
     said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    figures = f"; every figure is in {done.folder / 'results.csv'}" if not failed else ""
+    where = "results.csv" if "factors" not in done.results else "results.csv, settings.csv and effects.csv"
+    figures = f"; every figure is in {done.folder / where}" if not failed else ""
     progress.note(f"{sum(counts.values())} steps: {said}{figures}")
     messages: dict[str, list[str]] = {}
     for failure in done.failures:

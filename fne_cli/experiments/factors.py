@@ -105,7 +105,10 @@ class Factors:
         }
         for factor, (there, what) in needed.items():
             if not there and values[factor] != usual[factor]:
-                raise BadInput(f"[factors] {factor} should go with {what}. Found: none, so that it would do nothing.")
+                raise BadInput(
+                    f"[factors] {factor} should go with {what}. Found: none, so that it would do nothing. Give one, or "
+                    f"one value of {factor}, the default."
+                )
         return found
 
     @property

@@ -175,6 +175,13 @@ def test_the_budget_ends_the_list_and_crops_go_together(layers, tmp_path, monkey
     assert scores[1] == pytest.approx(scores[0], rel=1e-5)  # an image is left out with both of its rows
 
 
+def test_a_short_budget_is_said(fne, layers):
+    path, *_ = layers
+    said = fne("evaluate", path, *AUTO, "--budget", "1e-9").err
+    assert f"1 of {len(CANDIDATES)} candidates fit --budget and --memory" in said
+    assert "candidates fit" not in fne("evaluate", path, *AUTO).err
+
+
 def test_workers_choose_the_same(layers, tmp_path):
     path, *_ = layers
     alone = evaluate(path, tmp_path / "1.json", recipe="auto", model=tmp_path / "1.npz", memory=1 << 30)

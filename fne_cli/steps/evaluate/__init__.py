@@ -114,6 +114,8 @@ def evaluate(
         if any(len(trial.validation) for trial in fits.task.trials):
             _warn_of_validation(classifier, progress)
         _announce(fits, progress)
+        if said := fits.shortened:
+            progress.note(said)
         versions = software("scikit-learn", "scipy", "numba")
         began, run = time.monotonic(), new_run(versions)
         with outputs, given as parts:

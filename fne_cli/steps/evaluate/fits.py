@@ -16,7 +16,7 @@ from fne_cli.numerics.models import model_of
 from fne_cli.numerics.svm.dual import GROUP
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.blocks import Blocks
-from fne_cli.steps.evaluate.candidates import fits_of
+from fne_cli.steps.evaluate.candidates import CANDIDATES, fits_of
 from fne_cli.steps.evaluate.classification import FOLDS, ClassificationTask
 from fne_cli.steps.evaluate.discriminant import CentroidTraining, LdaTraining
 from fne_cli.steps.evaluate.estimates import Estimate, Sizes, estimate
@@ -109,6 +109,17 @@ class Fits:
             own = 0 if self.kind is None and shared else folds  # Gram matrices: codes have the one of the last fit
             times += own + (SHARE if shared else 1.0) * (folds * costs - own)
         return count, times
+
+    @property
+    def shortened(self) -> str:
+        """What is to be said of a budget or memory that leaves out some of the candidates of a recipe."""
+        if not isinstance(self.training, RecipeTraining):
+            return ""
+        counts = [len(self.training.candidates(self.largest[1], trial)) for trial in self.task.trials]
+        fewest = min((count for count in counts if count), default=len(CANDIDATES))
+        return (
+            "" if fewest == len(CANDIDATES) else f"{fewest} of {len(CANDIDATES)} candidates fit --budget and --memory"
+        )
 
     def _fits_in(self, trial: Trial) -> int:
         """How many problems are solved in one trial, those by which C is chosen included."""

@@ -99,6 +99,7 @@ class Measurement:
             else first["test_rows"],
             **metrics.spread(figures),
             **{key: sorted({figure[key] for figure in figures}) for key in CHOSEN if _in_all(key, figures)},
+            **({"classifier": first["classifier"]} if "classifier" in first else {}),
             **(_certificate(figures) if "objective" in first else {}),
             "path": ", ".join(sorted({figure["path"] for figure in figures})),
         }

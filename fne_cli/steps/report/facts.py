@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fne_cli.steps.report.sources import Evaluated, extraction, poolings
+from fne_cli.store.other.results import Entry
 
 
 def facts(members: Sequence[Evaluated]) -> list[tuple[str, str]]:
@@ -41,6 +42,7 @@ def _of(each: Evaluated) -> list[tuple[str, Any]]:
         ("test images", images.get("test")),
         ("classes", len(results.entries[0].classes)),
         ("recipe", settings.get("recipe")),
+        ("recipe chosen", [", ".join(entry.recipes) + _size(entry) for entry in results.entries if entry.recipes]),
         ("classifier", settings.get("classifier")),
         ("C", settings.get("C")),
         ("unit of C", "1 / the rows' mean squared distance from their mean" if settings.get("relative_cost") else None),
@@ -53,6 +55,10 @@ def _of(each: Evaluated) -> list[tuple[str, Any]]:
         ("without training images", images.get("classes_without_training_images")),
         ("without test images", images.get("classes_without_test_images")),
     ]
+
+
+def _size(entry: Entry) -> str:
+    return "" if entry.per_class is None else f" (with {entry.per_class:,} images per class)"
 
 
 def _together(values: Sequence[tuple[Evaluated, str]]) -> str:

@@ -65,7 +65,7 @@ def called(groups: Sequence[Sequence[Evaluated]]) -> list[str]:
         if len(set(names)) > 1 and not any(firsts[place].splits for place in alike):
             for place, name in zip(alike, names, strict=True):
                 texts[place] = f"{name}, {texts[place]}" if name else texts[place]
-    settings = [agreeing(first.results) for first in firsts]
+    settings = [agreeing(first.results) | _of_recipe(first.results) for first in firsts]
     for key in dict.fromkeys(key for table in settings for key in table):
         for alike in places_of_equals(texts):
             values = [told(settings[place].get(key)) for place in alike]
@@ -73,6 +73,11 @@ def called(groups: Sequence[Sequence[Evaluated]]) -> list[str]:
                 for place, value in zip(alike, values, strict=True):
                     texts[place] += f", {key} {value or '–'}"
     return texts
+
+
+def _of_recipe(results: Results) -> dict[str, str]:
+    """What a recipe has in the place of a classifier and its C."""
+    return {"classifier": "by recipe", "C": "by recipe"} if results.settings.get("recipe") == "auto" else {}
 
 
 def _said(results: Results) -> Mapping[str, Any]:

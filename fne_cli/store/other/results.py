@@ -46,7 +46,7 @@ class Entry:
     spreads: standard deviations over `trials`. interval: 95 % of the mean per-class accuracy. per_class: training
     images per class of a learning curve. confusion: (k, k) int64, rows are true classes; None with several labels per
     image (`several`). costs: the values of C, of ridge the penalties, by which it was trained. right: which test images
-    are; None before version 3, and with several labels.
+    are; None before version 3, and with several labels. recipes: what the recipe auto chose, with its classifier.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Entry:
     confusion: np.ndarray | None
     several: bool
     right: Right | None = None
+    recipes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -273,7 +274,20 @@ def _entry(part: Claim, tested: Tested | None) -> Entry:
         confusion=None if several or part.value.get("confusion") is None else _confusion(part, len(classes)),
         several=several,
         right=None if several else read_right(part, tested),
+        recipes=_recipes(part),
     )
+
+
+def _recipes(part: Claim) -> list[str]:
+    """Embedding and penalty, in words."""
+    found = []
+    for key, words in (("recipe", "{}"), ("classifier", "{}"), ("penalty", "penalty {}")):
+        said = part.value.get(key, [])
+        each = said if isinstance(said, list) else [said]
+        if not all(isinstance(one, str | int | float) for one in each):
+            raise part.wrong(key, "text, or a number", said)
+        found += [words.format(" or ".join(map(str, each)))] if each else []
+    return found if "recipe" in part.value else []
 
 
 def _interval(part: Claim, key: str) -> tuple[float, float] | None:

@@ -25,6 +25,7 @@ from fne_cli.numerics.logistic.newton import Element, Minimum, Newton
 from fne_cli.numerics.ridge.products import BLOCK, Chosen
 from fne_cli.numerics.svm import gram as products
 from fne_cli.numerics.svm.solver import MEMORY, Costed, LinearModel, signs_of
+from fne_cli.numerics.svm.totals import Totals
 
 Path = Literal["dual", "primal"]
 
@@ -44,23 +45,13 @@ class LogisticEstimate(Costed):
 
 
 @dataclass(frozen=True)
-class LogisticSolution:
+class LogisticSolution(Totals):
     """A fit. objective and gap: of each problem, one with one label per image, else (classes,); gap is relative."""
 
     model: LinearModel
     objective: np.ndarray
     gap: np.ndarray
     path: Path
-
-    @property
-    def total_objective(self) -> float:
-        """The objective, summed over the problems."""
-        return float(self.objective.sum())
-
-    @property
-    def total_gap(self) -> float:
-        """The relative duality gap of the sum."""
-        return float((self.gap * self.objective).sum() / max(self.objective.sum(), np.finfo(float).tiny))
 
 
 def estimate(rows: int, features: int, classes: int, memory: int = MEMORY, itemsize: float = 4.0) -> LogisticEstimate:

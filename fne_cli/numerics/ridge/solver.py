@@ -21,6 +21,7 @@ from fne_cli.numerics.ridge.products import BLOCK, Chosen
 from fne_cli.numerics.ridge.spectrum import DualSpectrum, PrimalSpectrum, Spectrum
 from fne_cli.numerics.svm import gram as products
 from fne_cli.numerics.svm.solver import MEMORY, Costed, LinearModel, signs_of
+from fne_cli.numerics.svm.totals import Totals
 
 Path = Literal["dual", "primal"]
 
@@ -44,7 +45,7 @@ class RidgeEstimate(Costed):
 
 
 @dataclass(frozen=True)
-class RidgeSolution:
+class RidgeSolution(Totals):
     """A fit. penalty: the one chosen, in units of `scale`, the mean diagonal of the centred kernel.
 
     objective (classes,): 1/2 sum of squared residuals + 1/2 penalty * scale * |w|^2; gap (classes,): its relative
@@ -58,16 +59,6 @@ class RidgeSolution:
     objective: np.ndarray
     gap: np.ndarray
     path: Path
-
-    @property
-    def total_objective(self) -> float:
-        """The objective, summed over the classes."""
-        return float(self.objective.sum())
-
-    @property
-    def total_gap(self) -> float:
-        """The relative duality gap of the sum."""
-        return float(self.gap @ self.objective / max(self.objective.sum(), np.finfo(float).tiny))
 
 
 def path_of(rows: int, features: int) -> Path:

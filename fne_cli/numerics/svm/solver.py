@@ -14,6 +14,7 @@ import numpy as np
 
 from fne_cli.errors import BadInput, DoesNotFit
 from fne_cli.numerics.svm.certified import Hyperplanes
+from fne_cli.numerics.svm.totals import Totals
 
 if TYPE_CHECKING:
     from fne_cli.numerics.codes.packed import Rows
@@ -78,7 +79,7 @@ class FitEstimate(Costed):
 
 
 @dataclass(frozen=True)
-class Solution:
+class Solution(Totals):
     """A fit and its certificate; per class (classes,): objective (primal), gap (relative), support_vectors, passes.
 
     alpha (classes, rows) are the dual variables. A fit whose largest gap is above the tolerance ran out of passes.
@@ -92,16 +93,6 @@ class Solution:
     alpha: np.ndarray
     path: Path
     seconds: float
-
-    @property
-    def total_objective(self) -> float:
-        """The primal objective, summed over the classes."""
-        return float(self.objective.sum())
-
-    @property
-    def total_gap(self) -> float:
-        """The relative duality gap of the sum."""
-        return float((self.gap * self.objective).sum() / max(self.objective.sum(), np.finfo(float).tiny))
 
 
 def estimate(

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from blank_files import two_columns
+from open_files import open_files
 from places import BUILDERS
 from real_files import needs_reserved_blocks
 
@@ -71,10 +72,6 @@ def test_zeros_over_something_else_are_written(tmp_path):
         holes.write(bytes(5_000))
         holes.truncate(25_000)
     assert path.read_bytes() == bytes(5_000) + b"\1" * 5_000 + bytes(15_000)
-
-
-def open_files() -> int:
-    return int(h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE))
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 5])

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from open_files import open_files
 from real_files import SHAPES, found, images, layers, needs_reserved_blocks, rows_of, settings, small_files, write_all
 
 from fne_cli.errors import BadInput, DamagedFile, DoesNotFit
@@ -209,16 +209,18 @@ def test_abandoning_keeps_what_was_committed(tmp_path):
 
 
 def test_an_error_inside_leaves_no_open_file(tmp_path):
+    before = open_files()
     with pytest.raises(ZeroDivisionError), create(tmp_path / "file"):
         raise ZeroDivisionError
-    assert not h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
+    assert open_files() == before
 
 
 def test_a_file_that_has_no_room_is_refused_before_it_is_written(tmp_path):
+    before = open_files()
     with small_files(300_000), pytest.raises(DoesNotFit), Output(tmp_path / "out.h5") as output:
         create(output.partial, images(100), layers((1000,)))
     assert list(tmp_path.iterdir()) == []
-    assert not h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
+    assert open_files() == before
 
 
 def test_moments_stand_below_their_layer(tmp_path):

@@ -1,7 +1,7 @@
 """A symmetric matrix as Q B Q', with B a narrow band: systems with B + p, for many p, then take little.
 
 Householder reflections take a panel of columns at a time, so that nearly all of it is products of matrices, which
-eigenvalues are not: of 3,030 rows a tenth of the time of LAPACK's eigenvectors. B's blocks of `WIDTH` make a chain, and
+eigenvalues are not: of 1,000 rows a third of the time of LAPACK's eigenvectors. B's blocks of `WIDTH` make a chain, and
 so does its Cholesky factor (Golub and Van Loan, Matrix Computations, 5.2 and 4.5.1; Dongarra, Sorensen and Hammarling,
 "Block reduction of matrices to condensed forms for eigenvalue computations", 1989).
 """
@@ -73,7 +73,7 @@ class Band:
 class Factored:
     """L with L L' = B + p: the inverses of its blocks on the diagonal, lower triangles, and the blocks below them.
 
-    Of inverses all is products of matrices, which take a third of the time of solving triangles.
+    Of inverses all is products of matrices, which take half the time of solving triangles.
     """
 
     inverses: list[np.ndarray]

@@ -22,7 +22,7 @@ from fne_cli.store.other.drawings import Drawings
 from fne_cli.store.output.origin import Origin
 
 if TYPE_CHECKING:
-    from fne_cli.figures.exemplars import Strip
+    from fne_cli.figures.drawn.exemplars import Strip
 
 FIGURES = ("s_by_layer", "shares_by_layer", "shares_by_class", "surviving", "z_sets", "dendrogram")
 EXEMPLARS = "exemplars"
@@ -100,10 +100,10 @@ def _draw(
     features: list[_Feature],
     advance: Callable[[int], None],
 ) -> None:
-    from fne_cli.figures.classes import dendrogram, shares_by_class
-    from fne_cli.figures.exemplars import exemplars
-    from fne_cli.figures.layers import s_by_layer, shares_by_layer
-    from fne_cli.figures.pairs import surviving, z_sets
+    from fne_cli.figures.drawn.classes import dendrogram, shares_by_class
+    from fne_cli.figures.drawn.exemplars import exemplars
+    from fne_cli.figures.drawn.layers import s_by_layer, shares_by_layer
+    from fne_cli.figures.drawn.pairs import surviving, z_sets
 
     def draw(name: str, function: Callable[..., None], **tables: Any) -> None:
         drawings.draw(name, function, **tables)
@@ -163,7 +163,7 @@ def _feature(found: Behavior, name: str) -> _Feature:
 
 def _strip(found: Behavior, compared: np.ndarray, pictures: _Pictures, feature: _Feature) -> Strip:
     """The classes that a feature says most of, by presence and by absence, and its images."""
-    from fne_cli.figures.exemplars import Strip
+    from fne_cli.figures.drawn.exemplars import Strip
 
     s = np.nan_to_num(found.layers[feature.layer].s()[feature.number, compared])
     ends = [number for number, sign in ((int(s.argmax()), 1), (int(s.argmin()), -1)) if s[number] * sign > 0]

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fne_cli.figures.classes import dendrogram, shares_by_class
-from fne_cli.figures.exemplars import Strip, exemplars
-from fne_cli.figures.layers import s_by_layer, shares_by_layer
-from fne_cli.figures.pairs import surviving, z_sets
-from fne_cli.figures.style import DPI, WIDTH, label
+from fne_cli.figures.drawn.classes import dendrogram, shares_by_class
+from fne_cli.figures.drawn.exemplars import Strip, exemplars
+from fne_cli.figures.drawn.layers import s_by_layer, shares_by_layer
+from fne_cli.figures.drawn.pairs import surviving, z_sets
+from fne_cli.figures.drawn.style import DPI, WIDTH, label
 
 HOSTILE = ["$\\frac{1}{0}$", "<b>&amp;]]>", "a\nb\x1b[31m\x00", "very long " * 500, "画 العربية \u202e\ud800", "_x", ""]
 EDGES = np.linspace(-1, 1, 100)

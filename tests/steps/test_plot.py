@@ -52,7 +52,7 @@ def behavior(photos, tmp_path):
 @pytest.fixture
 def drawn(monkeypatch):
     """What the figures were asked to show, in place of drawing it."""
-    from fne_cli.figures import classes, exemplars, layers, pairs
+    from fne_cli.figures.drawn import classes, exemplars, layers, pairs
 
     calls = {}
 
@@ -183,7 +183,7 @@ def test_a_copy_of_the_folder_is_up_to_date(behavior, tmp_path):
 
 
 def test_an_interrupted_run_goes_on_and_a_lost_figure_comes_back(behavior, drawn, monkeypatch, tmp_path):
-    from fne_cli.figures import pairs
+    from fne_cli.figures.drawn import pairs
 
     def stops(png, svg, **tables):
         png.write_bytes(b"half")

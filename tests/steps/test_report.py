@@ -302,7 +302,7 @@ def test_of_a_thousand_classes_the_most_confused_are_shown(tmp_path):
 
 @pytest.mark.slow
 def test_many_classes_and_layers_have_figures(tmp_path):
-    from fne_cli.figures import results as figures
+    from fne_cli.figures.drawn import results as figures
 
     classes = [f"c{number}" for number in range(130)]
     (group,) = groups(*pair(tmp_path, classes, [f"layer{number}" for number in range(70)]))

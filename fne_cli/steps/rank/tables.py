@@ -124,7 +124,7 @@ class Tables:
 
 def draw(into: Drawings, alike: Likeness) -> None:
     """Write the figure of the matrix."""
-    from fne_cli.figures.alike import cka  # needs matplotlib
+    from fne_cli.figures.drawn.alike import cka  # needs matplotlib
 
     matrix = np.array(alike.matrix, np.float64)  # None becomes NaN
     with into:

@@ -19,7 +19,7 @@ def drawings_of(folder: Path, page: Page, digest: str, origin: Origin) -> Drawin
 
 def draw(into: Drawings, page: Page, progress: Progress) -> None:
     """Write every figure."""
-    from fne_cli.figures import effects, results
+    from fne_cli.figures.drawn import effects, results
 
     figures, varied = named(page.groups), _effects(page)
     with into, progress.track(len(figures) + len(varied), "figures") as advance:
@@ -56,7 +56,7 @@ def _stem(group: Group) -> str:
 
 
 def _kinds(group: Group) -> list[str]:
-    """Names of functions in fne_cli.figures.results."""
+    """Names of functions in fne_cli.figures.drawn.results."""
     last = group.sizes[-1]
     layers = [row for row in group.rows if not row.whole and last in row.points]
     kinds = ["by_layer"] if len(layers) > 1 else []

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from fne_cli.figures.style import (
+from fne_cli.figures.drawn.style import (
     ABSENCE,
     CHANCE,
     INK,

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from fne_cli.figures.contents import FactorTable
+from fne_cli.figures.drawn.style import CHANCE, label, sheet
 from fne_cli.figures.factors import datasets_of, values_of
 from fne_cli.figures.names import distinct
-from fne_cli.figures.style import CHANCE, label, sheet
 
 # Okabe and Ito's; datasets also differ in their marks.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
+from fne_cli.figures.drawn.style import INK, UNCHARACTERISTIC, label, sheet
 from fne_cli.figures.names import distinct
-from fne_cli.figures.style import INK, UNCHARACTERISTIC, label, sheet
 
 _SHADES = LinearSegmentedColormap.from_list("alike", ["#FFFFFF", "#56B4E9", "#0072B2", "#00263B"])
 _FEW = 16  # members whose values are written into the matrix

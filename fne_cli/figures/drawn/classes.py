@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.collections import LineCollection
 
-from fne_cli.figures.style import ABSENCE, INK, PRESENCE, first_last, label, percent, sheet
+from fne_cli.figures.drawn.style import ABSENCE, INK, PRESENCE, first_last, label, percent, sheet
 
 MOST = 120  # classes in one figure
 _ONE_COLUMN = 40

@@ -9,8 +9,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from fne_cli.figures.contents import Group, Point, Row, Size
+from fne_cli.figures.drawn.style import INK, UNCHARACTERISTIC, WIDTH, label, percent, sheet
 from fne_cli.figures.names import distinct
-from fne_cli.figures.style import INK, UNCHARACTERISTIC, WIDTH, label, percent, sheet
 from fne_cli.measures import MEASURES
 
 # Okabe and Ito's; those of embeddings also differ in their dashes.

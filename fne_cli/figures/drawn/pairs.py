@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fne_cli.figures.style import ABSENCE, INK, PRESENCE, UNCHARACTERISTIC, percent, sheet
+from fne_cli.figures.drawn.style import ABSENCE, INK, PRESENCE, UNCHARACTERISTIC, percent, sheet
 
 _SHOWN = 0.995  # share of every set that the axis of z spans
 

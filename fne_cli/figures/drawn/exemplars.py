@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fne_cli.figures.style import RANDOM, WIDTH, label, sheet
+from fne_cli.figures.drawn.style import RANDOM, WIDTH, label, sheet
 
 
 @dataclass(frozen=True)

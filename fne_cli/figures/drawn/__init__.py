@@ -1,0 +1,1 @@
+"""Figures that matplotlib draws, as PNG and SVG; the page and LaTeX stand above."""

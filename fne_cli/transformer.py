@@ -10,10 +10,10 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fne_cli.errors import BadInput
-from fne_cli.images.bad import Status
-from fne_cli.images.decode import decode, read_file
-from fne_cli.images.folders import png_bytes
-from fne_cli.images.geometry import Geometry
+from fne_cli.images.lists.folders import png_bytes
+from fne_cli.images.pixels.bad import Status
+from fne_cli.images.pixels.decode import decode, read_file
+from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.networks.prepared import Prepared
 from fne_cli.networks.recipe import Recipe
 from fne_cli.numerics.codes import HIGH, LOW

@@ -30,8 +30,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fne_cli.images import pipeline, source
-from fne_cli.images.geometry import Geometry
+from fne_cli.images import pipeline
+from fne_cli.images.lists import source
+from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.networks.backend import load_keras
 from fne_cli.networks.prepared import Prepared
 from fne_cli.networks.recipe import Recipe

@@ -106,9 +106,9 @@ def images(kind: str, folder: Path) -> list[Sample]:
 
 
 def _read_image(path: Path) -> str:
-    from fne_cli.images.bad import Status
-    from fne_cli.images.decode import decode, read_file
-    from fne_cli.images.geometry import Geometry
+    from fne_cli.images.pixels.bad import Status
+    from fne_cli.images.pixels.decode import decode, read_file
+    from fne_cli.images.pixels.geometry import Geometry
 
     found = decode(partial(read_file, str(path)), Geometry(16, 16, max_pixels=1 << 22))
     if found.pixels.shape != (1, 16, 16, 3) or (found.status != Status.GOOD) != bool(found.message):
@@ -130,7 +130,7 @@ def tar(kind: str, folder: Path) -> list[Sample]:
 
 
 def _read_listing(path: Path) -> str:
-    from fne_cli.images.source import list_images
+    from fne_cli.images.lists.source import list_images
 
     found = list_images(str(path))
     return repr((found.ids, found.files))

@@ -10,7 +10,7 @@ from pathlib import Path
 from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.plan import Cell, Plan
 from fne_cli.experiments.stamps import Sources
-from fne_cli.images.listing import Listing
+from fne_cli.images.lists.listing import Listing
 
 
 def unmeasurable(wanted: Plan, sources: Sources) -> Iterator[tuple[Cell, tuple[Path, ...], str]]:

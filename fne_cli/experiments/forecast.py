@@ -22,7 +22,7 @@ from fne_cli.experiments.measurable import (
     without_layers,
 )
 from fne_cli.experiments.stamps import Sources, Stamps
-from fne_cli.images.manifest import LABEL
+from fne_cli.images.lists.manifest import LABEL
 from fne_cli.options import taken
 from fne_cli.progress import Progress
 from fne_cli.steps.sample import COUNTS

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.experiments.config import Options
-from fne_cli.images.manifest import LABEL
+from fne_cli.images.lists.manifest import LABEL
 from fne_cli.options import taken
 from fne_cli.progress import SILENT, Progress
 from fne_cli.tasks.engine import Cluster

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fne_cli.experiments.jobs import Job
-from fne_cli.images.listing import Listing
+from fne_cli.images.lists.listing import Listing
 from fne_cli.options import meant, taken
 
 if TYPE_CHECKING:

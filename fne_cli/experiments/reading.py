@@ -26,7 +26,7 @@ from fne_cli.experiments.config import (
 )
 from fne_cli.experiments.factors import Factors
 from fne_cli.experiments.factors import read as read_factor
-from fne_cli.images.bad import Allowed
+from fne_cli.images.pixels.bad import Allowed
 from fne_cli.numerics.classifiers import foreign
 
 _SPELLED = {"list": "lists", "C": "cost"}  # as on the command line

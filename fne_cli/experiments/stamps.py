@@ -16,9 +16,9 @@ from fne_cli.errors import FneError
 from fne_cli.experiments.config import Options
 from fne_cli.experiments.jobs import Job
 from fne_cli.images import contents
-from fne_cli.images.listing import Listing
-from fne_cli.images.manifest import LABEL
-from fne_cli.images.source import list_images
+from fne_cli.images.lists.listing import Listing
+from fne_cli.images.lists.manifest import LABEL
+from fne_cli.images.lists.source import list_images
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.output.notes import write_json
 from fne_cli.store.output.record import file_state, plain

@@ -8,9 +8,9 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from fne_cli.images.bad import BadImage
-from fne_cli.images.decode import read_file
-from fne_cli.images.listing import Listing
+from fne_cli.images.lists.listing import Listing
+from fne_cli.images.pixels.bad import BadImage
+from fne_cli.images.pixels.decode import read_file
 
 _AHEAD = 256  # images handed to the threads at once
 

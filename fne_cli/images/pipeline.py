@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.images.decode import decode, read_file, stored_bytes
-from fne_cli.images.geometry import Geometry
-from fne_cli.images.listing import Listing
-from fne_cli.images.memory import DecodeMemory
+from fne_cli.images.lists.listing import Listing
+from fne_cli.images.pixels.decode import decode, read_file, stored_bytes
+from fne_cli.images.pixels.geometry import Geometry
+from fne_cli.images.pixels.memory import DecodeMemory
 from fne_cli.machine import free_memory
 
 _BLANK = -1

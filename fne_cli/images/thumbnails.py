@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from fne_cli.images.bad import Status
-from fne_cli.images.decode import decode, read_file
-from fne_cli.images.geometry import Geometry
-from fne_cli.images.source import list_images
+from fne_cli.images.lists.source import list_images
+from fne_cli.images.pixels.bad import Status
+from fne_cli.images.pixels.decode import decode, read_file
+from fne_cli.images.pixels.geometry import Geometry
 
 _QUALITY = 85
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from fne_cli.errors import BadInput, DifferentOutput
-from fne_cli.images.folders import write_folder
+from fne_cli.images.lists.folders import write_folder
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.output.own import check_folder
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.images import findings, source
-from fne_cli.images.listing import Listing
-from fne_cli.images.manifest import LABEL, read_manifest
-from fne_cli.images.splits import by_lists, is_manifest, write_manifest
-from fne_cli.images.voc import read_voc
+from fne_cli.images.lists import findings, source
+from fne_cli.images.lists.listing import Listing
+from fne_cli.images.lists.manifest import LABEL, read_manifest
+from fne_cli.images.lists.splits import by_lists, is_manifest, write_manifest
+from fne_cli.images.lists.voc import read_voc
 from fne_cli.numerics.evaluation.protocols import strata, stratified_folds
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.changes import image_changes

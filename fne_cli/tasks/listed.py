@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fne_cli.images.listing import Listing
+from fne_cli.images.lists.listing import Listing
 from fne_cli.store.format.schema import Images
 
 

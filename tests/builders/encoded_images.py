@@ -7,10 +7,10 @@ import io
 import numpy as np
 from PIL import Image
 
-from fne_cli.images.bad import Status
-from fne_cli.images.decode import Decoded, decode
-from fne_cli.images.geometry import Geometry
-from fne_cli.images.opening import FORMATS
+from fne_cli.images.pixels.bad import Status
+from fne_cli.images.pixels.decode import Decoded, decode
+from fne_cli.images.pixels.geometry import Geometry
+from fne_cli.images.pixels.opening import FORMATS
 
 LOSSLESS: dict[str, dict[str, object]] = {
     "PNG": {},

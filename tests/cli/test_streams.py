@@ -160,7 +160,7 @@ def test_a_list_that_cannot_be_read_is_not_taken_for_standard_output(fne, tmp_pa
 
     (tmp_path / "list.csv").write_text("path,label\n")
     monkeypatch.setattr("fne_cli.steps.split.read_manifest", broken)
-    monkeypatch.setattr("fne_cli.images.source.list_images", broken)
+    monkeypatch.setattr("fne_cli.images.lists.source.list_images", broken)
     result = fne("split", tmp_path / "list.csv", tmp_path / "out.csv", "--test", 0.5)
     assert result.code == 1
     assert "Input/output error" in result.err and "standard output" not in result.err

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 
 from fne_cli.errors import BadInput
-from fne_cli.images import decode
-from fne_cli.images.archive import from_tar
-from fne_cli.images.bad import BadImage, Status
-from fne_cli.images.decode import read_file
-from fne_cli.images.findings import remarks, summary
-from fne_cli.images.folders import png_bytes
-from fne_cli.images.tree import from_folder
+from fne_cli.images.lists.archive import from_tar
+from fne_cli.images.lists.findings import remarks, summary
+from fne_cli.images.lists.folders import png_bytes
+from fne_cli.images.lists.tree import from_folder
+from fne_cli.images.pixels import decode
+from fne_cli.images.pixels.bad import BadImage, Status
+from fne_cli.images.pixels.decode import read_file
 
 
 def member(name: str, size: int = 0, **fields: object) -> tarfile.TarInfo:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fne_cli.errors import BadInput
-from fne_cli.images.bad import Allowed, Status, bad_summary
+from fne_cli.images.pixels.bad import Allowed, Status, bad_summary
 
 
 def test_statuses_are_part_of_the_file_format():

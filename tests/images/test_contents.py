@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from fne_cli.images.contents import listing_digest, read_digests, state_digest
-from fne_cli.images.listing import Listing
-from fne_cli.images.tree import from_folder
+from fne_cli.images.lists.listing import Listing
+from fne_cli.images.lists.tree import from_folder
 
 
 @pytest.fixture

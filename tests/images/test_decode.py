@@ -13,9 +13,9 @@ import pytest
 from encoded_images import LOSSLESS, LOSSY, encoded, good, patches, seen
 from PIL import Image, ImageOps, TiffTags, UnidentifiedImageError
 
-from fne_cli.images.bad import BadImage, Status
-from fne_cli.images.decode import MAX_BYTES, decode, read_file
-from fne_cli.images.geometry import Geometry
+from fne_cli.images.pixels.bad import BadImage, Status
+from fne_cli.images.pixels.decode import MAX_BYTES, decode, read_file
+from fne_cli.images.pixels.geometry import Geometry
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 

@@ -8,8 +8,9 @@ import struct
 import pytest
 from encoded_images import LOSSY, encoded, patches
 
-from fne_cli.images import formats, listing
-from fne_cli.images.formats import looks_like_image, may_be_image
+from fne_cli.images.lists import listing
+from fne_cli.images.pixels import formats
+from fne_cli.images.pixels.formats import looks_like_image, may_be_image
 
 SAME_START = {"MPO": "JPEG", "TGA": None, "DIB": None}
 KINDS = ["BMP", "DIB", "GIF", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP", *LOSSY]

@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fne_cli.images.bad import BadImage, Status
-from fne_cli.images.geometry import Geometry, cropped
+from fne_cli.images.pixels.bad import BadImage, Status
+from fne_cli.images.pixels.geometry import Geometry, cropped
 
 sides = st.integers(1, 60)
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fne_cli.images.bad import BadImage, Status
-from fne_cli.images.decode import Decoded, decode
-from fne_cli.images.geometry import Geometry
+from fne_cli.images.pixels.bad import BadImage, Status
+from fne_cli.images.pixels.decode import Decoded, decode
+from fne_cli.images.pixels.geometry import Geometry
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 

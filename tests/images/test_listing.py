@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fne_cli.errors import BadInput
-from fne_cli.images.findings import Seen
-from fne_cli.images.listing import Listing, from_paths, is_image_name, printable
+from fne_cli.images.lists.findings import Seen
+from fne_cli.images.lists.listing import Listing, from_paths, is_image_name, printable
 
 
 def paths_only(*paths: str, seen: Seen | None = None) -> Listing:

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fne_cli.errors import BadInput
-from fne_cli.images.listing import Listing
-from fne_cli.images.manifest import read_manifest
+from fne_cli.images.lists.listing import Listing
+from fne_cli.images.lists.manifest import read_manifest
 
 
 def read_csv(folder: Path, text: str | bytes, root: str | None = None, label: str | None = "label") -> Listing:

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from places import ROOT
 
-from fne_cli.images import memory
-from fne_cli.images.bad import BadImage, Status
-from fne_cli.images.decode import decode, read_file, stored_bytes
-from fne_cli.images.geometry import Geometry
-from fne_cli.images.memory import DecodeMemory, needed
+from fne_cli.images.lists.tree import from_folder
 from fne_cli.images.pipeline import image_batches
-from fne_cli.images.tree import from_folder
+from fne_cli.images.pixels import memory
+from fne_cli.images.pixels.bad import BadImage, Status
+from fne_cli.images.pixels.decode import decode, read_file, stored_bytes
+from fne_cli.images.pixels.geometry import Geometry
+from fne_cli.images.pixels.memory import DecodeMemory, needed
 
 
 def until(event: Callable[[], object]) -> None:

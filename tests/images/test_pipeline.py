@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fne_cli.images.bad import Status
-from fne_cli.images.geometry import Geometry
-from fne_cli.images.listing import Listing
+from fne_cli.images.lists.listing import Listing
+from fne_cli.images.lists.tree import from_folder
 from fne_cli.images.pipeline import ImageBatch, image_batches, placed
-from fne_cli.images.tree import from_folder
+from fne_cli.images.pixels.bad import Status
+from fne_cli.images.pixels.geometry import Geometry
 
 GEOMETRY = Geometry(4, 6, crops=5)
 

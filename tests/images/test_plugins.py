@@ -11,9 +11,9 @@ import pytest
 from encoded_images import encoded, good, patches, seen
 from PIL import Image, features
 
-from fne_cli.images import plugins
-from fne_cli.images.bad import BadImage, Status
-from fne_cli.images.formats import looks_like_image
+from fne_cli.images.pixels import plugins
+from fne_cli.images.pixels.bad import BadImage, Status
+from fne_cli.images.pixels.formats import looks_like_image
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from encoded_images import encoded, good, patches, seen
 from PIL import Image, ImageCms, PngImagePlugin
 
-from fne_cli.images.bad import Status
-from fne_cli.images.png import picture
+from fne_cli.images.pixels.bad import Status
+from fne_cli.images.pixels.png import picture
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -174,7 +174,7 @@ def test_a_bomb_in_the_orientation_is_not_unpacked():
         chunk(b"iCCP", b"wide\0\0" + packed),
     )
     program = (
-        "import resource, sys; from fne_cli.images.opening import upright; content = sys.stdin.buffer.read()\n"
+        "import resource, sys; from fne_cli.images.pixels.opening import upright; content = sys.stdin.buffer.read()\n"
         "resource.setrlimit(resource.RLIMIT_DATA, (1 << 29, 1 << 29)); print(upright(content, 10**6).size)"
     )
     done = subprocess.run([sys.executable, "-c", program], input=content, capture_output=True, check=False)

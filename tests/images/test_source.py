@@ -13,8 +13,8 @@ import pytest
 
 from fne_cli.errors import BadInput
 from fne_cli.images.contents import listing_digest
-from fne_cli.images.listing import Listing
-from fne_cli.images.source import list_images
+from fne_cli.images.lists.listing import Listing
+from fne_cli.images.lists.source import list_images
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from fne_cli.errors import BadInput
-from fne_cli.images.findings import remarks, summary, tell
-from fne_cli.images.opening import FORMATS
-from fne_cli.images.tree import from_folder
+from fne_cli.images.lists.findings import remarks, summary, tell
+from fne_cli.images.lists.tree import from_folder
+from fne_cli.images.pixels.opening import FORMATS
 from fne_cli.progress import Progress
 
 

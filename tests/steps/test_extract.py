@@ -85,7 +85,7 @@ def test_an_image_that_this_machine_cannot_hold_is_bad_and_is_read_again_where_t
     output = tmp_path / "a.h5"
     Image.new("RGB", (1200, 1000)).save(photos / "train" / "a" / "large.png")
     with monkeypatch.context() as patched:
-        patched.setattr("fne_cli.images.memory.free_memory", lambda: 5_000_000)
+        patched.setattr("fne_cli.images.pixels.memory.free_memory", lambda: 5_000_000)
         done = extract(photos, output, "--decode-memory", "1M", "--max-bad", 1)
     assert done.code == 0
     assert "train/a/large.png: it takes about 10 MB to decode, and less is free" in done.err

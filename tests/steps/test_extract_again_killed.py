@@ -18,7 +18,7 @@ from pictures import write_image
 from waiting import PROGRAM, committed, wait_for
 
 from fne_cli.errors import DifferentOutput, TooManyBad
-from fne_cli.images import source
+from fne_cli.images.lists import source
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT
 from fne_cli.steps import extract as step

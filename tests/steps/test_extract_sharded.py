@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fne_cli.errors import BadInput, Busy, DifferentOutput, DoesNotFit, TooManyBad
-from fne_cli.images import source
-from fne_cli.images.slices import read_slice, write_slice
+from fne_cli.images.lists import source
+from fne_cli.images.lists.slices import read_slice, write_slice
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT
 from fne_cli.steps import extract as step

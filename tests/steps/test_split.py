@@ -11,8 +11,8 @@ import pytest
 from pictures import write_image
 
 from fne_cli.errors import BadInput
-from fne_cli.images.manifest import read_manifest
-from fne_cli.images.voc import read_voc
+from fne_cli.images.lists.manifest import read_manifest
+from fne_cli.images.lists.voc import read_voc
 
 
 @pytest.fixture

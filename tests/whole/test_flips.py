@@ -20,7 +20,7 @@ from pictures import write_image
 from real_files import INPUTS, images, layers, settings, write_all
 
 from fne_cli.errors import DifferentOutput, FneError
-from fne_cli.images.source import list_images
+from fne_cli.images.lists.source import list_images
 from fne_cli.steps.discretize import discretize
 from fne_cli.steps.predict import predict
 from fne_cli.steps.report import report

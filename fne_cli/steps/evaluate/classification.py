@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import BadInput, TooFewImages
-from fne_cli.images.manifest import read_manifest
-from fne_cli.images.paths import in_one_form
+from fne_cli.images.lists.manifest import read_manifest
+from fne_cli.images.lists.paths import in_one_form
 from fne_cli.numerics.evaluation.protocols import Trial, draws, folds
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.options import Protocol

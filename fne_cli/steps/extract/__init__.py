@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from fne_cli.errors import WrongOptions
-from fne_cli.images import findings, source
-from fne_cli.images.manifest import LABEL
+from fne_cli.images.lists import findings, source
+from fne_cli.images.lists.manifest import LABEL
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.extract import leftovers

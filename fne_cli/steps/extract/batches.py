@@ -10,8 +10,8 @@ import numpy as np
 
 from fne_cli.errors import Stopped
 from fne_cli.images import pipeline
-from fne_cli.images.bad import Status
-from fne_cli.images.geometry import Geometry
+from fne_cli.images.pixels.bad import Status
+from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.progress import Progress
 from fne_cli.steps.extract.known import Known, runs
 from fne_cli.steps.extract.request import ExtractionRequest

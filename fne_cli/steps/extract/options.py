@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fne_cli.images.geometry import MAX_PIXELS
+from fne_cli.images.pixels.geometry import MAX_PIXELS
 
 
 @dataclass(frozen=True)

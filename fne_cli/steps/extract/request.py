@@ -13,8 +13,8 @@ import numpy as np
 
 from fne_cli.errors import TooManyBad
 from fne_cli.images import contents
-from fne_cli.images.bad import Allowed, Status, bad_summary
-from fne_cli.images.listing import Listing
+from fne_cli.images.lists.listing import Listing
+from fne_cli.images.pixels.bad import Allowed, Status, bad_summary
 from fne_cli.machine import processors
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import Progress

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import BadInput, DifferentOutput, DoesNotFit, FneError, Stopped
-from fne_cli.images.slices import write_slice
+from fne_cli.images.lists.slices import write_slice
 from fne_cli.machine import free_memory
 from fne_cli.progress import Progress, counted
 from fne_cli.steps.extract import leftovers

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fne_cli.images.listing import Listing
-from fne_cli.images.slices import read_slice
+from fne_cli.images.lists.listing import Listing
+from fne_cli.images.lists.slices import read_slice
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import Progress
 from fne_cli.steps.extract.local import extract_here

@@ -11,7 +11,7 @@ import numpy as np
 
 from fne_cli.errors import FneError, WrongFile
 from fne_cli.figures.contents import Bad
-from fne_cli.images.bad import Status
+from fne_cli.images.pixels.bad import Status
 from fne_cli.steps.report.sources import Evaluated, extraction
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import shard_of, without_shard

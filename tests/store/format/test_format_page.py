@@ -19,8 +19,8 @@ from real_files import SOFTWARE, add, images, layers, rows_of, settings, write_a
 
 from fne_cli import __version__
 from fne_cli.errors import BadInput
-from fne_cli.images.bad import Status
-from fne_cli.images.listing import Listing
+from fne_cli.images.lists.listing import Listing
+from fne_cli.images.pixels.bad import Status
 from fne_cli.networks.recipe import Recipe
 from fne_cli.steps.analyze import analyze
 from fne_cli.steps.discretize import discretize

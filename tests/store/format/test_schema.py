@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from real_files import found, images, settings
 
 from fne_cli.errors import BadInput
-from fne_cli.images.bad import Status
+from fne_cli.images.pixels.bad import Status
 from fne_cli.store.format import schema
 from fne_cli.store.format.schema import Images, Layer, canonical_json, differences, fingerprint, image_differences
 

@@ -8,12 +8,12 @@ import re
 import sys
 
 from fne_cli.errors import BadInput
-from fne_cli.images.archive import from_tar
-from fne_cli.images.listing import Listing, from_paths, is_image_name, printable
-from fne_cli.images.manifest import LABEL, read_manifest
-from fne_cli.images.paths import as_on_disk, why_missing
-from fne_cli.images.rows import TABLES, is_table
-from fne_cli.images.tree import from_folder
+from fne_cli.images.lists.archive import from_tar
+from fne_cli.images.lists.listing import Listing, from_paths, is_image_name, printable
+from fne_cli.images.lists.manifest import LABEL, read_manifest
+from fne_cli.images.lists.paths import as_on_disk, why_missing
+from fne_cli.images.lists.rows import TABLES, is_table
+from fne_cli.images.lists.tree import from_folder
 
 _TAR = re.compile(r".*\.(?:tar\.(?:gz|bz2|xz|zst)|tgz|tbz2?|txz)", re.IGNORECASE | re.DOTALL)
 _WANTED = f"a folder, a manifest ({', '.join(TABLES)}), a .tar or -"

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from fne_cli.images.bad import BadImage, Status
+from fne_cli.images.pixels.bad import BadImage, Status
 
 MAX_PIXELS = 178_956_970  # where Pillow itself refuses: half a gibibyte at three bytes a pixel
 CROP_SHARE = 0.875  # a crop's side as a share of the resized image's (256 -> 224)

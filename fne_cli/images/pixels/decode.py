@@ -13,11 +13,11 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from fne_cli.images.bad import BadImage, Status
-from fne_cli.images.formats import may_be_image
-from fne_cli.images.geometry import Geometry, cropped
-from fne_cli.images.memory import Share, needed
-from fne_cli.images.opening import not_an_image, upright
+from fne_cli.images.pixels.bad import BadImage, Status
+from fne_cli.images.pixels.formats import may_be_image
+from fne_cli.images.pixels.geometry import Geometry, cropped
+from fne_cli.images.pixels.memory import Share, needed
+from fne_cli.images.pixels.opening import not_an_image, upright
 
 _HEAD, _LARGE = 64, 1 << 28  # bytes: enough to know a format by; what is not read only to find that it is none
 MAX_BYTES = 1 << 31  # more than any image of so many pixels; a disk image named .jpg must not fill the memory

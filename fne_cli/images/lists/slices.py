@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fne_cli.errors import DamagedFile
-from fne_cli.images.listing import Listing
+from fne_cli.images.lists.listing import Listing
 
 
 def write_slice(listing: Listing, path: Path) -> None:

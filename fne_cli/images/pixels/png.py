@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fne_cli.images.bad import BadImage, Status
+from fne_cli.images.pixels.bad import BadImage, Status
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FRAME = 12  # bytes of a chunk beside its data: length, type, checksum

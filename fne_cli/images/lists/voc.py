@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 from fne_cli.errors import BadInput
-from fne_cli.images.listing import Listing, printable
+from fne_cli.images.lists.listing import Listing, printable
 
 MAX_BYTES = 1 << 20  # of one annotation; real ones have a few thousand
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.images.layout import split_name
-from fne_cli.images.listing import Listing, printable
-from fne_cli.images.paths import as_on_disk
-from fne_cli.images.rows import table_rows
+from fne_cli.images.lists.layout import split_name
+from fne_cli.images.lists.listing import Listing, printable
+from fne_cli.images.lists.paths import as_on_disk
+from fne_cli.images.lists.rows import table_rows
 
 LABEL = "label"
 COLUMNS = ("path", LABEL, "labels", "ignore", "split", "x0", "y0", "x1", "y1")

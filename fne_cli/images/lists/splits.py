@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fne_cli.errors import BadInput
-from fne_cli.images.listing import Listing
-from fne_cli.images.paths import in_one_form
+from fne_cli.images.lists.listing import Listing
+from fne_cli.images.lists.paths import in_one_form
 
 _COLUMNS = {False: ("path", "label", "split"), True: ("path", "labels", "ignore", "split")}
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.images.findings import Seen, kind_of
-from fne_cli.images.formats import looks_like_image
-from fne_cli.images.layout import is_nobodys
-from fne_cli.images.listing import HEAD, Listing, content_decides, from_paths, is_image_name, printable
+from fne_cli.images.lists.findings import Seen, kind_of
+from fne_cli.images.lists.layout import is_nobodys
+from fne_cli.images.lists.listing import HEAD, Listing, content_decides, from_paths, is_image_name, printable
+from fne_cli.images.pixels.formats import looks_like_image
 
 _BLOCK = 512
 _PACKED = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}

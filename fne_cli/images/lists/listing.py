@@ -11,9 +11,9 @@ from typing import Self
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.images.findings import NOTHING, Findings, Seen
-from fne_cli.images.formats import ENDINGS
-from fne_cli.images.layout import layout
+from fne_cli.images.lists.findings import NOTHING, Findings, Seen
+from fne_cli.images.lists.layout import layout
+from fne_cli.images.pixels.formats import ENDINGS
 
 # Never looked into: what datasets have beside every image, photographs as the camera's sensor saw them (which begin as
 # TIFF files do, and whose first picture is a small preview), and copies and halves of files.

@@ -6,7 +6,7 @@ from functools import cache
 
 from PIL import Image, features
 
-from fne_cli.images.bad import BadImage, Status
+from fne_cli.images.pixels.bad import BadImage, Status
 
 # What each of them needs. JPEG XL: the plugin that there is decodes a file before anybody can ask for its size.
 _NEEDS = {

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from PIL import Image
 
-from fne_cli.images.bad import BadImage, Status
+from fne_cli.images.pixels.bad import BadImage, Status
 from fne_cli.machine import free_memory
 
 _STEPS = 1 << 20, 20  # pixels that are converted at a time, and bytes that the steps take for each of them

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from fne_cli.errors import BadInput
-from fne_cli.images.findings import Seen, kind_of
-from fne_cli.images.formats import looks_like_image
-from fne_cli.images.layout import Layout, is_nobodys
-from fne_cli.images.listing import HEAD, Listing, content_decides, from_paths, is_image_name, printable
+from fne_cli.images.lists.findings import Seen, kind_of
+from fne_cli.images.lists.layout import Layout, is_nobodys
+from fne_cli.images.lists.listing import HEAD, Listing, content_decides, from_paths, is_image_name, printable
+from fne_cli.images.pixels.formats import looks_like_image
 
 
 def from_folder(root: str) -> Listing:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from fne_cli.images.bad import BadImage, Status
-from fne_cli.images.formats import looks_like_image
-from fne_cli.images.plugins import opener
-from fne_cli.images.png import picture
+from fne_cli.images.pixels.bad import BadImage, Status
+from fne_cli.images.pixels.formats import looks_like_image
+from fne_cli.images.pixels.plugins import opener
+from fne_cli.images.pixels.png import picture
 
 # Formats whose decoders are part of Pillow itself. EPS would start Ghostscript; PDF and WMF need other programs.
 Image.init()

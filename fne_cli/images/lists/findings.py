@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fne_cli.errors import BadInput
-from fne_cli.images.layout import Layout, split_name
+from fne_cli.images.lists.layout import Layout, split_name
 from fne_cli.progress import Progress, counted
 
 if TYPE_CHECKING:
-    from fne_cli.images.listing import Listing
+    from fne_cli.images.lists.listing import Listing
 
 _NAMED = 5
 _ENDING = re.compile(r"\.[a-z0-9_+-]{1,12}")

@@ -13,9 +13,9 @@ from fne_cli.errors import BadInput, DoesNotFit, FneError, is_of_memory
 from fne_cli.machine import free_memory
 from fne_cli.networks import graph
 from fne_cli.networks.backend import computes_here, lacks_onednn
-from fne_cli.networks.files import brief
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.preprocessing import prepare
+from fne_cli.networks.saved.files import brief
 from fne_cli.networks.steady import steady_rows
 from fne_cli.networks.taps import Tap
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.networks import files, graph, mini
+from fne_cli.networks import graph, mini
 from fne_cli.networks.backend import load_keras
 from fne_cli.networks.catalog import CATALOG, PREPROCESS, Precision, known_name
 from fne_cli.networks.kinds import container
 from fne_cli.networks.preprocessing import HOW_TO_FIND_OUT, WHAT_THEY_DO, canonical, scaled_twice, spelled
-from fne_cli.networks.weight_files import with_file
+from fne_cli.networks.saved import files
+from fne_cli.networks.saved.weight_files import with_file
 
 if TYPE_CHECKING:
     import keras

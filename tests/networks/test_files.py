@@ -17,9 +17,9 @@ import pytest
 from keras2_files import conv, functional, image, write_h5, write_keras
 
 from fne_cli.errors import BadInput
-from fne_cli.networks import files, hdf5
 from fne_cli.networks.backend import load_keras
 from fne_cli.networks.catalog import known_name
+from fne_cli.networks.saved import files, hdf5
 from fne_cli.networks.weights import open_network
 
 keras = load_keras()

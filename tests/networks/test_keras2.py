@@ -13,8 +13,8 @@ import pytest
 from keras2_files import called, conv, functional, image, layer, write_h5, write_keras
 
 from fne_cli.errors import BadInput
-from fne_cli.networks import files
 from fne_cli.networks.backend import load_keras
+from fne_cli.networks.saved import files
 
 keras = load_keras()
 layers, ops = keras.layers, keras.ops

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fne_cli.networks.keras2_calls import FUNCTIONS, MODELS, WITH_A_NUMBER, Calls
+from fne_cli.networks.saved.keras2_calls import FUNCTIONS, MODELS, WITH_A_NUMBER, Calls
 
 _MODULES = ("keras", "tf_keras", "tensorflow")
 _OPS = "keras.src.ops."

@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from fne_cli.errors import BadInput
-from fne_cli.networks import hdf5, keras2_weights
 from fne_cli.networks.graph import Input, is_quantised
-from fne_cli.networks.keras2 import translated
 from fne_cli.networks.kinds import Container, container
-from fne_cli.networks.safety import foreign
+from fne_cli.networks.saved import hdf5, keras2_weights
+from fne_cli.networks.saved.keras2 import translated
+from fne_cli.networks.saved.safety import foreign
 
 if TYPE_CHECKING:
     import keras

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from fne_cli.networks import hdf5
-from fne_cli.networks.keras2 import layers_of, name_of, names_of
-from fne_cli.networks.keras2_calls import FUNCTIONS, MODELS
+from fne_cli.networks.saved import hdf5
+from fne_cli.networks.saved.keras2 import layers_of, name_of, names_of
+from fne_cli.networks.saved.keras2_calls import FUNCTIONS, MODELS
 
 _OLD_NAMES = {
     "DepthwiseConv1D": {"kernel": "depthwise_kernel"},

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fne_cli.errors import BadInput
-from fne_cli.networks import hdf5
-from fne_cli.networks.files import brief
-from fne_cli.networks.keras2_weights import own_weights, snake
 from fne_cli.networks.kinds import is_hdf5
+from fne_cli.networks.saved import hdf5
+from fne_cli.networks.saved.files import brief
+from fne_cli.networks.saved.keras2_weights import own_weights, snake
 
 Stored = dict[str, dict[str, Any]]  # by the layer's name, then by the weight's name or number
 _OTHERS = ("optimizer", "optimizer_weights", "top_level_model_weights", "metrics")

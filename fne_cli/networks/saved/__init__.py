@@ -1,0 +1,1 @@
+"""Networks and weights in files from anywhere, read with distrust."""

@@ -150,8 +150,8 @@ class Forecast:
     ) -> float:
         """One fit. Raises DoesNotFit."""
         from fne_cli.numerics.svm.solver import RATE
-        from fne_cli.steps.evaluate.estimates import Sizes, estimate
-        from fne_cli.steps.evaluate.recipe import as_tried
+        from fne_cli.steps.evaluate.classifiers.estimates import Sizes, estimate
+        from fne_cli.steps.evaluate.classifiers.recipe import as_tried
 
         reducing, features = (0.0, features) if alone else self._reducing(job, rows, features)
         how = classifier_of(job)

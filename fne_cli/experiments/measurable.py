@@ -75,7 +75,7 @@ def trainings(job: Job, training: int, classes: int, draws: int) -> list[int]:
         sizes = [min(training, count * classes) for count in options["per_class"]] * options.get("draws", draws)
     how = classifier_of(job)
     if how.recipe == "auto":
-        from fne_cli.steps.evaluate.candidates import CANDIDATES, fits_of
+        from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES, fits_of
 
         return sizes * (1 + sum(map(fits_of, CANDIDATES)))
     costs = how.tried

@@ -14,8 +14,8 @@ from sklearn.metrics import log_loss
 
 from fne_cli.numerics.embedding import embedding
 from fne_cli.numerics.evaluation import protocols
-from fne_cli.steps.evaluate import recipe
-from fne_cli.steps.evaluate.candidates import CANDIDATES, CAUTIOUS, LATE, PENALTIES, PRIOR_PENALTY, ROOTS
+from fne_cli.steps.evaluate.classifiers import recipe
+from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES, CAUTIOUS, LATE, PENALTIES, PRIOR_PENALTY, ROOTS
 
 WIDTHS = (6, 20, 9)
 AUTO = ("--recipe", "auto")

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from fne_cli.cli.evaluate import evaluate as command
 from fne_cli.numerics.evaluation import protocols
 from fne_cli.numerics.ridge.solver import PENALTIES
-from fne_cli.steps.evaluate import ridge
+from fne_cli.steps.evaluate.classifiers import ridge
 from fne_cli.store.other.classifiers import load_model, save_model
 from fne_cli.store.output.sealed import with_digest, without_digest
 
@@ -366,7 +366,7 @@ def test_a_machine_of_more_processors_takes_no_more_memory_than_was_announced(ta
     asked = []
     real = ridge.solve
     monkeypatch.setattr("fne_cli.steps.evaluate.processors", lambda: 2)
-    monkeypatch.setattr("fne_cli.steps.evaluate.training.processors", lambda: 64)
+    monkeypatch.setattr("fne_cli.steps.evaluate.classifiers.training.processors", lambda: 64)
     monkeypatch.setattr(ridge, "solve", lambda *given, **named: asked.append(named["threads"]) or real(*given, **named))
     evaluate(path, classifier="ridge", penalty=GRID)
     assert asked == [2]

@@ -17,7 +17,7 @@ from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import embedding, spelled
 from fne_cli.numerics.svm.problem import CHOOSING, SolverOptions
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.evaluate.candidates import CANDIDATES
+from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES
 from fne_cli.steps.evaluate.described import origin_of, settings_of, split_source, tested_of
 from fne_cli.steps.evaluate.fits import KINDS, Fits, MeasuredFit
 from fne_cli.steps.evaluate.measure import Outcome

@@ -11,8 +11,8 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import embedding
-from fne_cli.steps.evaluate.candidates import CANDIDATES, CAUTIOUS, LATE, PENALTIES, PRIOR_PENALTY
 from fne_cli.steps.evaluate.classification import ClassificationTask
+from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES, CAUTIOUS, LATE, PENALTIES, PRIOR_PENALTY
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, Protocol
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.thresholds import Thresholds, read_thresholds

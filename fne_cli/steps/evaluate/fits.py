@@ -16,19 +16,19 @@ from fne_cli.numerics.models import model_of
 from fne_cli.numerics.svm.dual import GROUP
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.blocks import Blocks
-from fne_cli.steps.evaluate.candidates import CANDIDATES, fits_of
 from fne_cli.steps.evaluate.classification import FOLDS, ClassificationTask
-from fne_cli.steps.evaluate.discriminant import CentroidTraining, LdaTraining
-from fne_cli.steps.evaluate.estimates import Estimate, Sizes, estimate
+from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES, fits_of
+from fne_cli.steps.evaluate.classifiers.discriminant import CentroidTraining, LdaTraining
+from fne_cli.steps.evaluate.classifiers.estimates import Estimate, Sizes, estimate
+from fne_cli.steps.evaluate.classifiers.logistic import LogisticTraining
+from fne_cli.steps.evaluate.classifiers.neighbours import NeighboursTraining
+from fne_cli.steps.evaluate.classifiers.recipe import RecipeTraining, as_tried
+from fne_cli.steps.evaluate.classifiers.ridge import RidgeTraining
+from fne_cli.steps.evaluate.classifiers.svm import SvmTraining
+from fne_cli.steps.evaluate.classifiers.training import Training
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.logistic import LogisticTraining
 from fne_cli.steps.evaluate.measure import Detail, Detailed, Measurement, Outcome
-from fne_cli.steps.evaluate.neighbours import NeighboursTraining
 from fne_cli.steps.evaluate.options import FitPlan
-from fne_cli.steps.evaluate.recipe import RecipeTraining, as_tried
-from fne_cli.steps.evaluate.ridge import RidgeTraining
-from fne_cli.steps.evaluate.svm import SvmTraining
-from fne_cli.steps.evaluate.training import Training
 from fne_cli.store.many.gather import JoinedLayer
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.pooled import Layer, averaged

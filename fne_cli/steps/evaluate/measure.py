@@ -16,8 +16,8 @@ from fne_cli.numerics.evaluation.metrics import Judged
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.models import Model
 from fne_cli.steps.evaluate.classification import ClassificationTask
+from fne_cli.steps.evaluate.classifiers.training import Training
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.training import Training
 from fne_cli.store.other.tested import bits
 
 CHOSEN = ("C", "penalty", "shrinkage", "recipe")

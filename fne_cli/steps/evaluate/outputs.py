@@ -16,10 +16,10 @@ from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.models import arrays_of
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.classification import ClassificationTask
+from fne_cli.steps.evaluate.classifiers.recipe import as_tried
 from fne_cli.steps.evaluate.fits import Fits
 from fne_cli.steps.evaluate.measure import Detail, Detailed
 from fne_cli.steps.evaluate.options import ClassifierOptions
-from fne_cli.steps.evaluate.recipe import as_tried
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.other.classifiers import is_classifier, save_model
 from fne_cli.store.other.predictions import Predicted, is_predictions, label_names, write_predictions

@@ -13,9 +13,9 @@ from fne_cli.numerics.evaluation import metrics
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.svm.problem import Problem
 from fne_cli.numerics.svm.solver import LinearModel
-from fne_cli.steps.evaluate.choosing import Choosing
+from fne_cli.steps.evaluate.classifiers.choosing import Choosing
+from fne_cli.steps.evaluate.classifiers.training import Trained, Training
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.training import Trained, Training
 
 BY_FORMULA = "the estimate of Ledoit and Wolf, as no class has two training images"
 _BY_FORMULA_OF_FEW = "the estimate of Ledoit and Wolf, as a fold would leave training images of one class only"

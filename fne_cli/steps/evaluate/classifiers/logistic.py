@@ -10,9 +10,9 @@ from fne_cli.numerics.evaluation import metrics
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.logistic.solver import LogisticSolution, solve
 from fne_cli.numerics.svm.problem import CHOOSING, Problem
-from fne_cli.steps.evaluate.choosing import Costing
+from fne_cli.steps.evaluate.classifiers.choosing import Costing
+from fne_cli.steps.evaluate.classifiers.training import Trained
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.training import Trained
 
 
 class LogisticTraining(Costing):

@@ -6,8 +6,8 @@ import numpy as np
 
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.neighbours.model import NeighboursModel
+from fne_cli.steps.evaluate.classifiers.training import Trained, Training
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.training import Trained, Training
 
 
 class NeighboursTraining(Training):

@@ -11,8 +11,8 @@ from fne_cli.errors import BadInput
 from fne_cli.numerics.evaluation import metrics
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.ridge.solver import TOLERANCE, path_of, solve
+from fne_cli.steps.evaluate.classifiers.training import Trained, Training
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.training import Trained, Training
 
 PRIOR = 0.1
 """The penalty, in units of the kernel's mean diagonal, where every class has one training image: left out, it leaves

@@ -19,7 +19,7 @@ from fne_cli.numerics.evaluation import metrics
 from fne_cli.numerics.evaluation.likelihood import log_likelihoods
 from fne_cli.numerics.evaluation.protocols import Trial, folds
 from fne_cli.numerics.ridge import solver as ridge
-from fne_cli.steps.evaluate.candidates import (
+from fne_cli.steps.evaluate.classifiers.candidates import (
     CANDIDATES,
     CAUTIOUS,
     FEWEST,
@@ -30,10 +30,10 @@ from fne_cli.steps.evaluate.candidates import (
     ROOTS,
     fits_of,
 )
+from fne_cli.steps.evaluate.classifiers.ridge import LEFT_OUT, RidgeTraining, left_out_score
+from fne_cli.steps.evaluate.classifiers.training import Trained, Training
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.options import BUDGET, ClassifierOptions
-from fne_cli.steps.evaluate.ridge import LEFT_OUT, RidgeTraining, left_out_score
-from fne_cli.steps.evaluate.training import Trained, Training
 
 GIVEN = f"the prior, as there are fewer than {FEWEST} training images, or one of every class"
 

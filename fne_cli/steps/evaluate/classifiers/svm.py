@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fne_cli.numerics.evaluation import metrics
 from fne_cli.numerics.evaluation.protocols import Trial
-from fne_cli.steps.evaluate.choosing import Costing
+from fne_cli.steps.evaluate.classifiers.choosing import Costing
+from fne_cli.steps.evaluate.classifiers.training import Trained
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.training import Trained
 
 
 class SvmTraining(Costing):

@@ -1,0 +1,1 @@
+"""How each classifier is trained in a trial, what it chooses, and what that takes."""

@@ -11,7 +11,7 @@ from fne_cli.numerics.classifiers import foreign
 from fne_cli.steps.embeddings import takes_thresholds
 
 if TYPE_CHECKING:
-    from fne_cli.experiments.factors import Factors
+    from fne_cli.experiments.varied.factors import Factors
 
 _DATASET = ("root", "label_column", "max_bad", "box_context", "max_pixels")
 _NETWORK = ("weights", "seed", "preprocess", "image_size", "layers", "batch_size", "precision", "xla", "dtype")

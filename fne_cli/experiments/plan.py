@@ -16,7 +16,7 @@ from fne_cli.numerics.classifiers import OWNERS, foreign
 from fne_cli.steps.embeddings import takes_thresholds
 
 if TYPE_CHECKING:
-    from fne_cli.experiments.factors import Setting
+    from fne_cli.experiments.varied.factors import Setting
 
 LAYERS = "layers"
 
@@ -71,7 +71,7 @@ class Plan:
 def plan(experiment: Experiment) -> Plan:
     """What is to be done, whether it has been done or not. Raises BadInput."""
     if experiment.factors is not None:
-        from fne_cli.experiments.grid import planned
+        from fne_cli.experiments.varied.grid import planned
 
         return planned(experiment, experiment.factors)
     jobs = Jobs()

@@ -24,8 +24,8 @@ from fne_cli.experiments.config import (
     Value,
     without,
 )
-from fne_cli.experiments.factors import Factors
-from fne_cli.experiments.factors import read as read_factor
+from fne_cli.experiments.varied.factors import Factors
+from fne_cli.experiments.varied.factors import read as read_factor
 from fne_cli.images.pixels.bad import Allowed
 from fne_cli.numerics.classifiers import foreign
 

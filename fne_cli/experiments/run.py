@@ -13,9 +13,7 @@ from fne_cli.errors import BadInput, DifferentOutput, FneError, TooManyBad
 from fne_cli.experiments.checks import unmeasurable
 from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.forecast import Forecast
-from fne_cli.experiments.grid import grids_first, with_chosen
 from fne_cli.experiments.jobs import Execution, Job
-from fne_cli.experiments.optimum import best, effects_csv, scored, settings_csv
 from fne_cli.experiments.plan import Plan, plan
 from fne_cli.experiments.results import (
     EFFECTS_FILE,
@@ -28,6 +26,8 @@ from fne_cli.experiments.results import (
     write_text,
 )
 from fne_cli.experiments.stamps import Sources, Stamps
+from fne_cli.experiments.varied.grid import grids_first, with_chosen
+from fne_cli.experiments.varied.optimum import best, effects_csv, scored, settings_csv
 from fne_cli.numerics.embedding.pieces.kept import keeping
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.output.estimate import human

@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.stats import weightedtau
 
 from fne_cli.errors import DamagedFile
-from fne_cli.experiments.factors import Factors
+from fne_cli.experiments.varied.factors import Factors
 from fne_cli.steps.report.varied import factor_tables
 from fne_cli.store.other.results import read_results
 from fne_cli.store.output.sealed import with_digest, without_digest

@@ -1,0 +1,1 @@
+"""Experiments with factors: their settings, the jobs that these are, and what is best."""

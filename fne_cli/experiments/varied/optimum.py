@@ -17,6 +17,7 @@ from fne_cli.experiments.varied.factors import Factors, told
 from fne_cli.experiments.varied.grid import is_standard, test_of
 from fne_cli.store.other import results as stored
 from fne_cli.store.other.cells import as_cell
+from fne_cli.store.other.entries import Entry
 from fne_cli.store.other.tested import same_images
 
 NETWORK = "network"
@@ -116,7 +117,7 @@ def _gain(
     return row | _difference(*entries)
 
 
-def _difference(standard: stored.Entry | None, optimised: stored.Entry | None) -> dict[str, Any]:
+def _difference(standard: Entry | None, optimised: Entry | None) -> dict[str, Any]:
     """Of the optimised less the standard on the test images, {} if that is not known."""
     if standard is None or optimised is None:
         return {}
@@ -218,11 +219,11 @@ def effects_csv(found: Mapping[str, Any]) -> str:
     return text.getvalue()
 
 
-def _figure(entry: stored.Entry) -> float | None:
+def _figure(entry: Entry) -> float | None:
     return next((entry.figures[key] for key in FIGURES if key in entry.figures), None)
 
 
-def _entry(path: Path) -> stored.Entry:
+def _entry(path: Path) -> Entry:
     return _results(path).entries[0]
 
 

@@ -15,7 +15,8 @@ from fne_cli.steps.report.differences import differences, with_tests
 from fne_cli.steps.report.facts import facts
 from fne_cli.steps.report.protocols import agreeing, called, cost_name, costs_of, kind_of
 from fne_cli.steps.report.sources import Evaluated, extraction, poolings
-from fne_cli.store.other.results import Entry, Results
+from fne_cli.store.other.entries import Entry
+from fne_cli.store.other.results import Results
 
 _EMBEDDING = "embedding"
 

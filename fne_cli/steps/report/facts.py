@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fne_cli.steps.report.sources import Evaluated, extraction, poolings
-from fne_cli.store.other.results import Entry
+from fne_cli.store.other.entries import Entry
 
 
 def facts(members: Sequence[Evaluated]) -> list[tuple[str, str]]:

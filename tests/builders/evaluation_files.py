@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -62,3 +64,33 @@ def evaluate(
     """The step, with the options of all its objects by their names."""
     chosen, classifier = taken(step.FeatureOptions, options), taken(step.ClassifierOptions, options)
     return step.evaluate(features, results, chosen, protocol or step.Protocol(), classifier, **options)
+
+
+def saved_and_applied(fne, folder: Path, how: tuple[str, ...], kind: str) -> tuple[dict, dict, set[str], list[dict]]:
+    """The entry of results, head, members and predictions of a classifier that `fne predict` applies.
+
+    It says what the evaluation said. how: options of `fne evaluate`; kind: an embedding, or codes.
+    """
+    rows, labels, splits = noisy(72, spread=0.4)
+    layers = {"x": np.abs(rows[:, :13]).astype(np.float32), "y": rows[:, 13:].astype(np.float32)}
+    path, embedding = write(folder / "a.h5", layers, labels, splits, kind="activations"), ("--embedding", kind)
+    if kind == "codes":
+        embedding = ()
+        assert fne("normalize", path, folder / "m.h5").code == 0
+        assert fne("discretize", path, folder / "m.h5", folder / "c.h5", "--packed").code == 0
+        path = folder / "c.h5"
+    saved = folder / "model.npz"
+    outputs = ("--model", saved, "--predictions", folder / "p.csv", "--json")
+    done = fne("evaluate", path, *how, *embedding, *outputs)
+    assert done.code == 0, done.err
+    assert fne("predict", saved, path, folder / "q.csv", "--rows", "test").code == 0
+
+    def lines(name: str) -> list[dict]:
+        with open(folder / name, newline="", encoding="utf-8") as file:
+            return [{k: v for k, v in line.items() if k != "embedding"} for line in csv.DictReader(file)]
+
+    assert lines("p.csv") == lines("q.csv")
+    with np.load(saved, allow_pickle=False) as archive:
+        head, members = json.loads(archive["head"].tobytes()), set(archive)
+    (found,) = json.loads(done.out)["results"]
+    return found, head, members, lines("q.csv")

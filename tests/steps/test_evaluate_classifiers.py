@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 from engines import Here, cluster_of
-from evaluation_files import codes_of, evaluate, noisy, write
+from evaluation_files import codes_of, evaluate, noisy, saved_and_applied, write
 from places import DOCS
 from sklearn import metrics as peer
 from sklearn.covariance import ledoit_wolf
@@ -229,29 +229,9 @@ def test_the_nearest_rows_vote(fne, task, tmp_path, name, temperature):
 @ALL
 @pytest.mark.parametrize("kind", ["codes", "fne", "standardized"])
 def test_a_saved_classifier_says_what_the_evaluation_said(fne, tmp_path, how, kind):
-    rows, labels, splits = noisy(72, spread=0.4)
-    layers = {"x": np.abs(rows[:, :13]).astype(np.float32), "y": rows[:, 13:].astype(np.float32)}
-    path, embedding = write(tmp_path / "a.h5", layers, labels, splits, kind="activations"), ("--embedding", kind)
-    if kind == "codes":
-        embedding = ()
-        assert fne("normalize", path, tmp_path / "m.h5").code == 0
-        assert fne("discretize", path, tmp_path / "m.h5", tmp_path / "c.h5", "--packed").code == 0
-        path = tmp_path / "c.h5"
-    saved = tmp_path / "model.npz"
-    outputs = ("--model", saved, "--predictions", tmp_path / "p.csv")
-    (found,) = evaluated(fne, path, *how, *embedding, *outputs)["results"]
-    assert fne("predict", saved, path, tmp_path / "q.csv", "--rows", "test").code == 0
-
-    def lines(name):
-        with open(tmp_path / name, newline="", encoding="utf-8") as file:
-            return [{k: v for k, v in line.items() if k != "embedding"} for line in csv.DictReader(file)]
-
-    assert lines("p.csv") == lines("q.csv")
-    right = sum(line["truth"] == line["prediction"] for line in lines("q.csv"))
-    assert right / len(lines("q.csv")) == pytest.approx(found["accuracy"])
-    with np.load(saved, allow_pickle=False) as archive:
-        head = json.loads(archive["head"].tobytes())
-        members = set(archive)
+    found, head, members, lines = saved_and_applied(fne, tmp_path, how, kind)
+    right = sum(line["truth"] == line["prediction"] for line in lines)
+    assert right / len(lines) == pytest.approx(found["accuracy"])
     assert (head["version"], head["classifier"]) == (4, how[1])
     assert head.get("shrinkage") == found.get("shrinkage")
     if how is KNN:  # codes stay packed

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 
 import numpy as np
 import pytest
 from engines import Here, cluster_of
-from evaluation_files import codes_of, evaluate, noisy, write
+from evaluation_files import codes_of, evaluate, noisy, saved_and_applied, write
 from places import DOCS
 from sklearn import metrics as peer
 from sklearn.linear_model import Ridge
@@ -219,27 +218,7 @@ def test_several_labels_and_images_that_a_class_ignores(fne, task, tmp_path):
 
 @pytest.mark.parametrize("kind", ["codes", "fne", "standardized", "l2"])
 def test_a_saved_classifier_says_what_the_evaluation_said(fne, tmp_path, kind):
-    rows, labels, splits = noisy(spread=0.4)
-    layers = {"x": np.abs(rows[:, :13]).astype(np.float32), "y": rows[:, 13:].astype(np.float32)}
-    path, embedding = write(tmp_path / "a.h5", layers, labels, splits, kind="activations"), ("--embedding", kind)
-    if kind == "codes":
-        embedding = ()
-        assert fne("normalize", path, tmp_path / "m.h5").code == 0
-        assert fne("discretize", path, tmp_path / "m.h5", tmp_path / "c.h5", "--packed").code == 0
-        path = tmp_path / "c.h5"
-    saved = tmp_path / "model.npz"
-    (found,) = evaluated(fne, path, *RIDGE, *embedding, "--model", saved, "--predictions", tmp_path / "p.csv")[
-        "results"
-    ]
-    assert fne("predict", saved, path, tmp_path / "q.csv", "--rows", "test").code == 0
-
-    def lines(name):
-        with open(tmp_path / name, newline="", encoding="utf-8") as file:
-            return [{k: v for k, v in line.items() if k != "embedding"} for line in csv.DictReader(file)]
-
-    assert lines("p.csv") == lines("q.csv")
-    with np.load(saved, allow_pickle=False) as archive:
-        head = json.loads(archive["head"].tobytes())
+    found, head, _, _ = saved_and_applied(fne, tmp_path, RIDGE, kind)
     assert (head["version"], head["classifier"], head["penalty"]) == (3, "ridge", found["penalty"])
     assert head["mean_diagonal"] == found["mean_diagonal"]
     assert "C" not in head

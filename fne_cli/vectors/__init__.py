@@ -1,0 +1,1 @@
+"""The rows of files as vectors that can be compared with each other: codes, or an embedding of activations."""

@@ -42,6 +42,11 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
     "--draws", type=click.IntRange(min=1), default=5, show_default=True, help="Random training sets of --per-class."
 )
 @click.option(
+    "--without-leaks",
+    is_flag=True,
+    help="Leave out test images, and validation images, that are byte for byte training images, too.",
+)
+@click.option(
     "--recipe",
     type=click.Choice(["published", "auto"]),
     help="Instead of --embedding, --classifier and what belongs to it: published, the codes and the SVM at C = 1; or "

@@ -24,20 +24,23 @@ def write(
     crops: int = 1,
     bad: tuple[int, ...] = (),
     settings: dict[str, object] | None = None,
+    copies: dict[int, int] | None = None,
+    paths: list[str] | None = None,
 ) -> Path:
-    """A codes or activations file with the given rows; labels (n,) or (n, classes)."""
+    """A codes or activations file with the given rows; labels (n,) or (n, classes). copies: images by what they are."""
     count = len(labels)
+    contents = [(copies or {}).get(number, number) for number in range(count)]
     status = np.zeros(count, np.uint8)
     status[list(bad)] = 5
     several = np.ndim(labels) == 2
     images = Images(
-        path=[f"{number}.png" for number in range(count)],
+        path=paths or [f"{number}.png" for number in range(count)],
         split=splits,
         label=np.array(labels, np.int8 if several else np.int32),
         classes=classes,
         status=status,
         message=["damaged" if number in bad else "" for number in range(count)],
-        sha256=["0" * 64] * count,
+        sha256=[f"{content:064x}" for content in contents],
     )
     return write_features(path, layers, images, kind=kind, crops=crops, settings=settings)
 

@@ -50,10 +50,11 @@ class Protocol:
     rows: str | None = None
     per_class: tuple[int, ...] = ()
     draws: int = 5
+    without_leaks: bool = False
 
     def described(self) -> dict[str, Any]:
         """What of it tells two results apart; the split's content is in the sources."""
-        own = {key: value for key, value in asdict(self).items() if key != "split" and value not in (None, ())}
+        own = {key: value for key, value in asdict(self).items() if key != "split" and value not in (None, (), False)}
         if not self.per_class:
             own.pop("draws")
         return {key: list(value) if isinstance(value, tuple) else value for key, value in own.items()}

@@ -40,6 +40,8 @@ def _of(each: Evaluated) -> list[tuple[str, Any]]:
         ("training images", None if curve else images.get("training")),
         ("validation images", images.get("validation")),
         ("test images", images.get("test")),
+        ("test images left out, which are training images", images.get("leaks_left_out")),
+        ("validation images left out, which are training images", images.get("validation_leaks_left_out")),
         ("classes", len(results.entries[0].classes)),
         ("recipe", settings.get("recipe")),
         ("recipe chosen", [", ".join(entry.recipes) + _size(entry) for entry in results.entries if entry.recipes]),

@@ -24,12 +24,11 @@ def write(
     crops: int = 1,
     bad: tuple[int, ...] = (),
     settings: dict[str, object] | None = None,
-    copies: dict[int, int] | None = None,
+    sha256: list[str] | None = None,
     paths: list[str] | None = None,
 ) -> Path:
-    """A codes or activations file with the given rows; labels (n,) or (n, classes). copies: images by what they are."""
+    """A codes or activations file with the given rows; labels (n,) or (n, classes)."""
     count = len(labels)
-    contents = [(copies or {}).get(number, number) for number in range(count)]
     status = np.zeros(count, np.uint8)
     status[list(bad)] = 5
     several = np.ndim(labels) == 2
@@ -40,7 +39,7 @@ def write(
         classes=classes,
         status=status,
         message=["damaged" if number in bad else "" for number in range(count)],
-        sha256=[f"{content:064x}" for content in contents],
+        sha256=[f"{number:064x}" for number in range(count)] if sha256 is None else list(sha256),
     )
     return write_features(path, layers, images, kind=kind, crops=crops, settings=settings)
 

@@ -1,4 +1,4 @@
-"""fne evaluate --without-leaks: test images whose bytes are trained on, by every protocol."""
+"""Test images that are training images: said, and left out if so asked."""
 
 from __future__ import annotations
 
@@ -10,153 +10,183 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engines import Here, cluster_of
-from evaluation_files import codes_of, evaluate, noisy, write
+from evaluation_files import evaluate, noisy, write
 from pictures import write_image
 
+from fne_cli.errors import BadInput
 from fne_cli.numerics.evaluation.protocols import folds
-from fne_cli.progress import Progress
 from fne_cli.steps.evaluate import Protocol
 
-COPIES = {10: 3, 24: 24, 40: 7, 41: 7, 50: 52}  # 10, 40 and 50 are tested; 3, 7 and 41 trained on; 52 is tested
+SHARED = 7
 
 
 @pytest.fixture
-def planted(tmp_path) -> Path:
-    rows, labels, splits = noisy()
-    return write(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, splits, copies=COPIES)
+def task():
+    """60 training images and 60 test images, of which 7 have the bytes of a training image."""
+    rows, labels, splits = noisy(features=20)
+    contents = [f"{number:064x}" for number in range(120)]
+    for number in range(SHARED):
+        contents[2 * number] = contents[2 * number + 51]  # even numbers are for testing
+    return rows.astype(np.float32), labels, splits, contents
 
 
-class Heard(Progress):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
+@pytest.fixture
+def leaking(tmp_path, task):
+    rows, labels, splits, contents = task
+    return write(tmp_path / "leaking.h5", {"one": rows}, labels, splits, kind="activations", sha256=contents)
 
 
-def test_leaks_are_told_with_numbers_and_an_example(fne, planted):
-    done = fne("evaluate", planted)
-    assert done.code == 0
-    (line,) = [line for line in done.err.splitlines() if "byte for byte" in line]
-    assert line.endswith(", such as 10.png, which is 3.png: --without-leaks leaves them out")
-    assert "2 of 60 test images are byte for byte training images" in line
+@pytest.fixture
+def clean(tmp_path, task):
+    """The same without those images."""
+    rows, labels, splits, _ = task
+    kept = np.array([number for number in range(120) if number not in range(0, 2 * SHARED, 2)])
+    return write(
+        tmp_path / "clean.h5", {"one": rows[kept]}, labels[kept], [splits[place] for place in kept], kind="activations"
+    )
 
 
-def test_leaving_them_out_is_measuring_the_others(fne, planted, tmp_path):
-    done = fne("evaluate", planted, tmp_path / "r.json", "--without-leaks", "--predictions", tmp_path / "p.csv")
-    assert done.code == 0, done.err
-    assert "which is 3.png; left out" in done.err
-    found = json.loads((tmp_path / "r.json").read_text())
-    assert (found["images"]["test"], found["images"]["leaks_left_out"]) == (58, 2)
-    assert found["settings"]["protocol"] == {"without_leaks": True}
-    tested = {row["path"] for row in csv.DictReader((tmp_path / "p.csv").open())}
-    assert len(tested) == 58
-    assert not tested & {"10.png", "40.png"}
-    rows, labels, splits = noisy()
-    splits[10] = splits[40] = ""
-    other = write(tmp_path / "other.h5", {"x": codes_of(rows)}, labels, splits)
-    assert evaluate(other).results["results"] == found["results"]
+class Notes:
+    def __init__(self):
+        self.notes = []
+
+    def __getattr__(self, name):
+        from fne_cli.progress import SILENT
+
+        return self.notes.append if name in ("note", "once") else getattr(SILENT, name)
 
 
-def test_without_the_option_results_say_nothing_of_leaks_and_have_the_figures_of_images_that_are_none(tmp_path):
-    rows, labels, splits = noisy()
-    results = []
-    for name, copies in (("with", COPIES), ("without", {})):
-        path = write(tmp_path / f"{name}.h5", {"x": codes_of(rows)}, labels, splits, copies=copies)
-        document = evaluate(path).results
-        results.append((document["results"], document["settings"], document["images"]))
-    assert results[0] == results[1]
-    assert "leak" not in json.dumps(results[0])
+def told(path, **options):
+    notes = Notes()
+    done = evaluate(path, progress=notes, **options)
+    return done.results, [note for note in notes.notes if "byte for byte" in note]
 
 
-def test_labels_that_differ_are_counted_and_no_leak_says_nothing_but_zero(tmp_path):
-    rows, labels, splits = noisy()
-    labels[10], labels[3] = 0, 1
-    path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, splits, copies={10: 3})
-    heard = Heard()
-    evaluate(path, progress=heard)
-    (said,) = [note for note in heard.notes if "byte for byte" in note]
-    assert said.startswith("1 of 60 test images is byte for byte training images, 1 of them with another label")
-    assert said.endswith("leaves it out")
-    clean = write(tmp_path / "clean.h5", {"x": codes_of(rows)}, labels, splits)
-    heard = Heard()
-    found = evaluate(clean, protocol=Protocol(without_leaks=True), progress=heard).results
-    assert found["images"]["leaks_left_out"] == 0
-    assert not any("byte for byte" in note for note in heard.notes)
+def test_copies_are_said_and_measured_all_the_same(leaking, clean):
+    results, notes = told(leaking)
+    assert notes == [
+        "7 of 60 test images are byte for byte training images, 6 of them under another label, such as "
+        "0.png and 51.png: they are measured all the same; --without-leaks leaves them out"
+    ]
+    assert results["results"][0]["test_rows"] == 60
+    assert "without_leaks" not in results["settings"]["protocol"]
+    assert told(clean)[1] == []
 
 
-def test_another_box_of_the_same_picture_is_no_leak(tmp_path):
-    rows, labels, splits = noisy()
-    paths = [f"{number}.png" for number in range(120)]
-    paths[10], paths[3], paths[20], paths[5] = "a.png#0,0,8,8", "b.png#0,0,8,9", "c.png#1,2,3,4", "d.png#1,2,3,4"
-    path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, splits, copies={10: 3, 20: 5}, paths=paths)
-    found = evaluate(path, protocol=Protocol(without_leaks=True)).results
-    assert found["images"]["leaks_left_out"] == 1
+def test_without_leaks_the_figures_are_those_of_the_other_images(leaking, clean):
+    results, notes = told(leaking, protocol=Protocol(without_leaks=True))
+    (found,), (expected,) = results["results"], told(clean)[0]["results"]
+    for figure in ("accuracy", "mean_per_class_accuracy", "objective", "test_rows", "confusion"):
+        assert found[figure] == expected[figure]
+    assert results["images"]["test_images_left_out_as_copies"] == SHARED
+    assert results["settings"]["protocol"]["without_leaks"] is True
+    assert notes[0].endswith("they are left out")
 
 
-def test_folds_leave_out_what_their_own_training_images_have(planted, tmp_path):
-    protocol = Protocol(cv=4, rows="all", without_leaks=True)
-    found = evaluate(planted, protocol=protocol, predictions=tmp_path / "p.csv")
-    _, labels, _ = noisy()
+def test_draws_and_folds_leave_out_what_they_may_learn_from(leaking):
+    results, _ = told(leaking, protocol=Protocol(per_class=(2, 15), draws=3, without_leaks=True))
+    # drawn or not: all draws, of all sizes, measure the same images
+    assert results["images"]["test_images_left_out_as_copies"] == SHARED
+    assert [trial["test_rows"] for entry in results["results"] for trial in entry["each_trial"]] == [53] * 6
+    results, notes = told(leaking, protocol=Protocol(cv=4, rows="all", without_leaks=True))
+    assert "of 120 test images are byte for byte training images of the same trial" in notes[0]
+    # of a pair both are measured, unless they fall into different folds; then neither is
+    assert results["images"]["test_images_left_out_as_copies"] % 2 == 0
+    assert results["results"][0]["test_rows"] == 120 - results["images"]["test_images_left_out_as_copies"]
+
+
+def test_boxes_of_one_picture_are_no_copies(tmp_path, task):
+    from activations import table
+    from activations import write as write_features
+
+    images = table(
+        40,
+        paths=[f"{number % 20}.png#{number},0,{number + 1},2" for number in range(40)],
+        split=["train"] * 20 + ["test"] * 20,
+        label=np.arange(40, dtype=np.int32) % 2,
+    )
+    images.sha256[:] = [f"{number % 20:064x}" for number in range(40)]
+    path = write_features(tmp_path / "boxes.h5", {"one": task[0][:40]}, images)
+    assert told(path)[1] == []
+
+
+def test_nothing_left_is_an_error(tmp_path, task):
+    rows, labels, splits, _ = task
+    path = write(tmp_path / "a.h5", {"one": rows}, labels, splits, kind="activations", sha256=["5" * 64] * 120)
+    with pytest.raises(BadInput, match="all of them are byte for byte training images"):
+        evaluate(path, protocol=Protocol(without_leaks=True))
+
+
+def test_the_command_and_the_page_say_it(tmp_path, leaking, fne):
+    results, page = tmp_path / "r.json", tmp_path / "page.html"
+    done = fne("evaluate", leaking, results, "--without-leaks")
+    assert "7 of 60 test images are byte for byte training images" in done.err
+    assert json.loads(results.read_text())["images"]["test_images_left_out_as_copies"] == SHARED
+    assert fne("report", results, page).code == 0
+    assert "7 test images" in page.read_text()
+
+
+def test_folds_leave_out_exactly_what_has_a_copy_in_another_fold(leaking, tmp_path, task):
+    _, labels, _, contents = task
+    predictions = tmp_path / "p.csv"
+    evaluate(leaking, protocol=Protocol(cv=4, rows="all", without_leaks=True), predictions=predictions)
     fold = np.empty(120, int)
     for number, trial in enumerate(folds(labels, np.arange(120), 4, 0)):
         fold[trial.test] = number
-    groups = [[3, 10], [7, 40, 41], [50, 52]]
-    leaks = {one for group in groups for one in group if any(fold[one] != fold[other] for other in group)}
-    assert leaks
-    assert found.results["images"]["leaks_left_out"] == len(leaks)
-    tested = {row["path"] for row in csv.DictReader((tmp_path / "p.csv").open())}
-    assert tested == {f"{number}.png" for number in range(120) if number not in leaks}
+    wanted = {
+        f"{one}.png"
+        for one in range(120)
+        if all(fold[one] == fold[other] for other in range(120) if contents[other] == contents[one])
+    }
+    assert len(wanted) < 120
+    with predictions.open() as file:
+        assert {row["path"] for row in csv.DictReader(file)} == wanted
 
 
-def test_all_draws_of_a_learning_curve_measure_the_same_images(planted):
-    found = evaluate(planted, protocol=Protocol(per_class=(2, 5), draws=3, without_leaks=True)).results
-    assert found["images"]["leaks_left_out"] == 2
-    rows = [trial["test_rows"] for entry in found["results"] for trial in entry["each_trial"]]
-    assert rows == [58] * 6
-
-
-def test_a_manifests_split_and_validation_images(planted, tmp_path):
+def test_a_manifests_split_and_copies_among_validation_images(leaking, tmp_path):
     split = tmp_path / "split.csv"
-    lines = [f"{number}.png,{'train' if number % 2 else 'val' if number == 10 else 'test'}" for number in range(120)]
-    split.write_text("\n".join(["path,split", *lines]))
-    heard = Heard()
-    protocol = Protocol(split=split, without_leaks=True)
-    found = evaluate(planted, protocol=protocol, cost=(0.1, 1), progress=heard).results
-    assert (found["images"]["leaks_left_out"], found["images"]["validation_leaks_left_out"]) == (1, 1)
-    assert (found["images"]["test"], "validation" in found["images"]) == (58, False)
-    assert any(note.startswith("1 of 1 validation images is byte for byte") for note in heard.notes)
+    parts = ["train" if number % 2 else "val" if number in (0, 80) else "test" for number in range(120)]
+    split.write_text("\n".join(["path,split", *(f"{number}.png,{part}" for number, part in enumerate(parts))]))
+    results, notes = told(leaking, protocol=Protocol(split=split, without_leaks=True), cost=(0.1, 1))
+    assert (results["images"]["test"], results["images"]["validation"]) == (52, 2)
+    assert results["images"]["test_images_left_out_as_copies"] == SHARED - 1
+    assert notes[1] == "1 of 2 validation images is byte for byte training images"
 
 
-def test_several_labels(tmp_path):
-    rows, labels, splits = noisy()
-    table = np.zeros((120, 3), np.int8)
-    table[np.arange(120), labels] = 1
-    path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, table, splits, copies=COPIES)
-    assert evaluate(path, protocol=Protocol(without_leaks=True)).results["images"]["leaks_left_out"] == 2
+def test_the_same_box_is_a_copy_and_another_label_is_said(tmp_path, task):
+    rows, labels, splits, _ = task
+    contents = [f"{number:064x}" for number in range(120)]
+    contents[10], contents[20], contents[30] = contents[3], contents[5], ""  # what was never read is like nothing
+    contents[33] = ""
+    paths = [f"{number}.png" for number in range(120)]
+    paths[10], paths[3], paths[20], paths[5] = "a.png#0,0,8,8", "b.png#0,0,8,9", "c.png#1,2,3,4", "d.png#1,2,3,4"
+    labels[20], labels[5] = 0, 1
+    path = write(tmp_path / "b.h5", {"one": rows}, labels, splits, kind="activations", sha256=contents, paths=paths)
+    assert told(path)[1] == [
+        "1 of 60 test images is byte for byte training images, 1 of them under another label, such as c.png#1,2,3,4 "
+        "and d.png#1,2,3,4: it is measured all the same; --without-leaks leaves it out"
+    ]
 
 
-def test_nothing_left_to_measure_is_an_error(fne, tmp_path):
-    rows, labels, splits = noisy()
-    copies = {number: number - number % 2 for number in range(120)}
-    path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, splits, copies=copies)
-    done = fne("evaluate", path, "--without-leaks")
-    assert done.code == 1
-    assert "should have test images that are no training images, for --without-leaks. Found: none." in done.err
+def test_several_labels(tmp_path, task):
+    rows, labels, splits, contents = task
+    several = np.eye(3, dtype=np.int8)[labels]
+    path = write(tmp_path / "s.h5", {"one": rows}, several, splits, kind="activations", sha256=contents)
+    results, _ = told(path, protocol=Protocol(without_leaks=True))
+    assert results["images"]["test_images_left_out_as_copies"] == SHARED
 
 
-def test_files_one_after_the_other_and_workers(planted, tmp_path):
-    rows, labels, splits = noisy(seed=5)
-    paths = [f"m{number}.png" for number in range(120)]
-    copies = {20: 3}  # of an image of the first file
-    more = write(tmp_path / "more.h5", {"x": codes_of(rows)}, labels, splits, copies=copies, paths=paths)
-    both = [planted, more]
-    protocol = Protocol(per_class=(2, 5), draws=2, without_leaks=True)
-    alone = evaluate(both, tmp_path / "alone.json", protocol)
-    assert alone.results["images"]["leaks_left_out"] == 3
-    shared = evaluate(both, tmp_path / "shared.json", protocol, cluster=cluster_of(Here()))
-    assert shared.results["results"] == alone.results["results"]
-    assert shared.results["fingerprint"] == alone.results["fingerprint"]
+def test_copies_in_another_file_and_workers(leaking, tmp_path, task):
+    rows, labels, splits, contents = task
+    other = [f"{number + 1000:064x}" for number in range(120)]
+    other[40] = contents[1]
+    paths = [f"other/{number}.png" for number in range(120)]
+    more = write(tmp_path / "m.h5", {"one": rows}, labels, splits, kind="activations", sha256=other, paths=paths)
+    both, protocol = [leaking, more], Protocol(per_class=(2, 5), draws=2, without_leaks=True)
+    alone = evaluate(both, tmp_path / "alone.json", protocol).results
+    assert alone["images"]["test_images_left_out_as_copies"] == SHARED + 1
+    shared = evaluate(both, tmp_path / "shared.json", protocol, cluster=cluster_of(Here())).results
+    assert (shared["results"], shared["fingerprint"]) == (alone["results"], alone["fingerprint"])
 
 
 CONFIG = """
@@ -185,15 +215,12 @@ def test_fne_run_tells_a_dataset_once_and_has_the_key(fne, tmp_path, monkeypatch
     assert done.code == 0, done.err
     (line,) = [line for line in done.err.splitlines() if "byte for byte" in line]
     assert line == (
-        "1 of 7 test images is byte for byte training images, 1 of them with another label, such as test/b/copy.png, "
-        "which is train/a/0.png: --without-leaks leaves it out"
+        "1 of 7 test images is byte for byte training images, 1 of them under another label, such as test/b/copy.png "
+        "and train/a/0.png: it is measured all the same; --without-leaks leaves it out"
     )
     Path("without.toml").write_text(CONFIG + "without_leaks = true\n")
     done = fne("run", "without.toml", "--set", "experiment.output=without")
     assert done.code == 0, done.err
     for embedding in ("fne", "z"):
         found = json.loads(Path(f"without/noise/mini.avg/{embedding}.split.json").read_text())
-        assert (found["images"]["test"], found["images"]["leaks_left_out"]) == (6, 1)
-    page = fne("report", "without/noise/mini.avg/z.split.json", "report.html")
-    assert page.code == 0, page.err
-    assert "test images left out, which are training images" in Path("report.html").read_text()
+        assert (found["images"]["test"], found["images"]["test_images_left_out_as_copies"]) == (6, 1)

@@ -1,10 +1,9 @@
-"""Images that are measured, or choose a setting, and are trained on as well: found by their bytes, and left out."""
+"""Test images that are training images by their bytes: said, and left out if so asked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -15,69 +14,65 @@ from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.leaks import first_of_same
 from fne_cli.unprintable import plain
 
-PARTS = ("test", "validation")
 
+def apart(
+    source: JoinedFiles, trials: list[Trial], known: Sequence[np.ndarray], without: bool, progress: Progress
+) -> tuple[list[Trial], dict[str, int]]:
+    """The trials, without copies of training images among their test images if so asked; what to say of these.
 
-def looked_through(
-    source: JoinedFiles, trials: list[Trial], known: Sequence[np.ndarray], leave_out: bool, progress: Progress
-) -> tuple[list[Trial], dict[str, Any]]:
-    """The trials, without the leaks if they are to be left out, and what the results say of that then.
-
-    A leak is an image of which another one with the same bytes, and the same box, is among the training images.
-    known: of each trial, the images that it counts as trained on. Raises BadInput if a trial has no test image left.
+    Copies are images of the same bytes, and the same box. known: of each trial, the images that count as trained on.
+    Raises BadInput if nothing is left to be measured.
     """
     first = first_of_same(source)
-    counts: dict[str, int] = {}
-    kept = trials
-    for part in PARTS:
-        given = [getattr(trial, part) for trial in trials]
-        leaks = [images[np.isin(first[images], first[trained])] for images, trained in zip(given, known, strict=True)]
-        found = np.unique(np.concatenate(leaks))
-        counts[part] = len(found)
-        if not len(found):
-            continue
-        said = _told(source, part, len(np.unique(np.concatenate(given))), found, _alike(first, leaks, known))
-        if not leave_out:
-            progress.once(f"{said}: --without-leaks leaves {'it' if len(found) == 1 else 'them'} out")
-            continue
-        progress.once(f"{said}; left out")
-        changes: list[dict[str, Any]] = [
-            {part: np.setdiff1d(images, leak)} for images, leak in zip(given, leaks, strict=True)
-        ]
-        kept = [replace(trial, **change) for trial, change in zip(kept, changes, strict=True)]
-        if part == "test" and not all(len(trial.test) for trial in kept):
-            raise BadInput(
-                f"{source.name} should have test images that are no training images, for --without-leaks. Found: "
-                f"{'a trial with none' if len(trials) > 1 else 'none'}.\nMake another split, or leave the option out."
-            )
-    if not leave_out:
+    leaks = [_copies(first, trial.test, trained) for trial, trained in zip(trials, known, strict=True)]
+    leaked = np.unique(np.concatenate(leaks))
+    if len(leaked):
+        measured = len(np.unique(np.concatenate([trial.test for trial in trials])))
+        where = " of the same trial" if any(dict(trial.of).get("fold") for trial in trials) else ""
+        are, they, them = ("is", "it is", "it") if len(leaked) == 1 else ("are", "they are", "them")
+        what = f"{they} left out" if without else f"{they} measured all the same; --without-leaks leaves {them} out"
+        progress.once(
+            f"{len(leaked):,} of {measured:,} test images {are} byte for byte training images{where}"
+            f"{_pair(source, leaked, _originals(first, leaks, known))}: {what}"
+        )
+    validated = _copies(first, trials[0].validation, known[0])
+    if len(validated):
+        progress.once(
+            f"{len(validated):,} of {len(trials[0].validation):,} validation images "
+            f"{'is' if len(validated) == 1 else 'are'} byte for byte training images"
+        )
+    if not without:
         return trials, {}
-    some = any(len(trial.validation) for trial in trials)
-    return kept, {"leaks_left_out": counts["test"]} | (
-        {"validation_leaks_left_out": counts["validation"]} if some else {}
-    )
+    kept = [replace(trial, test=np.setdiff1d(trial.test, own)) for trial, own in zip(trials, leaks, strict=True)]
+    if empty := next((trial for trial in kept if not len(trial.test)), None):
+        raise BadInput(
+            "--without-leaks should leave test images to be measured. Found: all of them are byte for byte training "
+            f"images{f' ({empty.name})' if empty.name else ''}. Make another split."
+        )
+    return kept, {"test_images_left_out_as_copies": len(leaked)}
 
 
-def _alike(first: np.ndarray, leaks: list[np.ndarray], known: Sequence[np.ndarray]) -> dict[int, int]:
-    """Of every leak a training image that is the same; numbers."""
-    pairs: dict[int, int] = {}
+def _copies(first: np.ndarray, images: np.ndarray, trained: np.ndarray) -> np.ndarray:
+    """Those of `images` that are the same as some that are trained on."""
+    return images[np.isin(first[images], first[trained])]
+
+
+def _originals(first: np.ndarray, leaks: list[np.ndarray], known: Sequence[np.ndarray]) -> dict[int, int]:
+    """Of every copy, by its number, the first training image that is the same."""
+    found: dict[int, int] = {}
     for own, trained in zip(leaks, known, strict=True):
-        new = [image for image in own.tolist() if image not in pairs]
-        if new:
-            of_first = {int(first[image]): image for image in trained[np.isin(first[trained], first[new])].tolist()}
-            pairs |= {image: of_first[int(first[image])] for image in new}
-    return pairs
+        twins = trained[np.isin(first[trained], first[own])]
+        of_first = dict(zip(first[twins][::-1].tolist(), twins[::-1].tolist(), strict=True))
+        for image in own.tolist():
+            found.setdefault(image, of_first[int(first[image])])
+    return found
 
 
-def _told(source: JoinedFiles, part: str, count: int, found: np.ndarray, alike: dict[int, int]) -> str:
-    """How many images of a part are leaks, with an example, and how many of them are labelled otherwise."""
+def _pair(source: JoinedFiles, leaked: np.ndarray, originals: dict[int, int]) -> str:
+    """How many copies are labelled otherwise than their originals, and an example."""
     path, label = source.images.path, source.images.label
-    one = int(found[0])
-    twins = np.array([alike[image] for image in found.tolist()])
-    differing = label[found] != label[twins]
+    differing = label[leaked] != label[[originals[image] for image in leaked.tolist()]]
     others = int(np.count_nonzero(differing if differing.ndim == 1 else differing.any(axis=1)))
-    labelled = f", {others:,} of them with another label" if others else ""
-    return (
-        f"{len(found):,} of {count:,} {part} images {'is' if len(found) == 1 else 'are'} byte for byte training images"
-        f"{labelled}, such as {plain(path[one])}, which is {plain(path[alike[one]])}"
-    )
+    labelled = f", {others:,} of them under another label" if others else ""
+    copy = int(leaked[0])
+    return f"{labelled}, such as {plain(path[copy])} and {plain(path[originals[copy]])}"

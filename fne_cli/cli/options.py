@@ -152,6 +152,15 @@ def averaged(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def projection(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--projection, of what compares or measures rows of activations."""
+    return click.option(
+        "--projection",
+        type=FILE,
+        help="File of fne reduce: its embedding, layers and pooling, as it was learned there; instead of --embedding.",
+    )(function)
+
+
 def root(function: Callable[..., Any]) -> Callable[..., Any]:
     """--root, of what lists images."""
     return click.option(

@@ -19,8 +19,8 @@ from fne_cli.unprintable import plain_json
 @click.option("--components", type=click.IntRange(1, 1_000_000), required=True, help="How many principal components.")
 @click.option(
     "--embedding", type=kinds.EmbeddingName(), default="length", show_default=True,
-    help="What becomes of rows before they are reduced: pieces without pca, or the name of an embedding that is made of "
-    "such. docs/evaluation.md has them all.",
+    help="What becomes of rows before they are reduced: pieces without pca, or the name of an embedding that is made "
+    "of such. docs/evaluation.md has them all.",
 )  # fmt: skip
 @click.option("--whiten", is_flag=True, help="Divide every component by its standard deviation.")
 @click.option(
@@ -33,7 +33,7 @@ from fne_cli.unprintable import plain_json
 )  # fmt: skip
 @click.option(
     "--lda", type=click.IntRange(1, 1_000_000), metavar="COUNT",
-    help="Instead of --whiten: so many linear discriminants of the components, at most classes but one. It looks at the "
+    help="Instead of --whiten: so many linear discriminants of the components, fewer than classes. It looks at the "
     "labels of the rows.",
 )  # fmt: skip
 @click.option(

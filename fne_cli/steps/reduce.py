@@ -11,7 +11,8 @@ import numpy as np
 
 from fne_cli.errors import WrongOptions
 from fne_cli.machine import free_memory
-from fne_cli.numerics.embedding.pieces import Composed, reduced
+from fne_cli.numerics.embedding.pieces import Composed
+from fne_cli.numerics.embedding.pieces.text import reduced_text
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.schema import PROJECTION
 from fne_cli.store.many.joined import JoinedFiles
@@ -50,7 +51,7 @@ class ReductionOptions:
             behind += f":{self.exponent!r}"
         if self.lda is not None:
             behind += f":{self.lda}"
-        return reduced(self.embedding, self.components, behind, self.power)
+        return reduced_text(self.embedding, self.components, behind, self.power)
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def reduce(
         _warn(vectors, asked=rows is not None, progress=progress)
         with streamed_output(projection, origin, files, None) as (writer, _):
             fitted = vectors.fitted()
-            assert isinstance(fitted, Composed)  # `reduced` makes nothing else
+            assert isinstance(fitted, Composed)  # `reduced_text` makes nothing else
             _write(writer, vectors, fitted)
         return _told(read_projection(projection))
 

@@ -29,18 +29,6 @@ class VectorOptions:
     pool: str | None = None
     rows: str | None = None
 
-    def _check_projection(self, kind: str, name: str) -> None:
-        if kind != "activations":
-            raise BadInput(
-                f"{name} should be an activations file for --projection {self.projection}. Found: {kind}.\n"
-                "Give the activations, or leave --projection out."
-            )
-        if self != VectorOptions(projection=self.projection):
-            raise WrongOptions(
-                "--projection says layers, embedding and pooling. Leave --layers, --embedding, --thresholds, --pool and "
-                "--rows out, or --projection."
-            )
-
     def named(self, kind: str, name: str) -> str:
         """What vectors of files of a kind are called: codes, or the embedding as it is written.
 
@@ -66,3 +54,15 @@ class VectorOptions:
                 "Leave --rows out."
             )
         return called
+
+    def _check_projection(self, kind: str, name: str) -> None:
+        if kind != "activations":
+            raise BadInput(
+                f"{name} should be an activations file for --projection {self.projection}. Found: {kind}.\n"
+                "Give the activations, or leave --projection out."
+            )
+        if self != VectorOptions(projection=self.projection):
+            raise WrongOptions(
+                "--projection says layers, embedding and pooling. Leave it out, or --layers, --embedding, "
+                "--thresholds, --pool and --rows."
+            )

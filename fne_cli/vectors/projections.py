@@ -53,6 +53,11 @@ class Projection:
         return self.fitted.columns(sum(self.layers.values()))
 
     @property
+    def fingerprints(self) -> dict[Path, str]:
+        """Of the file, by its path."""
+        return {self.path: self.source["fingerprint"]}
+
+    @property
     def sees_labels(self) -> bool:
         """Whether the labels of the rows that it was fitted to have a part in it."""
         return any(piece.partition(":")[0] in _SEEING for piece in self.embedding.split(","))
@@ -60,13 +65,16 @@ class Projection:
     def layers_of(self, files: JoinedFiles) -> list[Layer]:
         """The layers that it takes, of some activations. Raises WrongFile if these are not of its network."""
         here, there = comparable(files.settings), comparable(self.settings)
+        missing = [name for name in self.layers if name not in files.layers]
         for one in (here, there):
-            if isinstance(one.get("layers"), dict):
-                one["layers"] = {name: how for name, how in one["layers"].items() if name in self.layers}
+            if isinstance(one.get("layers"), dict):  # what else was tapped changes nothing of these
+                one["layers"] = {name: one["layers"].get(name) for name in self.layers if name not in missing}
         found: list[Layer] = []
         apart = differences(here, there, BOTH)
+        if missing:
+            apart.append(f"layers: {len(missing):,} of {len(self.layers):,} are not here, {missing[0]} first")
         if not apart:
-            stored = [JoinedLayer(files, name) for name in files.layers if name in self.layers]
+            stored = [JoinedLayer(files, name) for name in self.layers]
             found = list(stored) if self.pool is None else [averaged(layer) for layer in stored]
             apart = differences({layer.name: layer.features for layer in found}, self.layers, BOTH)
         if apart:
@@ -89,7 +97,7 @@ class Projection:
 
 
 def read_projection(path: Path) -> Projection:
-    """The projection that a file holds. Raises WrongFile or DamagedFile for what is no such file, or contradicts itself."""
+    """The projection that a file holds. Raises WrongFile for another file, DamagedFile for what contradicts itself."""
     with open_file(path, "projection") as file:
         stored, settings = file.projection(), file.settings
         source, learned_from = {"kind": file.kind, "fingerprint": file.fingerprint}, file.sources
@@ -119,4 +127,3 @@ def read_projection(path: Path) -> Projection:
         source,
         learned_from,
     )
-

@@ -86,7 +86,9 @@ class Vectors:
     def inputs_by_role(self) -> dict[str, Sequence[Path]]:
         """The files, by what they are for."""
         given = self.options.thresholds
-        beside: dict[str, Sequence[Path]] = {"thresholds": (given,)} if self.cuts.sources and isinstance(given, Path) else {}
+        beside: dict[str, Sequence[Path]] = {}
+        if self.cuts.sources and isinstance(given, Path):
+            beside["thresholds"] = (given,)
         if self.projection is not None:
             beside["projection"] = (self.projection.path,)
         return {"features": self.files.paths, **beside}

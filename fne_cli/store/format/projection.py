@@ -47,9 +47,7 @@ class StoredProjection:
         self.path, self.embedding = path, str(settings["embedding"])
         groups = [claims.group(path, file, f"layers/{name}") for name in names]
         parts = [name for name in PROJECTION if groups and name in groups[0]]
-        by_layer = {
-            name: [table(f"layers/{layer}/{name}", PROJECTION[name]) for layer in names] for name in parts
-        }
+        by_layer = {name: [table(f"layers/{layer}/{name}", PROJECTION[name]) for layer in names] for name in parts}
         self.rows = sorted({str(claims.attribute(path, group, "rows")) for group in groups})
         self.explained = table(_EXPLAINED, 1)
         widths = {tuple(values.shape[-1] for values in arrays) for arrays in by_layer.values()}

@@ -16,17 +16,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.numerics.embedding import PUBLISHED, Embedding, embedding, moments_of, names
-from fne_cli.numerics.embedding.pieces.kinds import Piece, Stage, known
+from fne_cli.numerics.embedding import PUBLISHED, Embedding, moments_of
+from fne_cli.numerics.embedding.pieces.kinds import Piece, Stage
+from fne_cli.numerics.embedding.pieces.text import parsed, spelled_text
 
 if TYPE_CHECKING:
     from fne_cli.numerics.statistics.moments import Moments
 
-_ARRAYS = ("mean", "std", "scale", "centre", "axes", "deviations")
-_PIECES = {"l2": "length", "standardized": "z", "clipped": "z,clip:2.5"}
-"""Embeddings that are code of their own, and what they are in pieces."""
+__all__ = ["Composed", "composed", "parsed", "spans_of", "spelled_text"]
 
-_MOST = 200  # characters of what pieces are read from: names of results and classifiers may come from anywhere
+_ARRAYS = ("mean", "std", "scale", "centre", "axes", "deviations")
 
 
 @dataclass(frozen=True)
@@ -226,7 +225,7 @@ class Composed(Embedding):
 
 def _without_labels(piece: str) -> BadInput:
     return BadInput(
-        f"The piece {piece} of an embedding should have a label of every training row. Found: none, or rows without one."
+        f"The piece {piece} of an embedding should have a label of every training row. Found: rows without one."
     )
 
 
@@ -238,29 +237,6 @@ def spans_of(widths: Sequence[int]) -> list[slice]:
     """The columns of each layer."""
     ends = list(accumulate(widths))
     return [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
-
-
-def parsed(text: str) -> tuple[Piece, ...]:
-    """The pieces that a text names. Raises BadInput."""
-    if len(text) > _MOST:
-        raise BadInput(f"{known()} Found: {len(text):,} characters.")
-    parts = [part.strip() for part in text.split(",")]
-    behind = next((place for place, part in enumerate(parts) if part.startswith("pca:")), len(parts))
-    pieces = tuple(Piece.of(part, text, place > behind) for place, part in enumerate(parts))
-    stages = [piece.stage for piece in pieces]
-    if len({(piece.name, piece.stage) for piece in pieces}) < len(pieces) or stages != sorted(stages) or stages.count(Stage.WHITENING) > 1:
-        raise BadInput(
-            "Every piece of an embedding should be there once: z first, equal, aligned and depth behind other pieces, "
-            f"then length, pca, and one of whiten, within and lda; root, power, clip and length again behind pca. Found: "
-            f"{text!r}."
-        )
-    whitening = [piece for piece in pieces if piece.stage is Stage.WHITENING]
-    if whitening and Stage.REDUCTION not in stages:
-        raise BadInput(f"The piece {whitening[0].name} should stand behind pca:COUNT. Found: {text!r}.")
-    components = next((piece.number for piece in pieces if piece.stage is Stage.REDUCTION), 0.0)
-    if whitening and whitening[0].name == "lda" and whitening[0].number > components:
-        raise BadInput(f"{whitening[0]} should have at most the components of pca:COUNT before it. Found: {text!r}.")
-    return pieces
 
 
 @lru_cache(maxsize=64)
@@ -289,27 +265,3 @@ def composed(text: str, title: str = "") -> type[Composed]:
         "__module__": __name__,
     }
     return type("Composed", (Composed,), own)
-
-
-def reduced(before: str, components: int, whitening: str = "", power: float | None = None) -> str:
-    """The pieces of a reduction to principal components, at length 1: `before`, then pca, and what stands behind it.
-
-    before: pieces, or the name of an embedding that is made of such. whitening: one of whiten, within and lda, with its
-    number. Raises BadInput for an embedding that is reduced already, or cannot be.
-    """
-    text = before
-    if before in names():
-        named = embedding(before)
-        text = ",".join(map(str, named.pieces)) if issubclass(named, Composed) else _PIECES.get(before, "")
-        if not text and before != "raw":
-            raise BadInput(f"The embedding before a reduction should be made of pieces. Found: {before}.")
-    if text and composed(text).reduction:
-        raise BadInput(f"The embedding before a reduction should have no pca. Found: {before!r}.")
-    power_piece = "" if power is None else f"power:{power!r}"
-    parts = (text, f"pca:{components}", whitening, power_piece, "length")
-    return spelled_text(",".join(part for part in parts if part))
-
-
-def spelled_text(text: str) -> str:
-    """The one way in which the pieces that a text names are written. Raises BadInput."""
-    return ",".join(map(str, parsed(text)))

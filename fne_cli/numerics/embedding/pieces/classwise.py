@@ -61,10 +61,10 @@ def turned(
         start = 0
         for block in components():
             power += float(np.einsum("nk,nk->", block, block))
-            block -= means[own[start : start + len(block)]]
+            apart = block - means[own[start : start + len(block)]]
             start += len(block)
-            fourth += float((np.einsum("nk,nk->n", block, block) ** 2).sum())
-            yield block
+            fourth += float((np.einsum("nk,nk->n", apart, apart) ** 2).sum())
+            yield apart
 
     scatter = covariance(residuals, len(labels), np.zeros(len(axes)), pool) / len(labels)
     scatter = np.triu(scatter) + np.triu(scatter, 1).T

@@ -16,7 +16,10 @@ from fne_cli.unprintable import plain_json
 @click.command(cls=options.Command)
 @click.argument("activations", type=options.FILE, nargs=-1, required=True, metavar="ACTIVATIONS...")
 @click.argument("projection", type=options.FILE)
-@click.option("--components", type=click.IntRange(1, 1_000_000), required=True, help="How many principal components.")
+@click.option(
+    "--components", type=click.IntRange(1, 1_000_000), default=256, show_default=True,
+    help="How many principal components, at most training rows but one, or features.",
+)  # fmt: skip
 @click.option(
     "--embedding", type=kinds.EmbeddingName(), default="length", show_default=True,
     help="What becomes of rows before they are reduced: pieces without pca, or the name of an embedding that is made "

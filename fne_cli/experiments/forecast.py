@@ -72,6 +72,7 @@ class Forecast:
         self._reductions: dict[Any, Job] = {}
         self._reduced: tuple[Any, ...] = ()
         self._draws: int = experiment.options["evaluate"]["draws"].default
+        self._components: int = experiment.options["reduce"]["components"].default
 
     def of(self, job: Job) -> Expected:
         """What the job will take."""
@@ -167,7 +168,7 @@ class Forecast:
         from fne_cli.numerics.embedding import embedding
 
         if (made := self._reductions.get(job.options.get("projection"))) is not None:
-            return 0.0, made.options.get("lda") or made.options["components"]
+            return 0.0, made.options.get("lda") or made.options.get("components", self._components)
         name = job.options.get("embedding", "fne")
         columns, side = embedding(name).columns(features), min(rows, features)
         if ",pca:" not in f",{name}":

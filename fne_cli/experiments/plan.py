@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fne_cli.errors import BadInput, FneError
 from fne_cli.experiments import ranking
 from fne_cli.experiments.config import DATA, Experiment, Table, Value
 from fne_cli.experiments.datasets import DatasetPlan, Jobs, ProtocolPlan
 from fne_cli.experiments.jobs import Job
 from fne_cli.numerics.classifiers import OWNERS, foreign
+from fne_cli.options import taken
 from fne_cli.steps.embeddings import takes_thresholds
 
 if TYPE_CHECKING:
@@ -199,6 +201,12 @@ class FeaturePlan:
         path = source.folder / f"projection-{name}.h5"
         words = (str(source.activations), str(path))
         options = self.experiment.given("reduce", table)
+        try:
+            from fne_cli.steps.reduce import ReductionOptions
+
+            taken(ReductionOptions, dict(options)).text()
+        except FneError as error:
+            raise BadInput(f"{self.experiment.path}, [projections.{name}]: {error}") from error
         job = Job("reduce", words, options, (source.activations,), (path,))
         return [*([] if source is self else [source.extraction]), job], path
 

@@ -164,8 +164,7 @@ class _Checked:
 
     def _complete(self, kind: str, where: str, name: str, found: dict[str, Table]) -> None:
         table = found[name]
-        needed = {"datasets": ("images", "sample"), "networks": ("model",), "projections": ("components",)}
-        missing = needed.get(kind, ())
+        missing = {"datasets": ("images", "sample"), "networks": ("model",)}.get(kind, ())
         if missing and not any(key in table for key in missing):
             others = [other for other in found if other != name]
             near = f" {nearest(name, others)}" if others else ""

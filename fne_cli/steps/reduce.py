@@ -31,7 +31,7 @@ BEFORE = "length"
 class ReductionOptions:
     """Which reduction, as `fne reduce` describes the options of these names."""
 
-    components: int
+    components: int = 256
     embedding: str = BEFORE
     whiten: bool = False
     exponent: float | None = None
@@ -78,7 +78,7 @@ class Reduced:
 def reduce(
     activations: Path | Sequence[Path],
     projection: Path,
-    chosen: ReductionOptions,
+    chosen: ReductionOptions = ReductionOptions(),  # frozen
     *,
     layers: Sequence[str] = (),
     rows: str | None = None,

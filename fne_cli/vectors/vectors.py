@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +99,20 @@ class Vectors:
             return self.projection.learned_on(self.files)
         return self._fitted_to if self.statistics else np.zeros(len(self.files), bool)
 
+    def seen(self, images: np.ndarray) -> str:
+        """What is to be said of queries that the embedding was fitted to; "" for none. images: their numbers."""
+        count = int(self.learned_on()[images].sum())
+        if not count:
+            return ""
+        what = "embedding is fitted to" if self.projection is None else "projection was learned on"
+        return (
+            f"{count:,} of the {len(images):,} queries are among the images that the {what}: what is measured looks "
+            "better than it is"
+        )
+
     def alone(self, layer: str) -> Vectors:
-        """One layer of them, made in the same way; by the usual embedding, if a projection made them of several."""
-        return Vectors(self.files, replace(self.options, layers=(layer,), projection=None), self.memory)
+        """One layer of the files as such: codes, or activations of length 1."""
+        return Vectors(self.files, VectorOptions((layer,), pool=self.options.pool), self.memory)
 
     def row_bytes(self) -> int:
         """What a vector takes in memory."""

@@ -239,7 +239,7 @@ def test_regions_keep_the_label_and_the_split_of_their_image(fne, birds, tmp_pat
     assert listing.ids[:3] == ["a/00.png#0,0,8,8", "a/00.png#0,0,6,6", "a/00.png#2,0,8,6"]
     assert f"{tmp_path}/r.csv is up to date" in fne(*command).err
     other = fne(*command[:-1], "grid:2")
-    assert (other.code, "settings.regions: 'sliding:2' in the existing output, 'grid:2' asked for" in other.err) == (
+    assert (other.code, 'settings.regions: "sliding:2" in the existing output, "grid:2" asked for' in other.err) == (
         4,
         True,
     )

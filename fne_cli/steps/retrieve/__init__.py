@@ -75,6 +75,8 @@ def retrieve(
             return Retrieval(without_digest(parse_json(results.read_bytes())), results, up_to_date=True)
         if absent := files.absent:
             progress.note(absent)
+        if seen := whole.seen(queries.images):
+            progress.note(seen)
         began, run = time.monotonic(), new_run(software("scipy", "numba"))
         with outputs, thread_pool() as pool:
             measuring = _Measuring(whole, queries, among, options, truth, seed)

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 @click.command(cls=options.Command)
 @click.argument("features", type=options.FILE)
 @click.argument("paths", type=str, nargs=-1, metavar="[QUERIES...] [OUTPUT]")
-@click.option("--queries", help="Images of FEATURES to look for: a split, or all.  [default: all]")
-@click.option("--among", help="Images of FEATURES to look among: a split, or all.  [default: all]")
+@options.queries
 @click.option("-K", "--neighbours", type=click.IntRange(min=1), help="Nearest images of each query.  [default: 10]")
 @click.option(
     "--within", type=click.FloatRange(min=0), metavar="DISTANCE",
@@ -65,15 +64,14 @@ def search(progress: Console, features: Path, paths: tuple[str, ...], **values: 
              fne search photos.h5 new.h5 -K 5 page.html --images photos/
              fne search codes.h5 --duplicates pairs.html --images photos/
     """
-    from fne_cli.steps.search import SearchOptions, find_duplicates, is_output, search
-    from fne_cli.vectors.options import VectorOptions
+    from fne_cli.steps.search import SearchOptions, VectorOptions, find_duplicates, is_output, search
 
     output = Path(paths[-1]) if paths and is_output(paths[-1]) else None
     asked = paths if output is None else paths[:-1]
     as_json, duplicates, cluster = (values.pop(name) for name in ("as_json", "duplicates", "cluster"))
     if as_json and output is not None:
         raise click.UsageError("--json prints what is found. Leave it out, or OUTPUT.")
-    chosen = {"vectors": taken(VectorOptions, values), "options": taken(SearchOptions, values)}
+    chosen: dict[str, Any] = {"vectors": taken(VectorOptions, values), "options": taken(SearchOptions, values)}
     if duplicates:
         if asked:
             raise click.UsageError(f"--duplicates compares the images of FEATURES. Found: {asked[0]}, too.")

@@ -14,9 +14,7 @@ from fne_cli.images.pixels.opening import upright
 from fne_cli.images.thumbnails import Places
 
 
-def pixel_digests(
-    places: Places, sha256: Sequence[str], threads: int, advance: Callable[[int], object]
-) -> list[str]:
+def pixel_digests(places: Places, sha256: Sequence[str], threads: int, advance: Callable[[int], object]) -> list[str]:
     """Of each image a SHA-256 of its size and its pixels as RGB, upright; "" for one that is missing, changed or bad.
 
     sha256: of the bytes that each should have, "" if unknown.

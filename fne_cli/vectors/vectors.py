@@ -81,8 +81,8 @@ class Vectors:
         return {"features": self.files.paths, **beside}
 
     def alone(self, layer: str) -> Vectors:
-        """One layer of them."""
-        return Vectors(self.files, replace(self.options, layers=(layer,)), self.memory)
+        """One layer of the files as such: codes, or activations of length 1."""
+        return Vectors(self.files, VectorOptions((layer,), pool=self.options.pool), self.memory)
 
     def of_files(self, files: JoinedFiles) -> Vectors:
         """The images of other files, which were made alike, in the embedding that was fitted to these."""

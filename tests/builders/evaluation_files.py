@@ -24,6 +24,7 @@ def write(
     crops: int = 1,
     bad: tuple[int, ...] = (),
     settings: dict[str, object] | None = None,
+    sha256: list[str] | None = None,
 ) -> Path:
     """A codes or activations file with the given rows; labels (n,) or (n, classes)."""
     count = len(labels)
@@ -37,7 +38,7 @@ def write(
         classes=classes,
         status=status,
         message=["damaged" if number in bad else "" for number in range(count)],
-        sha256=["0" * 64] * count,
+        sha256=[f"{number:064x}" for number in range(count)] if sha256 is None else list(sha256),
     )
     return write_features(path, layers, images, kind=kind, crops=crops, settings=settings)
 

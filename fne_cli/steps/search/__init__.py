@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from fne_cli.tasks.output import parts_of
 from fne_cli.vectors.options import KINDS, VectorOptions
 from fne_cli.vectors.vectors import Vectors
 
-__all__ = ["Duplicates", "SearchOptions", "Searched", "find_duplicates", "is_output", "search"]
+__all__ = ["Duplicates", "SearchOptions", "Searched", "VectorOptions", "find_duplicates", "is_output", "search"]
 
 _PRINTED = 1_000_000  # neighbours without an OUTPUT
 
@@ -88,7 +88,12 @@ def search(
         done = Searched(output, len(sides.queries), len(sides.others), wanted.metric, found_by.called)
         origin = _origin(found_by, sides, wanted, options, ending)
         if output is not None and is_recorded(
-            output, origin.fingerprint, origin, overwrite, "this search. Found: another file, or changed since", progress
+            output,
+            origin.fingerprint,
+            origin,
+            overwrite,
+            "this search. Found: another, or one that has changed since",
+            progress,
         ):
             return replace(done, up_to_date=True)
         if page:
@@ -96,7 +101,9 @@ def search(
         counted = _Counted()
         if output is None:
             most = _PRINTED // max(1, len(sides.queries))
-            lines = objects(sides, wanted.metric, counted.few(found_here(sides, found_by, wanted, memory, progress), most))
+            lines = objects(
+                sides, wanted.metric, counted.few(found_here(sides, found_by, wanted, memory, progress), most)
+            )
             return replace(done, lines=list(lines), found=counted.found)
         made_of = [origin.fingerprint, list(files.fingerprints.values())]
         with (
@@ -130,7 +137,7 @@ class _Counted:
     def __init__(self) -> None:
         self.found = 0
 
-    def all(self, blocks: Iterator[tuple[slice, Found]]) -> Iterator[tuple[slice, Found]]:
+    def all(self, blocks: Iterator[tuple[slice, Found]]) -> Generator[tuple[slice, Found]]:
         """Count what passes."""
         for span, part in blocks:
             self.found += len(part.places)

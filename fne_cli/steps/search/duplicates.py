@@ -1,4 +1,4 @@
-"""Pairs of images that are the same picture: equal bytes, equal pixels, near vectors. Those across splits come first."""
+"""Pairs of images that are the same picture, by bytes, pixels or near vectors; those across splits come first."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from fne_cli.steps.search.pictures import Pictures
 from fne_cli.steps.search.sides import Listed, listed
 from fne_cli.steps.search.tables import check_ending
 from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.many.leaks import pictures
 from fne_cli.store.other.cells import as_cell
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
@@ -99,14 +100,14 @@ def find_duplicates(
             raise BadInput(f"{files.name} should have good images to compare. Found: none.")
         done = Duplicates(output, len(numbers), wanted.metric, wanted.within, options.images is not None)
         origin = _origin(compared, wanted, options, ending)
-        what = "these duplicates. Found: another file, or changed since"
+        what = "these duplicates. Found: another, or one that has changed since"
         if output is not None and is_recorded(output, origin.fingerprint, origin, overwrite, what, progress):
             return replace(done, up_to_date=True)
         images = listed(files, numbers)
         twins = _found(compared, numbers, images, wanted, memory, progress)
-        pictures = Pictures.of(options.images, options.root, files.settings)
+        shown_from = Pictures.of(options.images, options.root, files.settings)
         if options.images is not None:
-            twins = _by_pixels(twins, images, pictures, progress)
+            twins = _by_pixels(twins, images, shown_from, progress)
         twins.sort(key=lambda one: (not one.across, KIND_NAMES.index(one.kind), one.distance, one.first, one.second))
         done = replace(done, **_counts(twins, images))
         lines = [_line(one, images, wanted.metric) for one in twins]
@@ -114,7 +115,7 @@ def find_duplicates(
             return replace(done, lines=lines)
         with Output(output) as target:
             if ending == ".html":
-                _write_page(target.into, twins, images, pictures, files, done, options)
+                _write_page(target.into, twins, images, shown_from, files, done, options)
             else:
                 write = _write_csv if ending == ".csv" else _write_json_lines
                 with open(target.into, "w", newline="", encoding="utf-8") as file:
@@ -125,7 +126,7 @@ def find_duplicates(
 
 def _check(options: SearchOptions, ending: str) -> None:
     for name in ("neighbours", "queries", "among", "model", "weights", "moments"):
-        if getattr(options, name) is not None:
+        if getattr(options, name) not in (None, "all"):
             raise WrongOptions(f"--{name} is not for --duplicates, which compares all images. Leave it out.")
     if options.root is not None and options.images is None:
         raise WrongOptions("--root says where the paths of a manifest start. Give --images with it.")
@@ -143,7 +144,8 @@ def _threshold(vectors: Vectors, options: SearchOptions, metric: Metric) -> floa
     if metric == "cosine" and vectors.called in known:
         return known[vectors.called]
     raise WrongOptions(
-        f"How near the same picture is should be known of {metric} of {vectors.called}. Found: it is not. Give --within."
+        f"How near the same picture is should be known, for {metric} of {vectors.called}. Found: nobody has measured "
+        "it. Give --within."
     )
 
 
@@ -166,8 +168,9 @@ def _origin(vectors: Vectors, wanted: Wanted, options: SearchOptions, ending: st
 def _found(
     vectors: Vectors, numbers: np.ndarray, images: Listed, wanted: Wanted, memory: int, progress: Progress
 ) -> list[Twins]:
-    """Pairs with equal bytes, and those within the distance. Raises DoesNotFit for more than the memory has room for."""
+    """Pairs with equal bytes, and those within the distance. Raises DoesNotFit for more than there is room for."""
     rows, most = vectors.rows(numbers), memory // 4 // _PAIR_BYTES
+    same = pictures(images.sha256, images.path)
     found: list[Twins] = []
     with progress.track(len(numbers), "images") as advance:
         for span, part in find(rows, rows, wanted, memory // 2, np.arange(len(numbers))):
@@ -175,19 +178,18 @@ def _found(
                 first = span.start + number
                 for second, distance in zip(*(values.tolist() for values in part.of(number)), strict=True):
                     if second > first:
-                        found.append(_twins(images, first, second, distance))
+                        found.append(_twins(images, same, first, second, distance))
             _check_few(len(found), most)
             advance(len(part))
     near = {(one.first, one.second) for one in found}
-    groups: dict[str, list[int]] = {}
-    for place, digest in enumerate(images.sha256):
-        if digest:
-            groups.setdefault(digest, []).append(place)
+    groups: dict[int, list[int]] = {}
+    for place, picture in enumerate(same.tolist()):
+        if picture >= 0:
+            groups.setdefault(picture, []).append(place)
     for group in groups.values():
-        for number, first in enumerate(group):  # such as two boxes of one picture, which are not near
-            for second in group[number + 1 :]:
-                if (first, second) not in near:
-                    found.append(_twins(images, first, second, float("nan")))
+        for number, first in enumerate(group):  # whose rows differ where a file was made on two machines
+            missed = [second for second in group[number + 1 :] if (first, second) not in near]
+            found += [_twins(images, same, first, second, float("nan")) for second in missed]
             _check_few(len(found), most)
     return found
 
@@ -195,21 +197,22 @@ def _found(
 def _check_few(count: int, most: int) -> None:
     if count > most:
         raise DoesNotFit(
-            f"At most {most:,} pairs have room in the memory. Found: more.\nTake a smaller --within, or allow more memory."
+            f"At most {most:,} pairs have room in the memory. Found: more.\n"
+            "Take a smaller --within, or allow more memory."
         )
 
 
-def _twins(images: Listed, first: int, second: int, distance: float) -> Twins:
-    equal = bool(images.sha256[first]) and images.sha256[first] == images.sha256[second]
+def _twins(images: Listed, same: np.ndarray, first: int, second: int, distance: float) -> Twins:
+    equal = same[first] >= 0 and same[first] == same[second]
     across = images.split[first] != images.split[second]
     return Twins("bytes" if equal else "near", first, second, distance, across)
 
 
-def _by_pixels(twins: Sequence[Twins], images: Listed, pictures: Pictures, progress: Progress) -> list[Twins]:
+def _by_pixels(twins: Sequence[Twins], images: Listed, shown_from: Pictures, progress: Progress) -> list[Twins]:
     """The same, those that are near marked if their pixels are equal."""
     near = sorted({place for one in twins if one.kind == "near" for place in (one.first, one.second)})
     with progress.track(len(near), "pictures") as advance:
-        digests = dict(zip(near, pictures.pixels(images, near, processors(), advance), strict=True))
+        digests = dict(zip(near, shown_from.pixels(images, near, processors(), advance), strict=True))
     equal: Callable[[Twins], bool] = lambda one: bool(  # noqa: E731
         one.kind == "near" and digests[one.first] and digests[one.first] == digests[one.second]
     )
@@ -260,7 +263,7 @@ def _write_page(
     path: Path,
     twins: Sequence[Twins],
     images: Listed,
-    pictures: Pictures,
+    shown_from: Pictures,
     files: JoinedFiles,
     done: Duplicates,
     options: SearchOptions,
@@ -270,10 +273,10 @@ def _write_page(
 
     shown = twins[: options.shown]
     places = sorted({place for one in shown for place in (one.first, one.second)})
-    shots = dict(zip(places, pictures.shots(images, places), strict=True))
+    shots = dict(zip(places, shown_from.shots(images, places), strict=True))
     pairs = [Pair(one.kind, one.distance, one.across, shots[one.first], shots[one.second]) for one in shown]
     count, apart = len(twins), sum(done.across.values())
-    lead = f"{count:,} pairs among {done.images:,} images, {apart:,} of them across splits ({done.across_images:,} images)."
+    lead = f"{count:,} pairs among {done.images:,} images, {apart:,} across splits ({done.across_images:,} images)."
     notes = [*_notes(count, len(pairs)), *(["Pixels were not compared: --images was not given."] * (not done.pixels))]
     facts = [
         ("features", files.name),

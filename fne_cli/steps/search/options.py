@@ -23,8 +23,8 @@ class SearchOptions:
     metric: Metric | None = None
     neighbours: int | None = None
     within: float | None = None
-    queries: str | None = None
-    among: str | None = None
+    queries: str = "all"
+    among: str = "all"
     model: str | None = None
     weights: str | None = None
     moments: Path | None = None
@@ -46,7 +46,7 @@ class SearchOptions:
 
     def check(self, asked: bool, images: bool, page: bool) -> None:
         """Raises WrongOptions for what does not go together. asked: whether QUERIES are given, and are images."""
-        if asked and self.queries is not None:
+        if asked and self.queries != "all":
             raise WrongOptions("--queries names a split of FEATURES. Found: QUERIES, too. Leave one of them out.")
         for name in ("model", "weights", "moments"):
             if getattr(self, name) is not None and not images:

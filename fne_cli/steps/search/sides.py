@@ -119,11 +119,11 @@ def open_sides(
 
     Raises BadInput or WrongFile for what cannot be compared.
     """
-    among, chosen = files.chosen(options.among or "all")
+    among, chosen = files.chosen(options.among)
     others = np.flatnonzero(chosen)
     there = listed(files, others)
     if not paths:
-        name, chosen = files.chosen(options.queries or "all")
+        name, chosen = files.chosen(options.queries)
         numbers = np.flatnonzero(chosen)
         own = np.full(len(files), -1)
         own[others] = np.arange(len(others))

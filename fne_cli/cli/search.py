@@ -84,10 +84,9 @@ def search(progress: Console, features: Path, paths: tuple[str, ...], **values: 
     if found.up_to_date:
         progress.note(f"{found.path} is up to date")
         return
-    progress.note(
-        f"{found.queries:,} queries among {found.among:,} images by {found.metric} of {found.embedding}: "
-        f"{found.found:,} neighbours" + (f" in {found.path}" if found.path else "")
-    )
+    queries = "1 query" if found.queries == 1 else f"{found.queries:,} queries"
+    compared = f"{queries} among {found.among:,} images by {found.metric} of {found.embedding}"
+    progress.note(f"{compared}: {found.found:,} neighbours" + (f" in {found.path}" if found.path else ""))
     if found.path is None:
         _print(found, as_json)
 

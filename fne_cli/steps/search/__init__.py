@@ -33,6 +33,7 @@ from fne_cli.vectors.vectors import Vectors
 
 __all__ = ["Duplicates", "SearchOptions", "Searched", "VectorOptions", "find_duplicates", "is_output", "search"]
 
+_FACTS = ("embedding", "layers", "rows", "pool", "metric", "within", "queries", "among")  # of settings, on a page
 _PRINTED = 1_000_000  # neighbours without an OUTPUT
 
 
@@ -214,11 +215,12 @@ def _write_page(
         ]
         queries.append(Query(shot, around))
     settings = dict(origin.settings)
-    told = [(name, _text(value)) for name, value in settings.items() if value not in (None, "", ".html")]
+    told = [(name, _text(settings[name])) for name in _FACTS if settings.get(name) is not None]
     facts = [("features", files.name), ("images compared with", f"{len(sides.others):,}"), *told]
+    count = "1 query and its" if len(queries) == 1 else f"{len(queries):,} queries and their"
     lead = (
-        f"{len(queries):,} queries and their nearest images among {len(sides.others):,}, by {wanted.metric} of "
-        f"{settings['embedding']}. The number beside a picture is its rank, then its distance."
+        f"{count} nearest images among {len(sides.others):,}, by {wanted.metric} of {settings['embedding']}. "
+        "The numbers beside a picture are its rank and its distance."
     )
     path.write_bytes(render(Gallery(f"Nearest images in {files.name}", lead, facts, queries=queries)))
 

@@ -64,8 +64,11 @@ class QueryImages:
         from fne_cli.networks.prepared import Prepared  # needs TensorFlow
 
         progress.detail(f"building {self._recipe.model}")
-        source = Prepared.of(self._recipe)
-        apart = differences(self._settings, plain(source.settings()), ("in the file", "of this network"))
+        try:
+            source = Prepared.of(self._recipe)
+            apart = differences(self._settings, plain(source.settings()), ("in the file", "of this network"))
+        except BadInput as error:  # a network that cannot even take these settings
+            apart = [str(error)]
         if apart:
             raise WrongFile(
                 f"The network {self._recipe.model} should be the one of {self._files.name}. Found:\n  "

@@ -25,6 +25,7 @@ def write(
     bad: tuple[int, ...] = (),
     settings: dict[str, object] | None = None,
     sha256: list[str] | None = None,
+    paths: list[str] | None = None,
 ) -> Path:
     """A codes or activations file with the given rows; labels (n,) or (n, classes)."""
     count = len(labels)
@@ -32,7 +33,7 @@ def write(
     status[list(bad)] = 5
     several = np.ndim(labels) == 2
     images = Images(
-        path=[f"{number}.png" for number in range(count)],
+        path=paths or [f"{number}.png" for number in range(count)],
         split=splits,
         label=np.array(labels, np.int8 if several else np.int32),
         classes=classes,

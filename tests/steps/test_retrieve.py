@@ -149,6 +149,19 @@ def test_groups_of_a_manifest(tmp_path, task):
         entries(path, relevant="group", manifest=manifest)
 
 
+def test_columns_that_are_not_there_are_named_by_their_option(tmp_path, activations):
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("path,group,split\n" + "".join(f"{number}.png,a,test\n" for number in range(120)))
+    for options, message in (
+        ({"by": "split"}, "--by should name a column of yours, or label. Found: split, which has its own meaning."),
+        ({"by": "kind"}, f"{manifest} should have the column kind that --by names. Found: 'group', 'path', 'split'."),
+        ({"relevant": "kin"}, f"{manifest} should have the column kin that --relevant names. Found: 'group', 'path'"),
+    ):
+        with pytest.raises(BadInput) as error:
+            entries(activations, manifest=manifest, **options)
+        assert str(error.value).startswith(message)
+
+
 def oxford(tmp_path, **changed):
     """Six images on a line from the query: 1 easy, 2 junk, 3 hard, 4 nothing, 5 easy."""
     angle = np.arange(6) / 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from fne_cli.errors import BadInput, TooFewImages
 from fne_cli.images.lists.manifest import read_manifest
 from fne_cli.images.lists.paths import in_one_form
 from fne_cli.numerics.evaluation.protocols import Trial, draws, folds
-from fne_cli.progress import Progress
+from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.evaluate.leaks import apart
 from fne_cli.steps.evaluate.options import Protocol
 from fne_cli.store.format.schema import Images
 from fne_cli.store.many.joined import JoinedFiles
-from fne_cli.store.many.leaks import copies, original, pictures
 from fne_cli.unprintable import plain
 
 VALIDATION = ("val", "validation", "valid")
@@ -86,7 +86,11 @@ class ClassificationTask:
             raise BadInput(
                 f"class {plain(name)} {error.problem}", file=source.name, remedy="Give fewer with --per-class."
             ) from error
-        trials, leaks = _apart(trials, images, protocol.without_leaks, progress)
+        leaks: dict[str, int] = {}
+        if protocol.without_leaks or progress is not SILENT:  # who works silently for others need not look
+            # The draws of a learning curve share their test images: all training images count, drawn or not.
+            known_to = [train if protocol.per_class and protocol.cv is None else trial.train for trial in trials]
+            trials, leaks = apart(source, trials, known_to, protocol.without_leaks, progress)
         task = cls(source.name, images.classes, source.crops, images.label, trials, {})
         task.description.update(task._check(images, progress) | leaks)
         taken = [numbers[name] for name in ("train", "test", *VALIDATION) if name in numbers]
@@ -127,41 +131,6 @@ class ClassificationTask:
             "classes_without_training_images": sorted(untrained),
             "classes_without_test_images": sorted(untested),
         }
-
-
-def _apart(
-    trials: list[Trial], images: Images, without: bool, progress: Progress
-) -> tuple[list[Trial], dict[str, int]]:
-    """The trials, without copies of training images among their test images if so asked; what to say of these.
-
-    Copies are images of the same bytes, and the same box. Raises BadInput if nothing is left to be measured.
-    """
-    known = pictures(images.sha256, images.path)
-    found = [copies(known, trial.test, trial.train) for trial in trials]
-    validated = copies(known, trials[0].validation, trials[0].train)
-    leaked = np.unique(np.concatenate(found))
-    if len(leaked):
-        first = next(trial for trial, own in zip(trials, found, strict=True) if len(own))
-        copy = int(copies(known, first.test, first.train)[0])
-        pair = plain(images.path[copy]), plain(images.path[original(known, copy, first.train)])
-        measured = len(np.unique(np.concatenate([trial.test for trial in trials])))
-        where = " of the same trial" if len(trials) > 1 else ""
-        what = "are left out" if without else "are measured all the same; --without-leaks leaves them out"
-        progress.note(
-            f"{len(leaked):,} of {measured:,} test images are byte for byte training images{where}, such as {pair[0]} "
-            f"and {pair[1]}: they {what}"
-        )
-    if len(validated):
-        progress.note(f"{len(validated):,} validation images are byte for byte training images")
-    if not without:
-        return trials, {}
-    kept = [replace(trial, test=np.setdiff1d(trial.test, own)) for trial, own in zip(trials, found, strict=True)]
-    if empty := next((trial for trial in kept if not len(trial.test)), None):
-        raise BadInput(
-            "--without-leaks should leave test images to be measured. Found: all of them are byte for byte training "
-            f"images{f' ({empty.name})' if empty.name else ''}. Make another split."
-        )
-    return kept, {"test_images_left_out_as_copies": len(leaked)}
 
 
 def _places(numbers: np.ndarray, count: int) -> list[np.ndarray]:

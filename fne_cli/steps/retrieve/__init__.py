@@ -113,7 +113,7 @@ class _Measuring:
         self.relevance = self._relevance()
         options = self.options
         if options.by is not None and options.manifest is not None:
-            self._by = np.array(column_of(options.manifest, options.by, self.queries))
+            self._by = np.array(column_of(options.manifest, options.by, self.queries, "--by"))
 
     def _relevance(self) -> Relevance:
         options = self.options

@@ -1,30 +1,48 @@
-"""Images that are the same picture by their bytes: what must not stand in training and test at once."""
+"""Images that stand in files more than once: by their bytes, whatever they are called and labelled."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from fne_cli.store.many.known import identities
+from fne_cli.store.many.joined import BLOCK, JoinedFiles
+from fne_cli.store.many.known import identities, key_of
 
 
-def pictures(contents: Sequence[str], names: Sequence[str]) -> np.ndarray:
-    """(n,) int64: images with the same bytes, and the same box in them, have the same number; -1 if never read.
+def first_of_same(files: JoinedFiles) -> np.ndarray:
+    """(n,) int64: for each image the first one of the same bytes and box; itself where there is no other before it.
 
-    contents: the SHA-256 of each image's bytes, "" for none. names: their ids.
+    By the SHA-256 of the image tables; an image that was never read has none, and is like no other. Goes through the
+    tables twice and holds 24 bytes per image, and the names of the contents that do occur twice.
     """
-    known: dict[tuple[str, str], int] = {}
-    numbers = (known.setdefault(one, len(known)) if one[0] else -1 for one in identities(contents, names))
-    return np.fromiter(numbers, np.int64, len(names))
+    count = len(files)
+    first = np.arange(count)
+    keys = np.zeros(count, np.uint64)
+    read = np.zeros(count, bool)
+    for start, contents in _blocks(files):
+        stop = start + len(contents)
+        keys[start:stop] = np.fromiter((key_of(*one) for one in contents), np.uint64, len(contents))
+        read[start:stop] = [bool(content) for content, _ in contents]
+    order = np.argsort(keys, kind="stable")
+    alike = keys[order[1:]] == keys[order[:-1]]
+    twice = np.zeros(count, bool)
+    twice[order[1:][alike]] = twice[order[:-1][alike]] = True
+    twice &= read
+    if not twice.any():
+        return first
+    seen: dict[tuple[str, str], int] = {}
+    for start, contents in _blocks(files, twice):  # a key of 64 bits may be that of two contents
+        for place in np.flatnonzero(twice[start : start + len(contents)]).tolist():
+            first[start + place] = seen.setdefault(contents[place], start + place)
+    return first
 
 
-def copies(pictures: np.ndarray, images: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Those of `images` that are the same picture as one of `others`, both numbers of images, (m,)."""
-    own = pictures[images]
-    return images[np.isin(own, pictures[others]) & (own >= 0)]
-
-
-def original(pictures: np.ndarray, copy: int, others: np.ndarray) -> int:
-    """The first of `others` that is the same picture as an image of which `copies` said so."""
-    return int(others[np.flatnonzero(pictures[others] == pictures[copy])[0]])
+def _blocks(files: JoinedFiles, wanted: np.ndarray | None = None) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+    """Where a block of the image table starts, and what its images are known by; only blocks with some of `wanted`."""
+    for start in range(0, len(files), BLOCK):
+        if wanted is not None and not wanted[start : start + BLOCK].any():
+            continue
+        columns = (files.column(name, start, start + BLOCK).tolist() for name in ("sha256", "path"))
+        contents, names = ([value.decode() for value in column] for column in columns)
+        yield start, list(identities(contents, names))

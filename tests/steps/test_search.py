@@ -195,6 +195,7 @@ def test_the_same_search_again_is_up_to_date_and_another_is_refused(codes, tmp_p
 
 def test_options_that_do_not_go_together_are_refused(codes, activations, tmp_path):
     for options, said in (
+        ({"within": float("nan")}, "--within should be a distance"),
         ({"metric": "l1"}, "--metric l1 is for ternary codes"),
         ({"model": "x.keras"}, "--model is for QUERIES that are images"),
         ({"images": "photos"}, "--images is for the pictures of a page"),
@@ -207,7 +208,7 @@ def test_options_that_do_not_go_together_are_refused(codes, activations, tmp_pat
         look(codes, output=tmp_path / "f.txt")
     with pytest.raises(BadInput, match="holiday"):
         look(codes, queries="holiday")
-    with pytest.raises(BadInput, match=r"nowhere\.jpg should be a folder, a manifest"):
+    with pytest.raises(BadInput, match=r"nowhere\.jpg should be QUERIES .* or an OUTPUT that ends"):
         look(codes, ["nowhere.jpg"])
 
 

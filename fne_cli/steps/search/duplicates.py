@@ -25,7 +25,7 @@ from fne_cli.steps.search.pictures import Pictures
 from fne_cli.steps.search.sides import Listed, listed
 from fne_cli.steps.search.tables import check_ending
 from fne_cli.store.many.joined import JoinedFiles
-from fne_cli.store.many.leaks import pictures
+from fne_cli.store.many.leaks import first_of_same
 from fne_cli.store.other.cells import as_cell
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
@@ -100,7 +100,7 @@ def find_duplicates(
             raise BadInput(f"{files.name} should have good images to compare. Found: none.")
         done = Duplicates(output, len(numbers), wanted.metric, wanted.within, options.images is not None)
         origin = _origin(compared, wanted, options, ending)
-        what = "these duplicates. Found: another, or one that has changed since"
+        what = "these duplicates. Found: another file, or one that has changed since"
         if output is not None and is_recorded(output, origin.fingerprint, origin, overwrite, what, progress):
             return replace(done, up_to_date=True)
         images = listed(files, numbers)
@@ -170,7 +170,7 @@ def _found(
 ) -> list[Twins]:
     """Pairs with equal bytes, and those within the distance. Raises DoesNotFit for more than there is room for."""
     rows, most = vectors.rows(numbers), memory // 4 // _PAIR_BYTES
-    same = pictures(images.sha256, images.path)
+    same = first_of_same(vectors.files)[numbers]
     found: list[Twins] = []
     with progress.track(len(numbers), "images") as advance:
         for span, part in find(rows, rows, wanted, memory // 2, np.arange(len(numbers))):
@@ -184,8 +184,7 @@ def _found(
     near = {(one.first, one.second) for one in found}
     groups: dict[int, list[int]] = {}
     for place, picture in enumerate(same.tolist()):
-        if picture >= 0:
-            groups.setdefault(picture, []).append(place)
+        groups.setdefault(picture, []).append(place)
     for group in groups.values():
         for number, first in enumerate(group):  # whose rows differ where a file was made on two machines
             missed = [second for second in group[number + 1 :] if (first, second) not in near]
@@ -203,7 +202,7 @@ def _check_few(count: int, most: int) -> None:
 
 
 def _twins(images: Listed, same: np.ndarray, first: int, second: int, distance: float) -> Twins:
-    equal = same[first] >= 0 and same[first] == same[second]
+    equal = same[first] == same[second]
     across = images.split[first] != images.split[second]
     return Twins("bytes" if equal else "near", first, second, distance, across)
 

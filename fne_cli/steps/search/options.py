@@ -38,6 +38,8 @@ class SearchOptions:
 
         Raises WrongOptions.
         """
+        if self.within is not None and not self.within >= 0:
+            raise WrongOptions(f"--within should be a distance, 0 or more. Found: {self.within}.")
         metric = self.metric or default_metric(ternary)
         check_metric(metric, ternary)
         some = self.within is None or page

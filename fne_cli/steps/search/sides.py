@@ -24,6 +24,7 @@ from fne_cli.store.other.predictions import label_names
 from fne_cli.vectors.options import KINDS
 from fne_cli.vectors.vectors import Vectors
 
+_TOLD = 8  # differences
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -119,11 +120,11 @@ def open_sides(
 
     Raises BadInput or WrongFile for what cannot be compared.
     """
-    among, chosen = files.chosen(options.among)
+    among, chosen = _chosen(files, "--among", options.among)
     others = np.flatnonzero(chosen)
     there = listed(files, others)
     if not paths:
-        name, chosen = files.chosen(options.queries)
+        name, chosen = _chosen(files, "--queries", options.queries)
         numbers = np.flatnonzero(chosen)
         own = np.full(len(files), -1)
         own[others] = np.arange(len(others))
@@ -150,6 +151,13 @@ def open_sides(
     )
 
 
+def _chosen(files: JoinedFiles, role: str, name: str) -> tuple[str, np.ndarray]:
+    try:
+        return files.chosen(name)
+    except BadInput as error:
+        raise BadInput(error.problem.replace("--rows", role)) from error
+
+
 def is_features(path: str) -> bool:
     """Whether a path is that of an HDF5 file."""
     try:
@@ -174,9 +182,11 @@ def check_alike(files: JoinedFiles, given: JoinedFiles, layers: Sequence[str]) -
             and given.layers[name][0].features != files.layers[name][0].features]  # fmt: skip
     apart += [f"layers: other numbers of features of {name}" for name in wide[:3]]
     if apart:
+        apart.sort(key=lambda line: "layers" in line)  # there may be very many of these
+        more = [f"and {len(apart) - _TOLD:,} more"] if len(apart) > _TOLD else []
         raise WrongFile(
             f"{given.name} (there) should have features made like those of {files.name} (here). Found:\n  "
-            + "\n  ".join(apart)
+            + "\n  ".join([*apart[:_TOLD], *more])
             + "\nExtract the queries with the same network and settings"
             + (", and encode them with the same moments." if files.kind != "activations" else ".")
         )

@@ -14,17 +14,20 @@ from fne_cli.cli.console import Console
 @click.argument("file", type=options.FILE)
 @click.argument("output", type=options.FILE)
 @options.layers("Layers to export, names or globs.  [default: all]")
+@options.projection
 @options.batch_rows
 @options.overwrite
 def export(progress: Console, **values: Any) -> None:
     """Write the features of FILE for other tools.
 
     OUTPUT ends in .npz, .npy, .parquet, .csv or .svm (libsvm). The layers stand side by side, a row per crop of every
-    good image, with the image's path, split and label.
+    good image, with the image's path, split and label. With --projection they are the columns that it makes of
+    activations.
 
     \b
     Example: fne export codes.h5 codes.npz
              fne export photos.h5 fc2.csv --layers fc2
+             fne export photos.h5 reduced.npy --projection projection.h5
     """
     from fne_cli.steps.export import export
 

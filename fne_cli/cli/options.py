@@ -152,6 +152,15 @@ def averaged(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def projection(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--projection, of what compares or measures rows of activations."""
+    return click.option(
+        "--projection",
+        type=FILE,
+        help="File of fne reduce: its embedding, layers and pooling, as it was learned there; instead of --embedding.",
+    )(function)
+
+
 def root(function: Callable[..., Any]) -> Callable[..., Any]:
     """--root, of what lists images."""
     return click.option(
@@ -225,6 +234,7 @@ def vectors(function: Callable[..., Any]) -> Callable[..., Any]:
             help="What to make of activations: fne for the ternary codes, or pieces such as z,root,pca:128,whiten; "
             "docs/evaluation.md has them all.  [default: l2]",
         ),
+        projection,
         click.option(
             "--rows",
             help="Images that an embedding is fitted to: a split, or all.  [default: train; all without splits]",

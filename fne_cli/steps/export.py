@@ -9,17 +9,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from fne_cli.errors import BadInput, DifferentOutput
+import numpy as np
+
+from fne_cli.errors import BadInput, DifferentOutput, WrongOptions
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.format.reader import open_file
+from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import canonical_json
-from fne_cli.store.other.matrix import Matrix, MatrixBatch
+from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.other.matrix import Encoded, Matrix, MatrixBatch, NamedRows
 from fne_cli.store.other.tables import WRITERS, is_image_table
 from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import file_state, sha256_of
 from fne_cli.store.output.up_to_date import check_place, is_recorded
+from fne_cli.vectors.projections import Projection, read_projection
 
 BATCH_BYTES = 1 << 25  # of matrix in memory, whatever --batch-size says
 
@@ -41,11 +45,14 @@ def export(
     output: Path,
     *,
     layers: Sequence[str] = (),
+    projection: Path | None = None,
     batch_size: int = 32768,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Exported:
     """Write the layers side by side, a row per crop of every good image, with paths, splits and labels.
+
+    projection: a file of fne reduce; of activations the columns that it makes of its layers are written then.
 
     Streams: memory holds `batch_size` rows or 32 MB, whichever is less. docs/format.md describes each form.
     """
@@ -54,26 +61,32 @@ def export(
         raise BadInput(f"{output} should end in {', '.join(WRITERS)}. Found: {kind or 'no ending'}.")
     if kind == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise BadInput(f"{output} needs pyarrow, which is not installed. pip install 'fne-cli[parquet]'")
-    with open_file(file, "activations", "codes", "standardized") as source:
-        matrix = Matrix(source, list((source.select(layers) if layers else source.layers).values()))
+    if projection is not None and layers:
+        raise WrongOptions("--projection says which layers there are. Leave --layers out, or --projection.")
+    with ExitStack() as opened:
+        source, taken, fitted = _opened(file, layers, projection, opened)
+        matrix = Matrix(source, taken)
         rows, features = matrix.shape
         beside = output.with_name(output.name + ".images.csv") if kind == ".npy" else None
         done = Exported(output, beside, rows, features, matrix.bad)
-        chosen = [layer.name for layer in matrix.layers]
+        chosen = [layer.name for layer in matrix.layers] if fitted is None else list(fitted.layers)
+        made_by = {} if fitted is None else {"projection": fitted.source["fingerprint"]}
         digest = hashlib.sha256(
-            canonical_json({"kind": f"export {kind}", "source": source.fingerprint, "layers": chosen}).encode()
+            canonical_json(
+                {"kind": f"export {kind}", "source": source.fingerprint, "layers": chosen, **made_by}
+            ).encode()
         ).hexdigest()
         origin = Origin(
             f"export {kind}",
-            {"layers": chosen},
-            [{"kind": source.kind, "fingerprint": source.fingerprint}],
-            {"file": (file,)},
+            {"layers": chosen} | ({} if fitted is None else {"embedding": fitted.embedding}),
+            [{"kind": source.kind, "fingerprint": source.fingerprint}, *([] if fitted is None else [fitted.source])],
+            {"file": (file,)} | ({} if fitted is None else {"projection": (fitted.path,)}),
             with_network=("layers",),
             network=source.settings,
         )
         what = "this export. Found: one of another file or other layers, or changed since"
         if beside is not None:
-            check_place(beside, (file,), overwrite)
+            check_place(beside, origin.paths, overwrite)
         there = is_recorded(output, digest, origin, overwrite, what, progress)
         if beside is not None:
             there = _has_table(output, beside, there)
@@ -95,6 +108,18 @@ def export(
                 table.accept()
             target.accept_noted({"fingerprint": digest, **pair, **origin.noted_whole(output)})
         return done
+
+
+def _opened(
+    file: Path, layers: Sequence[str], projection: Path | None, opened: ExitStack
+) -> tuple[Reader, list[NamedRows], Projection | None]:
+    """The file, the layers that are exported, and the projection that made one of them. Raises BadInput, WrongFile."""
+    if projection is None:
+        source = opened.enter_context(open_file(file, "activations", "codes", "standardized"))
+        return source, list((source.select(layers) if layers else source.layers).values()), None
+    fitted, joined = read_projection(projection), opened.enter_context(JoinedFiles(file))
+    rows = Encoded("projection", fitted.layers_of(joined), fitted.columns, np.dtype(np.float32), fitted.fitted.encode)
+    return joined.files[0], [rows], fitted
 
 
 def _has_table(output: Path, beside: Path, there: bool) -> bool:

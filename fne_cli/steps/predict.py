@@ -18,8 +18,7 @@ from fne_cli.numerics.models import model_of
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.layer import LayerReader
 from fne_cli.store.format.reader import Reader, open_file
-from fne_cli.store.format.schema import differences, fingerprint
-from fne_cli.store.many.features import comparable, moments_of
+from fne_cli.store.format.schema import comparable, differences, fingerprint, moments_of
 from fne_cli.store.many.gather import gathered
 from fne_cli.store.other.classifiers import load_model
 from fne_cli.store.other.predictions import Predicted, is_predictions, label_names, write_predictions

@@ -325,3 +325,17 @@ def test_a_page_has_the_pictures(extracted, photos, fne, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     with pytest.raises(BadInput, match=r"--images .*elsewhere should have the images of the file. Found"):
         look(extracted / "c.h5", output=tmp_path / "q.html", images=str(tmp_path / "elsewhere"))
+
+
+def test_a_projection_is_searched_in_as_the_embedding_that_it_is(fne, activations, tmp_path):
+    assert fne("reduce", activations, tmp_path / "p.h5", "--components", 5, "--whiten").code == 0
+    here, there = tmp_path / "here.jsonl", tmp_path / "there.jsonl"
+    done = look(activations, output=here, projection=tmp_path / "p.h5", neighbours=3)
+    fitted = look(activations, embedding=done.embedding, neighbours=3)
+    found = [json.loads(line) for line in here.read_text().splitlines()]
+    for one, other in zip(found, fitted.lines, strict=True):
+        distances = ([near["distance"] for near in line["neighbours"]] for line in (one, other))
+        np.testing.assert_allclose(*distances, atol=1e-5)
+    look(activations, output=there, projection=tmp_path / "p.h5", neighbours=3,
+         cluster=cluster_of(Here(), row_bytes=1))  # fmt: skip
+    assert here.read_bytes() == there.read_bytes()

@@ -109,7 +109,7 @@ def search(
         made_of = [origin.fingerprint, list(files.fingerprints.values())]
         with (
             Output(output) as target,
-            parts_of(output, made_of, fingerprints(files, sides), cluster) as parts,
+            parts_of(output, made_of, fingerprints(found_by, sides), cluster) as parts,
         ):
             if parts is None:
                 found = found_here(sides, found_by, wanted, memory, progress)

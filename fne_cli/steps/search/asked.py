@@ -15,8 +15,8 @@ def list_asked(paths: Sequence[str]) -> Listing:
     if len(paths) == 1 and not _is_image(paths[0]):
         if not os.path.exists(paths[0]) and paths[0] != "-":
             raise BadInput(
-                f"{paths[0]} should be QUERIES (images, a folder, a manifest, an archive, a features file), or an OUTPUT "
-                "that ends in .csv, .jsonl or .html. Found: no such file."
+                f"{paths[0]} should be QUERIES (images, a folder, a manifest, an archive, a features file), or an "
+                "OUTPUT that ends in .csv, .jsonl or .html. Found: no such file."
             )
         return list_images(paths[0])
     for path in paths:

@@ -21,8 +21,7 @@ from fne_cli.numerics.codes.ternary import Cuts, Scores
 from fne_cli.progress import Progress
 from fne_cli.steps.search.options import SearchOptions
 from fne_cli.store.format.reader import open_file
-from fne_cli.store.format.schema import differences, without_shard
-from fne_cli.store.many.features import moments_of
+from fne_cli.store.format.schema import differences, moments_of, without_shard
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.record import plain

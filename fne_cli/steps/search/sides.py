@@ -17,8 +17,7 @@ from fne_cli.progress import Progress
 from fne_cli.steps.search.asked import list_asked
 from fne_cli.steps.search.network import QueryImages
 from fne_cli.steps.search.options import SearchOptions
-from fne_cli.store.format.schema import BOTH, differences
-from fne_cli.store.many.features import comparable, moments_of
+from fne_cli.store.format.schema import BOTH, comparable, differences, moments_of
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.other.predictions import label_names
 from fne_cli.vectors.options import KINDS

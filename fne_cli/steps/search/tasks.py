@@ -16,7 +16,6 @@ from fne_cli.numerics.neighbours.search import QUERIES, Found, Wanted, find
 from fne_cli.progress import Progress
 from fne_cli.steps.search.options import SearchOptions
 from fne_cli.steps.search.sides import Sides, open_sides
-from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.tasks.files import Result, TaskFiles, open_inputs, task
 from fne_cli.tasks.parts import Parts
 from fne_cli.vectors.options import KINDS, VectorOptions
@@ -41,7 +40,7 @@ def found_there(
 ) -> Iterator[tuple[slice, Found]]:
     """The same by workers: each takes a span of the queries, among all others."""
     embedding = vectors.fitted()
-    state = {} if embedding is None else embedding.state()
+    state = {} if embedding is None or vectors.projection is not None else embedding.state()
     kept = parts.files("embedding")
     kept.save(**state)
     own = {
@@ -91,10 +90,11 @@ def search_span(settings: Mapping[str, Any], files: TaskFiles, progress: Progres
     return {"queries": stop - start}
 
 
-def fingerprints(files: JoinedFiles, sides: Sides) -> dict[Path, str]:
+def fingerprints(vectors: Vectors, sides: Sides) -> dict[Path, str]:
     """Of all files that workers read."""
-    given = sides.asked.files
-    return files.fingerprints | ({} if given is None else given.fingerprints)
+    given, projection = sides.asked.files, vectors.projection
+    beside = {} if given is None else given.fingerprints
+    return vectors.files.fingerprints | beside | ({} if projection is None else projection.fingerprints)
 
 
 def _absolute(paths: Sequence[Path]) -> list[str]:

@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
-from fne_cli.store.format.layer import LayerReader
 from fne_cli.store.format.reader import Reader
 from fne_cli.store.format.schema import GOOD
+from fne_cli.store.many.gather import RowReader
+
+
+class NamedRows(RowReader, Protocol):
+    """A layer: a LayerReader, or one that is made of others."""
+
+    @property
+    def name(self) -> str:
+        """What its columns are called, with their numbers."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Layers that an embedding makes one of: `encode` takes their (rows, features) side by side."""
+
+    name: str
+    layers: Sequence[RowReader]
+    features: int
+    dtype: np.dtype[Any]
+    encode: Callable[[np.ndarray], np.ndarray]
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """As RowReader has it; rows that are not finite, as those of bad images, are NaN."""
+        rows = np.concatenate([layer.read(start, stop) for layer in self.layers], axis=1)
+        good = np.isfinite(rows).all(axis=1)
+        out = np.full((len(rows), self.features), np.nan, self.dtype)
+        out[good] = self.encode(rows[good])
+        return out
 
 
 @dataclass(frozen=True)
@@ -29,7 +57,7 @@ class MatrixBatch:
 class Matrix:
     """The rows of all good images, (rows, features) of `dtype`; columns in the order of `layers`."""
 
-    def __init__(self, file: Reader, layers: Sequence[LayerReader]) -> None:
+    def __init__(self, file: Reader, layers: Sequence[NamedRows]) -> None:
         file.check_images()
         self._file = file
         self.layers = tuple(layers)

@@ -71,13 +71,12 @@ def find(
     wanted: Wanted,
     memory: int,
     own: np.ndarray | None = None,
-    start: int = 0,
 ) -> Iterator[tuple[slice, Found]]:
     """Yield blocks of queries, as slices of images, and what was found for them, in order.
 
     queries, rows: of all images one after the other, both codes (PackedCodes or int8) or both floats; arrays or memory
     maps. own: for each query the image among `rows` that it is itself, -1 for none: it is no neighbour of its own.
-    start: the first query. Memory and processors change the time, and no bit. Raises DoesNotFit if more than a quarter
+    Memory and processors change the time, and no bit. Raises DoesNotFit if more than a quarter
     of `memory` bytes is found within the distance by a block of queries.
     """
     ternary, crops = is_ternary(queries[:1]) and is_ternary(rows[:1]), wanted.crops
@@ -86,7 +85,7 @@ def find(
     block = _images(_block(columns, ternary, min(BLOCK, len(rows)), memory), crops)
     units = [np.empty((0 if ternary else images * crops, columns), np.float32) for images in (asked, block)]
     with thread_pool() as pool:
-        for number in range(start, total, asked):
+        for number in range(0, total, asked):
             span = slice(number, min(number + asked, total))
             side = _side(queries[_rows(span, crops)], ternary, pool, units[0])
             kept = _Kept(span.stop - span.start, wanted, memory // 4, None if own is None else own[span])

@@ -149,6 +149,19 @@ def test_groups_of_a_manifest(tmp_path, task):
         entries(path, relevant="group", manifest=manifest)
 
 
+def test_columns_that_are_not_there_are_named_by_their_option(tmp_path, activations):
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("path,group,split\n" + "".join(f"{number}.png,a,test\n" for number in range(120)))
+    for options, message in (
+        ({"by": "split"}, "--by should name a column of yours, or label. Found: split, which has its own meaning."),
+        ({"by": "kind"}, f"{manifest} should have the column kind that --by names. Found: 'group', 'path', 'split'."),
+        ({"relevant": "kin"}, f"{manifest} should have the column kin that --relevant names. Found: 'group', 'path'"),
+    ):
+        with pytest.raises(BadInput) as error:
+            entries(activations, manifest=manifest, **options)
+        assert str(error.value).startswith(message)
+
+
 def oxford(tmp_path, **changed):
     """Six images on a line from the query: 1 easy, 2 junk, 3 hard, 4 nothing, 5 easy."""
     angle = np.arange(6) / 10
@@ -171,6 +184,17 @@ def test_the_three_set_ups_of_revisited_oxford_by_hand(tmp_path):
     # hard: the easy ones are junk, so + -
     assert found["hard"][TRAPEZOIDAL] == 1
     assert found["easy"]["precision_at_5"] == pytest.approx(2 / 3)  # of the three ranks up to the last relevant one
+
+
+def test_the_first_oxford_has_no_hard_images(tmp_path):
+    """Set-ups without relevant images are left out, as long as there is another."""
+    path, truth = oxford(tmp_path, gnd=[{"ok": [0, 4], "junk": [1, 2]}])
+    easy, medium = entries(path, truth=truth)
+    assert (easy["setup"], medium["setup"]) == ("easy", "medium")
+    assert easy[TRAPEZOIDAL] == medium[TRAPEZOIDAL] == pytest.approx((1 + (1 / 2 + 2 / 3) / 2) / 2)
+    path, truth = oxford(tmp_path, gnd=[{"ok": [], "junk": [1, 2]}])
+    with pytest.raises(BadInput, match=r"queries with relevant images\. Found: none, of 1"):
+        entries(path, truth=truth)
 
 
 def test_ground_truths_that_cannot_be_used_are_refused(tmp_path):

@@ -115,7 +115,7 @@ class _Measuring:
         self.relevance = self._relevance()
         options = self.options
         if options.by is not None and options.manifest is not None:
-            self._by = np.array(column_of(options.manifest, options.by, self.queries))
+            self._by = np.array(column_of(options.manifest, options.by, self.queries, "--by"))
 
     def _relevance(self) -> Relevance:
         options = self.options
@@ -132,13 +132,16 @@ class _Measuring:
     ) -> Iterator[tuple[dict[str, Any], Measured]]:
         """An entry of the results for each set-up, and what it is made of."""
         rankings = Rankings.of(part, self.queries, self.among, self.options, pool)
-        for found in measured(rankings, self.relevance, self.options.at, pool, progress):
-            if not len(found.queries):
-                raise BadInput(
-                    f"{part.files.name} should have queries with relevant images"
-                    f"{f' (set-up {found.setup})' if found.setup else ''}. Found: none, of {len(self.queries):,}. "
-                    "Check the labels, --queries and --among."
-                )
+        every = measured(rankings, self.relevance, self.options.at, pool, progress)
+        if not any(len(found.queries) for found in every):
+            raise BadInput(
+                f"{part.files.name} should have queries with relevant images. Found: none, of {len(self.queries):,}. "
+                "Check the labels, --queries and --among."
+            )
+        for found in every:
+            if not len(found.queries):  # such as hard of a ground truth that has easy ones alone
+                progress.note(f"no query has relevant images in set-up {found.setup}, which is left out")
+                continue
             entry = {
                 "name": name,
                 "embedding": part.called,

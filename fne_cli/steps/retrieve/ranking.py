@@ -16,6 +16,7 @@ from fne_cli.numerics.neighbours.distances import Comparable, Metric, between_gr
 from fne_cli.numerics.neighbours.expansion import Mixing
 from fne_cli.progress import Progress
 from fne_cli.steps.retrieve.options import RetrievalOptions
+from fne_cli.store.many.gather import allocate
 from fne_cli.vectors.items import Items
 from fne_cli.vectors.vectors import Vectors
 
@@ -46,15 +47,8 @@ class Rankings:
         check_metric(metric, vectors.ternary)
         if options.expand or options.augment:
             _check_mixing(vectors, metric)
-        images = np.union1d(queries.images, among.images)
-        rows = vectors.rows(images)
-        crops = np.arange(vectors.crops)
-        asked, known = (
-            rows[(np.searchsorted(images, items.images)[:, None] * vectors.crops + crops).ravel()]
-            if len(items.images) < len(images)
-            else rows
-            for items in (queries, among)
-        )
+        asked = vectors.rows(queries.images)
+        known = asked if np.array_equal(queries.images, among.images) else vectors.rows(among.images)
         places = {name: place for place, name in enumerate(among.names)}
         own = np.array([places.get(name, -1) for name in queries.names], np.int64)
         found = cls(queries, among, own, asked, known, metric, options, vectors.memory)
@@ -66,7 +60,9 @@ class Rankings:
         features, ternary = self.known.shape[1], isinstance(self.known, PackedCodes)
         each = -(-self.queries.rows // len(self.queries))
         for count in (1024, 256, 64, 16, 4, 1):
-            needed = 3 * bytes_of(count * each, self.among.rows, features, processors(), ternary)
+            rows = count * each
+            # beside the distances of rows: the same put in order, or those of the expanded queries, and of items
+            needed = bytes_of(rows, self.among.rows, features, processors(), ternary) + 2 * 8 * rows * self.among.rows
             if needed <= self.memory // 2:
                 return count
         raise DoesNotFit(
@@ -132,7 +128,8 @@ class Rankings:
 
     def _augmented(self, pool: Executor) -> Rankings:
         assert isinstance(self.known, np.ndarray)
-        mixing, out = self._mixing(self.options.augment), np.empty_like(self.known)
+        mixing = self._mixing(self.options.augment)
+        out = allocate(self.known.shape, np.float32, self.memory // 4)
         everyone = Rankings(
             self.among, self.among, np.arange(len(self.among)), self.known, self.known, self.metric, self.options,
             self.memory,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fne_cli.errors import BadInput, WrongFile
-from fne_cli.images.lists.manifest import read_manifest
+from fne_cli.images.lists.manifest import COLUMNS, LABEL, read_manifest
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.unprintable import plain
@@ -66,7 +66,7 @@ def by_label(files: JoinedFiles, queries: Items, among: Items) -> ByGroup:
 
 def by_column(manifest: Path, column: str, queries: Items, among: Items) -> ByGroup:
     """Images that have the same in a column of a manifest. Raises BadInput for images that it does not have."""
-    own, theirs = (column_of(manifest, column, items) for items in (queries, among))
+    own, theirs = (column_of(manifest, column, items, "--relevant") for items in (queries, among))
     numbers: dict[str, int] = {"": -1}
     for name in (*own, *theirs):
         numbers.setdefault(name, len(numbers) - 1)
@@ -74,9 +74,14 @@ def by_column(manifest: Path, column: str, queries: Items, among: Items) -> ByGr
     return ByGroup(places[0], places[1])
 
 
-def column_of(manifest: Path, column: str, items: Items) -> list[str]:
-    """What a column of a manifest says of each item. Raises BadInput if it lacks one of them."""
-    listing = read_manifest(str(manifest), None, column)
+def column_of(manifest: Path, column: str, items: Items, option: str) -> list[str]:
+    """What a column of a manifest, named by an option, says of each item. Raises BadInput if it lacks one of them."""
+    if column in COLUMNS and column != LABEL:
+        raise BadInput(f"{option} should name a column of yours, or label. Found: {column}, which has its own meaning.")
+    try:
+        listing = read_manifest(str(manifest), None, column)
+    except BadInput as error:
+        raise BadInput(str(error).replace("--label-column", option)) from error
     table = {name: ";".join(labels) for name, labels in zip(listing.ids, listing.labels, strict=True)}
     found = []
     for name in items.names:

@@ -1,10 +1,10 @@
-"""Kill `fne train` at random moments with SIGKILL, go on each time, and compare the network with an uninterrupted run's.
+"""Kill `fne train` at random moments with SIGKILL, go on each time, and compare the network with that of a whole run.
 
     python scripts/torture_train.py --kills 20 --seed 1
 
-It trains on the digits of `fne sample`, with augmentation, dropout, early stopping and a frozen part, and with
-checkpoints every fraction of a second, so that a kill may fall between any two writes. It prints a line of JSON and ends
-with 1 if the networks, or what lies beside them, differ.
+It trains on the digits of `fne sample`, with augmentation and dropout, or what options of `fne train` say, and with
+checkpoints every fraction of a second, so that a kill may fall between any two writes. It prints a line of JSON, and
+ends with 1 if the networks, or what lies beside them, differ.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def state(path: Path) -> object:
 
 
 def killed(folder: Path, output: str, epochs: int, extra: list[str], chance: random.Random) -> bool:
-    """Start it, and kill it: before or after it has written its first checkpoint. False if it came to its end before."""
+    """Start it, and kill it, mostly some time after its first checkpoint. False if it came to its end before."""
     checkpoint = folder / f"{output}.checkpoint"
     before = state(checkpoint)
     early = chance.random() < 0.1

@@ -40,7 +40,7 @@ class Asked:
         if output.suffix.lower() != ".keras":
             raise BadInput(f"{output} should end in .keras. Found: {output.suffix or 'no ending'}.")
         self.output, self.start, self.chosen = output, start, chosen
-        names = {"model": start.model, "source": start.source, "weights": start.weights}
+        names = {"model": start.model, "from": start.source, "weights": start.weights}  # as the options are called
         self._files = {role: Path(name) for role, name in names.items() if name and os.path.isfile(name)}
         self._named = tuple(named)
         known = {role: _spelled(name) for role, name in names.items() if name and role not in self._files}
@@ -48,9 +48,9 @@ class Asked:
         if start.model is None and start.source is None:
             said["model"] = str(Family.parse(DEFAULT))
         prepared = None if start.preprocess is None else spelled(start.preprocess)
-        self.settings: dict[str, Any] = plain(
-            asdict(start) | said | {"preprocess": prepared} | asdict(rule) | asdict(course)
-        )
+        begun = asdict(start)
+        del begun["source"]
+        self.settings: dict[str, Any] = plain(begun | said | {"preprocess": prepared} | asdict(rule) | asdict(course))
         self._state = contents.state_digest(chosen.listing)
         self.inputs: dict[str, Any] = plain({
             "settings": self.settings,

@@ -49,7 +49,7 @@ def choose(listing: Listing, images: str, patience: bool, progress: Progress) ->
         found = ", ".join(sorted(filter(None, splits))) or "no splits"
         raise BadInput(
             f"--patience looks at validation images, so {images} should have a split val. Found: {found}.\n"
-            "fne split --val 0.1 makes a manifest that has one, or leave --patience out."
+            "Put them into class folders below val/, or name split val in a manifest, or leave --patience out."
         )
     wanted = "train" if any(splits) else ""
     learned = [n for n, split in enumerate(listing.splits) if split == wanted and listing.labels[n]]

@@ -102,7 +102,7 @@ class Trainer:
 
     def state(self) -> dict[str, np.ndarray]:
         """All that the steps have changed, by name."""
-        return {name: np.array(variable) for name, variable in self._variables()}
+        return {name: variable.numpy().copy() for name, variable in self._variables()}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go back to a state of the same network. Raises KeyError or ValueError for another's."""
@@ -114,7 +114,7 @@ class Trainer:
 
     def weights(self) -> dict[str, np.ndarray]:
         """The part of the state that is the network."""
-        return {name: np.array(variable) for name, variable in self._variables() if name.startswith("network/")}
+        return {name: variable.numpy().copy() for name, variable in self._variables() if name.startswith("network/")}
 
     def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
         """Have the network as `weights` found it."""

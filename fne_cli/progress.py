@@ -15,6 +15,10 @@ class Progress:
     def note(self, text: str) -> None:
         """One line for the person who waits: a decision, a warning."""
 
+    def once(self, text: str) -> None:
+        """The same for what several steps of one command find: it is said the first time only, where that is known."""
+        self.note(text)
+
     def detail(self, text: str) -> None:
         """One line for the person who asked for more (``-v``)."""
 

@@ -94,6 +94,12 @@ class Console(Progress):
         else:
             say(sys.stderr, text)
 
+    def once(self, text: str) -> None:
+        """Print a line to standard error if it has not been printed so."""
+        if text not in self._told:
+            self._told.add(text)
+            self.note(text)
+
     def detail(self, text: str) -> None:
         """Print a line with -v."""
         if self.verbose:

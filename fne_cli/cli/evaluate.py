@@ -41,6 +41,7 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
 @click.option(
     "--draws", type=click.IntRange(min=1), default=5, show_default=True, help="Random training sets of --per-class."
 )
+@click.option("--without-leaks", is_flag=True, help="Leave out test images that are training images byte for byte.")
 @click.option(
     "--recipe",
     type=click.Choice(["published", "auto"]),

@@ -20,7 +20,7 @@ from fne_cli.version import __version__
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Pipeline": ("extract", "normalize", "discretize", "evaluate", "predict"),
-    "Analysis": ("analyze", "features", "plot", "rank"),
+    "Analysis": ("analyze", "features", "plot", "rank", "retrieve"),
     "Experiments": ("run", "report", "train", "config"),
     "Files": ("info", "verify", "merge", "export"),
     "Setup": ("layers", "sample", "split", "cluster", "completion"),

@@ -198,3 +198,54 @@ def thresholds(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="LOW,HIGH|BEHAVIOR",
         help="z < LOW becomes -1, z > HIGH becomes 1. Or the file of fne analyze that has them.",
     )(function)
+
+
+def queries(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--queries and --among, of what compares images with each other."""
+    asked = click.option(
+        "--queries",
+        default="all",
+        show_default=True,
+        metavar="SPLIT",
+        help="Images that are looked for: a split, or all.",
+    )
+    among = click.option(
+        "--among", default="all", show_default=True, metavar="SPLIT", help="Images that they are compared with."
+    )
+    return asked(among(function))
+
+
+def vectors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What becomes of rows before they are compared, and how they are."""
+    chosen: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
+        layers("Layers to use, names or globs.  [default: all]"),
+        click.option(
+            "--embedding",
+            type=kinds.EmbeddingName(),
+            help="What to make of activations: fne for the ternary codes, or pieces such as z,root,pca:128,whiten; "
+            "docs/evaluation.md has them all.  [default: l2]",
+        ),
+        click.option(
+            "--rows",
+            help="Images that an embedding is fitted to: a split, or all.  [default: train; all without splits]",
+        ),
+        thresholds,
+        averaged,
+        click.option(
+            "--metric",
+            type=click.Choice(["cosine", "l1", "euclid"]),
+            help="By the angle, by the sum of absolute differences of codes, or Euclid's.  [default: l1 for codes, "
+            "cosine else]",
+        ),
+    ]
+    for option in reversed(chosen):
+        function = option(function)
+    return function
+
+
+def with_output(files: tuple[Path, ...], ending: str, name: str, inputs: str) -> tuple[tuple[Path, ...], Path | None]:
+    """The inputs, and the output if the last file has its ending. Raises UsageError if that stands elsewhere."""
+    *given, last = files
+    if any(file.suffix.lower() == ending for file in (given or files)):
+        raise click.UsageError(f"{name}, the {ending} file, comes last, after {inputs}.")
+    return (tuple(given), last) if last.suffix.lower() == ending else (files, None)

@@ -40,6 +40,21 @@ class _Share(click.ParamType[float]):
         return share
 
 
+class _Regions(click.ParamType["tuple[str, int]"]):
+    """sliding:3 or grid:2."""
+
+    name = "sliding:N|grid:N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """To (arrangement, count)."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(sliding|grid):(\d{1,3})", str(value), re.ASCII)
+        if not match:
+            self.fail(f"should be sliding:N or grid:N, such as sliding:3, found {value!r}", param, ctx)
+        return match[1], int(match[2])
+
+
 @click.command(cls=options.Command)
 @click.argument("images")
 @click.argument("manifest", type=options.FILE)
@@ -56,11 +71,19 @@ class _Share(click.ParamType[float]):
     help="For choosing without the test images, which get no split: train on split train, test on split val, or on "
     "this share of each class of split train if there is none.",
 )
+@click.option(
+    "--regions",
+    type=_Regions(),
+    metavar="sliding:N|grid:N",
+    help="A row with a box for each region of an image. sliding:N has levels 1 to N: at level i there are i x i "
+    "windows, 2/(i+1) of width and height, which overlap by half. grid:N has N x N cells. Without another way images "
+    "keep their splits.",
+)
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of the drawing.")
 @options.root
 @options.label_column
 @options.overwrite
-def split(progress: Console, **values: Any) -> None:
+def split(progress: Console, regions: Any, **values: Any) -> None:
     """Write a MANIFEST that divides IMAGES into splits.
 
     Training and test images, or validation images too. IMAGES is what fne extract takes; its labels stay. Use the
@@ -71,11 +94,13 @@ def split(progress: Console, **values: Any) -> None:
              fne split food-101/images/ split.csv --list train=train.txt --list test=test.txt
              fne split VOCdevkit/VOC2007/ voc.csv --voc
              fne split split.csv inner.csv --root photos/ --holdout 20%
+             fne split photos/ regions.csv --regions sliding:3
     """
-    from fne_cli.steps.split import split
+    from fne_cli.steps.split import Windows, split
 
-    done = split(progress=progress, **values)
+    done = split(progress=progress, regions=None if regions is None else Windows(*regions), **values)
     state = " is up to date" if done.up_to_date else ""
     counts = ", ".join(f"{count:,} {name or 'without a split'}" for name, count in done.counts.items())
     more = f" and {len(done.paths) - 1} more" if len(done.paths) > 1 else ""
-    progress.note(f"{done.paths[0]}{more}{state}: {counts}")
+    regions_of = f"; {done.regions:,} regions of these images" if done.regions else ""
+    progress.note(f"{done.paths[0]}{more}{state}: {counts}{regions_of}")

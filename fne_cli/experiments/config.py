@@ -29,7 +29,7 @@ _CLASSIFIER = (
     "tolerance",
     "seed",
 )
-_PROTOCOL = ("cv", "rows", "per_class", "draws", *_CLASSIFIER)
+_PROTOCOL = ("cv", "rows", "per_class", "draws", "without_leaks", *_CLASSIFIER)
 FACTORS = ("layers", "pool", "crops", "values", "l2", "pca", "whiten", "classifier", "cost")
 """Keys of [factors]: a list of values each, of which the first is the standard."""
 
@@ -58,7 +58,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "discretize": ("packed", "batch_size"),
     "analyze": ("rows", "random_classes", "seed", "alpha", "fdr", "memory"),
     "rank": ("neighbours", "seed", "memory"),
-    "evaluate": (*_CLASSIFIER, "draws", "memory"),
+    "evaluate": (*_CLASSIFIER, "draws", "without_leaks", "memory"),
 }
 """Tables with options for all runs of a command; what a table above says wins over them."""
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import LABEL, read_manifest
 from fne_cli.images.lists.splits import by_lists, is_manifest, write_manifest
 from fne_cli.images.lists.voc import read_voc
+from fne_cli.images.regions import Divided, Windows, divided
 from fne_cli.numerics.evaluation.protocols import strata, stratified_folds
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.changes import image_changes
@@ -25,17 +27,23 @@ from fne_cli.store.output.up_to_date import is_recorded
 from fne_cli.tasks.listed import image_table
 from fne_cli.unprintable import plain
 
+__all__ = ["Split", "Windows", "split"]
+
 VALIDATION = ("val", "validation", "valid")
 VOC_SETS = {"train": ("train",), "val": ("val",), "test": ("test",)}
 
 
 @dataclass(frozen=True)
 class Split:
-    """The manifests, and how many images each split of the first one has ("" for images of none)."""
+    """The manifests, and how many images each split of the first one has ("" for images of none).
+
+    regions: how many they have together, 0 if they are not divided.
+    """
 
     paths: tuple[Path, ...]
     counts: dict[str, int]
     up_to_date: bool = False
+    regions: int = 0
 
 
 def split(
@@ -49,6 +57,7 @@ def split(
     folds: int | None = None,
     voc: bool = False,
     holdout: float | None = None,
+    regions: Windows | None = None,
     seed: int = 0,
     root: str | None = None,
     label_column: str = LABEL,
@@ -58,23 +67,21 @@ def split(
     """Write a manifest of all images with a column split; each of `folds` gets a manifest of its own.
 
     One of: official `lists` (split, file), `per_class` training images of each class, shares `test` and `val` drawn
-    class by class, `folds`, `voc`, `holdout`. docs/cli.md describes them. Raises BadInput, or DifferentOutput for other
-    manifests.
+    class by class, `folds`, `voc`, `holdout`. docs/cli.md describes them. regions: a row for each region of an image;
+    without one of the others images keep their splits. Raises BadInput, or DifferentOutput for other manifests.
     """
-    if sum(way is not None and way != () for way in (lists or None, per_class, test, folds, voc or None, holdout)) != 1:
-        raise BadInput("Give one way to split: --list, --per-class, --test, --folds, --voc or --holdout.")
-    if val is not None and test is None and per_class is None:
-        raise BadInput("--val goes with --test or --per-class. Lists and VOC have their own validation images.")
-    if manifest.suffix.lower() != ".csv":  # what reads it tells by the ending how it is written
-        raise BadInput(f"{manifest} should be the name of a manifest to write, ending in .csv.")
-    if voc and label_column != LABEL:
-        raise BadInput("--label-column names a column of a manifest. --voc has its classes in XML.")
+    given = sum(way is not None and way != () for way in (lists or None, per_class, test, folds, voc or None, holdout))
+    if given > 1 or (given == 0 and regions is None):
+        raise BadInput(
+            "Give one way to split: --list, --per-class, --test, --folds, --voc or --holdout; or none with --regions."
+        )
+    _check(manifest, val is not None and test is None and per_class is None, voc and label_column != LABEL)
     listing = read_voc(images, VOC_SETS) if voc else source.list_images(images, root, label_column)
     findings.tell(listing, images, progress)
     if listing.boxes is not None:
         raise BadInput(f"{images} should name images. Found: boxes, whose ids are not their paths.")
     if holdout is None:
-        ways = _ways(listing, images, lists, per_class, test, val, folds, voc, seed)
+        ways = _ways(listing, images, lists, per_class, test, val, folds, voc or not given, seed)
     else:
         ways = [_held_out(listing, images, holdout, seed)]
     single = len(ways) == 1
@@ -82,31 +89,62 @@ def split(
         manifest if single else manifest.with_name(f"{manifest.stem}-{number}{manifest.suffix}")
         for number in range(1, len(ways) + 1)
     )
-    options = {"per_class": per_class, "test": test, "val": val, "folds": folds, "voc": voc, "seed": seed}
-    if holdout is not None:  # records of before do not have it
-        options["holdout"] = holdout
+    options: dict[str, Any] = {"per_class": per_class, "test": test, "val": val, "folds": folds}
+    options |= {"voc": voc, "seed": seed}
+    # records of before do not have these
+    later = {"holdout": holdout, "regions": None if regions is None else str(regions)}
+    options |= {name: value for name, value in later.items() if value is not None}
+    parts = Divided(listing, np.arange(len(listing))) if regions is None else _divided(listing, regions, progress)
+    sources = [{"kind": "images", "fingerprint": _digest(listing, listing.splits)}, *map(_list_source, lists)]
+    if regions is not None:
+        sizes = "".join(f"{size}\n" for size in parts.sizes)
+        sources.append({"kind": "sizes of images", "fingerprint": hashlib.sha256(sizes.encode()).hexdigest()})
     origin = Origin(
         "split",
         {**options, "lists": [name for name, _ in lists]},
-        [{"kind": "images", "fingerprint": _digest(listing, listing.splits)}, *map(_list_source, lists)],
+        sources,
         {"images": (Path(images),), "lists": tuple(Path(file) for _, file in lists)},
     )
     done = []
-    for path, splits in zip(paths, ways, strict=True):
-        digest = _digest(listing, splits)
+    for path, way in zip(paths, ways, strict=True):
+        splits = [way[number] for number in parts.whose.tolist()]
+        digest = _digest(parts.listing, splits)
         what = "this split. Found: another one, or changed since"
         done.append(is_recorded(path, digest, origin, overwrite, what, ours=is_manifest))
         if not done[-1]:
             if path.exists() and not overwrite:
-                _say_what_changed(path, replace(listing, splits=splits), progress)
+                _say_what_changed(path, replace(parts.listing, splits=splits), progress)
             with Output(path) as output:
-                write_manifest(output.into, listing, splits)
+                write_manifest(output.into, parts.listing, splits)
                 output.accept_noted({"fingerprint": digest, **origin.noted_whole(path)})
     counts = dict(sorted(Counter(ways[0]).items()))
-    if "" in counts:
+    if "" in counts and given:
         why = "are in no list and" if holdout is None else "are left out, as test images are, and"
         progress.note(f"{counts['']:,} of {len(listing):,} images {why} get no split")
-    return Split(paths, counts, up_to_date=all(done))
+    return Split(paths, counts, up_to_date=all(done), regions=0 if regions is None else len(parts.listing))
+
+
+def _divided(listing: Listing, regions: Windows, progress: Progress) -> Divided:
+    """The regions of all images; those of which none could be made are named."""
+    with progress.track(len(listing), "images") as advance:
+        parts = divided(listing, regions, advance)
+    if parts.bad:
+        more = f" and {len(parts.bad) - 1:,} more" if len(parts.bad) > 1 else ""
+        progress.note(
+            f"{len(parts.bad):,} of {len(listing):,} images cannot be opened, and get one row without a box: "
+            f"{plain(parts.bad[0])}{more}. fne extract says what is wrong with them"
+        )
+    return parts
+
+
+def _check(manifest: Path, val_alone: bool, column_of_voc: bool) -> None:
+    """Raises BadInput for options that do not go together."""
+    if val_alone:
+        raise BadInput("--val goes with --test or --per-class. Lists and VOC have their own validation images.")
+    if manifest.suffix.lower() != ".csv":  # what reads it tells by the ending how it is written
+        raise BadInput(f"{manifest} should be the name of a manifest to write, ending in .csv.")
+    if column_of_voc:
+        raise BadInput("--label-column names a column of a manifest. --voc has its classes in XML.")
 
 
 def _list_source(given: tuple[str, str]) -> dict[str, str]:
@@ -128,11 +166,11 @@ def _ways(
     test: float | None,
     val: float | None,
     folds: int | None,
-    voc: bool,
+    own: bool,
     seed: int,
 ) -> list[Sequence[str]]:
-    """The splits of every manifest to be written."""
-    if voc:
+    """The splits of every manifest to be written. own: whether images keep those that they have."""
+    if own:
         return [listing.splits]
     if lists:
         files: dict[str, list[str]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +80,8 @@ class Vectors:
         return {"features": self.files.paths, **beside}
 
     def alone(self, layer: str) -> Vectors:
-        """One layer of them."""
-        return Vectors(self.files, replace(self.options, layers=(layer,)), self.memory)
+        """One layer of the files as such: codes, or activations of length 1."""
+        return Vectors(self.files, VectorOptions((layer,), pool=self.options.pool), self.memory)
 
     def row_bytes(self) -> int:
         """What a vector takes in memory."""

@@ -40,6 +40,10 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "merge": (("merge", "shard1.h5", "shard2.h5", "out/w.h5"), ("w.h5",)),
     "predict": (("predict", "classifier.npz", "codes.h5", "out/p.csv"), ("p.csv",)),
     "rank": (("rank", "activations.h5", "--csv", "out/r.csv"), ("r.csv",)),
+    "retrieve": (
+        ("retrieve", "activations.h5", "out/t.json", "--per-query", "out/q.csv"),
+        ("t.json", "q.csv"),
+    ),
     "split": (("split", "list.csv", "out/s.csv", "--test", "0.5"), ("s.csv",)),
     "report": (("report", "results.json", "out/page.html", "--latex", "out/t.tex"), ("page.html", "t.tex")),
 }
@@ -224,14 +228,6 @@ if __name__ == "__main__":
     mode, place, every, *chosen = sys.argv[1:]
     os.chdir(place)
     # Loaded once, not by every child.
-    import fne_cli.figures.page
-    import fne_cli.steps.analyze
-    import fne_cli.steps.evaluate
-    import fne_cli.steps.export
-    import fne_cli.steps.merge
-    import fne_cli.steps.predict
-    import fne_cli.steps.rank
-    import fne_cli.steps.report.drawing  # noqa: F401
 
     if "extract" in chosen:
         from fne_cli.networks.backend import load_keras

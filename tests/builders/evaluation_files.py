@@ -24,6 +24,8 @@ def write(
     crops: int = 1,
     bad: tuple[int, ...] = (),
     settings: dict[str, object] | None = None,
+    sha256: list[str] | None = None,
+    paths: list[str] | None = None,
 ) -> Path:
     """A codes or activations file with the given rows; labels (n,) or (n, classes)."""
     count = len(labels)
@@ -31,13 +33,13 @@ def write(
     status[list(bad)] = 5
     several = np.ndim(labels) == 2
     images = Images(
-        path=[f"{number}.png" for number in range(count)],
+        path=paths or [f"{number}.png" for number in range(count)],
         split=splits,
         label=np.array(labels, np.int8 if several else np.int32),
         classes=classes,
         status=status,
         message=["damaged" if number in bad else "" for number in range(count)],
-        sha256=["0" * 64] * count,
+        sha256=[f"{number:064x}" for number in range(count)] if sha256 is None else list(sha256),
     )
     return write_features(path, layers, images, kind=kind, crops=crops, settings=settings)
 

@@ -60,7 +60,7 @@ WITHOUT_STEP = ("cluster", "completion", "run", "config")
 def test_defaults_of_the_command_are_those_of_the_step(name):
     step = getattr(importlib.import_module(f"fne_cli.steps.{name}"), name)
     defaults = {key: param.default for key, param in inspect.signature(step).parameters.items()}
-    for several in {"recipe", "options", "chosen", "protocol", "classifier"} & set(defaults):
+    for several in {"recipe", "options", "chosen", "protocol", "classifier", "vectors"} & set(defaults):
         options = defaults.pop(several)
         defaults |= {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     given = command(name).make_context(name, [], resilient_parsing=True).params
@@ -68,7 +68,7 @@ def test_defaults_of_the_command_are_those_of_the_step(name):
         if isinstance(param, click.Option) and param.name in defaults:
             assert given[param.name] == defaults[param.name], (name, param.name)
     known = {param.name for param in command(name).params} | {"progress", "as_json"}
-    known |= {"results"} if name == "evaluate" else set()  # the last of its files
+    known |= {"results"} if name in ("evaluate", "retrieve") else set()  # the last of its files
     assert set(defaults) <= known | {"batch_size"}, f"the step of {name} has options that the command lacks"
 
 

@@ -33,6 +33,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "plot": ("--help",),
     "predict": ("k.npz", "c.h5"),
     "rank": ("a.h5",),
+    "retrieve": ("a.h5",),
     "report": ("--help",),
     "run": ("c.toml", "--dry-run"),
     "sample": ("--help",),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from pictures import write_image
+from PIL import Image
 
 from fne_cli.errors import BadInput
 from fne_cli.images.lists.manifest import read_manifest
 from fne_cli.images.lists.voc import read_voc
+from fne_cli.images.regions import Windows
 
 
 @pytest.fixture
@@ -213,6 +217,119 @@ def test_a_name_that_says_something_else_than_csv(fne, birds, tmp_path, name):
         f"fne: {tmp_path / name} should be the name of a manifest to write, ending in .csv.\n",
     )
     assert not (tmp_path / name).exists()
+
+
+# Regions
+
+
+def test_regions_keep_the_label_and_the_split_of_their_image(fne, birds, tmp_path):
+    fne("split", birds, tmp_path / "s.csv", "--per-class", 4)
+    before = {row["path"]: (row["label"], row["split"]) for row in rows(tmp_path / "s.csv")}
+    command = ("split", tmp_path / "s.csv", tmp_path / "r.csv", "--root", birds, "--regions", "sliding:2")
+    done = fne(*command)
+    assert (done.code, done.err.splitlines()[-1]) == (
+        0,
+        f"{tmp_path}/r.csv: 18 test, 12 train; 150 regions of these images",
+    )
+    found = rows(tmp_path / "r.csv")
+    assert list(found[0]) == ["path", "label", "split", "x0", "y0", "x1", "y1"]
+    assert len(found) == 150
+    assert all((row["label"], row["split"]) == before[row["path"]] for row in found)
+    listing = read_manifest(str(tmp_path / "r.csv"), str(birds))
+    assert listing.ids[:3] == ["a/00.png#0,0,8,8", "a/00.png#0,0,6,6", "a/00.png#2,0,8,6"]
+    assert f"{tmp_path}/r.csv is up to date" in fne(*command).err
+    other = fne(*command[:-1], "grid:2")
+    assert (other.code, 'settings.regions: "sliding:2" in the existing output, "grid:2" asked for' in other.err) == (
+        4,
+        True,
+    )
+    assert fne(*command[:-1], "grid:2", "--overwrite").code == 0
+    assert len(rows(tmp_path / "r.csv")) == 120
+    again = fne("split", tmp_path / "r.csv", tmp_path / "q.csv", "--root", birds, "--regions", "grid:2")
+    assert (again.code, "r.csv should name images. Found: boxes, whose ids are not their paths." in again.err) == (
+        1,
+        True,
+    )
+
+
+def test_regions_go_with_every_way_to_split(fne, birds, tmp_path):
+    """All regions of an image are on one side."""
+    for name, options in (("one", ("--per-class", 4)), ("folds", ("--folds", 3)), ("none", ())):
+        assert fne("split", birds, tmp_path / f"{name}.csv", *options, "--regions", "grid:2").code == 0
+    assert counts(tmp_path / "one.csv")["a", "train"] == 16
+    assert counts(tmp_path / "none.csv") == {("a", ""): 48, ("b", ""): 40, ("c", ""): 32}
+    for path in (tmp_path / "one.csv", tmp_path / "folds-1.csv", tmp_path / "folds-3.csv"):
+        sides: dict[str, set[str]] = {}
+        for row in rows(path):
+            sides.setdefault(row["path"], set()).add(row["split"])
+        assert len(sides) == 30
+        assert all(len(splits) == 1 for splits in sides.values())
+
+
+def test_regions_of_images_with_several_labels(fne, voc, tmp_path):
+    assert fne("split", voc, tmp_path / "voc.csv", "--voc", "--regions", "grid:2").code == 0
+    listing = read_manifest(str(tmp_path / "voc.csv"), str(voc))
+    assert listing.ids[0] == "JPEGImages/000001.jpg#0,0,10,8"
+    np.testing.assert_array_equal(listing.label_array()[::4], [[0, 1, -1], [0, 0, 1], [-1, 0, 0], [0, 0, 0]])
+
+
+def test_an_image_without_a_size_has_one_row_and_is_named(fne, birds, tmp_path):
+    (birds / "a" / "00.png").write_bytes(b"nothing")
+    (birds / "b" / "12.png").write_bytes(b"")
+    done = fne("split", birds, tmp_path / "r.csv", "--regions", "grid:2")
+    assert (done.code, done.err.splitlines()[1]) == (
+        0,
+        "2 of 30 images cannot be opened, and get one row without a box: a/00.png and 1 more. fne extract says what is "
+        "wrong with them",
+    )
+    assert [row["path"] for row in rows(tmp_path / "r.csv") if not row["x0"]] == ["a/00.png", "b/12.png"]
+
+
+def test_other_sizes_of_images_make_the_manifest_again(fne, birds, tmp_path):
+    command = ("split", birds, tmp_path / "r.csv", "--regions", "sliding:1")
+    fne(*command)
+    write_image(birds / "a" / "00.png", 1, (9, 9))
+    assert "r.csv is made again, as its inputs have changed" in fne(*command).err
+    assert rows(tmp_path / "r.csv")[0]["x1"] == "9"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--regions", "sliding"), 2, "should be sliding:N or grid:N, such as sliding:3, found 'sliding'"),
+        (("--regions", "grid:0"), 1, "with a count from 1 to 32. Found: grid:0."),
+        (("--regions", "grid:2", "--val", "10%"), 1, "--val goes with --test"),
+        (("--regions", "grid:2", "--folds", "2", "--test", "10%"), 1, "Give one way to split"),
+    ],
+)
+def test_regions_that_make_no_sense(fne, birds, tmp_path, options, code, message):
+    result = fne("split", birds, tmp_path / "r.csv", *options)
+    assert (result.code, message in result.err) == (code, True), result.err
+
+
+def test_a_region_is_extracted_as_the_image_that_it_shows(fne, tmp_path):
+    """Every row is that of a file with just these pixels; the first that of the whole."""
+    for number, size in enumerate(((40, 30), (31, 50))):
+        path = write_image(tmp_path / "whole" / "a" / f"{number}.png", number, size)
+        for x0, y0, x1, y1 in Windows("sliding", 2).boxes(*size):
+            cut = tmp_path / "cut" / "a" / f"{number}-{int(x0)}-{int(y0)}-{int(x1)}-{int(y1)}.png"
+            cut.parent.mkdir(parents=True, exist_ok=True)
+            Image.open(path).crop((x0, y0, x1, y1)).save(cut)
+    assert fne("split", tmp_path / "whole", tmp_path / "r.csv", "--regions", "sliding:2").code == 0
+    sides = {"regions": (tmp_path / "r.csv", "--root", tmp_path / "whole"), "cut": (tmp_path / "cut",)}
+    found = {}
+    for name, images in sides.items():
+        out = tmp_path / f"{name}.h5"
+        assert fne("extract", *images[:1], out, *images[1:], "--model", "mini").code == 0
+        with h5py.File(out) as file:
+            layer = next(iter(file["layers"].values()))
+            ids = [name.decode() for name in file["images/path"][:]]
+            found[name] = {
+                re.sub(r"[#,]", "-", one).replace(".png", ""): row for one, row in zip(ids, layer[:], strict=True)
+            }
+    assert len(found["cut"]) == len(found["regions"]) == 10
+    for name, row in found["cut"].items():
+        np.testing.assert_array_equal(found["regions"][name], row, name)
 
 
 # PASCAL VOC

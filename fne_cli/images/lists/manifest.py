@@ -47,7 +47,7 @@ def read_manifest(manifest: str, root: str | None, label_column: str | None = LA
         box = _box(row, where)
         path = as_on_disk(base, path)
         name = printable(os.path.normpath(path).replace(os.sep, "/"))
-        ids.append(name if box is None else f"{name}#{','.join(map(_exact, box))}")
+        ids.append(name if box is None else boxed(name, box))
         files.append(os.path.join(base, path))
         splits.append(_split(row, where))
         boxes.append(box)
@@ -196,6 +196,11 @@ def _box(row: Mapping[str, Any], where: str) -> tuple[float, float, float, float
     return x0, y0, x1, y1
 
 
-def _exact(value: float) -> str:
+def boxed(name: str, box: Sequence[float]) -> str:
+    """The id of a part of an image: its name, and the box x0, y0, x1, y1."""
+    return f"{name}#{','.join(map(exact, box))}"
+
+
+def exact(value: float) -> str:
     """A coordinate in the fewest digits that are still exactly it: ids name boxes, and different boxes differ."""
     return np.format_float_positional(value + 0.0, trim="-")

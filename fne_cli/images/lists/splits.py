@@ -7,11 +7,15 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from fne_cli.errors import BadInput
 from fne_cli.images.lists.listing import Listing
+from fne_cli.images.lists.manifest import exact
 from fne_cli.images.lists.paths import in_one_form
 
 _COLUMNS = {False: ("path", "label", "split"), True: ("path", "labels", "ignore", "split")}
+_BOX = ("x0", "y0", "x1", "y1")
 
 
 def by_lists(listing: Listing, lists: Mapping[str, Sequence[str]]) -> list[str]:
@@ -80,16 +84,21 @@ def is_manifest(path: Path) -> bool:
             head = file.readline(80)
     except OSError:
         return False
-    return head in [(",".join(columns) + "\n").encode() for columns in _COLUMNS.values()]
+    return head in [(",".join(columns + box) + "\n").encode() for columns in _COLUMNS.values() for box in ((), _BOX)]
 
 
 def write_manifest(path: Path, listing: Listing, splits: Sequence[str]) -> None:
-    """A CSV manifest with the ids of the listing as paths, and these splits."""
-    columns = _COLUMNS[listing.several]
+    """A CSV manifest with the ids of the listing as paths, and these splits; with boxes if it has some."""
+    boxes = listing.boxes
     with open(path, "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(columns)
+        lines.writerow(_COLUMNS[listing.several] + (() if boxes is None else _BOX))
         for number, (name, split) in enumerate(zip(listing.ids, splits, strict=True)):
             labels = ";".join(listing.labels[number])
             ignored = (";".join(listing.ignored[number]),) if listing.several else ()
-            lines.writerow((name, labels, *ignored, split))
+            if boxes is not None:
+                whole = bool(np.isinf(boxes[number]).any())
+                corners = ("",) * len(_BOX) if whole else tuple(map(exact, boxes[number].tolist()))
+                lines.writerow((name if whole else name.rpartition("#")[0], labels, *ignored, split, *corners))
+            else:
+                lines.writerow((name, labels, *ignored, split))

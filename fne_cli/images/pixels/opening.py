@@ -11,7 +11,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from fne_cli.images.pixels.bad import BadImage, Status
 from fne_cli.images.pixels.formats import looks_like_image
 from fne_cli.images.pixels.plugins import opener
-from fne_cli.images.pixels.png import picture
+from fne_cli.images.pixels.png import picture, without_pixels
 
 # Formats whose decoders are part of Pillow itself. EPS would start Ghostscript; PDF and WMF need other programs.
 Image.init()
@@ -30,7 +30,8 @@ _TO_UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # tags of TIFF
+_ON_THE_SIDE = {_TO_UPRIGHT[number] for number in (5, 6, 7, 8)}
+_WIDTH, _HEIGHT, _BITS_PER_SAMPLE, _PHOTOMETRIC = 256, 257, 258, 262  # tags of TIFF
 _STRIP = 1 << 20  # pixels that are converted at a time, where a conversion has several steps
 
 
@@ -63,6 +64,26 @@ def upright(content: bytes, max_pixels: int, begin: Callable[[Image.Image], None
     return rgb if turn is None else rgb.transpose(turn)
 
 
+def upright_size(content: bytes, max_pixels: int) -> tuple[int, int]:
+    """Width and height of what `upright` makes of the image, without its pixels being decoded. Raises BadImage."""
+    if not content:
+        raise BadImage(Status.EMPTY, "0 bytes")
+    kind = looks_like_image(content[:64])
+    try:
+        image = _opened(without_pixels(content) if kind == "PNG" else content, kind)
+        _check_size(image, max_pixels)
+        width, height = image.size
+        if kind == "TIFF":  # newer Pillows have turned the size already, but not what the file says
+            tags = getattr(image, "tag_v2", {})
+            width, height = int(tags.get(_WIDTH, width)), int(tags.get(_HEIGHT, height))
+        turned = _TO_UPRIGHT.get(_orientation(image, decoding=False)) in _ON_THE_SIDE
+    except (BadImage, MemoryError):
+        raise
+    except Exception as error:  # as above
+        raise BadImage(Status.DAMAGED, f"damaged: {type(error).__name__}: {error}") from error
+    return (height, width) if turned else (width, height)
+
+
 def not_an_image(size: int, head: bytes) -> str:
     """What is said of a file of `size` bytes that is no image."""
     return f"not an image: {size} bytes that begin {head[:8]!r}"
@@ -84,10 +105,14 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
         )
 
 
-def _orientation(image: Image.Image) -> int:
-    """1 ... 8 as EXIF has it; 1 where EXIF is damaged, for the pixels are not."""
+def _orientation(image: Image.Image, decoding: bool = True) -> int:
+    """1 ... 8 as EXIF has it; 1 where EXIF is damaged, for the pixels are not.
+
+    decoding: whether a PNG may be decoded for it, as it is to look behind the pixels.
+    """
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        exif = image.getexif() if decoding else Image.Image.getexif(image)
+        return int(exif.get(ExifTags.Base.Orientation, 1))
     except Exception:  # as many kinds as decoders have
         return 1
 

@@ -68,6 +68,18 @@ def picture(content: bytes) -> bytes:
     return b"".join([*kept[:2], *texts.values(), *kept[2:], view[end:]])
 
 
+def without_pixels(content: bytes) -> bytes:
+    """The picture with nothing in it but what says how large it is and which way is up. Raises BadImage as `picture`.
+
+    What says so may stand behind the pixels, and is put before them.
+    """
+    content = picture(content)
+    parts = [(chunk, content[chunk.start : chunk.end]) for chunk in _chunks(content)]
+    first = [part for chunk, part in parts if chunk.name == b"IDAT"][:1]
+    rest = [part for chunk, part in parts if chunk.name not in (b"IDAT", b"IEND")]
+    return b"".join([_SIGNATURE, *rest, *first])
+
+
 def _chunks(content: bytes) -> Iterator[_Chunk]:
     """The chunks up to the last one, or to the first that is none or is cut off."""
     start = len(_SIGNATURE)

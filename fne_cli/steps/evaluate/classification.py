@@ -14,7 +14,8 @@ from fne_cli.errors import BadInput, TooFewImages
 from fne_cli.images.lists.manifest import read_manifest
 from fne_cli.images.lists.paths import in_one_form
 from fne_cli.numerics.evaluation.protocols import Trial, draws, folds
-from fne_cli.progress import Progress
+from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.evaluate.leaks import apart
 from fne_cli.steps.evaluate.options import Protocol
 from fne_cli.store.format.schema import Images
 from fne_cli.store.many.joined import JoinedFiles
@@ -85,8 +86,13 @@ class ClassificationTask:
             raise BadInput(
                 f"class {plain(name)} {error.problem}", file=source.name, remedy="Give fewer with --per-class."
             ) from error
+        leaks: dict[str, int] = {}
+        if protocol.without_leaks or progress is not SILENT:  # who works silently for others need not look
+            # The draws of a learning curve share their test images: all training images count, drawn or not.
+            known_to = [train if protocol.per_class and protocol.cv is None else trial.train for trial in trials]
+            trials, leaks = apart(source, trials, known_to, protocol.without_leaks, progress)
         task = cls(source.name, images.classes, source.crops, images.label, trials, {})
-        task.description.update(task._check(images, progress))
+        task.description.update(task._check(images, progress) | leaks)
         taken = [numbers[name] for name in ("train", "test", *VALIDATION) if name in numbers]
         without = int((images.good & ~usable & np.isin(splits, taken)).sum())
         if without:

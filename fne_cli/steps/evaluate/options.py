@@ -43,19 +43,25 @@ class FeatureOptions:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Which images are trained on and measured, as `fne evaluate` describes the options of these names."""
+    """Which images are trained on and measured, as `fne evaluate` describes the options of these names.
+
+    without_leaks: whether test images that are training images by their bytes are left out.
+    """
 
     split: Path | None = None
     cv: int | None = None
     rows: str | None = None
     per_class: tuple[int, ...] = ()
     draws: int = 5
+    without_leaks: bool = False
 
     def described(self) -> dict[str, Any]:
         """What of it tells two results apart; the split's content is in the sources."""
         own = {key: value for key, value in asdict(self).items() if key != "split" and value not in (None, ())}
         if not self.per_class:
             own.pop("draws")
+        if not self.without_leaks:  # results of before do not have it
+            own.pop("without_leaks")
         return {key: list(value) if isinstance(value, tuple) else value for key, value in own.items()}
 
 

@@ -18,6 +18,7 @@ from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.report import records
 from fne_cli.steps.report.comparison import grouped
 from fne_cli.steps.report.drawing import draw, drawings_of
+from fne_cli.steps.report.facts import left_out
 from fne_cli.steps.report.sources import Sources, gather
 from fne_cli.steps.report.standing import check_name, is_standing
 from fne_cli.steps.report.tables import image_tables
@@ -131,7 +132,7 @@ def _collected(
         commands=records.commands(sources, outputs),
         software=records.software(sources, outputs),
         files=[(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in dict.fromkeys(files)],
-        notes=tables.notes,
+        notes=[*tables.notes, *left_out([each.results for each in sources.evaluated])],
         factors=factor_tables(sources.experiments),
         agreement=agreements(sources.experiments),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from fne_cli.steps.report.sources import Evaluated, extraction, poolings
 from fne_cli.store.other.entries import Entry
+from fne_cli.store.other.results import Results
 
 
 def facts(members: Sequence[Evaluated]) -> list[tuple[str, str]]:
@@ -90,3 +91,13 @@ def told(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(told(one) for one in value)
     return f"{value:,}" if type(value) is int else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def left_out(results: Sequence[Results]) -> list[str]:
+    """What to note of test images that were not measured because they are training images."""
+    counts = [one.images.get("test_images_left_out_as_copies") for one in results]
+    return [
+        f"{count:,} test images that are training images byte for byte are left out (--without-leaks)."
+        for count in dict.fromkeys(counts)
+        if type(count) is int and count > 0
+    ]

@@ -33,6 +33,8 @@ def agreeing(results: Results) -> dict[str, Any]:
         found["unit of C"] = "relative"
     if kind == "per_class":
         found["draws"] = said.get("draws")
+    if said.get("without_leaks"):
+        found["test images that are training images"] = "left out"
     if kind == "cv":
         found |= {"cv": said.get("cv"), "rows": said.get("rows")}
     if kind != "split" or (len(costs) > 1 and name != "penalty"):  # leave-one-out draws nothing

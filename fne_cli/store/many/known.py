@@ -60,7 +60,7 @@ class KnownFile:
         status[[number for number in skip if number < self.count]] = GOOD + 1
         self._numbers = np.flatnonzero(status == GOOD)
         keys = np.fromiter(
-            (_key(content, box_of(name)) for name, content in self._texts()), np.uint64, self.count
+            (key_of(content, box_of(name)) for name, content in self._texts()), np.uint64, self.count
         )[self._numbers]  # fmt: skip
         order = np.argsort(keys, kind="stable")
         self._keys, self._numbers = keys[order], self._numbers[order]
@@ -77,7 +77,7 @@ class KnownFile:
 
         The key of 64 bits is compared first; whether it really is the image is looked up.
         """
-        wanted = np.fromiter(map(_key, contents, map(box_of, names)), np.uint64, len(contents))
+        wanted = np.fromiter(map(key_of, contents, map(box_of, names)), np.uint64, len(contents))
         places = np.searchsorted(self._keys, wanted)
         near = np.minimum(places, max(0, len(self._keys) - 1))
         hits = (self._keys[near] == wanted) if len(self._keys) else np.zeros(len(wanted), bool)
@@ -150,5 +150,6 @@ class KnownRows:
         self._stack.close()
 
 
-def _key(content: str, box: str) -> int:
+def key_of(content: str, box: str) -> int:
+    """64 bits of what an image is known by, to sort and compare first."""
     return int.from_bytes(hashlib.blake2b((content + box).encode(), digest_size=8).digest(), "little")

@@ -18,6 +18,8 @@ _NAMES = {
     "classifier": "a classifier of fne evaluate",
     "split": "a manifest as fne split writes it",
 }
+JSON_KINDS = {"results": "fne evaluate", "retrieval": "fne retrieve"}
+"""Our JSON that says itself what it is, and what makes it."""
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -25,7 +27,7 @@ def check_replaceable(path: Path, kind: str) -> None:
     """Raises DifferentOutput unless what stands there is of this kind, empty, or a file of ours that is damaged."""
     found = _kind(path)
     if found not in ("", kind):
-        raise _not_replaced(path, kind, f"an fne {found} file" if found in MADE_BY or found == "results" else found)
+        raise _not_replaced(path, kind, f"an fne {found} file" if found in MADE_BY or found in JSON_KINDS else found)
 
 
 def _not_replaced(path: Path, kind: str, found: str) -> DifferentOutput:
@@ -44,7 +46,7 @@ def _kind(path: Path) -> str:
         if not head or (head != _HDF5 and ends_sealed(path)):
             return ""
         if head != _HDF5:
-            return "results" if _says_results(path) else "not made by fne"
+            return _json_kind(path) or "not made by fne"
         with open_file(path, unfinished=True) as reader:
             return reader.kind
     except WrongFile:
@@ -53,13 +55,15 @@ def _kind(path: Path) -> str:
         return ""
 
 
-def _says_results(path: Path) -> bool:
+def _json_kind(path: Path) -> str:
+    """Which of `JSON_KINDS` a file says it is, "" for none."""
     content = path.read_bytes()
     try:
         document = parse_json(content) if content.lstrip()[:1] == b"{" else None
     except ValueError:
-        return False
-    return isinstance(document, dict) and (document.get("format"), document.get("kind")) == (FORMAT, "results")
+        return ""
+    ours = isinstance(document, dict) and document.get("format") == FORMAT and document.get("kind") in JSON_KINDS
+    return str(document["kind"]) if ours and isinstance(document, dict) else ""
 
 
 def check_noted_replaceable(path: Path, kind: str, ours: Callable[[Path], bool] | None) -> None:
@@ -68,7 +72,7 @@ def check_noted_replaceable(path: Path, kind: str, ours: Callable[[Path], bool] 
     A record counts if it is of the file as it is now.
     """
     found = _kind(path)
-    if found in MADE_BY or found == "results":
+    if found in MADE_BY or found in JSON_KINDS:
         raise _not_replaced(path, "", f"an fne {found} file")
     if _is_empty(path) or is_known(path, kind) or (ours is not None and ours(path)):
         return

@@ -19,7 +19,7 @@ from fne_cli.store.output.notes import read_record, record_path, write_json
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import file_state, plain
-from fne_cli.store.output.replaceable import check_noted_replaceable, check_replaceable
+from fne_cli.store.output.replaceable import JSON_KINDS, check_noted_replaceable, check_replaceable
 from fne_cli.store.output.sealed import is_intact
 
 
@@ -36,7 +36,7 @@ def up_to_date(path: Path, origin: Origin, overwrite: bool, progress: Progress =
     if overwrite:
         check_replaceable(path, origin.kind)
         return False
-    head = _json_head(path) if origin.kind == "results" else file_head(path, origin.kind)
+    head = _json_head(path, origin.kind) if origin.kind in JSON_KINDS else file_head(path, origin.kind)
     if head["fingerprint"] == origin.fingerprint:
         confirm(path, origin, origin.fingerprint)
         return True
@@ -212,8 +212,8 @@ def file_head(path: Path, kind: str) -> dict[str, Any]:
         raise DifferentOutput(f"{path} exists and is no such output. {error}\n--overwrite replaces it.") from error
 
 
-def _json_head(path: Path) -> dict[str, Any]:
-    check_replaceable(path, "results")
+def _json_head(path: Path, kind: str) -> dict[str, Any]:
+    check_replaceable(path, kind)
     try:
         head = parse_json(path.read_bytes())
         wanted = (("fingerprint", str), ("settings", dict), ("sources", list))
@@ -226,4 +226,4 @@ def _json_head(path: Path) -> dict[str, Any]:
             return {"network": head.get("made_from"), **head}
     except (OSError, ValueError):
         pass
-    raise DifferentOutput(f"{path} exists and is not a result of fne evaluate. --overwrite replaces it.")
+    raise DifferentOutput(f"{path} exists and is not a result of {JSON_KINDS[kind]}. --overwrite replaces it.")

@@ -156,7 +156,7 @@ def test_keys_that_collide_are_told_apart(tmp_path, monkeypatch):
     """64 bits are not the image."""
     path = write(tmp_path / "a.h5", 3)
     sha256, names = contents(path)
-    monkeypatch.setattr(known, "_key", lambda content, box: 7)
+    monkeypatch.setattr(known, "key_of", lambda content, box: 7)
     with known_of(path) as rows:
         assert rows.find([*sha256, "f" * 64], [*names, "x"])[:, 1].tolist() == [0, UNKNOWN, UNKNOWN, UNKNOWN]
 

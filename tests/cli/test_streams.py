@@ -38,6 +38,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "run": ("c.toml", "--dry-run"),
     "sample": ("--help",),
     "split": ("--help",),
+    "train": ("--help",),
     "verify": ("a.h5",),
 }
 """Words with which each command prints, as far as it ever does."""

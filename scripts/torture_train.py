@@ -91,7 +91,7 @@ def main() -> None:
         digests = {
             one: hashlib.sha256((folder / f"{one}.keras").read_bytes()).hexdigest() for one in ("whole", "killed")
         }
-        left = sorted(path.name for path in folder.iterdir() if path.name.startswith("killed."))
+        left = sorted(path.name for path in folder.iterdir() if "killed." in path.name)
         same = digests["whole"] == digests["killed"] and code == 0
         clean = left == ["killed.keras", "killed.keras.run.json"]
         told = {"kills": kills, "runs": len(runs), "code": code, "same": same, "left": left, "sha256": digests["whole"]}

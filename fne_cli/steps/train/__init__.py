@@ -25,7 +25,7 @@ from fne_cli.networks.extractor import device_name
 from fne_cli.networks.saved.lineage import lineage_of
 from fne_cli.networks.trained.building import Start, Trainable, build
 from fne_cli.networks.trained.trainer import Rule, Trainer
-from fne_cli.networks.trained.writing import write
+from fne_cli.networks.trained.writing import sweep, write
 from fne_cli.networks.weights import digest_of
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.train.asked import Asked
@@ -101,6 +101,7 @@ def train(
         return _known(network)
     with ExitStack() as stack:
         output = stack.enter_context(Output(network))
+        sweep(network)
         beside = None if options.history is None else stack.enter_context(Output(options.history))
         return _trained(images, asked, rule, course, options, allowed, output, beside, progress)
 
@@ -154,7 +155,7 @@ def _trained(
         loop.run(progress)
     images_used = {"train": len(learned), "val": len(judged)}
     lineage = _lineage(asked, origin, trainable, loop, images_used, versions)
-    write(trainable.model, lineage, output.into, output.path.parent)
+    write(trainable.model, lineage, output.into, output.path)
     time_run(runs[-1], time.monotonic() - began)
     if beside is not None:
         _fill_history(beside, asked.origin(decoded.sha256, "history"), loop.reached.history)

@@ -91,6 +91,7 @@ def _network(file: Path, lineage: dict[str, Any]) -> Info:
         bytes=file.stat().st_size,
         images=None,
         behavior=None,
+        projection=None,
         layers=[],
         run=read_record(file),
     )

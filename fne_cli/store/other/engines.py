@@ -6,6 +6,8 @@ many bits of two rows differ is the L1 distance of their codes.
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -81,7 +83,15 @@ def write_usearch(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, ta
     for batch in tabled(matrix, batches, table):
         if len(batch):
             index.add(np.arange(len(index), len(index) + len(batch)), _vectors(batch.values), threads=1)
-    index.save(str(path))
+    size = index.serialized_length
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an OSError here, and anything at all there
+    try:
+        index.save(str(path))
+    except RuntimeError as error:
+        raise OSError(errno.EIO, f"usearch: {error}", str(path)) from error
+    if (written := os.path.getsize(path)) != size:
+        raise OSError(errno.EIO, f"usearch has written {written:,} of {size:,} bytes", str(path))
 
 
 def _vectors(values: np.ndarray) -> np.ndarray:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from fne_cli.numerics.codes.packed import PackedCodes, Rows, pack, plane_bytes
 from fne_cli.numerics.embedding import Embedding, embedding
 from fne_cli.store.many.gather import BATCH_BYTES, JoinedLayer, allocate, gathered
 from fne_cli.store.many.joined import JoinedFiles
-from fne_cli.store.many.pooled import Layer, averaged
+from fne_cli.store.many.pooled import AveragedLayer, Layer, averaged
 from fne_cli.store.many.thresholds import Thresholds, read_thresholds
 from fne_cli.unprintable import plain
 from fne_cli.vectors.options import VectorOptions
@@ -114,6 +115,27 @@ class Vectors:
         """One layer of the files as such: codes, or activations of length 1."""
         return Vectors(self.files, VectorOptions((layer,), pool=self.options.pool), self.memory)
 
+    def of_files(self, files: JoinedFiles) -> Vectors:
+        """The images of other files, which were made alike, in the embedding that was fitted to these."""
+        stored = [(layer, JoinedLayer(files, layer.name)) for layer in self.layers]
+        own = [averaged(other) if isinstance(layer, AveragedLayer) else other for layer, other in stored]
+        return self._others(files, own)
+
+    def of_rows(self, rows: Mapping[str, np.ndarray]) -> Vectors:
+        """Images of no file: rows (n, features) of each layer as the files would have them, by their names."""
+        return self._others(self.files, [_in_memory(layer, rows) for layer in self.layers])
+
+    def _others(self, files: JoinedFiles, layers: list[Layer]) -> Vectors:
+        others = copy(self)
+        others._embedding = self.fitted()
+        others.files, others.layers = files, layers
+        return others
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take what was fitted elsewhere: what `state` of the embedding has said there."""
+        if self.kind is not None:
+            self._embedding = self.kind.of_state(state, self.widths, (self.cuts.low, self.cuts.high))
+
     def row_bytes(self) -> int:
         """What a vector takes in memory."""
         return 2 * plane_bytes(self.count) if self.kind is None else self.kind.row_bytes(self.count)
@@ -178,6 +200,29 @@ class Vectors:
                     f"{plain(path)}.\nfne verify lists all such rows of a file."
                 )
             yield span, values
+
+
+def _in_memory(layer: Layer, rows: Mapping[str, np.ndarray]) -> Layer:
+    """The layer of rows that are in memory."""
+    if isinstance(layer, AveragedLayer):
+        return replace(layer, layer=_MemoryLayer(layer.files, layer.name, rows[layer.name]))
+    return _MemoryLayer(layer.files, layer.name, rows[layer.name])
+
+
+@dataclass(frozen=True)
+class _MemoryLayer(JoinedLayer):
+    """A layer of which only the rows are there."""
+
+    values: np.ndarray
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As RowReader has it."""
+        return self.values.dtype
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """As RowReader has it."""
+        return self.values[start:stop]
 
 
 @dataclass(frozen=True)

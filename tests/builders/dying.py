@@ -45,6 +45,9 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("retrieve", "activations.h5", "out/t.json", "--per-query", "out/q.csv"),
         ("t.json", "q.csv"),
     ),
+    "search": (("search", "codes.h5", "out/s.csv"), ("s.csv",)),
+    "neighbours": (("search", "activations.h5", "out/n.html"), ("n.html",)),
+    "duplicates": (("search", "codes.h5", "--duplicates", "out/d.jsonl"), ("d.jsonl",)),
     "split": (("split", "list.csv", "out/s.csv", "--test", "0.5"), ("s.csv",)),
     "report": (("report", "results.json", "out/page.html", "--latex", "out/t.tex"), ("page.html", "t.tex")),
 }

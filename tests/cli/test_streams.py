@@ -38,6 +38,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "report": ("--help",),
     "run": ("c.toml", "--dry-run"),
     "sample": ("--help",),
+    "search": ("c.h5",),
     "split": ("--help",),
     "verify": ("a.h5",),
 }

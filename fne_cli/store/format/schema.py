@@ -138,6 +138,12 @@ def comparable(settings: dict[str, Any]) -> dict[str, Any]:
     return own
 
 
+def moments_of(sources: Sequence[Any]) -> dict[str, Any]:
+    """Which moments codes or z-scores were made with, of their sources."""
+    found = [part for part in sources if isinstance(part, dict) and part.get("kind") == "moments"]
+    return {"moments": found[0].get("fingerprint") if found else None}
+
+
 def choose(rows: str | None, names: Mapping[str, int], index: np.ndarray, good: np.ndarray) -> tuple[str, np.ndarray]:
     """Images.chosen, of splits given as names by number and (n,) numbers."""
     splits = [name for name in names if name]

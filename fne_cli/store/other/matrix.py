@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -19,25 +19,6 @@ class NamedRows(RowReader, Protocol):
     @property
     def name(self) -> str:
         """What its columns are called, with their numbers."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Layers that an embedding makes one of: `encode` takes their (rows, features) side by side."""
-
-    name: str
-    layers: Sequence[RowReader]
-    features: int
-    dtype: np.dtype[Any]
-    encode: Callable[[np.ndarray], np.ndarray]
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """As RowReader has it; rows that are not finite, as those of bad images, are NaN."""
-        rows = np.concatenate([layer.read(start, stop) for layer in self.layers], axis=1)
-        good = np.isfinite(rows).all(axis=1)
-        out = np.full((len(rows), self.features), np.nan, self.dtype)
-        out[good] = self.encode(rows[good])
-        return out
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,15 @@ def info(progress: Console, as_json: bool, **values: Any) -> None:
         )
     click.echo("\n".join(map(plain, lines)))
     columns = [name for name in found.layers[0] if name not in ("chunk_rows", "thresholds")] if found.layers else []
-    click.echo(table(tuple(columns), [tuple(_cell(layer[name]) for name in columns) for layer in found.layers]))
+    if found.layers:
+        click.echo(table(tuple(columns), [tuple(_cell(layer[name]) for name in columns) for layer in found.layers]))
 
 
 def _source(source: Any) -> str:
     """What a file was made from; in files of others it may be any JSON."""
     told = isinstance(source, dict) and {"kind", "fingerprint"} <= source.keys()
+    if isinstance(source, dict) and source.keys() == {"kind", "sha256"}:  # of what is no file of ours
+        return f"{source['kind']} {source['sha256']}"
     return f"{source['kind']} {source['fingerprint']}" if told else json.dumps(source, ensure_ascii=False)
 
 

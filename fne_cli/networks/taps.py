@@ -61,11 +61,11 @@ def find_taps(model: keras.Model) -> list[Tap]:
         calls[id(call.operation)].append(call)
         for tensor in call.input_tensors:
             users[id(tensor)].append(call)
-    classifiers = {id(_classifier(output)) for output in model.outputs}
+    classifiers = {id(classifier_of(output)) for output in model.outputs}
     names = {graph.name_of(operation) for operation in model.operations}
     taps = []
     for layer in model.layers:
-        if not _is_weighted(layer):
+        if not is_weighted(layer):
             continue
         own = sorted(calls[id(layer)], key=layer._inbound_nodes.index)
         for number, call in enumerate(own, start=1):
@@ -93,11 +93,11 @@ def left_out(model: keras.Model) -> list[tuple[str, str]]:
 
     The reason is `classifier`, or the kind of a layer that is neither convolutional nor dense. In the order of layers.
     """
-    classifiers = {id(_classifier(output)) for output in model.outputs}
+    classifiers = {id(classifier_of(output)) for output in model.outputs}
     return [
         (graph.name_of(layer), "classifier" if id(layer) in classifiers else _kind(layer))
         for layer in model.layers
-        if id(layer) in classifiers or (layer.weights and not _is_weighted(layer) and not _only_scales(layer))
+        if id(layer) in classifiers or (layer.weights and not is_weighted(layer) and not _only_scales(layer))
     ]
 
 
@@ -147,7 +147,8 @@ def _kind(layer: Any) -> str:
     return own if _inner(layer) is layer else f"{own}({_kind(layer.layer)})"
 
 
-def _is_weighted(operation: Any) -> bool:
+def is_weighted(operation: Any) -> bool:
+    """Whether an operation is a convolutional or dense layer, perhaps in a wrapper."""
     from keras import layers
 
     convolutions = (
@@ -209,7 +210,7 @@ def _after_activation(call: Any, users: dict[int, list[Any]]) -> Any:
         return call
     while True:
         following = users[id(call.output_tensors[0])]
-        if len(following) != 1 or _is_weighted(following[0].operation):
+        if len(following) != 1 or is_weighted(following[0].operation):
             return last
         call = following[0]
         if _activates(call):
@@ -223,7 +224,7 @@ def _after_activation(call: Any, users: dict[int, list[Any]]) -> Any:
         last = call if normalised else last
 
 
-def _classifier(output: Any) -> Any:
+def classifier_of(output: Any) -> Any:
     """The layer that yields the class scores in `output`, or None: a network without top ends in features.
 
     Going back from the output, the first weighted layer is the classifier if its scores become probabilities, or if it
@@ -237,7 +238,7 @@ def _classifier(output: Any) -> Any:
     while True:
         operation, activation = call.operation, _activation(call.operation)
         probabilities = probabilities or activation in _PROBABILITIES
-        if _is_weighted(operation):
+        if is_weighted(operation):
             is_dense = isinstance(_inner(operation), keras.layers.Dense)
             logits = is_dense and activation == "linear" and not activated
             return operation if probabilities or logits else None

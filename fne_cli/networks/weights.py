@@ -21,6 +21,7 @@ from fne_cli.networks.catalog import CATALOG, PREPROCESS, Precision, known_name
 from fne_cli.networks.kinds import container
 from fne_cli.networks.preprocessing import HOW_TO_FIND_OUT, WHAT_THEY_DO, canonical, scaled_twice, spelled
 from fne_cli.networks.saved import files
+from fne_cli.networks.saved.lineage import preprocess_of
 from fne_cli.networks.saved.weight_files import with_file
 
 if TYPE_CHECKING:
@@ -47,13 +48,18 @@ class Network:
     from_file: bool = False
 
     def weights_sha256(self) -> str:
-        """SHA-256 over shape, type and bytes of all weights in order: the same however they were stored."""
-        digest = hashlib.sha256()
-        for weight in self.model.weights:
-            values = np.ascontiguousarray(weight.numpy() if hasattr(weight, "numpy") else weight)
-            digest.update(f"{values.shape} {values.dtype}\n".encode())
-            digest.update(values.tobytes())
-        return digest.hexdigest()
+        """That of `digest_of`."""
+        return digest_of(self.model)
+
+
+def digest_of(model: keras.Model) -> str:
+    """SHA-256 over shape, type and bytes of all weights in order: the same however they were stored."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        values = np.ascontiguousarray(weight.numpy() if hasattr(weight, "numpy") else weight)
+        digest.update(f"{values.shape} {values.dtype}\n".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
 
 
 def open_network(
@@ -97,7 +103,7 @@ def _from_catalog(
     notes: tuple[str, ...] = ()
     with_top = size == own  # the dense layers of a trained network fit its own size only
     if weights == "random":
-        network = _seeded(lambda: build(include_top=with_top), seed)
+        network = seeded(lambda: build(include_top=with_top), seed)
     elif weights in (None, "imagenet"):
         network = _with_imagenet(name, lambda: build(include_top=with_top, weights="imagenet"))
         weights = "imagenet"
@@ -125,7 +131,7 @@ def _constructor(name: str, size: tuple[int, int]) -> Callable[..., Any]:
     return build
 
 
-def _seeded(build: Callable[[], Any], seed: int) -> Any:
+def seeded(build: Callable[[], Any], seed: int) -> Any:
     """The network with the weights that the seed gives, whatever other threads of this process do.
 
     Keras takes the seeds of its initializers from the one generator that Python has for everybody; threads of a Dask
@@ -168,7 +174,7 @@ def _mini(weights: str | None, seed: int, preprocess: str | None, image_size: tu
     if image_size not in (None, (side, side)):
         raise BadInput(f"--image-size of mini should be {side}. Found: {_by(image_size)}.")
     if weights == "random":
-        network = _seeded(mini.build, seed)
+        network = seeded(mini.build, seed)
     elif weights in (None, "cifar10"):
         network, weights = mini.build(), "cifar10"
         mini.load_weights(network)
@@ -183,6 +189,8 @@ def _from_file(path: str, weights: str | None, preprocess: str | None, image_siz
     if weights is not None:
         raise BadInput(f"{path} has its own weights. Leave --weights out.")
     container(path)
+    if preprocess is None:  # networks that were trained here say it themselves
+        preprocess = preprocess_of(path)
     if preprocess is None:
         raise BadInput(
             f"{path} does not say how its input is to be prepared. Give --preprocess {'|'.join(PREPROCESS)}:\n"

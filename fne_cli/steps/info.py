@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import WrongFile
+from fne_cli.errors import DamagedFile, WrongFile
+from fne_cli.networks.saved.lineage import lineage_of
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import SETS
+from fne_cli.store.other.objects import Claim
 from fne_cli.store.output.notes import read_record
+from fne_cli.store.output.sealed import is_intact
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,17 @@ class Info:
 
 
 def info(file: Path, *, progress: Progress = SILENT) -> Info:
-    """Describe a file without reading its rows. Raises WrongFile for results, which are JSON that describes itself."""
+    """Describe a file without reading its rows. Of a network of `fne train`, what it says of itself.
+
+    Raises WrongFile for results, which are JSON that describes itself, and for what fne has not made.
+    """
     if file.suffix == ".json" and file.is_file():
         raise WrongFile(
             f"{file} should be an HDF5 file of fne. Found: JSON by its name. Results of fne evaluate and fne run are "
             "text; fne report shows them."
         )
+    if (lineage := lineage_of(str(file))) is not None:
+        return _network(file, lineage)
     tables = {"moments": _moments, "behavior": _shares, "projection": _taken}
     with open_file(file) as reader:
         return Info(
@@ -58,6 +66,35 @@ def info(file: Path, *, progress: Progress = SILENT) -> Info:
             layers=tables.get(reader.kind, _layers)(reader),
             run=read_record(file),
         )
+
+
+_OF_NETWORK = (
+    "preprocess", "image_size", "classes", "images", "parent", "frozen", "epochs", "kept_epoch", "weights_sha256",
+)  # fmt: skip
+
+
+def _network(file: Path, lineage: dict[str, Any]) -> Info:
+    """What a trained network says. Raises DamagedFile if it is not as it was written."""
+    if not is_intact(lineage):
+        raise DamagedFile(
+            f"{file} should say how it was trained as it was written. Found: text that has changed since."
+        )
+    said = Claim(file, "lineage", lineage)
+    return Info(
+        path=str(file),
+        kind="network",
+        version=said.count("version"),
+        fingerprint=said.text("fingerprint"),
+        settings=said.table("settings") | {name: lineage.get(name) for name in _OF_NETWORK},
+        sources=said.listed("sources"),
+        software=said.texts("software"),
+        bytes=file.stat().st_size,
+        images=None,
+        behavior=None,
+        projection=None,
+        layers=[],
+        run=read_record(file),
+    )
 
 
 def _images(reader: Reader) -> dict[str, Any]:

@@ -60,7 +60,17 @@ WITHOUT_STEP = ("cluster", "completion", "run", "config")
 def test_defaults_of_the_command_are_those_of_the_step(name):
     step = getattr(importlib.import_module(f"fne_cli.steps.{name}"), name)
     defaults = {key: param.default for key, param in inspect.signature(step).parameters.items()}
-    for several in {"recipe", "options", "chosen", "protocol", "classifier", "vectors"} & set(defaults):
+    for several in {
+        "recipe",
+        "options",
+        "chosen",
+        "protocol",
+        "classifier",
+        "vectors",
+        "start",
+        "rule",
+        "course",
+    } & set(defaults):
         options = defaults.pop(several)
         defaults |= {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     given = command(name).make_context(name, [], resilient_parsing=True).params

@@ -40,6 +40,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "sample": ("--help",),
     "search": ("c.h5",),
     "split": ("--help",),
+    "train": ("--help",),
     "verify": ("a.h5",),
 }
 """Words with which each command prints, as far as it ever does."""

@@ -1,0 +1,1 @@
+"""Networks that are trained here: built, copied into, stepped, and written."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fne_cli.steps.normalize import normalize
     from fne_cli.steps.predict import predict
     from fne_cli.steps.rank import rank
+    from fne_cli.steps.reduce import ReductionOptions, reduce
     from fne_cli.steps.split import split
     from fne_cli.steps.verify import verify
     from fne_cli.store.format.reader import open_file
@@ -41,6 +42,7 @@ _FACE = {
     "Progress": "progress",
     "Protocol": "steps.evaluate",
     "Recipe": "steps.extract",
+    "ReductionOptions": "steps.reduce",
     "RunOptions": "steps.extract",
     "TernaryEmbedding": "numerics.transformer",
     "analyze": "steps.analyze",
@@ -53,6 +55,7 @@ _FACE = {
     "open_file": "store.format.reader",
     "predict": "steps.predict",
     "rank": "steps.rank",
+    "reduce": "steps.reduce",
     "split": "steps.split",
     "verify": "steps.verify",
 }
@@ -66,6 +69,7 @@ __all__ = [
     "Progress",
     "Protocol",
     "Recipe",
+    "ReductionOptions",
     "RunOptions",
     "TernaryEmbedding",
     "__version__",
@@ -79,6 +83,7 @@ __all__ = [
     "open_file",
     "predict",
     "rank",
+    "reduce",
     "split",
     "verify",
 ]

@@ -5,7 +5,7 @@
     python scripts/fuzz_files.py --kind h5 --seed 0 --only 1234 --keep .     # that one input again
     python scripts/fuzz_files.py --corpus tests/corpus                       # what was ever found
 
-h5       the five kinds of fne: bytes; objects, chunks, metadata under a seal and checksums that fit again
+h5       the six kinds of fne: bytes; objects, chunks, metadata under a seal and checksums that fit again
 keras    .keras archives: their descriptions, weights, members
 network  whole networks in HDF5, of Keras 3 and 2
 npz      classifiers; results: results.json and predictions; tar; image: eleven formats

@@ -35,8 +35,9 @@ def _pipeline(folder: Path) -> dict[str, Path]:
     from fne_cli.steps.discretize import discretize
     from fne_cli.steps.evaluate import ClassifierOptions, FeatureOptions, Protocol, evaluate
     from fne_cli.steps.normalize import normalize
+    from fne_cli.steps.reduce import ReductionOptions, reduce
 
-    names = ("activations", "moments", "codes", "standardized", "packed", "behavior")
+    names = ("activations", "moments", "codes", "standardized", "packed", "behavior", "projection")
     files = {name: folder / f"{name}.h5" for name in names}
     files |= {"results": folder / "results.json", "classifier": folder / "classifier.npz"}
     files["predictions"] = folder / "predictions.csv"
@@ -47,6 +48,7 @@ def _pipeline(folder: Path) -> dict[str, Path]:
     normalize(files["activations"], files["moments"], standardized=files["standardized"])
     discretize(files["activations"], files["moments"], files["packed"], packed=True)
     analyze(files["activations"], files["behavior"], random_classes=5)
+    reduce(files["activations"], files["projection"], ReductionOptions(3, "z,equal", whiten=True))
     options: dict[str, Any] = {"predictions": files["predictions"], "model": files["classifier"]}
     evaluate(files["codes"], files["results"], FeatureOptions(), Protocol(), ClassifierOptions(), **options)
     nearest = ClassifierOptions(classifier="knn:3")
@@ -75,6 +77,9 @@ def _read_hdf5(name: str, folder: Path, path: Path) -> str:
         with open_file(path) as file:
             found = file.behavior()
             out.write_text(repr((features(path, top=30), found.low, found.high)))
+    elif name == "projection":
+        out = path.with_name("out.csv")
+        export(folder / "activations.h5", out, projection=path)
     else:
         out = path.with_name("out.csv")
         export(path, out)
@@ -138,7 +143,7 @@ def _spoil_sealed(chance: random.Random, path: Path, chunk: bool) -> None:
 def hdf5(kind: str, folder: Path) -> list[Sample]:
     """HDF5 files of ours."""
     files = _pipeline(folder)
-    names = ("activations", "moments", "codes", "standardized", "packed", "behavior")
+    names = ("activations", "moments", "codes", "standardized", "packed", "behavior", "projection")
     return [Sample(kind, files[name], partial(_read_hdf5, name, folder), _spoil_ours, True) for name in names]
 
 

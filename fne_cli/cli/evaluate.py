@@ -26,6 +26,7 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
     help="What to make of activations, fitted to the training images of each split, fold or draw: fne for the ternary "
     "codes, or pieces such as z,root,depth:3; docs/evaluation.md has them all.  [default: l2, each layer alone]",
 )
+@options.projection
 @options.thresholds
 @options.averaged
 @click.option("--each-layer", is_flag=True, help="Measure every layer alone, too.")
@@ -140,6 +141,7 @@ def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **val
              fne evaluate codes.h5 --per-class 1,2,5,10,20 --predictions p.csv
              fne evaluate activations.h5 --embedding standardized --classifier ridge
              fne evaluate activations.h5 results.json --recipe auto
+             fne evaluate activations.h5 results.json --projection projection.h5
              fne evaluate photos-*-of-4.h5 results.json --embedding fne
     """
     from fne_cli.steps.evaluate import ClassifierOptions, FeatureOptions, Protocol, evaluate

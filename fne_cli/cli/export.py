@@ -6,25 +6,44 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import options
+from fne_cli.cli import kinds, options
 from fne_cli.cli.console import Console
+from fne_cli.unprintable import plain_lines
 
 
 @click.command(cls=options.Command)
 @click.argument("file", type=options.FILE)
 @click.argument("output", type=options.FILE)
 @options.layers("Layers to export, names or globs.  [default: all]")
+@options.embedded("[default: as they are; l2 for .faiss, .usearch and .copy]")
+@click.option(
+    "--vector",
+    type=click.Choice(["bit", "vector", "halfvec"]),
+    help="Type of pgvector in a .copy file.  [default: bit for codes, vector else]",
+)
+@click.option(
+    "--memory",
+    type=kinds.Bytes(),
+    help="Memory to fit an embedding, or to build an index of usearch, such as 2G.  [default: half of what is free]",
+)
 @options.batch_rows
 @options.overwrite
 def export(progress: Console, **values: Any) -> None:
-    """Write the features of FILE for other tools.
+    """Write the features of FILE for other tools, or search engines.
 
     OUTPUT ends in .npz, .npy, .parquet, .csv or .svm (libsvm). The layers stand side by side, a row per crop of every
-    good image, with the image's path, split and label.
+    good image, with the image's path, split and label. Activations stay as they are, or become an --embedding fitted to
+    training images, or the columns of a --projection.
+
+    Or it ends in .faiss, .usearch or .copy (PostgreSQL with pgvector), and holds what fne search compares: codes as two
+    bits each, everything else as rows of length 1. For .copy the statements that psql needs are printed.
 
     \b
     Example: fne export codes.h5 codes.npz
              fne export photos.h5 fc2.csv --layers fc2
+             fne export photos.h5 reduced.npy --projection projection.h5
+             fne export codes.h5 codes.faiss
+             fne export photos.h5 photos.copy --embedding length,pca:256,whiten | psql
     """
     from fne_cli.steps.export import export
 
@@ -32,3 +51,5 @@ def export(progress: Console, **values: Any) -> None:
     state = " is up to date" if done.up_to_date else ""
     beside = f"; paths and labels in {done.images}" if done.images is not None else ""
     progress.note(f"{done.path}{state}: {done.rows:,} rows x {done.features:,} features{beside}")
+    if done.statements:
+        click.echo(plain_lines(done.statements))

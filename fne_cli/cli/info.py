@@ -41,6 +41,11 @@ def info(progress: Console, as_json: bool, **values: Any) -> None:
         low, high = (_cell(found.behavior[name]) for name in ("low", "high"))
         lines.append(f"classes      {found.behavior['classes']:,}, {found.behavior['compared']:,} of them compared")
         lines.append(f"thresholds   low {low}, high {high}")
+    if (held := found.projection) is not None:
+        lines.append(
+            f"projection   {held['columns']:,} columns of {held['components']:,} components, which explain "
+            f"{100 * held['explained']:.2f} % of the variance of {held['rows']:,} rows"
+        )
     click.echo("\n".join(map(plain, lines)))
     columns = [name for name in found.layers[0] if name not in ("chunk_rows", "thresholds")] if found.layers else []
     if found.layers:

@@ -152,6 +152,15 @@ def averaged(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def projection(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--projection, of what compares or measures rows of activations."""
+    return click.option(
+        "--projection",
+        type=FILE,
+        help="File of fne reduce: its embedding, layers and pooling, as it was learned there; instead of --embedding.",
+    )(function)
+
+
 def root(function: Callable[..., Any]) -> Callable[..., Any]:
     """--root, of what lists images."""
     return click.option(
@@ -215,32 +224,50 @@ def queries(function: Callable[..., Any]) -> Callable[..., Any]:
     return asked(among(function))
 
 
-def vectors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What becomes of rows before they are compared, and how they are."""
-    chosen: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
-        layers("Layers to use, names or globs.  [default: all]"),
+def _together(*chosen: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[..., Any]:
+    """Several options as one, in this order."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(chosen):
+            function = option(function)
+        return function
+
+    return add
+
+
+def embedded(default: str) -> Callable[..., Any]:
+    """What becomes of activations. default: what the help says that they become without these options."""
+    return _together(
         click.option(
             "--embedding",
             type=kinds.EmbeddingName(),
             help="What to make of activations: fne for the ternary codes, or pieces such as z,root,pca:128,whiten; "
-            "docs/evaluation.md has them all.  [default: l2]",
+            f"docs/evaluation.md has them all.  {default}",
         ),
+        projection,
         click.option(
             "--rows",
             help="Images that an embedding is fitted to: a split, or all.  [default: train; all without splits]",
         ),
         thresholds,
         averaged,
+    )
+
+
+def vectors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What becomes of rows before they are compared, and how they are."""
+    options = _together(
+        layers("Layers to use, names or globs.  [default: all]"),
+        embedded("[default: l2]"),
         click.option(
             "--metric",
             type=click.Choice(["cosine", "l1", "euclid"]),
             help="By the angle, by the sum of absolute differences of codes, or Euclid's.  [default: l1 for codes, "
             "cosine else]",
         ),
-    ]
-    for option in reversed(chosen):
-        function = option(function)
-    return function
+    )
+    found: Callable[..., Any] = options(function)
+    return found
 
 
 def with_output(files: tuple[Path, ...], ending: str, name: str, inputs: str) -> tuple[tuple[Path, ...], Path | None]:

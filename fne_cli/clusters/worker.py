@@ -30,6 +30,7 @@ FUNCTIONS = {
     "scores": "fne_cli.steps.normalize:scores_of_span",
     "codes": "fne_cli.steps.discretize:encode_span",
     "behavior": "fne_cli.steps.analyze:compute_block",
+    "search": "fne_cli.steps.search.tasks:search_span",
     "fit": "fne_cli.steps.evaluate.tasks:fit_one",
     "block": "fne_cli.steps.evaluate.blocks:solve_block",
 }

@@ -17,6 +17,7 @@ _DATASET = ("root", "label_column", "max_bad", "box_context", "max_pixels")
 _NETWORK = ("weights", "seed", "preprocess", "image_size", "layers", "batch_size", "precision", "xla", "dtype")
 _POOLING = ("pool", "resize", "crops")
 _EMBEDDING = ("embedding", "recipe", "budget", "layers", "thresholds")
+_PROJECTION = ("components", "embedding", "whiten", "exponent", "within", "lda", "power", "rows", "layers")
 _CLASSIFIER = (
     "classifier",
     "cost",
@@ -42,6 +43,7 @@ NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
     "datasets": ("extract", _DATASET),
     "networks": ("extract", ("model", *_NETWORK)),
     "poolings": ("extract", _POOLING),
+    "projections": ("reduce", _PROJECTION),
     "embeddings": ("evaluate", _EMBEDDING),
     "protocols": ("evaluate", _PROTOCOL),
 }
@@ -57,6 +59,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "normalize": ("rows", "batch_size"),
     "discretize": ("packed", "batch_size"),
     "analyze": ("rows", "random_classes", "seed", "alpha", "fdr", "memory"),
+    "reduce": ("rows", "memory"),
     "rank": ("neighbours", "seed", "memory"),
     "evaluate": (*_CLASSIFIER, "draws", "without_leaks", "memory"),
 }
@@ -65,6 +68,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 OWN = {
     "experiment": ("name", "output"),
     "datasets": ("images", "sample", "split"),
+    "projections": ("dataset",),
+    "embeddings": ("projection",),
     "protocols": ("split", "single_layers"),
     "factors": (*FACTORS, "validation"),
 }
@@ -81,16 +86,19 @@ DATA = "data"
 
 DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "poolings": {"avg": {}},
+    "projections": {},
     "embeddings": {"fne": {}},
     "protocols": {"split": {}},
 }
 
 
-def without(recipe: str | None, embedding: str) -> Iterator[str]:
-    """What an embedding of an experiment does not have: a recipe says which it is, and few take thresholds."""
-    if recipe is not None:
+def without(recipe: str | None, embedding: str, projection: str | None = None) -> Iterator[str]:
+    """What an embedding of an experiment does not have: a recipe or projection says which, and few take thresholds."""
+    if projection is not None:
+        yield from ("recipe", "layers")
+    if recipe is not None or projection is not None:
         yield "embedding"
-    if recipe is not None or not takes_thresholds(embedding):
+    if recipe is not None or projection is not None or not takes_thresholds(embedding):
         yield "thresholds"
     if recipe != "auto":
         yield "budget"
@@ -161,6 +169,10 @@ class Experiment:
         usual = self.options["evaluate"]["classifier"].default
         return str(self.given("evaluate", protocol).get("classifier", usual))
 
+    @property
+    def _reduces(self) -> bool:
+        return bool(self.named["projections"])
+
     def effective(self) -> Iterator[tuple[str, Table]]:
         """Every table with all its values, those by default among them."""
         yield "experiment", self.own
@@ -180,7 +192,8 @@ class Experiment:
                     if key not in table and (key not in values or values[key].value is None):
                         values[key] = Value(usual, "default")
                 if kind == "embeddings":
-                    for key in without(values["recipe"].value, values["embedding"].value):
+                    projection = table.get("projection", Value(None, "")).value
+                    for key in without(values["recipe"].value, values["embedding"].value, projection):
                         values.pop(key)
                 if kind == "protocols":
                     for key in foreign(values["classifier"].value):
@@ -190,7 +203,7 @@ class Experiment:
             origins = {key: entry.origin for key, entry in self.varied.items()}
             yield "factors", {key: Value(one, origins.get(key, "default")) for key, one in self.factors.plain.items()}
         for command, keys in COMMANDS.items():
-            if command == "rank" and command not in self.commands:
+            if command not in self.commands and (command == "rank" or (command == "reduce" and not self._reduces)):
                 continue  # nothing is ranked if the file does not have the table
             table = self.commands.get(command, {})
             elsewhere = {key for other, names in NAMED.values() if other == command for key in names}

@@ -69,8 +69,10 @@ class Forecast:
         self._activations: dict[Path, _Activations | str] = {}
         self._extractions: dict[Path, Job] = {}
         self._made: dict[Path, Job] = {}
+        self._reductions: dict[Any, Job] = {}
         self._reduced: tuple[Any, ...] = ()
         self._draws: int = experiment.options["evaluate"]["draws"].default
+        self._components: int = experiment.options["reduce"]["components"].default
 
     def of(self, job: Job) -> Expected:
         """What the job will take."""
@@ -132,7 +134,7 @@ class Forecast:
         if counts is None:
             return Expected()
         budget = job.options.get("memory") or free_memory() // 2
-        alone = job.arguments[0] == str(activations) and not {"embedding", "recipe"} & set(job.options)
+        alone = job.arguments[0] == str(activations) and not {"embedding", "recipe", "projection"} & set(job.options)
         widths = widths_of(job, found.features)
         widths = widths if alone else [sum(widths)]
         crops, classes = max(1, found.rows // max(1, counts.images)), counts.classes
@@ -165,6 +167,8 @@ class Forecast:
         """Operations of a reduction, and the columns behind it; what jobs in a row reduce alike is decomposed once."""
         from fne_cli.numerics.embedding import embedding
 
+        if (made := self._reductions.get(job.options.get("projection"))) is not None:
+            return 0.0, made.options.get("lda") or made.options.get("components", self._components)
         name = job.options.get("embedding", "fne")
         columns, side = embedding(name).columns(features), min(rows, features)
         if ",pca:" not in f",{name}":
@@ -185,6 +189,7 @@ class Forecast:
     def looked_at(self, jobs: Sequence[Job]) -> dict[Path, str]:
         """Learn what the extractions among the jobs give; by their outputs, why some jobs are impossible."""
         self._made = {path: job for job in jobs if job.command in ("sample", "split") for path in job.outputs}
+        self._reductions = {job.output: job for job in jobs if job.command == "reduce"}
         impossible: dict[Path, str] = {}
         for job in jobs:
             if any(path in impossible for path in job.inputs):

@@ -124,6 +124,14 @@ def _analyze(arguments: tuple[str, ...], options: dict[str, Any], how: Execution
     analyze(*paths, **options, overwrite=how.overwrite, cluster=how.cluster, progress=how.progress)
 
 
+def _reduce(arguments: tuple[str, ...], options: dict[str, Any], how: Execution) -> None:
+    from fne_cli.steps.reduce import ReductionOptions, reduce
+
+    activations, projection = (Path(argument) for argument in arguments)
+    chosen = taken(ReductionOptions, options)
+    reduce(activations, projection, chosen, **options, overwrite=how.overwrite, progress=how.progress)
+
+
 def _rank(arguments: tuple[str, ...], options: dict[str, Any], how: Execution) -> None:
     from fne_cli.steps.rank import rank
 
@@ -155,6 +163,7 @@ _STEPS: dict[str, Callable[[tuple[str, ...], dict[str, Any], Execution], None]] 
     "normalize": _normalize,
     "discretize": _discretize,
     "analyze": _analyze,
+    "reduce": _reduce,
     "rank": _rank,
     "evaluate": _evaluate,
 }

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fne_cli.errors import BadInput, FneError
 from fne_cli.experiments import ranking
 from fne_cli.experiments.config import DATA, Experiment, Table, Value
 from fne_cli.experiments.datasets import DatasetPlan, Jobs, ProtocolPlan
 from fne_cli.experiments.jobs import Job
 from fne_cli.numerics.classifiers import OWNERS, foreign
+from fne_cli.options import taken
 from fne_cli.steps.embeddings import takes_thresholds
 
 if TYPE_CHECKING:
@@ -76,15 +78,11 @@ def plan(experiment: Experiment) -> Plan:
         return planned(experiment, experiment.factors)
     jobs = Jobs()
     cells: list[Cell] = []
+    plans = _FeaturePlans(experiment, jobs)
     for name in experiment.named["datasets"]:
-        dataset = DatasetPlan(experiment, name, jobs)
-        for network, own in experiment.named["networks"].items():
-            for pooling, way in experiment.named["poolings"].items():
-                folder = dataset.folder / f"{network}.{pooling}"
-                features = FeaturePlan(
-                    experiment, folder, dataset, experiment.given("extract", dataset.table, own, way)
-                )
-                for cell in features.cells(name, network, pooling):
+        for network in experiment.named["networks"]:
+            for pooling in experiment.named["poolings"]:
+                for cell in plans.of(name, network, pooling).cells(name, network, pooling):
                     for job in (*cell.needs, cell.job):
                         jobs.add(job)
                     cells.append(cell)
@@ -102,11 +100,37 @@ def ranked(experiment: Experiment, jobs: Jobs, plan: Plan) -> Plan:
     return plan
 
 
-class FeaturePlan:
-    """What is made of a dataset by one network with one pooling."""
+class _FeaturePlans:
+    """The plans of all datasets, networks and poolings; the jobs that make the files of datasets go to `jobs`."""
 
-    def __init__(self, experiment: Experiment, folder: Path, dataset: DatasetPlan, options: dict[str, Any]) -> None:
+    def __init__(self, experiment: Experiment, jobs: Jobs) -> None:
+        self._experiment, self._jobs = experiment, jobs
+        self._datasets: dict[str, DatasetPlan] = {}
+
+    def of(self, dataset: str, network: str, pooling: str) -> FeaturePlan:
+        """One of them."""
+        experiment, named = self._experiment, self._experiment.named
+        if dataset not in self._datasets:
+            self._datasets[dataset] = DatasetPlan(experiment, dataset, self._jobs)
+        plan = self._datasets[dataset]
+        options = experiment.given("extract", plan.table, named["networks"][network], named["poolings"][pooling])
+        folder = plan.folder / f"{network}.{pooling}"
+        return FeaturePlan(experiment, folder, plan, options, lambda other: self.of(other, network, pooling))
+
+
+class FeaturePlan:
+    """What is made of a dataset by one network with one pooling. others: the same of another dataset, by its name."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        folder: Path,
+        dataset: DatasetPlan,
+        options: dict[str, Any],
+        others: Callable[[str], FeaturePlan] | None = None,
+    ) -> None:
         self.experiment, self.folder, self.dataset = experiment, folder, dataset
+        self._others = others
         self.embeddings = experiment.named["embeddings"]
         self.activations = folder / "activations.h5"
         self.moments = folder / "moments.h5"
@@ -146,6 +170,9 @@ class FeaturePlan:
 
     def _measured(self, name: str, table: Table, protocol: ProtocolPlan) -> list[Job]:
         """The evaluation of an embedding, last, and what it needs but the activations."""
+        if "projection" in table:
+            needs, projection = self._projected(table["projection"].value)
+            return [*needs, self.evaluation(name, protocol, {"projection": projection})]
         kind = table.get("embedding", Value("fne", "")).value
         cuts = table.get("thresholds", Value(None, "")).value
         chosen = {"layers": table["layers"].value} if "layers" in table else {}
@@ -165,6 +192,23 @@ class FeaturePlan:
         needs.append(self._step("normalize", (self.activations,), self.moments))
         needs.append(self._step("discretize", inputs, codes, **thresholds))
         return [*needs, self.evaluation(name, protocol, chosen, codes)]
+
+    def _projected(self, name: str) -> tuple[list[Job], Path]:
+        """What makes a projection, of the dataset that it names or of this one; and its file."""
+        table = self.experiment.named["projections"][name]
+        dataset = table.get("dataset", Value(self.dataset.name, "")).value
+        source = self if dataset == self.dataset.name or self._others is None else self._others(dataset)
+        path = source.folder / f"projection-{name}.h5"
+        words = (str(source.activations), str(path))
+        options = self.experiment.given("reduce", table)
+        try:
+            from fne_cli.steps.reduce import ReductionOptions
+
+            taken(ReductionOptions, dict(options)).text()
+        except FneError as error:
+            raise BadInput(f"{self.experiment.path}, [projections.{name}]: {error}") from error
+        job = Job("reduce", words, options, (source.activations,), (path,))
+        return [*([] if source is self else [source.extraction]), job], path
 
     def _step(self, command: str, inputs: tuple[Path, ...], output: Path, **options: Any) -> Job:
         words = tuple(str(path) for path in (*inputs, output))

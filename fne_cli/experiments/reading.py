@@ -106,7 +106,17 @@ class _Checked:
         }
         found = Experiment(self._path, own, named, commands, self._options, factors, varied)
         self._check_classifiers(found)
+        self._check_projections(named)
         return found
+
+    def _check_projections(self, named: Mapping[str, Mapping[str, Table]]) -> None:
+        """Embeddings name projections that there are, and these datasets that there are."""
+        for kind, key, wanted in (("embeddings", "projection", "projections"), ("projections", "dataset", "datasets")):
+            for name, table in named[kind].items():
+                if key in table and table[key].value not in named[wanted]:
+                    said = f"should be one of [{wanted}.NAME]. Found: {table[key].value!r}"
+                    known = nearest(table[key].value, named[wanted]) if named[wanted] else "There are none."
+                    raise self._wrong(f"{kind}.{name}", f"{key} {said}. {known}", key)
 
     def _factors(self, varied: Table, tables: Mapping[str, Any]) -> Factors:
         for kind in DEFAULTS:
@@ -138,7 +148,7 @@ class _Checked:
     def _named(self, kind: str, tables: dict[str, Any]) -> dict[str, Table]:
         if not tables and kind in DEFAULTS:
             tables = DEFAULTS[kind]
-        if not tables:
+        if not tables and kind not in DEFAULTS:
             raise self._wrong("", f"should have a table [{kind}.NAME] at least. Found: none")
         command, keys = NAMED[kind]
         found: dict[str, Table] = {}
@@ -172,10 +182,13 @@ class _Checked:
 
     def _complete_embedding(self, where: str, table: Table) -> None:
         recipe = table.get("recipe", Value(None, "")).value
-        for key in without(recipe, table.get("embedding", Value("fne", "")).value):
+        projection = table.get("projection", Value(None, "")).value
+        for key in without(recipe, table.get("embedding", Value("fne", "")).value, projection):
             if key in table:
                 said = {
-                    "embedding": "which the recipe says",
+                    "recipe": "in the place of which the projection stands",
+                    "layers": "which the projection says",
+                    "embedding": f"which the {'recipe' if projection is None else 'projection'} says",
                     "thresholds": "which only the embedding fne takes",
                     "budget": 'which only the recipe "auto" takes',
                 }

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import vl_convert
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from fne_cli.figures.charts import as_script, specifications
 from fne_cli.figures.contents import CLOSE, Group, Page, Row, Size, Verdict
@@ -21,8 +17,8 @@ from fne_cli.figures.factors import chart
 from fne_cli.figures.headings import LENGTH, headings
 from fne_cli.figures.names import shown
 from fne_cli.figures.overview import overview
+from fne_cli.figures.templating import environment, packaged, source_of
 from fne_cli.measures import MEASURES, RANK_MEASURES
-from fne_cli.unprintable import plain
 from fne_cli.version import __version__
 
 _VEGA_LITE = "6.4"
@@ -31,18 +27,24 @@ _LONG = 60  # rows beyond which a table scrolls in a box of its own
 
 def render(page: Page, bad_counted: int = 0) -> bytes:
     """The page as UTF-8. bad_counted: how many bad images the results count, where they are not listed."""
-    environment = _environment()
+    made = environment()
+    made.filters |= {
+        "costs": _costs,
+        "points": signed,
+        "interval": interval,
+        "p_value": p_value,
+    }
     views = [_View(group, heading) for group, heading in zip(page.groups, headings(page.groups), strict=True)]
     charts = {f"{number}-{name}": spec for number, view in enumerate(views, 1) for name, spec in view.charts.items()}
     effects = {f"effects-{number}": spec for number, one in enumerate(page.factors, 1) if (spec := chart(one))}
     charts |= effects
-    style, script = _packaged("page.css"), _packaged("page.js")
+    style, script = packaged("page.css"), packaged("page.js")
     library = _library() if charts else "const vegaEmbed = null;"
     policy = (
-        f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src {_hash(style)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {source_of(library)} {source_of(script)}; style-src {source_of(style)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    html = environment.get_template("page.html").render(
+    html = made.get_template("page.html").render(
         page=page,
         groups=views,
         overview=overview(page.groups),
@@ -221,46 +223,4 @@ def _library() -> str:
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_VEGA_LITE)
     if "</script" in bundle.lower() or "<!--" in bundle:
         raise RuntimeError("the chart library would end the script element that holds it")
-    return f"/*\n{_packaged('licenses.txt')}*/\n(() => {{{bundle}\n}})();"
-
-
-def _packaged(name: str) -> str:
-    return resources.files("fne_cli.figures").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _seen(value: Any) -> Any:
-    """What Jinja writes of every value: of texts nothing that cannot be seen."""
-    return plain(value) if type(value) is str else value
-
-
-def _visible(text: str) -> Markup:
-    """A text of several lines."""
-    return escape(plain(text, keep="\n"))
-
-
-def _lines(text: str, length: int) -> Markup:
-    """A message, which may have several lines, of at most `length` characters."""
-    return escape(shown(text, length, keep="\n"))
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("fne_cli.figures"), autoescape=True, undefined=StrictUndefined, finalize=_seen
-    )
-    environment.filters |= {
-        "shown": shown,
-        "visible": _visible,
-        "lines": _lines,
-        "costs": _costs,
-        "points": signed,
-        "interval": interval,
-        "p_value": p_value,
-        "title_case": lambda text: text[:1].upper() + text[1:] if text[:2] != "mA" else text,
-        "number": lambda value: f"{value:g}",
-        "base64": lambda content: base64.b64encode(content).decode(),
-    }
-    return environment
+    return f"/*\n{packaged('licenses.txt')}*/\n(() => {{{bundle}\n}})();"

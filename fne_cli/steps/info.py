@@ -32,6 +32,7 @@ class Info:
     bytes: int
     images: dict[str, Any] | None
     behavior: dict[str, Any] | None
+    projection: dict[str, Any] | None
     layers: list[dict[str, Any]]
     run: dict[str, Any]
 
@@ -48,7 +49,7 @@ def info(file: Path, *, progress: Progress = SILENT) -> Info:
         )
     if (lineage := lineage_of(str(file))) is not None:
         return _network(file, lineage)
-    tables = {"moments": _moments, "behavior": _shares}
+    tables = {"moments": _moments, "behavior": _shares, "projection": _taken}
     with open_file(file) as reader:
         return Info(
             path=str(file),
@@ -61,6 +62,7 @@ def info(file: Path, *, progress: Progress = SILENT) -> Info:
             bytes=file.stat().st_size,
             images=None if reader.kind in tables else _images(reader),
             behavior=_behavior(reader) if reader.kind == "behavior" else None,
+            projection=_projection(reader) if reader.kind == "projection" else None,
             layers=tables.get(reader.kind, _layers)(reader),
             run=read_record(file),
         )
@@ -153,6 +155,27 @@ def _behavior(reader: Reader) -> dict[str, Any]:
         "high": high,
         "class_sizes": found.random.sizes.tolist(),
     }
+
+
+def _projection(reader: Reader) -> dict[str, Any]:
+    found = reader.projection()
+    return {
+        "components": len(found.explained),
+        "columns": found.columns,
+        "rows": found.count,
+        "explained": float(found.explained.sum()),
+    }
+
+
+def _taken(reader: Reader) -> list[dict[str, Any]]:
+    """The share of a layer: of the squared lengths of all axes that part which lies in its features."""
+    found, rows, start = reader.projection(), [], 0
+    total = float((found.state["axes"] ** 2).sum())
+    for name, features in found.layers.items():
+        part = found.state["axes"][:, start : start + features]
+        start += features
+        rows.append({"layer": name, "features": features, "share": float((part**2).sum()) / total if total else 0.0})
+    return rows
 
 
 def _shares(reader: Reader) -> list[dict[str, Any]]:

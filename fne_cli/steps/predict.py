@@ -18,7 +18,7 @@ from fne_cli.numerics.models import model_of
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.layer import LayerReader
 from fne_cli.store.format.reader import Reader, open_file
-from fne_cli.store.format.schema import differences, fingerprint, without_shard
+from fne_cli.store.format.schema import comparable, differences, fingerprint, moments_of
 from fne_cli.store.many.gather import gathered
 from fne_cli.store.other.classifiers import load_model
 from fne_cli.store.other.predictions import Predicted, is_predictions, label_names, write_predictions
@@ -141,9 +141,9 @@ def _layers(model: Path, head: dict[str, Any], source: Reader) -> list[LayerRead
     layers = [source.layers[name] for name in head["layers"]]
     widths = [layer.features for layer in layers]
     words = ("here", "there")
-    apart = differences(_comparable(head["made_from"]), _comparable(source.settings), words)
+    apart = differences(comparable(head["made_from"]), comparable(source.settings), words)
     if head["embedding"] == "codes" and not apart:
-        apart += differences(_moments(head["sources"]), _moments(source.sources), words)
+        apart += differences(moments_of(head["sources"]), moments_of(source.sources), words)
     if widths != head["layer_features"] or apart:
         raise WrongFile(
             f"{source.path} should have features made like those that {model} was trained on. Found:\n  "
@@ -155,20 +155,6 @@ def _layers(model: Path, head: dict[str, Any], source: Reader) -> list[LayerRead
             )
         )
     return layers
-
-
-def _comparable(settings: dict[str, Any]) -> dict[str, Any]:
-    """What makes a feature what it is. Batches change last bits only, and new images come in other numbers."""
-    own = {name: value for name, value in without_shard(settings).items() if name not in ("batch_rows", "xla")}
-    if isinstance(own.get("activations"), dict):
-        own["activations"] = _comparable(own["activations"])
-    return own
-
-
-def _moments(sources: list[Any]) -> dict[str, Any]:
-    """Which moments codes were made with."""
-    found = [part for part in sources if isinstance(part, dict) and part.get("kind") == "moments"]
-    return {"moments": found[0].get("fingerprint") if found else None}
 
 
 def _sources(source: Reader, arrays: dict[str, np.ndarray]) -> list[dict[str, str]]:

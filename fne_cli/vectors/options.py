@@ -24,6 +24,7 @@ class VectorOptions:
 
     layers: Sequence[str] = ()
     embedding: str | None = None
+    projection: Path | None = None
     thresholds: tuple[float, float] | Path = (LOW, HIGH)
     pool: str | None = None
     rows: str | None = None
@@ -38,6 +39,9 @@ class VectorOptions:
                 f"{name} should be an activations file for --embedding {self.embedding}. Found: codes, which are one.\n"
                 "Leave --embedding out, or give the activations."
             )
+        if self.projection is not None:
+            self._check_projection(kind, name)
+            return "projection"
         if self.pool is not None and (self.pool != AVERAGE or kind != "activations"):
             raise WrongOptions(f"--pool {self.pool} should be avg, of activations. Extract them with another --pool.")
         called = "codes" if kind == "codes" else spelled(self.embedding or _DEFAULTS[kind])
@@ -50,3 +54,15 @@ class VectorOptions:
                 "Leave --rows out."
             )
         return called
+
+    def _check_projection(self, kind: str, name: str) -> None:
+        if kind != "activations":
+            raise BadInput(
+                f"{name} should be an activations file for --projection {self.projection}. Found: {kind}.\n"
+                "Give the activations, or leave --projection out."
+            )
+        if self != VectorOptions(projection=self.projection):
+            raise WrongOptions(
+                "--projection says layers, embedding and pooling. Leave it out, or --layers, --embedding, "
+                "--thresholds, --pool and --rows."
+            )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from fne_cli.numerics.codes.packed import PackedCodes, Rows, pack, plane_bytes
 from fne_cli.numerics.embedding import Embedding, embedding
 from fne_cli.store.many.gather import BATCH_BYTES, JoinedLayer, allocate, gathered
 from fne_cli.store.many.joined import JoinedFiles
-from fne_cli.store.many.pooled import Layer, averaged
+from fne_cli.store.many.pooled import AveragedLayer, Layer, averaged
 from fne_cli.store.many.thresholds import Thresholds, read_thresholds
 from fne_cli.unprintable import plain
 from fne_cli.vectors.options import VectorOptions
+from fne_cli.vectors.projections import read_projection
 
 
 class Vectors:
@@ -32,16 +34,22 @@ class Vectors:
     def __init__(self, files: JoinedFiles, options: VectorOptions, memory: int) -> None:
         self.files, self.options, self.memory = files, options, memory
         self.called = options.named(files.kind, files.name)
-        stored = [JoinedLayer(files, name) for name in files.select(options.layers)]
-        self.layers: list[Layer] = list(stored) if options.pool is None else [averaged(layer) for layer in stored]
+        self.projection = None if options.projection is None else read_projection(options.projection)
+        if self.projection is None:
+            stored = [JoinedLayer(files, name) for name in files.select(options.layers)]
+            self.layers: list[Layer] = list(stored) if options.pool is None else [averaged(layer) for layer in stored]
+        else:
+            self.called, self.layers = self.projection.embedding, self.projection.layers_of(files)
         self.widths = [layer.features for layer in self.layers]
         self.inputs = sum(self.widths)
         self.kind: type[Embedding] | None = None if self.called == "codes" else embedding(self.called)
+        if self.projection is not None:
+            self.kind = self.projection.kind
         self.count = self.inputs if self.kind is None else self.kind.columns(self.inputs)
         self.crops = files.crops
         self.cuts = self._cuts()
         self.statistics = ""  # the rows that it is fitted to
-        if self.kind is not None and self.kind.arrays:
+        if self.kind is not None and self.kind.arrays and not self.kind.fixed:
             self.statistics, self._fitted_to = files.chosen(options.rows)
         self._embedding: Embedding | None = None
 
@@ -63,6 +71,8 @@ class Vectors:
         told: dict[str, Any] = {"embedding": self.called, "layers": [layer.name for layer in self.layers]}
         if self.statistics:
             told["rows"] = self.statistics
+        if self.projection is not None:
+            told["projection_rows"] = self.projection.rows
         if self.options.pool is not None:
             told["pool"] = self.options.pool
         if self.kind is not None and self.kind.takes_thresholds:
@@ -71,17 +81,60 @@ class Vectors:
 
     def sources(self) -> list[dict[str, str]]:
         """Kind and fingerprint of all that they are made from."""
-        return [*self.files.sources(), *self.cuts.sources]
+        own = [] if self.projection is None else [self.projection.source]
+        return [*self.files.sources(), *self.cuts.sources, *own]
 
     def inputs_by_role(self) -> dict[str, Sequence[Path]]:
         """The files, by what they are for."""
         given = self.options.thresholds
-        beside = {"thresholds": (given,)} if self.cuts.sources and isinstance(given, Path) else {}
+        beside: dict[str, Sequence[Path]] = {}
+        if self.cuts.sources and isinstance(given, Path):
+            beside["thresholds"] = (given,)
+        if self.projection is not None:
+            beside["projection"] = (self.projection.path,)
         return {"features": self.files.paths, **beside}
+
+    def learned_on(self) -> np.ndarray:
+        """Which images the embedding was, or is to be, fitted to, (n,) bool, as far as the fingerprints tell."""
+        if self.projection is not None:
+            return self.projection.learned_on(self.files)
+        return self._fitted_to if self.statistics else np.zeros(len(self.files), bool)
+
+    def seen(self, images: np.ndarray) -> str:
+        """What is to be said of queries that the embedding was fitted to; "" for none. images: their numbers."""
+        count = int(self.learned_on()[images].sum())
+        if not count:
+            return ""
+        what = "embedding is fitted to" if self.projection is None else "projection was learned on"
+        return (
+            f"{count:,} of the {len(images):,} queries are among the images that the {what}: what is measured looks "
+            "better than it is"
+        )
 
     def alone(self, layer: str) -> Vectors:
         """One layer of the files as such: codes, or activations of length 1."""
         return Vectors(self.files, VectorOptions((layer,), pool=self.options.pool), self.memory)
+
+    def of_files(self, files: JoinedFiles) -> Vectors:
+        """The images of other files, which were made alike, in the embedding that was fitted to these."""
+        stored = [(layer, JoinedLayer(files, layer.name)) for layer in self.layers]
+        own = [averaged(other) if isinstance(layer, AveragedLayer) else other for layer, other in stored]
+        return self._others(files, own)
+
+    def of_rows(self, rows: Mapping[str, np.ndarray]) -> Vectors:
+        """Images of no file: rows (n, features) of each layer as the files would have them, by their names."""
+        return self._others(self.files, [_in_memory(layer, rows) for layer in self.layers])
+
+    def _others(self, files: JoinedFiles, layers: list[Layer]) -> Vectors:
+        others = copy(self)
+        others._embedding = self.fitted()
+        others.files, others.layers = files, layers
+        return others
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take what was fitted elsewhere: what `state` of the embedding has said there."""
+        if self.kind is not None:
+            self._embedding = self.kind.of_state(state, self.widths, (self.cuts.low, self.cuts.high))
 
     def row_bytes(self) -> int:
         """What a vector takes in memory."""
@@ -147,6 +200,29 @@ class Vectors:
                     f"{plain(path)}.\nfne verify lists all such rows of a file."
                 )
             yield span, values
+
+
+def _in_memory(layer: Layer, rows: Mapping[str, np.ndarray]) -> Layer:
+    """The layer of rows that are in memory."""
+    if isinstance(layer, AveragedLayer):
+        return replace(layer, layer=_MemoryLayer(layer.files, layer.name, rows[layer.name]))
+    return _MemoryLayer(layer.files, layer.name, rows[layer.name])
+
+
+@dataclass(frozen=True)
+class _MemoryLayer(JoinedLayer):
+    """A layer of which only the rows are there."""
+
+    values: np.ndarray
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As RowReader has it."""
+        return self.values.dtype
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """As RowReader has it."""
+        return self.values[start:stop]
 
 
 @dataclass(frozen=True)

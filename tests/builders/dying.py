@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "discretize": (("discretize", "activations.h5", "moments.h5", "out/c.h5"), ("c.h5",)),
     "packed": (("discretize", "activations.h5", "moments.h5", "out/c.h5", "--packed"), ("c.h5",)),
     "analyze": (("analyze", "activations.h5", "out/b.h5", "--random-classes", "20"), ("b.h5",)),
+    "reduce": (("reduce", "activations.h5", "out/d.h5", "--components", "2", "--whiten"), ("d.h5",)),
     "npy": (("export", "codes.h5", "out/a.npy"), ("a.npy", "a.npy.images.csv")),
     "npz": (("export", "codes.h5", "out/a.npz"), ("a.npz",)),
     "csv": (("export", "codes.h5", "out/a.csv"), ("a.csv",)),
@@ -44,6 +45,9 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("retrieve", "activations.h5", "out/t.json", "--per-query", "out/q.csv"),
         ("t.json", "q.csv"),
     ),
+    "search": (("search", "codes.h5", "out/s.csv"), ("s.csv",)),
+    "neighbours": (("search", "activations.h5", "out/n.html"), ("n.html",)),
+    "duplicates": (("search", "codes.h5", "--duplicates", "out/d.jsonl"), ("d.jsonl",)),
     "split": (("split", "list.csv", "out/s.csv", "--test", "0.5"), ("s.csv",)),
     "report": (("report", "results.json", "out/page.html", "--latex", "out/t.tex"), ("page.html", "t.tex")),
 }

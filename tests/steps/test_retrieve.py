@@ -186,6 +186,17 @@ def test_the_three_set_ups_of_revisited_oxford_by_hand(tmp_path):
     assert found["easy"]["precision_at_5"] == pytest.approx(2 / 3)  # of the three ranks up to the last relevant one
 
 
+def test_the_first_oxford_has_no_hard_images(tmp_path):
+    """Set-ups without relevant images are left out, as long as there is another."""
+    path, truth = oxford(tmp_path, gnd=[{"ok": [0, 4], "junk": [1, 2]}])
+    easy, medium = entries(path, truth=truth)
+    assert (easy["setup"], medium["setup"]) == ("easy", "medium")
+    assert easy[TRAPEZOIDAL] == medium[TRAPEZOIDAL] == pytest.approx((1 + (1 / 2 + 2 / 3) / 2) / 2)
+    path, truth = oxford(tmp_path, gnd=[{"ok": [], "junk": [1, 2]}])
+    with pytest.raises(BadInput, match=r"queries with relevant images\. Found: none, of 1"):
+        entries(path, truth=truth)
+
+
 def test_ground_truths_that_cannot_be_used_are_refused(tmp_path):
     path, truth = oxford(tmp_path, gnd=[{"easy": [5], "hard": [], "junk": []}])
     with pytest.raises(WrongFile, match=r"gnd\[0\].easy should be a list of numbers of imlist, below 5"):

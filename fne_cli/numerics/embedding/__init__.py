@@ -30,7 +30,7 @@ class Embedding(ABC):
 
     title: what people call it. dtype: of its rows; int8 rows are codes, and kept in two bits each. arrays: the names of
     what `state` has. takes_thresholds: whether it depends on those of ternary codes. by_layer: whether it matters where
-    layers begin.
+    layers begin. fixed: whether it was fitted beforehand, and `fit` looks at no rows.
     """
 
     title: ClassVar[str]
@@ -38,6 +38,7 @@ class Embedding(ABC):
     arrays: ClassVar[tuple[str, ...]] = ()
     takes_thresholds: ClassVar[bool] = False
     by_layer: ClassVar[bool] = False
+    fixed: ClassVar[bool] = False
 
     @classmethod
     def fit(
@@ -145,6 +146,21 @@ def embedding(name: str) -> type[Embedding]:
     else:
         kind = importlib.import_module(f"{__name__}.pieces").composed(name)
     return kind
+
+
+def fixed(fitted: Embedding) -> type[Embedding]:
+    """A kind that is always this one, whatever rows it is fitted to."""
+    own = type(fitted)
+    return type(
+        "Fixed",
+        (own,),
+        {
+            "fixed": True,
+            "fit": classmethod(lambda cls, *rows, **labels: fitted),
+            "fit_bytes": classmethod(lambda cls, *sizes: 0),
+            "__module__": __name__,
+        },
+    )
 
 
 def spelled(name: str) -> str:

@@ -8,8 +8,9 @@ from typing import Literal, Self, get_args
 import numpy as np
 
 from fne_cli.errors import WrongOptions
-from fne_cli.numerics.codes.packed import PackedCodes, Rows, Words, dense, is_ternary
+from fne_cli.numerics.codes.packed import PackedCodes, Rows, dense, is_ternary
 from fne_cli.numerics.neighbours.nearest import unit
+from fne_cli.numerics.neighbours.planes import Planes
 
 Metric = Literal["cosine", "l1", "euclid"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -29,10 +30,10 @@ def check_metric(metric: str, ternary: bool) -> None:
 
 @dataclass(frozen=True)
 class Comparable:
-    """Rows made ready to be compared by a metric: codes as words of bits, others as float64."""
+    """Rows made ready to be compared by a metric: codes as planes of bits, others as float64."""
 
     metric: Metric
-    bits: Words | None
+    bits: Planes | None
     values: np.ndarray
     squares: np.ndarray
 
@@ -40,8 +41,8 @@ class Comparable:
     def of(cls, rows: Rows, metric: Metric) -> Self:
         """Rows (rows, columns): PackedCodes, int8 codes or floats; unit rows are made for cosine."""
         if isinstance(rows, PackedCodes) or is_ternary(rows):
-            bits = Words.of(rows)
-            return cls(metric, bits, np.empty((len(rows), 0)), bits.lengths().astype(np.float64))
+            bits = Planes.of(rows)
+            return cls(metric, bits, np.empty((len(rows), 0)), bits.lengths.astype(np.float64))
         values = dense(rows, slice(0, rows.shape[1]), np.float64)
         values = unit(values) if metric == "cosine" else values
         return cls(metric, None, values, np.einsum("ij,ij->i", values, values))
@@ -52,27 +53,28 @@ class Comparable:
     def distances(self, others: Comparable) -> np.ndarray:
         """(rows, others) float64."""
         if self.bits is not None and others.bits is not None:
-            return self._of_codes(self.bits, others.bits, others)
+            return of_codes(self.bits, others.bits, self.metric)
         products = self.values @ others.values.T
         if self.metric == "cosine":
             return 1 - products
         found: np.ndarray = np.sqrt(np.maximum(self.squares[:, None] + others.squares - 2 * products, 0))
         return found
 
-    def _of_codes(self, own: Words, theirs: Words, others: Comparable) -> np.ndarray:
-        out = np.empty((len(self), len(others)))
-        if self.metric == "l1":
-            for place in range(len(self)):
-                differ = own.negative[place] ^ theirs.negative
-                differ_positive = (own.nonzero[place] & ~own.negative[place]) ^ (theirs.nonzero & ~theirs.negative)
-                counts = np.bitwise_count(differ) + np.bitwise_count(differ_positive)
-                out[place] = counts.sum(axis=1, dtype=np.int64)
-            return out
-        own.products(theirs, 0, out)
-        if self.metric == "cosine":  # a row of zeros is at right angles to all
-            lengths = np.sqrt(np.maximum(self.squares, 1))[:, None] * np.sqrt(np.maximum(others.squares, 1))
-            return 1 - out / lengths
-        return np.sqrt(self.squares[:, None] + others.squares - 2 * out)
+
+def of_codes(own: Planes, theirs: Planes, metric: Metric) -> np.ndarray:
+    """(rows, others) float64: how far codes are apart, from counts, which are exact."""
+    if metric == "l1":
+        out = own.alike(theirs)
+        out *= -2
+        out += own.lengths[:, None]
+        out += theirs.lengths
+        return out
+    out = own.products(theirs)
+    if metric == "cosine":  # a row of zeros is at right angles to all
+        lengths = np.sqrt((np.maximum(own.lengths, 1)[:, None] * np.maximum(theirs.lengths, 1)).astype(np.float64))
+        return 1 - out / lengths
+    found: np.ndarray = np.sqrt(own.lengths[:, None] + theirs.lengths - 2 * out)
+    return found
 
 
 def between_groups(distances: np.ndarray, own: np.ndarray, theirs: np.ndarray) -> np.ndarray:

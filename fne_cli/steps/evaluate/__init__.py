@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -18,11 +18,12 @@ from fne_cli.numerics.embedding import embedding, spelled
 from fne_cli.numerics.svm.problem import CHOOSING, SolverOptions
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES
-from fne_cli.steps.evaluate.described import origin_of, settings_of, split_source, tested_of
+from fne_cli.steps.evaluate.described import origin_of, settings_of, split_fingerprint, tested_of
 from fne_cli.steps.evaluate.fits import KINDS, Fits, MeasuredFit
 from fne_cli.steps.evaluate.measure import Outcome
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, FitPlan, Protocol
 from fne_cli.steps.evaluate.outputs import Outputs
+from fne_cli.steps.evaluate.projected import check_learned, projected
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.pooled import AVERAGE
@@ -76,18 +77,22 @@ def evaluate(
     classifier.check()
     with JoinedFiles(features, *KINDS) as source:
         layers = source.select(chosen.layers)
+        chosen, projection = projected(source, chosen, classifier)
+        if projection is not None:
+            layers = list(projection.layers)
         if classifier.recipe is not None:
             chosen, classifier = _by_recipe(source, chosen, classifier)
         classifier = replace(classifier, classifier=spelled_classifier(classifier.classifier))
         _check(source, chosen, len(layers), protocol, model)
-        settings, cuts = settings_of(source, layers, chosen, protocol, classifier)
-        origin = origin_of(source, settings, cuts, chosen, protocol)
+        settings, cuts = settings_of(source, layers, chosen, protocol, classifier, projection)
+        origin = origin_of(source, settings, cuts, chosen, protocol, projection)
         outputs = Outputs(results, predictions, model, origin)
         # First the results, which can say what differs.
         known = results is not None and up_to_date(results, origin, overwrite, progress)
         if outputs.finished(overwrite, SILENT if results is not None else progress) and known and results is not None:
             return Evaluation(_read_back(results), results, up_to_date=True)
-        given = _parts(results, [outputs.fingerprint, classifier.memory, outputs.detailed], source, protocol, cluster)
+        beside = split_fingerprint(protocol) | ({} if projection is None else projection.fingerprints)
+        given = _parts(results, [outputs.fingerprint, classifier.memory, outputs.detailed], source, beside, cluster)
         machine = _machine(classifier, cluster)
         if isinstance(given, Parts):
             machine = given.agreed(machine)  # the path of the solver, and with it every part, depends on them
@@ -105,9 +110,12 @@ def evaluate(
                 classifier,
                 solver,
                 chosen.pool,
+                chosen.projection,
             ),
             progress,
         )
+        if projection is not None:
+            check_learned(projection, source, fits.task, progress)
         if absent := source.absent:
             progress.note(absent)
         _warn_of_moments(source, protocol, cuts, progress)
@@ -225,12 +233,15 @@ def _read_back(results: Path) -> dict[str, Any]:
 
 
 def _parts(
-    results: Path | None, made_of: list[Any], source: JoinedFiles, protocol: Protocol, cluster: Cluster | None
+    results: Path | None,
+    made_of: list[Any],
+    source: JoinedFiles,
+    beside: Mapping[Path, str],
+    cluster: Cluster | None,
 ) -> AbstractContextManager[Parts | None, bool | None]:
     if results is None:
         return nullcontext()
-    splits = {protocol.split: split_source(protocol)[0]["fingerprint"]} if protocol.split is not None else {}
-    return parts_of(results, made_of, {**source.fingerprints, **splits}, cluster)
+    return parts_of(results, made_of, {**source.fingerprints, **beside}, cluster)
 
 
 def _warn_of_moments(source: JoinedFiles, protocol: Protocol, cuts: Thresholds, progress: Progress) -> None:

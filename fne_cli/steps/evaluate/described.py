@@ -19,20 +19,30 @@ from fne_cli.store.many.thresholds import Thresholds, read_thresholds
 from fne_cli.store.other.tested import Tested
 from fne_cli.store.output.noted import check_noted
 from fne_cli.store.output.origin import Origin
+from fne_cli.vectors.projections import Projection
+
+_INHERITED = ("projection_rows",)
+"""Settings that say something of an input, not of the command."""
 
 
 def origin_of(
-    source: JoinedFiles, settings: dict[str, Any], cuts: Thresholds, chosen: FeatureOptions, protocol: Protocol
+    source: JoinedFiles,
+    settings: dict[str, Any],
+    cuts: Thresholds,
+    chosen: FeatureOptions,
+    protocol: Protocol,
+    projection: Projection | None = None,
 ) -> Origin:
     """What the results are made from, and by which options."""
     by_file = chosen.thresholds if cuts.sources and isinstance(chosen.thresholds, Path) else None
-    beside = {"thresholds": by_file, "split": protocol.split}
+    beside = {"thresholds": by_file, "split": protocol.split, "projection": chosen.projection}
+    fitted = [] if projection is None else [projection.source]
     return Origin(
         "results",
         settings,
-        [*source.sources(), *cuts.sources, *split_source(protocol)],
+        [*source.sources(), *cuts.sources, *split_source(protocol), *fitted],
         {"features": source.paths} | {role: (path,) for role, path in beside.items() if path is not None},
-        inherited=() if by_file is None else ("thresholds",),
+        inherited=_INHERITED if by_file is None else ("thresholds", *_INHERITED),
         with_network=("layers",),
         network=source.settings,
     )
@@ -44,6 +54,7 @@ def settings_of(
     chosen: FeatureOptions,
     protocol: Protocol,
     classifier: ClassifierOptions,
+    projection: Projection | None = None,
 ) -> tuple[dict[str, Any], Thresholds]:
     """What the results say of how they were made; and the thresholds of ternary codes, where they matter."""
     kind = "codes" if source.kind == "codes" else chosen.embedding or "l2"
@@ -59,6 +70,8 @@ def settings_of(
     }
     if chosen.pool is not None:
         settings["pool"] = chosen.pool
+    if projection is not None:
+        settings["projection_rows"] = projection.rows
     cuts = Thresholds(LOW, HIGH)
     if kind != "codes" and embedding(kind).takes_thresholds:
         given = chosen.thresholds
@@ -120,6 +133,11 @@ def split_source(protocol: Protocol) -> list[dict[str, str]]:
             f"--split {protocol.split} should be a manifest that can be read. Found: {error.strerror}."
         ) from error
     return [{"kind": "split", "fingerprint": hashlib.sha256(content).hexdigest()}]
+
+
+def split_fingerprint(protocol: Protocol) -> dict[Path, str]:
+    """That of the manifest of --split, by its path."""
+    return {} if protocol.split is None else {protocol.split: split_source(protocol)[0]["fingerprint"]}
 
 
 def tested_of(task: ClassificationTask, source: JoinedFiles) -> Tested:

@@ -55,7 +55,7 @@ class Features:
     def check(self, rows: int) -> None:
         """Raises BadInput if so many training rows cannot have so many principal components."""
         most = min(rows - 1, self.inputs)
-        if self.kind is not None and "axes" in self.kind.arrays and self.count > most:
+        if self.kind is not None and not self.kind.fixed and "axes" in self.kind.arrays and self.count > most:
             raise BadInput(
                 f"{self._source.name}: pca:{self.count} should be at most pca:{max(1, most)}. Found: {rows:,} training "
                 f"rows of {self.inputs:,} features."

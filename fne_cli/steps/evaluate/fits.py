@@ -35,6 +35,7 @@ from fne_cli.store.many.pooled import Layer, averaged
 from fne_cli.tasks.engine import TaskSizes
 from fne_cli.tasks.files import TaskFiles
 from fne_cli.tasks.parts import Parts
+from fne_cli.vectors.projections import read_projection
 
 KINDS = ("codes", "activations")
 EMBEDDING = "embedding"
@@ -60,6 +61,9 @@ class Fits:
         self.training = _training(self.task, plan)
         self.measurement = Measurement(self.task, self.training, plan.solver.seed)
         self.kind: type[Embedding] | None = None if source.kind == "codes" else embedding(plan.embedding or "l2")
+        self.projection = None if plan.projection is None else read_projection(plan.projection)
+        if self.projection is not None:
+            self.kind = self.projection.kind
         self.embeddings = [
             (name, Features(source, layers, self.kind, plan.thresholds, self.task, plan.solver))
             for name, layers in _embeddings(source, plan)

@@ -36,6 +36,7 @@ class FeatureOptions:
 
     layers: Sequence[str] = ()
     embedding: str | None = None
+    projection: Path | None = None
     thresholds: tuple[float, float] | Path = (LOW, HIGH)
     each_layer: bool = False
     pool: str | None = None
@@ -162,7 +163,8 @@ class FitPlan:
     """All that a process needs to do the fits of an evaluation, this one or a worker's.
 
     layers: names. embedding: of activations; None for each layer alone. thresholds: low and high of ternary codes.
-    pool: avg for the averages over maps, of a file that has those over cells.
+    pool: avg for the averages over maps, of a file that has those over cells. projection: the file that has the
+    embedding, fitted; it is not fitted to training rows then.
     """
 
     layers: Sequence[str]
@@ -173,11 +175,13 @@ class FitPlan:
     classifier: ClassifierOptions
     solver: SolverOptions
     pool: str | None = None
+    projection: Path | None = None
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it; paths are absolute."""
         split = self.protocol.split and os.path.abspath(self.protocol.split)
-        return {**asdict(self), "protocol": {**asdict(self.protocol), "split": split}}
+        projection = self.projection and os.path.abspath(self.projection)
+        return {**asdict(self), "protocol": {**asdict(self.protocol), "split": split}, "projection": projection}
 
     @classmethod
     def of_plain(cls, values: Mapping[str, Any]) -> FitPlan:
@@ -190,4 +194,5 @@ class FitPlan:
             "protocol": Protocol(**{**protocol, "split": split, "per_class": sizes}),
             "classifier": ClassifierOptions(**values["classifier"]),
             "solver": SolverOptions(**values["solver"]),
+            "projection": values["projection"] and Path(values["projection"]),
         })  # fmt: skip

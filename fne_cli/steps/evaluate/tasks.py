@@ -18,7 +18,7 @@ from fne_cli.numerics.models import arrays_of
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.evaluate.fits import KINDS, Fits
 from fne_cli.steps.evaluate.options import FitPlan
-from fne_cli.tasks.files import Result, TaskFiles, open_inputs, task
+from fne_cli.tasks.files import Result, TaskFiles, check_same_file, open_inputs, task
 
 _KEPT_SECONDS = 120.0
 
@@ -47,6 +47,8 @@ def _opened(text: str) -> Fits:
     settings = json.loads(text)
     source, plan = open_inputs(settings, *KINDS), FitPlan.of_plain(settings["plan"])
     fits, free = Fits(source, plan, SILENT), free_memory()
+    if fits.projection is not None:
+        check_same_file(fits.projection.path, fits.projection.source["fingerprint"], settings["inputs"])
     if fits.bytes > free:
         raise DoesNotFit(
             f"Worker {platform.node()} should have {fits.bytes / 2**30:.1f} GiB of memory for a fit. Found: "

@@ -75,6 +75,8 @@ def retrieve(
             return Retrieval(without_digest(parse_json(results.read_bytes())), results, up_to_date=True)
         if absent := files.absent:
             progress.note(absent)
+        if seen := whole.seen(queries.images):
+            progress.note(seen)
         began, run = time.monotonic(), new_run(software("scipy", "numba"))
         with outputs, thread_pool() as pool:
             measuring = _Measuring(whole, queries, among, options, truth, seed)
@@ -130,13 +132,16 @@ class _Measuring:
     ) -> Iterator[tuple[dict[str, Any], Measured]]:
         """An entry of the results for each set-up, and what it is made of."""
         rankings = Rankings.of(part, self.queries, self.among, self.options, pool)
-        for found in measured(rankings, self.relevance, self.options.at, pool, progress):
-            if not len(found.queries):
-                raise BadInput(
-                    f"{part.files.name} should have queries with relevant images"
-                    f"{f' (set-up {found.setup})' if found.setup else ''}. Found: none, of {len(self.queries):,}. "
-                    "Check the labels, --queries and --among."
-                )
+        every = measured(rankings, self.relevance, self.options.at, pool, progress)
+        if not any(len(found.queries) for found in every):
+            raise BadInput(
+                f"{part.files.name} should have queries with relevant images. Found: none, of {len(self.queries):,}. "
+                "Check the labels, --queries and --among."
+            )
+        for found in every:
+            if not len(found.queries):  # such as hard of a ground truth that has easy ones alone
+                progress.note(f"no query has relevant images in set-up {found.setup}, which is left out")
+                continue
             entry = {
                 "name": name,
                 "embedding": part.called,

@@ -9,10 +9,10 @@ import numpy as np
 
 from fne_cli.errors import DamagedFile
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.verify.recomputed import behavior_problems, image_problems, moments_problems
+from fne_cli.steps.verify.recomputed import TABLES, image_problems
 from fne_cli.store.format.layer import LayerReader, impossible
 from fne_cli.store.format.reader import Reader, open_file
-from fne_cli.store.format.schema import fingerprint
+from fne_cli.store.format.schema import WITHOUT_ROWS, fingerprint
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ def verify(file: Path, *, batch_size: int = 1024, progress: Progress = SILENT) -
     """
     problems: list[str] = []
     with open_file(file) as reader:
-        if reader.kind in ("moments", "behavior"):
-            rows, problems = (moments_problems if reader.kind == "moments" else behavior_problems)(reader)
+        if reader.kind in WITHOUT_ROWS:
+            rows, problems = TABLES[reader.kind](reader)
             expected = fingerprint(reader.kind, reader.settings, reader.sources)
         else:
             images = reader.images

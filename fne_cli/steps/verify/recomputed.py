@@ -16,8 +16,11 @@ from fne_cli.numerics.statistics.separation import Separation
 from fne_cli.store.format.behavior import Behavior
 from fne_cli.store.format.reader import Reader
 from fne_cli.store.format.schema import LAYER_TEXTS, SETS
+from fne_cli.vectors.projections import read_projection
 
 _ROUNDED = 1e-12  # share of a number that rounding, here and there, may be off
+
+_LENGTH = 1e-9  # that an axis may be longer or shorter than 1
 
 
 def moments_problems(reader: Reader) -> tuple[int, list[str]]:
@@ -156,3 +159,26 @@ def _separation_problems(found: Behavior, again: Separation) -> list[str]:
     if not same or not all(np.array_equal(getattr(again, name), found.sets[name]) for name in SETS):
         problems.append("the histograms of z should be those of the pairs")
     return problems
+
+
+def projection_problems(reader: Reader) -> tuple[int, list[str]]:
+    """The number of features of a projection file, and what of it does not follow from its embedding."""
+    try:
+        found = read_projection(reader.path)
+    except DamagedFile as error:
+        return 0, [error.problem]
+    problems = []
+    if (np.diff(found.explained) > _ROUNDED).any():
+        problems.append("the shares of the variance should descend")
+    if not any(piece in found.embedding for piece in ("within", "lda")):
+        lengths = np.linalg.norm(found.fitted.state()["axes"], axis=1)
+        if (np.abs(lengths - 1) > _LENGTH).any():
+            problems.append("the axes should have length 1")
+    named = found.settings.get("layers")
+    if isinstance(named, dict) and not set(found.layers) <= set(named):
+        problems.append("the layers should be among those of the activations")
+    return sum(found.layers.values()), problems
+
+
+TABLES = {"moments": moments_problems, "behavior": behavior_problems, "projection": projection_problems}
+"""What looks into a file without rows, by its kind."""

@@ -18,6 +18,8 @@ from fne_cli.store.format import claims
 from fne_cli.store.format.behavior import Behavior, sound_settings
 from fne_cli.store.format.columns import ImageTable
 from fne_cli.store.format.layer import LayerReader
+from fne_cli.store.format.projection import StoredProjection
+from fne_cli.store.format.projection import sound_settings as sound_projection
 from fne_cli.store.format.schema import (
     DIGEST_LENGTH,
     FORMAT,
@@ -26,6 +28,7 @@ from fne_cli.store.format.schema import (
     MOMENTS,
     READABLE,
     VERSION,
+    WITHOUT_ROWS,
     Images,
     shard_of,
 )
@@ -54,7 +57,7 @@ class Reader:
         self._images: Images | None = None
         self._table = ImageTable(path, file)
         self._check_settings()
-        without_rows = kind in ("moments", "behavior")
+        without_rows = kind in WITHOUT_ROWS
         self.layers: dict[str, LayerReader] = {} if without_rows else self._open_layers()
 
     def _check_settings(self) -> None:
@@ -64,6 +67,8 @@ class Reader:
             whole = isinstance(settings.get("rows"), str) and isinstance(settings.get("activations"), dict)
         elif self.kind == "behavior":
             whole = sound_settings(settings)
+        elif self.kind == "projection":
+            whole = sound_projection(settings)
         else:
             crops = settings.get("crops")
             whole = type(crops) is int and 1 <= crops <= _MAX_CROPS
@@ -158,6 +163,11 @@ class Reader:
         """What a behavior file holds, checked."""
         with claims.doubted(self.path):
             return Behavior(self.path, self._file, self._layer_names())
+
+    def projection(self) -> StoredProjection:
+        """What a projection file holds, checked but for what its embedding means."""
+        with claims.doubted(self.path):
+            return StoredProjection(self.path, self._file, self._layer_names(), self.settings)
 
     def select(self, patterns: Sequence[str]) -> dict[str, LayerReader]:
         """The layers that a name or glob matches, in network order. Raises BadInput for a pattern without match."""

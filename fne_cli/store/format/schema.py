@@ -17,14 +17,18 @@ VERSION = 2
 READABLE = (1, VERSION)
 _FINGERPRINT_VERSION = 1  # what is fingerprinted, and how, is the same in both
 
-Kind = Literal["activations", "moments", "standardized", "codes", "behavior"]
+Kind = Literal["activations", "moments", "standardized", "codes", "behavior", "projection"]
 MADE_BY: dict[str, str] = {
     "activations": "fne extract",
     "moments": "fne normalize",
     "standardized": "fne normalize --standardized",
     "codes": "fne discretize",
     "behavior": "fne analyze",
+    "projection": "fne reduce",
 }
+
+WITHOUT_ROWS = ("moments", "behavior", "projection")
+"""Kinds that have tables of features, and no rows of images."""
 
 CHUNK_BYTES = 1 << 20
 MESSAGE_BYTES = 160
@@ -40,6 +44,8 @@ MOMENTS = ("mean", "std", "minimum", "maximum", "zeros")
 BEHAVIOR = {"s": "f4", "z": "f4", "label": "i1"}
 NOISE = ("sizes", "levels", "quantiles", "threshold")
 SETS = ("absence", "uncharacteristic", "presence")
+# Datasets of a layer in a projection file, as its embedding has them: float64, (features,) or (columns, features).
+PROJECTION = {"mean": 1, "std": 1, "scale": 1, "centre": 1, "axes": 2}
 # Attributes of a layer that say where its values come from; `order` is the writer's own.
 LAYER_TEXTS = ("tap", "output_shape", "pooling")
 
@@ -122,6 +128,20 @@ def without_shard(settings: dict[str, Any]) -> dict[str, Any]:
     if isinstance(extraction := own.get("activations"), dict):
         own["activations"] = without_shard(extraction)
     return own
+
+
+def comparable(settings: dict[str, Any]) -> dict[str, Any]:
+    """What makes a feature what it is. Batches change last bits only, and new images come in other numbers."""
+    own = {name: value for name, value in without_shard(settings).items() if name not in ("batch_rows", "xla")}
+    if isinstance(own.get("activations"), dict):
+        own["activations"] = comparable(own["activations"])
+    return own
+
+
+def moments_of(sources: Sequence[Any]) -> dict[str, Any]:
+    """Which moments codes or z-scores were made with, of their sources."""
+    found = [part for part in sources if isinstance(part, dict) and part.get("kind") == "moments"]
+    return {"moments": found[0].get("fingerprint") if found else None}
 
 
 def choose(rows: str | None, names: Mapping[str, int], index: np.ndarray, good: np.ndarray) -> tuple[str, np.ndarray]:

@@ -31,7 +31,7 @@ ArraysOf = Callable[[str], Sequence[str] | None]
 """From the name of an embedding; None if there is none of that name."""
 _NEEDED = ("weights", "intercepts")
 _AXES, _DEVIATIONS = "axes", "deviations"
-_COMPONENTS = re.compile(r"(?:^|,)pca:(\d{1,9})(?:,|$)")
+_COMPONENTS = re.compile(r"(?:^|,)pca:(\d{1,9})(?:,lda:(\d{1,9}))?(?:,|$)")
 _ROWS, _PLANES = ("rows", "labels"), ("positive", "negative", "labels")
 """What nearest neighbours have instead: the training rows, or the bit planes of codes."""
 _HEADER = re.compile(
@@ -114,8 +114,8 @@ def load_model(path: Path, arrays_of: ArraysOf) -> tuple[dict[str, Any], dict[st
 def _check_reduction(path: Path, embedding: str, values: Mapping[str, np.ndarray]) -> None:
     """Raises DamagedFile for axes of another number than the embedding says, and for deviations not above 0."""
     said = _COMPONENTS.search(embedding)
-    if _AXES in values and said is not None and len(values[_AXES]) != int(said[1]):
-        raise DamagedFile(f"{path}: axes should be {said[1]}, as its embedding says. Found: {len(values[_AXES]):,}.")
+    if _AXES in values and said is not None and len(values[_AXES]) != int(wanted := said[2] or said[1]):
+        raise DamagedFile(f"{path}: axes should be {wanted}, as its embedding says. Found: {len(values[_AXES]):,}.")
     if _DEVIATIONS in values and not (values[_DEVIATIONS] > 0).all():
         raise DamagedFile(f"{path}: deviations should be above 0. Found: {values[_DEVIATIONS].min():g}.")
 

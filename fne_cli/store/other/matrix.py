@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from fne_cli.store.format.layer import LayerReader
 from fne_cli.store.format.reader import Reader
 from fne_cli.store.format.schema import GOOD
+from fne_cli.store.many.gather import RowReader
+
+
+class NamedRows(RowReader, Protocol):
+    """A layer: a LayerReader, or one that is made of others."""
+
+    @property
+    def name(self) -> str:
+        """What its columns are called, with their numbers."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class MatrixBatch:
 class Matrix:
     """The rows of all good images, (rows, features) of `dtype`; columns in the order of `layers`."""
 
-    def __init__(self, file: Reader, layers: Sequence[LayerReader]) -> None:
+    def __init__(self, file: Reader, layers: Sequence[NamedRows]) -> None:
         file.check_images()
         self._file = file
         self.layers = tuple(layers)

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from fne_cli.store.other.predictions import label_names
 KNOWN = ("path", "crop", "split", "label")
 
 
-def _text(values: np.ndarray) -> list[str]:
+def texts(values: np.ndarray) -> list[str]:
+    """A column of bytes as text."""
     return [value.decode(errors="replace") for value in values.tolist()]
 
 
@@ -32,9 +33,9 @@ def _known(rows: MatrixBatch, matrix: Matrix) -> tuple[list[Any], ...]:
     """The columns of KNOWN as they stand in CSV files."""
     labels = label_names(rows.label, matrix.classes)
     return (
-        [as_cell(name) for name in _text(rows.path)],
+        [as_cell(name) for name in texts(rows.path)],
         rows.crop.tolist(),
-        [as_cell(name) for name in _text(rows.split)],
+        [as_cell(name) for name in texts(rows.split)],
         [as_cell(name) for name in labels],
     )
 
@@ -48,24 +49,26 @@ def _npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
 
 def _write_npy(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table: Path | None) -> None:
     """One matrix for np.load(path, mmap_mode="r"); row r of it is line r + 2 of the table of images."""
+    with open(path, "wb") as file:
+        file.write(_npy_header(matrix.shape, matrix.dtype))
+        for rows in tabled(matrix, batches, table):
+            file.write(rows.values.tobytes())
+
+
+def tabled(matrix: Matrix, batches: Iterable[MatrixBatch], table: Path | None) -> Iterator[MatrixBatch]:
+    """The same batches; the table of images that stands beside the file has a line for each row that has passed."""
     if table is None:
-        raise ValueError("a .npy file needs a table beside it")
-    with open(path, "wb") as file, open(table, "w", newline="", encoding="utf-8") as text:
+        raise ValueError("there should be a table beside the file")
+    with open(table, "w", newline="", encoding="utf-8") as text:
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(KNOWN)
-        file.write(_npy_header(matrix.shape, matrix.dtype))
         for rows in batches:
-            file.write(rows.values.tobytes())
-            lines.writerows(
-                zip(
-                    *_known(rows, matrix),
-                    strict=True,
-                )
-            )
+            yield rows
+            lines.writerows(zip(*_known(rows, matrix), strict=True))
 
 
 def is_image_table(path: Path) -> bool:
-    """Whether a file is empty, or its first line that of a table beside a .npy file."""
+    """Whether a file is empty, or its first line that of a table beside another file."""
     with open(path, "rb") as file:
         return file.readline(80) in (b"", (",".join(KNOWN) + "\n").encode())
 
@@ -89,7 +92,7 @@ def _write_npz(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table
                 file.write(_npy_header(shape, dtype))
                 for rows in matrix.batches(1 << 14, with_values=False):
                     values = getattr(rows, name)
-                    values = np.array(_text(values), dtype) if dtype.kind == "U" else values.astype(dtype)
+                    values = np.array(texts(values), dtype) if dtype.kind == "U" else values.astype(dtype)
                     file.write(values.tobytes())
         for name, small in (
             ("classes", np.array(matrix.classes, np.str_)),
@@ -112,24 +115,24 @@ def _write_csv(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table
         lines.writerow((*KNOWN, *map(as_cell, _columns(matrix))))
         for rows in batches:
             known = zip(*_known(rows, matrix), strict=True)
-            lines.writerows((*head, *_numbers(values)) for head, values in zip(known, rows.values, strict=True))
+            lines.writerows((*head, *numbers(values)) for head, values in zip(known, rows.values, strict=True))
 
 
 def _write_svm(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table: Path | None) -> None:
     """Libsvm text: label (index of the class, -1 for none), index:value from 1 for all that is not 0, path behind #."""
     with open(path, "w", encoding="utf-8") as file:
         for rows in batches:
-            for row, name, label in zip(rows.values, _text(rows.path), rows.label, strict=True):
+            for row, name, label in zip(rows.values, texts(rows.path), rows.label, strict=True):
                 places = np.flatnonzero(row)
                 several = np.flatnonzero(label == 1).tolist() if label.ndim else [int(label)]
-                pairs = zip((places + 1).tolist(), _numbers(row[places]), strict=True)
+                pairs = zip((places + 1).tolist(), numbers(row[places]), strict=True)
                 # a path may hold a line break; the comment must not
                 comment = name.encode("unicode_escape").decode() if not name.isprintable() else name
-                numbers = " ".join(f"{place}:{value}" for place, value in pairs)
-                file.write(f"{','.join(map(str, several))} {numbers} # {comment}\n")
+                entries = " ".join(f"{place}:{value}" for place, value in pairs)
+                file.write(f"{','.join(map(str, several))} {entries} # {comment}\n")
 
 
-def _numbers(values: np.ndarray) -> list[Any]:
+def numbers(values: np.ndarray) -> list[Any]:
     """Integers, or the shortest texts that read back as the same floats."""
     return values.tolist() if values.dtype.kind == "i" else values.astype(np.str_).tolist()
 
@@ -151,9 +154,9 @@ def _write_parquet(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, t
                 for text in label_names(rows.label, matrix.classes)
             ]
             columns = [
-                pa.array(_text(rows.path), pa.string()),
+                pa.array(texts(rows.path), pa.string()),
                 pa.array(rows.crop.tolist(), pa.int32()),
-                pa.array(_text(rows.split), pa.string()),
+                pa.array(texts(rows.split), pa.string()),
                 pa.array(labels, schema.field("label").type),
             ]
             left = 0

@@ -79,5 +79,5 @@ def test_a_piece_weighs_layers_by_it():
     weights = measured(plain.encode(rows), labels) ** 2
     wanted = plain.encode(rows) * np.repeat(weights, WIDTHS)
     np.testing.assert_allclose(weighted.encode(rows), wanted, rtol=1e-5, atol=1e-7)
-    with pytest.raises(BadInput, match="aligned of an embedding should have the labels"):
+    with pytest.raises(BadInput, match="aligned of an embedding should have a label"):
         embedding("z,aligned:2").fit([rows], WIDTHS)

@@ -120,7 +120,7 @@ def test_pieces_are_written_in_one_way():
     [
         (
             "z,rot",
-            "depth:POWER, length, pca:COUNT, whiten. Found: 'z,rot'",
+            "depth:POWER, length, pca:COUNT, whiten[:EXPONENT], within, lda:COUNT. Found: 'z,rot'",
         ),
         ("fne,root", "Found: 'fne,root'"),
         ("", "Found: ''"),

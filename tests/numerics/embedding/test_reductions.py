@@ -114,7 +114,7 @@ def test_how_they_are_written():
     for text, said in {
         "whiten": "whiten should stand behind pca:COUNT. Found: 'whiten'",
         "pca:3,z": "z first",
-        "pca:3,length,whiten": "then length, pca, whiten",
+        "pca:3,length,whiten": "then length, pca, and one of whiten, within and lda",
         "pca:3,pca:2": "should be there once",
         "pca:3,equal": "equal, aligned and depth behind other pieces",
         "pca:2.5": "pca:COUNT, with a whole number above 0 and up to 1000000. Found: 'pca:2.5'",

@@ -27,6 +27,7 @@ from fne_cli.steps.discretize import discretize
 from fne_cli.steps.extract import RunOptions, batches
 from fne_cli.steps.extract.request import ExtractionRequest
 from fne_cli.steps.normalize import normalize
+from fne_cli.steps.reduce import ReductionOptions, reduce
 from fne_cli.store.format import schema
 from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.record import new_run
@@ -35,8 +36,8 @@ from fne_cli.tasks.engine import Cluster
 from fne_cli.tasks.parts import Parts
 
 PAGE = (DOCS / "format.md").read_text(encoding="utf-8")
-KINDS = ("activations", "moments", "standardized", "plain codes", "packed codes", "behavior")
-GROUPS = {"moments": {"layers"}, "behavior": {"layers", "null", "thresholds"}}
+KINDS = ("activations", "moments", "standardized", "plain codes", "packed codes", "behavior", "projection")
+GROUPS = {"moments": {"layers"}, "behavior": {"layers", "null", "thresholds"}, "projection": {"layers"}}
 
 
 def table(header: str) -> list[dict[str, str]]:
@@ -83,7 +84,12 @@ def write_kinds(folder: Path, count: int, **options: Any) -> dict[str, Path]:
         other.mkdir()
         write_all(other, 12)
         analyze(other / activations.name, behavior, random_classes=3)
-    return dict(zip(KINDS, (activations, moments, scores, codes, packed, behavior), strict=True))
+    projection, how = folder / "projection.h5", ReductionOptions(2, "z,equal", whiten=True)
+    try:
+        reduce(activations, projection, how)
+    except BadInput:  # one image has no components
+        reduce(folder / "other" / activations.name, projection, how)
+    return dict(zip(KINDS, (activations, moments, scores, codes, packed, behavior, projection), strict=True))
 
 
 def contents(file: h5py.File) -> tuple[set[str], dict[str, h5py.Dataset]]:
@@ -163,7 +169,7 @@ def test_every_attribute_is_on_the_page_and_the_reverse(made, kind):
         for item in file["layers"].values():
             check_attributes(item, of_kind(attributes("Attributes of a layer"), kind))
         for name, dataset in datasets.items():
-            if not name.startswith("layers/") or kind in ("moments", "behavior"):
+            if not name.startswith("layers/") or kind in schema.WITHOUT_ROWS:
                 assert not dataset.attrs
         if kind == "behavior":
             check_attributes(file["thresholds"], attributes("Attributes of /thresholds"))
@@ -188,7 +194,7 @@ def test_every_setting_is_on_the_page_and_the_reverse(made, kind):
         found = json.loads(file.attrs["settings"])
         with h5py.File(made["activations"]) as source:
             assert kind == "activations" or found["activations"] == json.loads(source.attrs["settings"])
-    assert page - {"shard"} <= set(found) <= page
+    assert page - {"shard", "pool"} <= set(found) <= page
     if "shard" in found:
         row = next(row for row in table("key") if row["key"] == "shard")
         assert set(found["shard"]) == set(re.findall(r'"(\w+)"', row["content"]))
@@ -257,7 +263,7 @@ def test_the_page_s_three_lines_read_packed_codes(tmp_path, monkeypatch):
 
 
 def test_bad_rows(tmp_path):
-    activations, _, scores, codes, packed, _ = write_kinds(tmp_path, 9, crops=5, bad=[0, 4]).values()
+    activations, _, scores, codes, packed, *_ = write_kinds(tmp_path, 9, crops=5, bad=[0, 4]).values()
     bad = np.repeat(np.isin(np.arange(9), [0, 4]), 5)
     with h5py.File(activations) as file, h5py.File(codes) as coded:
         for name in ("conv", "fc"):

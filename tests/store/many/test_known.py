@@ -133,9 +133,9 @@ def test_the_box_that_an_id_names(name, box):
 @given(st.lists(st.floats(-(2.0**31), 2.0**31), min_size=4, max_size=4))
 def test_every_box_of_a_manifest_is_named(corners):
     """By the code that names them: no number has an exponent, and none that differs looks the same."""
-    from fne_cli.images.lists.manifest import _exact
+    from fne_cli.images.lists.manifest import exact
 
-    name = f"a.png#{','.join(map(_exact, corners))}"
+    name = f"a.png#{','.join(map(exact, corners))}"
     assert box_of(name) == name.removeprefix("a.png")
     assert [float(part) for part in box_of(name)[1:].split(",")] == corners
 

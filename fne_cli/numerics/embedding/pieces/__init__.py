@@ -8,7 +8,7 @@ behind it, the first 256 principal components of that. Named combinations are mo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -17,13 +17,15 @@ import numpy as np
 
 from fne_cli.errors import BadInput
 from fne_cli.numerics.embedding import PUBLISHED, Embedding, moments_of
-from fne_cli.numerics.embedding.pieces.kinds import Piece, Stage, known
+from fne_cli.numerics.embedding.pieces.kinds import Piece, Stage
+from fne_cli.numerics.embedding.pieces.text import parsed, spelled_text
 
 if TYPE_CHECKING:
     from fne_cli.numerics.statistics.moments import Moments
 
+__all__ = ["Composed", "composed", "parsed", "spans_of", "spelled_text"]
+
 _ARRAYS = ("mean", "std", "scale", "centre", "axes", "deviations")
-_MOST = 200  # characters of what pieces are read from: names of results and classifiers may come from anywhere
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Composed(Embedding):
     widths: features of each layer. mean, std: of the training rows if there are z-scores; scale: what every feature is
     multiplied by if layers are weighed; centre: the mean of these rows before a reduction, all (features,). axes:
     (columns, features) of the reduction; deviations: (columns,), what its columns are divided by. All float64, and
-    empty if there are none.
+    empty if there are none. explained: (components,), the share of their variance that each principal component has,
+    of one that was fitted in this process; empty of others.
     """
 
     widths: tuple[int, ...]
@@ -43,9 +46,12 @@ class Composed(Embedding):
     centre: np.ndarray
     axes: np.ndarray
     deviations: np.ndarray
+    explained: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False)
 
     pieces: ClassVar[tuple[Piece, ...]] = ()
     reduction: ClassVar[int] = 0
+    discriminants: ClassVar[int] = 0
+    classwise: ClassVar[str] = ""
 
     @classmethod
     def fit(
@@ -65,9 +71,10 @@ class Composed(Embedding):
             state = {"mean": moments.mean, "std": moments.std}
         if "scale" in cls.arrays:
             state["scale"] = cls._scale(rows, widths, state, labels)
-        if cls.reduction:
-            state |= cls._reduced(rows, features, cls.of_state(state, widths))
-        return cls.of_state(state, widths)
+        if not cls.reduction:
+            return cls.of_state(state, widths)
+        reduced, explained = cls._reduced(rows, features, cls.of_state(state, widths), labels)
+        return replace(cls.of_state(state | reduced, widths), explained=explained)
 
     @classmethod
     def _scale(
@@ -98,16 +105,20 @@ class Composed(Embedding):
         from fne_cli.numerics.embedding.pieces.aligned import alignments
 
         if labels is None:
-            raise BadInput(
-                "The piece aligned of an embedding should have the labels of the training rows. Found: none."
-            )
+            raise _without_labels("aligned")
         with thread_pool() as pool:
             return alignments(batches, labels, spans_of(widths), pool)
 
     @classmethod
-    def _reduced(cls, rows: Iterable[np.ndarray], features: int, plain: Self) -> dict[str, np.ndarray]:
+    def _reduced(
+        cls, rows: Iterable[np.ndarray], features: int, plain: Self, labels: np.ndarray | None
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Centre, axes and maybe deviations; and the share of the variance that each component explains."""
         from fne_cli.machine import thread_pool
-        from fne_cli.numerics.embedding.pieces import kept, principal
+        from fne_cli.numerics.embedding.pieces import classwise, kept, principal
+
+        if (by_class := cls.classwise) and labels is None:
+            raise _without_labels(by_class)
 
         def batches() -> Iterable[np.ndarray]:
             return (plain.unreduced(batch) for batch in rows)
@@ -122,10 +133,15 @@ class Composed(Embedding):
                 moments: Moments = moments_of(batches(), features)
                 found = principal.decomposed(batches, moments.count, moments.mean, pool)
                 kept.keep(key, found)
-            state = {"centre": found.centre, "axes": found.axes(cls.reduction, batches, pool)}
+            axes = found.axes(cls.reduction, batches, pool)
+            if by_class and labels is not None:
+                axes = classwise.turned(axes, found.centre, batches, labels, cls.discriminants, by_class, pool)
+            state = {"centre": found.centre, "axes": axes}
         if "deviations" in cls.arrays:
-            state["deviations"] = found.deviations(cls.reduction)
-        return state
+            exponent = next(piece.number for piece in cls.pieces if piece.name == "whiten")
+            deviations = found.deviations(cls.reduction)
+            state["deviations"] = deviations if exponent == 1 else deviations**exponent
+        return state, found.squares[: cls.reduction] / found.squares.sum()
 
     @classmethod
     def of_state(
@@ -145,7 +161,7 @@ class Composed(Embedding):
     @classmethod
     def columns(cls, features: int) -> int:
         """As Embedding has it."""
-        return cls.reduction or features
+        return cls.discriminants or cls.reduction or features
 
     @classmethod
     def fit_bytes(cls, rows: int, features: int, widest: int) -> int:
@@ -167,7 +183,8 @@ class Composed(Embedding):
         from fne_cli.machine import processors
         from fne_cli.numerics.embedding.pieces.principal import bytes_of
 
-        return bytes_of(rows, features, cls.reduction, processors())
+        more = 8 * cls.reduction * (rows + 6 * cls.reduction + features) if cls.classwise else 0
+        return bytes_of(rows, features, cls.reduction, processors()) + more
 
     def encode(self, rows: np.ndarray) -> np.ndarray:
         """As Embedding has it."""
@@ -206,6 +223,12 @@ class Composed(Embedding):
         return values
 
 
+def _without_labels(piece: str) -> BadInput:
+    return BadInput(
+        f"The piece {piece} of an embedding should have a label of every training row. Found: rows without one."
+    )
+
+
 def _of_pieces(text: str, state: Mapping[str, np.ndarray], widths: Sequence[int]) -> Composed:
     return composed(text).of_state(state, widths)
 
@@ -214,24 +237,6 @@ def spans_of(widths: Sequence[int]) -> list[slice]:
     """The columns of each layer."""
     ends = list(accumulate(widths))
     return [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
-
-
-def parsed(text: str) -> tuple[Piece, ...]:
-    """The pieces that a text names. Raises BadInput."""
-    if len(text) > _MOST:
-        raise BadInput(f"{known()} Found: {len(text):,} characters.")
-    parts = [part.strip() for part in text.split(",")]
-    behind = next((place for place, part in enumerate(parts) if part.startswith("pca:")), len(parts))
-    pieces = tuple(Piece.of(part, text, place > behind) for place, part in enumerate(parts))
-    stages = [piece.stage for piece in pieces]
-    if len({(piece.name, piece.stage) for piece in pieces}) < len(pieces) or stages != sorted(stages):
-        raise BadInput(
-            "Every piece of an embedding should be there once: z first, equal, aligned and depth behind other pieces, "
-            f"then length, pca, whiten; root, power, clip and length again behind pca. Found: {text!r}."
-        )
-    if Stage.WHITENING in stages and Stage.REDUCTION not in stages:
-        raise BadInput(f"The piece whiten should stand behind pca:COUNT. Found: {text!r}.")
-    return pieces
 
 
 @lru_cache(maxsize=64)
@@ -246,19 +251,17 @@ def composed(text: str, title: str = "") -> type[Composed]:
         arrays += ("scale",)
     if Stage.REDUCTION in stages:
         arrays += ("centre", "axes")
-    if Stage.WHITENING in stages:
+    by_class = next((piece for piece in pieces if piece.name in ("within", "lda")), None)
+    if Stage.WHITENING in stages and by_class is None:
         arrays += ("deviations",)
     own = {
         "pieces": pieces,
         "title": title or spelled_text(text),
         "arrays": arrays,
         "reduction": next((int(piece.number) for piece in pieces if piece.stage is Stage.REDUCTION), 0),
+        "classwise": by_class.name if by_class is not None else "",
+        "discriminants": int(by_class.number) if by_class is not None else 0,
         "by_layer": any(piece.kind.by_layer for piece in pieces),
         "__module__": __name__,
     }
     return type("Composed", (Composed,), own)
-
-
-def spelled_text(text: str) -> str:
-    """The one way in which the pieces that a text names are written. Raises BadInput."""
-    return ",".join(map(str, parsed(text)))

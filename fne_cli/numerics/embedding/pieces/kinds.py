@@ -31,7 +31,7 @@ class Kind:
 
     change: changes (rows, features) float32 in place, given the number; of VALUES those of a layer. by_layer: whether
     it matters where layers begin. reduced: whether it may stand behind a reduction, too. most: the largest number;
-    whole: whether it is a whole one.
+    whole: whether it is a whole one; usual: the one that is meant, and not written, where none stands there.
     """
 
     says: str
@@ -42,6 +42,12 @@ class Kind:
     reduced: bool = False
     most: int = 1000
     whole: bool = False
+    usual: float | None = None
+
+    def form(self, name: str) -> str:
+        """How it is written."""
+        number = f":{self.number}" if self.number else ""
+        return f"{name}[{number}]" if self.usual is not None else name + number
 
 
 def _root(values: np.ndarray, _: float) -> None:
@@ -84,7 +90,24 @@ KINDS = {
         most=1_000_000,
         whole=True,
     ),
-    "whiten": Kind("principal components divided by their standard deviation", Stage.WHITENING),
+    "whiten": Kind(
+        "principal components divided by (their standard deviation)^EXPONENT, 1 if none is given",
+        Stage.WHITENING,
+        "EXPONENT",
+        most=1,
+        usual=1.0,
+    ),
+    "within": Kind(
+        "principal components times the inverse root of their covariance within classes, shrunk as Ledoit and Wolf say",
+        Stage.WHITENING,
+    ),
+    "lda": Kind(
+        "the first COUNT discriminants of principal components: as within, then the axes along which classes differ",
+        Stage.WHITENING,
+        "COUNT",
+        most=1_000_000,
+        whole=True,
+    ),
 }
 
 
@@ -116,26 +139,28 @@ class Piece:
             raise BadInput(f"{known()} Found: {whole!r}.")
         kind = KINDS[name]
         wanted = kind.number
+        given = bool(colon) or kind.usual is None
         try:
-            value = float(number) if wanted else 0.0
+            value = (float(number) if given else kind.usual or 0.0) if wanted else 0.0
         except ValueError:
             value = math.nan
         fits = not wanted or (0 < value <= kind.most and not (kind.whole and value % 1))
-        if bool(colon) != bool(wanted) or not math.isfinite(value) or not fits:
+        if (given and bool(colon) != bool(wanted)) or not math.isfinite(value) or not fits:
             number = f"a {'whole ' * kind.whole}number above 0 and up to {kind.most}"
-            form = f"{name}:{wanted}, with {number}" if wanted else f"{name} alone"
+            form = f"{kind.form(name)}, with {number}" if wanted else f"{name} alone"
             raise BadInput(f"A piece of an embedding should be {form}. Found: {text!r} in {whole!r}.")
         return cls(name, value, reduced)
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.number!r}".removesuffix(".0") if self.kind.number else self.name
+        written = self.kind.number and self.number != self.kind.usual
+        return f"{self.name}:{self.number!r}".removesuffix(".0") if written else self.name
 
 
 def known() -> str:
     """What an embedding can be, in words."""
     from fne_cli.numerics.embedding import names
 
-    pieces = ", ".join(f"{name}:{kind.number}" if kind.number else name for name, kind in KINDS.items())
+    pieces = ", ".join(kind.form(name) for name, kind in KINDS.items())
     return (
         f"The embedding should be one of {', '.join(names())}; or pieces with commas between them, such as "
         f"z,root,depth:3, of {pieces}."

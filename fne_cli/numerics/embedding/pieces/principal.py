@@ -85,7 +85,7 @@ def decomposed(batches: Batches, rows: int, centre: np.ndarray, pool: Executor) 
     """
     from scipy.linalg import eigh  # which takes its time to load
 
-    matrix = (_gram if rows < len(centre) else _covariance)(batches, rows, centre, pool)
+    matrix = (_gram if rows < len(centre) else covariance)(batches, rows, centre, pool)
     driver = "evd" if len(matrix) < _LARGEST_DIVIDED else "evr"
     # the triangle that is filled is the lower one for LAPACK, which counts columns first
     squares, vectors = eigh(matrix.T, driver=driver, overwrite_a=True, check_finite=False)
@@ -151,9 +151,9 @@ def _gram(batches: Batches, rows: int, centre: np.ndarray, pool: Executor) -> np
     return gram
 
 
-def _covariance(batches: Batches, rows: int, centre: np.ndarray, pool: Executor) -> np.ndarray:
+def covariance(batches: Batches, rows: int, centre: np.ndarray, pool: Executor) -> np.ndarray:
     """Products of features with features, (features, features), of which the upper triangle is filled."""
-    covariance = np.zeros((len(centre), len(centre)))
+    products = np.zeros((len(centre), len(centre)))
     tiles = [
         (down, across)
         for down in spans(len(centre), TILE)
@@ -164,10 +164,10 @@ def _covariance(batches: Batches, rows: int, centre: np.ndarray, pool: Executor)
         values = block - centre
 
         def add(at: tuple[slice, slice], values: np.ndarray = values) -> None:
-            covariance[at] += values[:, at[0]].T @ values[:, at[1]]
+            products[at] += values[:, at[0]].T @ values[:, at[1]]
 
         list(pool.map(add, tiles))
-    return covariance
+    return products
 
 
 def in_blocks(batches: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:

@@ -1,0 +1,188 @@
+"""A file of ours -> the matrix for other tools, or an index of a search engine, chosen by the ending."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from fne_cli.errors import BadInput, DifferentOutput, WrongOptions
+from fne_cli.machine import free_memory
+from fne_cli.numerics.codes import HIGH, LOW
+from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.export.rows import exportable
+from fne_cli.store.format.schema import canonical_json
+from fne_cli.store.other.engines import check_usearch, write_faiss, write_usearch
+from fne_cli.store.other.matrix import Matrix, MatrixBatch
+from fne_cli.store.other.postgres import VectorType, not_indexed, statements, type_of, write_copy
+from fne_cli.store.other.tables import WRITERS, Write, is_image_table
+from fne_cli.store.output.notes import read_record
+from fne_cli.store.output.origin import Origin
+from fne_cli.store.output.partial import Output
+from fne_cli.store.output.record import file_state, sha256_of
+from fne_cli.store.output.up_to_date import check_place, is_recorded
+from fne_cli.vectors.options import VectorOptions
+
+BATCH_BYTES = 1 << 25  # of matrix in memory, whatever --batch-size says
+ENGINES = (".faiss", ".usearch", ".copy")
+"""Endings of what is compared elsewhere as fne search compares it."""
+
+_WITH_TABLE = (".npy", ".faiss", ".usearch")
+_NEEDED = {".parquet": ("pyarrow", "parquet"), ".usearch": ("usearch", "usearch")}
+"""By ending the package without which it cannot be written, and the extra that has it."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The file (and the table of images beside it, if it has one), its rows and features, the bad images left out.
+
+    features: columns before codes become bits. statements: for psql, of a .copy file.
+    """
+
+    path: Path
+    images: Path | None
+    rows: int
+    features: int
+    bad: int
+    up_to_date: bool = False
+    statements: str = ""
+
+
+def export(
+    file: Path,
+    output: Path,
+    *,
+    layers: Sequence[str] = (),
+    embedding: str | None = None,
+    projection: Path | None = None,
+    thresholds: tuple[float, float] | Path = (LOW, HIGH),
+    pool: str | None = None,
+    rows: str | None = None,
+    vector: VectorType | None = None,
+    memory: int | None = None,
+    batch_size: int = 32768,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Exported:
+    """Write the layers side by side, a row per crop of every good image, with paths, splits and labels.
+
+    embedding, projection, thresholds, pool, rows: what becomes of activations, as VectorOptions has it; by default they
+    stay as they are. For a search engine they become what fne search makes of them, by default l2, and have length 1.
+    vector: the type of pgvector. memory: bytes, to fit an embedding and to build an index of usearch; by default half
+    of what is free.
+
+    Streams, but for .usearch: memory holds `batch_size` rows or 32 MB, whichever is less, beside the embedding.
+    docs/format.md describes each form. Raises the errors of fne_cli.errors.
+    """
+    kind = output.suffix.lower()
+    _check(output, kind, vector)
+    chosen = VectorOptions(tuple(layers), embedding, projection, thresholds, pool, rows)
+    memory = free_memory() // 2 if memory is None else memory
+    with ExitStack() as opened:
+        source = exportable(file, chosen, kind in ENGINES, memory, opened)
+        matrix = Matrix(source.file, source.rows)
+        count, features = matrix.shape
+        beside = output.with_name(output.name + ".images.csv") if kind in _WITH_TABLE else None
+        done = Exported(output, beside, count, features, matrix.bad)
+        settings = {"layers": source.layers, **source.described}
+        if kind == ".copy":
+            vector = type_of(matrix, vector)
+            settings["vector"] = vector
+            done = replace(done, statements=statements(matrix, vector, output))
+        origin = Origin(
+            f"export {kind}",
+            settings,
+            source.sources,
+            source.paths,
+            with_network=("layers",),
+            network=source.file.settings,
+        )
+        made_of = {"kind": f"export {kind}", "source": source.file.fingerprint, **settings}
+        made_of |= {"sources": source.sources} if len(source.sources) > 1 else {}
+        digest = hashlib.sha256(canonical_json(made_of).encode()).hexdigest()
+        what = "this export. Found: one of another file or other layers, or changed since"
+        if beside is not None:
+            check_place(beside, origin.paths, overwrite)
+        there = is_recorded(output, digest, origin, overwrite, what, progress)
+        if beside is not None:
+            there = _has_table(output, beside, there)
+        if there:
+            if beside is not None:
+                Output(beside).tidy()
+            return replace(done, up_to_date=True)
+        if kind == ".usearch":
+            check_usearch(matrix, memory)
+        if vector is not None and (said := not_indexed(matrix, vector)):
+            progress.note(said)
+        if matrix.bad:
+            progress.note(f"{matrix.bad:,} bad images are left out")
+        step = max(1, min(batch_size, BATCH_BYTES // max(1, features * matrix.dtype.itemsize)))
+        with ExitStack() as stack:
+            target = stack.enter_context(Output(output))
+            table = stack.enter_context(Output(beside)) if beside is not None else None
+            advance = stack.enter_context(progress.track(count, "rows"))
+            write = _writer(kind, vector)
+            write(matrix, _told(matrix, step, advance), target.into, table.into if table else None)
+            pair = {}
+            if table is not None:
+                pair["beside"] = file_state(table.into) | {"sha256": sha256_of(table.into)}
+                table.accept()
+            target.accept_noted({"fingerprint": digest, **pair, **origin.noted_whole(output)})
+        return done
+
+
+def _check(output: Path, kind: str, vector: VectorType | None) -> None:
+    """Raises BadInput for an ending that means nothing, or needs what is not installed."""
+    if kind not in (*WRITERS, *ENGINES):
+        raise BadInput(f"{output} should end in {', '.join((*WRITERS, *ENGINES))}. Found: {kind or 'no ending'}.")
+    package, extra = _NEEDED.get(kind, ("", ""))
+    if package and importlib.util.find_spec(package) is None:
+        raise BadInput(f"{output} needs {package}, which is not installed. pip install 'fne-cli[{extra}]'")
+    if vector is not None and kind != ".copy":
+        raise WrongOptions(f"--vector is the type of pgvector in a .copy file. Found: {output}. Leave it out.")
+
+
+def _writer(kind: str, vector: VectorType | None) -> Write:
+    if vector is not None:
+        return partial(_write_copy, vector)
+    return {**WRITERS, ".faiss": write_faiss, ".usearch": write_usearch}[kind]
+
+
+def _write_copy(
+    vector: VectorType, matrix: Matrix, batches: Iterator[MatrixBatch], path: Path, table: Path | None
+) -> None:
+    write_copy(matrix, batches, path, vector)
+
+
+def _has_table(output: Path, beside: Path, there: bool) -> bool:
+    """Whether the matrix is `there`, and the table of images that was written with it: the two are one output.
+
+    Raises DifferentOutput if a file that is no such table stands there, which nothing may replace, or the table of this
+    very matrix, changed since.
+    """
+    if not beside.exists():
+        return False
+    known = read_record(output).get("beside")
+    if there and (not isinstance(known, dict) or known.get("sha256") == sha256_of(beside)):
+        return True  # an older record says nothing of it
+    if not is_image_table(beside):
+        raise DifferentOutput(
+            f"{beside} should be the table of the images of {output.name}, or none. Found: another file.\n"
+            "Move it away, or write to another output."
+        )
+    if there:
+        raise DifferentOutput(
+            f"{beside} should be as it was written with {output.name}. Found: changed since.\n"
+            "Write to another output, or give --overwrite to replace both."
+        )
+    return False
+
+
+def _told(matrix: Matrix, step: int, advance: Callable[[int], None]) -> Iterator[MatrixBatch]:
+    for rows in matrix.batches(step):
+        yield rows
+        advance(len(rows))

@@ -78,6 +78,8 @@ fne export packed.h5 x.npz --layers 'fc*' -q
 fne export a.h5 x.csv --layers fc1 -q
 fne export c.h5 x.svm --layers fc1 -q
 fne export z.h5 x.parquet --layers fc1 -q
+fne export c.h5 x.faiss -q
+fne export a.h5 x.copy --embedding z,root -q >x.sql
 say features fne features b.h5 --class 3 --top 5 --activations a.h5 --json
 say prototypes fne features c.h5 --class 3 --distances --json
 fne plot b.h5 figures --activations a.h5 --images digits -q

@@ -66,6 +66,8 @@ COMMANDS = (
     Command("export npz", "export ../inputs/c{n}.h5 out.npz"),
     Command("export csv", "export ../inputs/c{n}.h5 out.csv"),
     Command("export svm", "export ../inputs/c{n}.h5 out.svm"),
+    Command("export faiss", "export ../inputs/c{n}.h5 out.faiss"),
+    Command("export copy", "export ../inputs/c{n}.h5 out.copy"),
     Command("report", "report r.json page.html", ("r.json",)),
     Command("run", "run e{n}.toml", ("e{n}.toml",)),
 )

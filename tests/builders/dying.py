@@ -33,6 +33,9 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "npz": (("export", "codes.h5", "out/a.npz"), ("a.npz",)),
     "csv": (("export", "codes.h5", "out/a.csv"), ("a.csv",)),
     "svm": (("export", "codes.h5", "out/a.svm"), ("a.svm",)),
+    "faiss": (("export", "codes.h5", "out/a.faiss"), ("a.faiss", "a.faiss.images.csv")),
+    "usearch": (("export", "codes.h5", "out/a.usearch"), ("a.usearch", "a.usearch.images.csv")),
+    "copy": (("export", "codes.h5", "out/a.copy"), ("a.copy",)),
     "parquet": (("export", "codes.h5", "out/a.parquet"), ("a.parquet",)),
     "evaluate": (
         ("evaluate", "codes.h5", "out/r.json", "-C", "1", "--predictions", "out/p.csv", "--model", "out/k.npz"),

@@ -23,7 +23,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "config": ("show", "c.toml"),
     "discretize": ("a.h5", "m.h5", "new/c.h5"),
     "evaluate": ("c.h5", "-C", "1"),
-    "export": ("c.h5", "new/e.csv"),
+    "export": ("c.h5", "new/e.copy"),
     "extract": ("--help",),
     "features": ("b.h5", "--help"),
     "info": ("a.h5",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import pickle
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from activations import table, write
 from pictures import write_image
 
 PAGE = Path(__file__).parents[2] / "docs" / "retrieval.md"
@@ -61,3 +63,20 @@ def test_holidays_and_ukbench_by_their_names(fne, programs):
     assert (holidays["queries"], holidays["database"], holidays["queries_without_relevant"]) == (2, 5, 0)
     (ukbench,) = figures(fne, "ukbench.h5")
     assert ukbench["ns_score"] == 4
+
+
+@pytest.mark.parametrize("engine", ["faiss", "usearch"])
+def test_other_engines_find_what_fne_search_finds(fne, programs, engine, capfd):
+    (program,) = [one for one in programs if f'"codes.{engine}' in one]
+    random = np.random.default_rng(0)
+    codes = random.integers(-1, 2, (30, 21)).astype(np.int8)
+    write(Path("codes.h5"), {"one": codes[:, :8], "two": codes[:, 8:]}, table(30), kind="codes")
+    assert fne("export", "codes.h5", f"codes.{engine}").code == 0
+    assert fne("search", "codes.h5", "found.csv").code == 0
+    capfd.readouterr()
+    exec(program, {})
+    theirs = [line.split("\t") for line in capfd.readouterr().out.splitlines()]
+    with open("found.csv", newline="", encoding="utf-8") as file:
+        ours = [(row["query"], row["distance"]) for row in csv.DictReader(file)]
+    assert len(ours) == 300
+    assert [(query, float(distance)) for query, _, distance in theirs] == [(one, float(two)) for one, two in ours]

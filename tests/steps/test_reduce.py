@@ -209,7 +209,7 @@ def test_vectors_and_exports_are_its_rows(fne, tmp_path, task):
         np.testing.assert_array_equal(archive["features"], expected)
         assert archive["layers"].tolist() == ["projection"]
     assert "is up to date" in fne(*words).err
-    assert "Leave --layers out, or --projection" in fne(*words, "--layers", "x").err
+    assert "Leave it out, or --layers" in fne(*words, "--layers", "x").err
 
 
 def test_bad_images_are_left_out_of_an_export(fne, tmp_path):

@@ -204,6 +204,9 @@ def test_ground_truths_that_cannot_be_used_are_refused(tmp_path):
     path, truth = oxford(tmp_path, qimlist=["nobody"])
     with pytest.raises(BadInput, match=r"queries should be among the images of the features\. Found: none for nobody"):
         entries(path, truth=truth)
+    path, truth = oxford(tmp_path, imlist=[], qimlist=[], gnd=[])
+    with pytest.raises(WrongFile, match="Found: 0 images and 0 queries"):
+        entries(path, truth=truth)
     truth.write_bytes(pickle.dumps({"gnd": []}))
     with pytest.raises(WrongFile, match=r"Found: a pickle. A pickle may run code as it is read"):
         entries(path, truth=truth)
@@ -264,7 +267,16 @@ def test_regions_of_a_picture_are_compared_as_one(tmp_path):
 
 def test_results_do_not_depend_on_the_memory(activations):
     plain = entries(activations, each_layer=True, expand=2)
-    assert entries(activations, each_layer=True, expand=2, memory=5 << 20) == plain  # 64 queries at a time
+    assert entries(activations, each_layer=True, expand=2, memory=8 << 20) == plain  # 64 queries at a time
+
+
+def test_regions_that_are_compared_again_count_as_memory(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(4000, 50)).astype(np.float32)
+    images = table(4000, paths=[f"{number // 4}.png#{number},0,{number + 1},5" for number in range(4000)])
+    path = write_features(tmp_path / "a.h5", {"one": rows}, images)
+    entries(path, regions=True, rerank=1, memory=36 << 20)
+    with pytest.raises(DoesNotFit, match="The distances of a query to 1,000 images"):
+        entries(path, regions=True, rerank=1000, memory=36 << 20)
 
 
 def test_what_does_not_fit_is_refused(activations):

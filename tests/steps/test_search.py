@@ -339,3 +339,18 @@ def test_a_projection_is_searched_in_as_the_embedding_that_it_is(fne, activation
     look(activations, output=there, projection=tmp_path / "p.h5", neighbours=3,
          cluster=cluster_of(Here(), row_bytes=1))  # fmt: skip
     assert here.read_bytes() == there.read_bytes()
+
+
+def test_more_neighbours_than_images_are_all_of_them(fne, activations, tmp_path):
+    few = fne("search", activations, "--queries", "test", "--among", "train", "-K", 10**9, tmp_path / "f.jsonl")
+    assert few.code == 0, few.err
+    lines = [json.loads(line) for line in (tmp_path / "f.jsonl").read_text().splitlines()]
+    assert len({len(line["neighbours"]) for line in lines}) == 1
+    assert len(lines[0]["neighbours"]) > 10
+
+
+def test_a_manifest_of_queries_takes_a_root(extracted, photos, fne, tmp_path):
+    first = sorted(path for path in photos.rglob("*.png"))[0]
+    (tmp_path / "q.csv").write_text(f"path\n{first.name}\n")
+    done = fne("search", extracted / "a.h5", tmp_path / "q.csv", tmp_path / "o.csv", "--root", first.parent)
+    assert done.code == 0, done.err

@@ -126,3 +126,18 @@ def test_the_command_counts_by_kind_and_split(fne, codes):
     assert "pixels were not compared: --images says where they are" in result.err
     assert len(json.loads(fne("search", codes, "--duplicates", "--json").out)["pairs"]) == 3
     assert "--duplicates compares the images of FEATURES" in fne("search", codes, "x.h5", "--duplicates").err
+
+
+def test_pairs_of_images_with_crops_do_not_depend_on_their_order(tmp_path):
+    """The mean over the crops of one image is another than that over the crops of the other: the shorter way counts."""
+    one, other = [[1, 0, 0], [1, 0, 0]], [[1, 0, 0], [0, 1, 0]]
+    for name, images in (("a", (one, other)), ("b", (other, one))):
+        rows = np.array(images, np.float32).reshape(4, 3)
+        path = write_features(tmp_path / f"{name}.h5", {"one": rows}, table(2), crops=2)
+        assert look(path, within=0.1).inside == {"near": 1}, name  # 0 one way, 0.5 the other
+
+
+def test_all_pairs_are_within_an_infinite_distance_and_those_of_no_distance_come_last(codes, tmp_path):
+    done = look(codes, tmp_path / "d.csv", within=np.inf)
+    assert sum(done.across.values()) + sum(done.inside.values()) == 40 * 39 // 2
+    assert look(codes, tmp_path / "d.csv", within=np.inf).up_to_date

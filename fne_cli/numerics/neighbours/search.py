@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,10 @@ def find(
     """
     ternary, crops = is_ternary(queries[:1]) and is_ternary(rows[:1]), wanted.crops
     columns, total = rows.shape[1], len(queries) // crops
-    asked = _images(_block(columns, ternary, min(QUERIES, len(queries)), memory), crops)
+    if wanted.count is not None:
+        wanted = replace(wanted, count=min(wanted.count, len(rows) // crops))
+    most = min(QUERIES, len(queries), max(1, memory // 4 // (24 * (wanted.count or 1))))
+    asked = _images(_block(columns, ternary, most, memory), crops)
     block = _images(_block(columns, ternary, min(BLOCK, len(rows)), memory), crops)
     units = [np.empty((0 if ternary else images * crops, columns), np.float32) for images in (asked, block)]
     with thread_pool() as pool:

@@ -63,12 +63,18 @@ class Rankings:
             rows = count * each
             # beside the distances of rows: the same put in order, or those of the expanded queries, and of items
             needed = bytes_of(rows, self.among.rows, features, processors(), ternary) + 2 * 8 * rows * self.among.rows
+            needed += self._reranked_bytes(features, ternary)
             if needed <= self.memory // 2:
                 return count
         raise DoesNotFit(
             f"The distances of a query to {len(self.among):,} images should take at most {self.memory / 2**21:,.1f} "
             f"MiB. They take {needed / 2**20:,.1f} MiB. Allow more memory, or look among fewer images."
         )
+
+    def _reranked_bytes(self, features: int, ternary: bool) -> int:
+        """What all regions of the nearest images of a query take."""
+        nearest = min(self.options.rerank, len(self.among)) * -(-self.among.rows // len(self.among))
+        return nearest * (features // 2 + 16 if ternary else (4 + 3 * 8) * features)
 
     def distances(self, pool: Executor, progress: Progress) -> Iterator[tuple[slice, np.ndarray]]:
         """Blocks of queries with their distances to all images, (queries, images); infinity for the query itself."""
@@ -96,9 +102,9 @@ class Rankings:
 
     def _reranked(self, block: slice, pool: Executor) -> np.ndarray:
         """Ranks: first of the nearest by the first region, compared by all of theirs, then of all others."""
-        firsts = self.known[self.among.order[self.among.starts]]
+        firsts = self.among.order[self.among.starts]
         asked = self.asked[self.queries.order[self.queries.starts[block]]]
-        found = self._without_own(block, distances_of(asked, firsts, self.metric, pool))
+        found = self._without_own(block, distances_of(asked, self.known, self.metric, pool, firsts))
         count = min(self.options.rerank, len(self.among))
         ends = np.append(self.among.starts, self.among.rows)
         for line, query in enumerate(range(block.start, block.stop)):

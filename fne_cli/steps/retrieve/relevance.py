@@ -155,6 +155,8 @@ def read_truth(path: Path) -> Truth:
     images, queries = document["imlist"], document["qimlist"]
     if not all(isinstance(name, str) for name in (*images, *queries)):
         raise WrongFile(f"{expected} Found: names that are no texts.")
+    if not images or not queries:
+        raise WrongFile(f"{expected} Found: {len(images):,} images and {len(queries):,} queries.")
     if len(document["gnd"]) != len(queries):
         raise WrongFile(f"{expected} Found: {len(queries):,} queries, and gnd for {len(document['gnd']):,}.")
     entries = [_entry(path, number, entry, len(images)) for number, entry in enumerate(document["gnd"])]

@@ -10,15 +10,18 @@ from fne_cli.images.lists.listing import Listing, is_image_name, printable
 from fne_cli.images.lists.source import list_images
 
 
-def list_asked(paths: Sequence[str]) -> Listing:
-    """The images that QUERIES name. Raises BadInput for what is neither an image nor a list of some."""
+def list_asked(paths: Sequence[str], root: str | None = None) -> Listing:
+    """The images that QUERIES name, those of a manifest below `root`.
+
+    Raises BadInput for what is neither an image nor a list of some.
+    """
     if len(paths) == 1 and not _is_image(paths[0]):
         if not os.path.exists(paths[0]) and paths[0] != "-":
             raise BadInput(
                 f"{paths[0]} should be QUERIES (images, a folder, a manifest, an archive, a features file), or an "
                 "OUTPUT that ends in .csv, .jsonl or .html. Found: no such file."
             )
-        return list_images(paths[0])
+        return list_images(paths[0], root)
     for path in paths:
         if not _is_image(path):
             found = (

@@ -6,7 +6,7 @@ import csv
 import importlib.util
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -108,7 +108,7 @@ def find_duplicates(
         shown_from = Pictures.of(options.images, options.root, files.settings)
         if options.images is not None:
             twins = _by_pixels(twins, images, shown_from, progress)
-        twins.sort(key=lambda one: (not one.across, KIND_NAMES.index(one.kind), one.distance, one.first, one.second))
+        twins.sort(key=_order)
         done = replace(done, **_counts(twins, images))
         lines = [_line(one, images, wanted.metric) for one in twins]
         if output is None:
@@ -151,7 +151,8 @@ def _threshold(vectors: Vectors, options: SearchOptions, metric: Metric) -> floa
 
 def _origin(vectors: Vectors, wanted: Wanted, options: SearchOptions, ending: str) -> Origin:
     settings = {
-        **vectors.described(), "metric": wanted.metric, "within": wanted.within, "form": ending,
+        **vectors.described(), "metric": wanted.metric, "form": ending,
+        "within": None if wanted.within == np.inf else wanted.within,
         "images": options.images, "root": options.root,
         **({"shown": options.shown} if ending == ".html" else {}),
     }  # fmt: skip
@@ -165,29 +166,35 @@ def _origin(vectors: Vectors, wanted: Wanted, options: SearchOptions, ending: st
     )
 
 
+def _order(one: Twins) -> tuple[bool, int, float, int, int]:
+    """Across splits first; a distance that is beyond what was looked for is the last of its kind."""
+    distance = np.inf if np.isnan(one.distance) else one.distance
+    return not one.across, KIND_NAMES.index(one.kind), distance, one.first, one.second
+
+
 def _found(
     vectors: Vectors, numbers: np.ndarray, images: Listed, wanted: Wanted, memory: int, progress: Progress
 ) -> list[Twins]:
     """Pairs with equal bytes, and those within the distance. Raises DoesNotFit for more than there is room for."""
     rows, most = vectors.rows(numbers), memory // 4 // _PAIR_BYTES
     same = first_of_same(vectors.files)[numbers]
-    found: list[Twins] = []
+    pairs: dict[tuple[int, int], float] = {}  # of images of several crops each way may be another one: the shorter
     with progress.track(len(numbers), "images") as advance:
         for span, part in find(rows, rows, wanted, memory // 2, np.arange(len(numbers))):
             for number in range(len(part)):
                 first = span.start + number
                 for second, distance in zip(*(values.tolist() for values in part.of(number)), strict=True):
-                    if second > first:
-                        found.append(_twins(images, same, first, second, distance))
-            _check_few(len(found), most)
+                    pair = (first, second) if first < second else (second, first)
+                    pairs[pair] = min(distance, pairs.get(pair, np.inf))
+            _check_few(len(pairs), most)
             advance(len(part))
-    near = {(one.first, one.second) for one in found}
+    found = [_twins(images, same, *pair, distance) for pair, distance in pairs.items()]
     groups: dict[int, list[int]] = {}
     for place, picture in enumerate(same.tolist()):
         groups.setdefault(picture, []).append(place)
     for group in groups.values():
         for number, first in enumerate(group):  # whose rows differ where a file was made on two machines
-            missed = [second for second in group[number + 1 :] if (first, second) not in near]
+            missed = [second for second in group[number + 1 :] if (first, second) not in pairs]
             found += [_twins(images, same, first, second, float("nan")) for second in missed]
             _check_few(len(found), most)
     return found
@@ -212,10 +219,11 @@ def _by_pixels(twins: Sequence[Twins], images: Listed, shown_from: Pictures, pro
     near = sorted({place for one in twins if one.kind == "near" for place in (one.first, one.second)})
     with progress.track(len(near), "pictures") as advance:
         digests = dict(zip(near, shown_from.pixels(images, near, processors(), advance), strict=True))
-    equal: Callable[[Twins], bool] = lambda one: bool(  # noqa: E731
-        one.kind == "near" and digests[one.first] and digests[one.first] == digests[one.second]
-    )
-    return [replace(one, kind="pixels") if equal(one) else one for one in twins]
+    equal = (digests.get(one.first) and digests.get(one.first) == digests.get(one.second) for one in twins)
+    return [
+        replace(one, kind="pixels") if same and one.kind == "near" else one
+        for one, same in zip(twins, equal, strict=True)
+    ]
 
 
 def _counts(twins: Iterable[Twins], images: Listed) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class SearchOptions:
         for name in ("model", "weights", "moments"):
             if getattr(self, name) is not None and not images:
                 raise WrongOptions(f"--{name} is for QUERIES that are images. Found: none.")
-        if self.root is not None and self.images is None:
-            raise WrongOptions("--root says where the paths of a manifest start. Give --images with it.")
+        if self.root is not None and self.images is None and not images:
+            raise WrongOptions("--root says where the paths of a manifest start. Give --images, or QUERIES, with it.")
         if self.images is not None and not page:
             raise WrongOptions("--images is for the pictures of a page. Name an OUTPUT that ends in .html.")

@@ -36,7 +36,13 @@ class Pictures:
         Raises BadInput if --images has none of them.
         """
         paths = [images.path[number] for number in numbers]
-        where = _asked(asked, paths) if asked else None if self.images is None else find(self.images, paths, self.root)
+        where = (
+            _asked(asked, paths, self.root)
+            if asked
+            else None
+            if self.images is None
+            else find(self.images, paths, self.root)
+        )
         digests = [images.sha256[number] for number in numbers]
         if where is None:
             shown: list[tuple[bytes | None, str]] = [(None, "not shown")] * len(paths)
@@ -67,9 +73,9 @@ class Pictures:
         return found
 
 
-def _asked(asked: Sequence[str], paths: Sequence[str]) -> Places:
+def _asked(asked: Sequence[str], paths: Sequence[str], root: str | None) -> Places:
     """Where images are that QUERIES name."""
-    listing = list_asked(asked)
+    listing = list_asked(asked, root)
     index = {name: number for number, name in enumerate(listing.ids)}
     places = [index[path] for path in paths]
     return Places(

@@ -137,7 +137,7 @@ def open_sides(
             [{**source, "kind": f"queries, {source['kind']}"} for source in given.sources()],
             given.paths, Asked(numbers, others, files=given),
         )  # fmt: skip
-    listing = list_asked(paths)
+    listing = list_asked(paths, options.root)
     images = QueryImages(listing, files, vectors, options, memory)
     digests = images.digests(progress)
     count = len(listing)

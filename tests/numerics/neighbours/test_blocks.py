@@ -35,3 +35,16 @@ def test_distances_are_scipys_and_do_not_depend_on_the_other_queries(metric):
     np.testing.assert_allclose(whole, cdist(*plain, SCIPY[metric]), rtol=0, atol=1e-6)
     for size, part in parts.items():
         np.testing.assert_array_equal(part, whole, f"{size} at a time")
+
+
+@pytest.mark.parametrize("count", [55, 898, 1025, 1500])
+@pytest.mark.parametrize("metric", ["cosine", "euclid"])
+def test_equal_rows_are_equally_far_wherever_they_stand(metric, count):
+    """The last row, a copy of the first, was rounded otherwise where it stood in tiles that were not full."""
+    queries, rows = rows_of(metric, 50, 3, features=300), rows_of(metric, count, 4, features=300)
+    rows[-1] = rows[0]
+    with thread_pool() as pool:
+        found = distances_of(queries, rows, metric, pool)
+        chosen = distances_of(queries, rows, metric, pool, np.arange(0, count, 3))
+    np.testing.assert_array_equal(found[:, -1], found[:, 0])
+    np.testing.assert_array_equal(chosen, found[:, ::3])

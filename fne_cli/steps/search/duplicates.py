@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +21,10 @@ from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.search.options import SearchOptions
 from fne_cli.steps.search.pictures import Pictures
 from fne_cli.steps.search.sides import Listed, listed
-from fne_cli.steps.search.tables import check_ending
+from fne_cli.steps.search.tables import check_ending, write_json_lines
+from fne_cli.steps.search.twins import KIND_NAMES, Twins, line_of, order, write_pairs
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.leaks import first_of_same
-from fne_cli.store.other.cells import as_cell
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded
@@ -35,21 +33,7 @@ from fne_cli.vectors.vectors import Vectors
 
 CODES, LENGTH, SCORES = 0.1, 0.0015, 0.02
 """How near is the same picture: L1 of codes, as a share of the features; cosine of rows as they are, of z-scores."""
-KIND_NAMES = ("bytes", "pixels", "near")
-COLUMNS = ("kind", "across", "metric", "distance", "first", "first_label", "first_split", "second", "second_label",
-           "second_split")  # fmt: skip
 _PAIR_BYTES = 200
-
-
-@dataclass(frozen=True)
-class Twins:
-    """Two images, by their places in a list, how they are the same, how far apart, and whether their splits differ."""
-
-    kind: str
-    first: int
-    second: int
-    distance: float
-    across: bool
 
 
 @dataclass(frozen=True)
@@ -108,16 +92,16 @@ def find_duplicates(
         shown_from = Pictures.of(options.images, options.root, files.settings)
         if options.images is not None:
             twins = _by_pixels(twins, images, shown_from, progress)
-        twins.sort(key=_order)
+        twins.sort(key=order)
         done = replace(done, **_counts(twins, images))
-        lines = [_line(one, images, wanted.metric) for one in twins]
+        lines = [line_of(one, images, wanted.metric) for one in twins]
         if output is None:
             return replace(done, lines=lines)
         with Output(output) as target:
             if ending == ".html":
                 _write_page(target.into, twins, images, shown_from, files, done, options)
             else:
-                write = _write_csv if ending == ".csv" else _write_json_lines
+                write = write_pairs if ending == ".csv" else write_json_lines
                 with open(target.into, "w", newline="", encoding="utf-8") as file:
                     write(file, lines)
             target.accept_noted({"fingerprint": origin.fingerprint, **origin.noted_whole(output)})
@@ -164,12 +148,6 @@ def _origin(vectors: Vectors, wanted: Wanted, options: SearchOptions, ending: st
         with_network=("layers", "within"),
         network=vectors.files.settings,
     )
-
-
-def _order(one: Twins) -> tuple[bool, int, float, int, int]:
-    """Across splits first; a distance that is beyond what was looked for is the last of its kind."""
-    distance = np.inf if np.isnan(one.distance) else one.distance
-    return not one.across, KIND_NAMES.index(one.kind), distance, one.first, one.second
 
 
 def _found(
@@ -237,33 +215,6 @@ def _counts(twins: Iterable[Twins], images: Listed) -> dict[str, Any]:
             bool(labels[one.first] and labels[one.second]) and labels[one.first] != labels[one.second] for one in twins
         ),
     }
-
-
-def _line(one: Twins, images: Listed, metric: str) -> dict[str, Any]:
-    """A pair as JSON lines have it; the distance is null where it is beyond what was looked for."""
-    told: dict[str, Any] = {"kind": one.kind, "across": one.across, "metric": metric}
-    told["distance"] = None if np.isnan(one.distance) else one.distance
-    for name, place in (("first", one.first), ("second", one.second)):
-        told |= {name: images.path[place], f"{name}_label": images.label[place], f"{name}_split": images.split[place]}
-    return told
-
-
-def _write_csv(file: TextIO, lines: Iterable[Mapping[str, Any]]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for line in lines:
-        writer.writerow([_cell(line[name]) for name in COLUMNS])
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return as_cell(value)
-    return "" if value is None else {True: "yes", False: "no"}[value] if isinstance(value, bool) else repr(value)
-
-
-def _write_json_lines(file: TextIO, lines: Iterable[Mapping[str, Any]]) -> None:
-    for line in lines:
-        file.write(json.dumps(line) + "\n")
 
 
 def _write_page(

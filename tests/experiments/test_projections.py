@@ -68,6 +68,7 @@ def test_each_is_learned_where_it_says_and_measured_everywhere(fne, folder):
     assert (again.code, "to do" in again.out) == (0, False)
 
 
+@pytest.mark.slow
 def test_workers_do_the_same(fne, folder):
     """They are told absolute paths, whatever folder they run in."""
     for name, more in (("one", ()), ("many", ("--cluster", "local:2"))):

@@ -271,12 +271,12 @@ def test_results_do_not_depend_on_the_memory(activations):
 
 
 def test_regions_that_are_compared_again_count_as_memory(tmp_path):
-    rows = np.random.default_rng(0).normal(size=(4000, 50)).astype(np.float32)
-    images = table(4000, paths=[f"{number // 4}.png#{number},0,{number + 1},5" for number in range(4000)])
+    rows = np.random.default_rng(0).normal(size=(1000, 200)).astype(np.float32)
+    images = table(1000, paths=[f"{number // 4}.png#{number},0,{number + 1},5" for number in range(1000)])
     path = write_features(tmp_path / "a.h5", {"one": rows}, images)
-    entries(path, regions=True, rerank=1, memory=36 << 20)
-    with pytest.raises(DoesNotFit, match="The distances of a query to 1,000 images"):
-        entries(path, regions=True, rerank=1000, memory=36 << 20)
+    entries(path, regions=True, rerank=1, memory=50 << 20)
+    with pytest.raises(DoesNotFit, match="The distances of a query to 250 images"):
+        entries(path, regions=True, rerank=250, memory=50 << 20)
 
 
 def test_what_does_not_fit_is_refused(activations):

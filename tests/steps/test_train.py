@@ -96,7 +96,9 @@ def test_a_history_is_written_for_a_network_that_is_there(fne, shades, tmp_path)
     assert len((tmp_path / "h.csv").read_text().splitlines()) == 3
 
 
-@pytest.mark.parametrize("questions", [0, 1, 4, 9])
+@pytest.mark.parametrize(
+    "questions", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 9]
+)
 def test_stopped_at_any_step_it_goes_on_to_the_same_bytes(shades, tmp_path, questions):
     arguments = {
         "start": Start(SMALL),

@@ -182,3 +182,8 @@ def test_the_transformer_has_fewer_columns(task):
     np.testing.assert_allclose(ours.transform(rows), expected, atol=1e-5)
     assert list(ours.get_feature_names_out()) == ["pca0", "pca1", "pca2", "pca3", "pca4"]
     assert clone(ours).set_output(transform="pandas").fit_transform(rows).shape == (len(rows), 5)
+
+
+def test_one_training_row_has_no_components():
+    with pytest.raises(BadInput, match=r"pca:1 should have training rows that differ\. Found: 1 training rows"):
+        embedding("length,pca:1").fit([np.ones((1, 5), np.float32)], [5])

@@ -54,10 +54,11 @@ class Decomposition:
 
         batches: the same rows again. Raises BadInput if there are not so many.
         """
-        if count > len(self.squares):
+        if count > (most := len(self.squares)):
+            expected = f"be at most pca:{most}" if most else "have training rows that differ"
             raise BadInput(
-                f"pca:{count} should be at most pca:{max(1, len(self.squares))}. Found: {self.rows:,} training rows of "
-                f"{self.features:,} features, which have {len(self.squares):,} principal components."
+                f"pca:{count} should {expected}. Found: {self.rows:,} training rows of {self.features:,} features, "
+                f"which have {most:,} principal components."
             )
         if self.rows >= self.features:
             axes = np.ascontiguousarray(self.vectors[:, :count].T)

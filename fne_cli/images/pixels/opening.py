@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -43,7 +44,7 @@ def upright(content: bytes, max_pixels: int, begin: Callable[[Image.Image], None
     if not content:
         raise BadImage(Status.EMPTY, "0 bytes")
     kind = looks_like_image(content[:64])
-    try:
+    with _blamed(content, kind):
         image = _opened(picture(content) if kind == "PNG" else content, kind)
         _check_size(image, max_pixels)
         if begin is not None:
@@ -52,14 +53,6 @@ def upright(content: bytes, max_pixels: int, begin: Callable[[Image.Image], None
         _check_size(image, max_pixels)  # a plugin may have believed a header before
         turn = _TO_UPRIGHT.get(_orientation(image))
         rgb = _rgb(image)
-    except UnidentifiedImageError as error:
-        if kind is not None:
-            raise BadImage(Status.DAMAGED, f"damaged: it begins as {kind}, but cannot be read on") from error
-        raise BadImage(Status.NOT_AN_IMAGE, not_an_image(len(content), content)) from error
-    except (BadImage, MemoryError):
-        raise
-    except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error, IndexError, ...
-        raise BadImage(Status.DAMAGED, f"damaged: {type(error).__name__}: {error}") from error
     del image  # its pixels, unless they are those of `rgb`
     return rgb if turn is None else rgb.transpose(turn)
 
@@ -69,7 +62,7 @@ def upright_size(content: bytes, max_pixels: int) -> tuple[int, int]:
     if not content:
         raise BadImage(Status.EMPTY, "0 bytes")
     kind = looks_like_image(content[:64])
-    try:
+    with _blamed(content, kind):
         image = _opened(without_pixels(content) if kind == "PNG" else content, kind)
         _check_size(image, max_pixels)
         width, height = image.size
@@ -77,11 +70,22 @@ def upright_size(content: bytes, max_pixels: int) -> tuple[int, int]:
             tags = getattr(image, "tag_v2", {})
             width, height = int(tags.get(_WIDTH, width)), int(tags.get(_HEIGHT, height))
         turned = _TO_UPRIGHT.get(_orientation(image, decoding=False)) in _ON_THE_SIDE
+    return (height, width) if turned else (width, height)
+
+
+@contextmanager
+def _blamed(content: bytes, kind: str | None) -> Iterator[None]:
+    """Raises BadImage for whatever a decoder says against bytes that begin as an image of this kind."""
+    try:
+        yield
+    except UnidentifiedImageError as error:
+        if kind is not None:
+            raise BadImage(Status.DAMAGED, f"damaged: it begins as {kind}, but cannot be read on") from error
+        raise BadImage(Status.NOT_AN_IMAGE, not_an_image(len(content), content)) from error
     except (BadImage, MemoryError):
         raise
-    except Exception as error:  # as above
+    except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error, IndexError, ...
         raise BadImage(Status.DAMAGED, f"damaged: {type(error).__name__}: {error}") from error
-    return (height, width) if turned else (width, height)
 
 
 def not_an_image(size: int, head: bytes) -> str:

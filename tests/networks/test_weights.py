@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from small_networks import small_vgg
 
 from fne_cli.errors import BadInput
 from fne_cli.networks import graph, mini
@@ -25,18 +26,6 @@ from fne_cli.networks.weights import Network, open_network
 keras = load_keras()
 layers = keras.layers
 SIZE = (8, 8)
-
-
-def small_vgg(include_top: bool = True, weights: None = None, input_shape: Any = (8, 8, 3), width: int = 4) -> Any:
-    """VGG16 with two layers of each sort, as Keras's constructor is called."""
-    x = images = keras.Input(input_shape)
-    x = layers.Conv2D(width, 3, activation="relu", name="block1_conv1")(x)
-    x = layers.Conv2D(width, 3, activation="relu", name="block1_conv2")(x)
-    if include_top:
-        x = layers.Flatten(name="flatten")(x)
-        x = layers.Dense(6, activation="relu", name="fc1")(x)
-        x = layers.Dense(5, activation="softmax", name="predictions")(x)
-    return keras.Model(images, x, name="vgg16")
 
 
 @pytest.fixture

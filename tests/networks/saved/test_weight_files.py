@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from keras2_files import functional, image, layer, write_h5
+from small_networks import small_vgg
 
 from fne_cli.errors import BadInput
 from fne_cli.networks import mini
@@ -19,18 +20,6 @@ keras = load_keras()
 layers = keras.layers
 SIZE = (8, 8)
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)
-
-
-def small_vgg(include_top: bool = True, weights: None = None, input_shape: Any = (8, 8, 3), filters: int = 4) -> Any:
-    """VGG16 with two layers of each sort, as Keras's constructor is called."""
-    x = images = keras.Input(input_shape)
-    x = layers.Conv2D(filters, 3, activation="relu", name="block1_conv1")(x)
-    x = layers.Conv2D(filters, 3, activation="relu", name="block1_conv2")(x)
-    if include_top:
-        x = layers.Flatten(name="flatten")(x)
-        x = layers.Dense(6, activation="relu", name="fc1")(x)
-        x = layers.Dense(5, activation="softmax", name="predictions")(x)
-    return keras.Model(images, x, name="vgg16")
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +119,6 @@ def test_a_file_that_fits_nothing_says_what_it_has(name: str, tmp_path: Path) ->
 
 
 def test_the_right_names_with_other_shapes_are_refused(tmp_path: Path) -> None:
-    path = save(nested(small_vgg(False, filters=3)), tmp_path / "net.weights.h5")
+    path = save(nested(small_vgg(False, width=3)), tmp_path / "net.weights.h5")
     with pytest.raises(BadInput, match="should hold the weights of vgg16"):
         open_network("vgg16", str(path), image_size=SIZE)

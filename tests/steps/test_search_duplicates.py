@@ -55,7 +55,6 @@ def test_json_lines_and_a_page(codes, tmp_path):
     look(codes, tmp_path / "d.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
     assert lines == look(codes).lines
-    pytest.importorskip("jinja2")
     look(codes, tmp_path / "d.html", shown=2)
     page = (tmp_path / "d.html").read_text()
     assert page.count('<div class="two">') == 2

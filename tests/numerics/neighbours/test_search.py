@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import faiss
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
@@ -74,7 +75,6 @@ def test_the_nearest_floats_are_those_of_scipy(metric):
 
 
 def test_codes_are_found_as_faiss_finds_them():
-    faiss = pytest.importorskip("faiss", reason="faiss is not installed")
     codes = random_codes(900, 160, 5)
     packed = PackedCodes.of(codes)
     bits = np.ascontiguousarray(np.concatenate([packed.positive, packed.negative], axis=1))

@@ -27,6 +27,7 @@ from fne_cli.options import taken
 from fne_cli.progress import Progress
 from fne_cli.steps.sample import COUNTS
 from fne_cli.store.format.reader import open_file
+from fne_cli.store.output import checkpoint
 from fne_cli.store.output.partial import Output
 
 if TYPE_CHECKING:
@@ -83,13 +84,17 @@ class Forecast:
                 return self._streaming(job)
             case "evaluate":
                 return self._evaluation(job)
+            case "tune":
+                return Expected("", None, self._stamps.seconds(job))
             case _:
                 return Expected()
 
     @staticmethod
     def unfinished(job: Job) -> str:
-        """How far an interrupted extraction has come, "" if there is none."""
+        """How far an interrupted extraction or tuning has come, "" if there is none."""
         output = Output(job.output)
+        if job.command == "tune" and checkpoint.place_of(job.output).is_file():
+            return "the trainings that are finished are safe"
         if job.command != "extract" or not output.resumable:
             return ""
         try:

@@ -243,6 +243,19 @@ class RankAgreement:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """What an embedding or a tuning took, seconds and joules, at a number of training images per class if any."""
+
+    where: str
+    name: str
+    per_class: int | None
+    figure: float | None
+    seconds: float
+    once: float | None
+    joules: float | None
+
+
+@dataclass(frozen=True)
 class Bad:
     """An image without features, and why."""
 
@@ -284,3 +297,4 @@ class Page:
     notes: Sequence[str] = field(default_factory=tuple)
     factors: Sequence[FactorTable] = ()
     agreement: Sequence[RankAgreement] = ()
+    costs: Sequence[Spent] = ()

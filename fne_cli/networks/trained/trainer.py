@@ -44,7 +44,10 @@ class Rule:
 
 
 class Trainer:
-    """Trains a network in batches of `batch` images; `state` is all that a step changes."""
+    """Trains a network in batches of `batch` images; `state` is all that a step changes.
+
+    features: numbers that the classifier is given.
+    """
 
     def __init__(self, network: Trainable, rule: Rule, batch: int, seed: int, precision: str = "float32") -> None:
         import keras
@@ -56,7 +59,9 @@ class Trainer:
         self.cut: Cut | None = cut(network.model, network.logits)
         self._learning = self.cut.learning if self.cut else keras.Model(network.model.inputs, network.logits)
         logits = self._learning.outputs[0]
-        self._deciding = keras.Model(self._learning.inputs, [graph.call_of(logits).input_tensors[0], logits])
+        before = graph.call_of(logits).input_tensors[0]
+        self.features = int(before.shape[-1])
+        self._deciding = keras.Model(self._learning.inputs, [before, logits])
         self._sums = tf.Variable(np.zeros(2), dtype=tf.float64, trainable=False)
         _seed_generators(network.model, seed)
         self._inner, self.optimizer = _optimizer(rule, precision)

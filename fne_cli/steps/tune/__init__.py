@@ -25,6 +25,7 @@ from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.tune.asked import Asked
 from fne_cli.steps.tune.options import LearningOptions, TuneOptions
 from fne_cli.steps.tune.tunings import Tunings
+from fne_cli.steps.tune.units import Units
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.schema import Images
 from fne_cli.store.other.results import VERSION, read_results
@@ -118,11 +119,12 @@ def _tuned(
     versions = software("keras", "tensorflow", "tensorflow-cpu", "pillow", "numba")
     runs = [*(left[0].get("runs", []) if left else []), new_run(versions, device_name())]
     head = {"fingerprint": origin.fingerprint, "settings": asked.settings, "software": versions}
-    tunings = Tunings(output.path, decoded, task, trainable, learning, head, runs, progress)
+    units = Units(output.path, head, runs)
+    tunings = Tunings(decoded, task, trainable, learning, units, asked.tuned.precision, progress)
     made_from = _made_from(trainable, asked)
     if left is not None:
-        tunings.go_on(*left)
-        progress.note(f"going on: {len(tunings.finished):,} trainings are finished")
+        units.take_up(*left)
+        progress.note(f"going on: {len(units.finished):,} trainings are finished")
         if left[0].get("software") != versions:
             progress.note("it was begun with other versions of the software: the figures may differ")
     with tunings.inputs:
@@ -143,7 +145,7 @@ def _tuned(
     }
     runs[-1]["once"] = round(tunings.seconds, 3)
     runs[-1]["results"] = [
-        {**dict(one.trial.group), **dict(one.trial.of), "seconds": round(one.seconds, 3)} for one in outcomes
+        {**dict(one.trial.group), **dict(one.trial.of), **tunings.took(one.trial)} for one in outcomes
     ]
     time_run(runs[-1], time.monotonic() - began)
     output.write_json(document)

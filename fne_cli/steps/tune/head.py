@@ -49,7 +49,7 @@ def best_cost(
     features: np.ndarray, labels: np.ndarray, parts: tuple[np.ndarray, np.ndarray], costs: Sequence[float],
     classes: int, options: SolverOptions,
 ) -> tuple[float, list[float]]:  # fmt: skip
-    """The smallest of the best of ascending costs, and the score of each: trained and judged on the numbers `parts`."""
+    """The first of the best costs, and the score of each: trained and judged on the numbers `parts`."""
     kept, held = parts
     scores = [
         head_score(fit_head(features[kept], labels[kept], cost, options), features[held], labels[held], classes)

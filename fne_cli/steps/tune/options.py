@@ -24,6 +24,9 @@ class Candidate:
     learning_rate: float
     weight_decay: float
 
+    def __str__(self) -> str:
+        return f"learning rate {self.learning_rate:g}, weight decay {self.weight_decay:g}"
+
     def described(self) -> dict[str, float]:
         """As the results have it."""
         return {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay}
@@ -59,10 +62,11 @@ class LearningOptions:
         head = self.head or ("random" if scratch else "svm")
         if head == "random" and tuple(self.cost) != COSTS:
             raise WrongOptions("-C is the cost of --head svm. Found: --head random.")
+        costs = tuple(dict.fromkeys(self.cost)) if head == "svm" else COSTS[:1]
         rates = self.learning_rate or (SCRATCH_RATES if scratch else RATES)
         decays = tuple(dict.fromkeys(self.weight_decay))
         return replace(
-            self, head=head, cost=tuple(sorted(set(self.cost))), learning_rate=tuple(dict.fromkeys(rates)),
+            self, head=head, cost=costs, learning_rate=tuple(dict.fromkeys(rates)),
             weight_decay=decays, augment=spelled(self.augment),
         )  # fmt: skip
 

@@ -27,8 +27,6 @@ from fne_cli.options import taken
 from fne_cli.progress import Progress
 from fne_cli.steps.sample import COUNTS
 from fne_cli.store.format.reader import open_file
-from fne_cli.store.output import checkpoint
-from fne_cli.store.output.partial import Output
 
 if TYPE_CHECKING:
     from fne_cli.networks.recipe import Recipe
@@ -88,20 +86,6 @@ class Forecast:
                 return Expected("", None, self._stamps.seconds(job))
             case _:
                 return Expected()
-
-    @staticmethod
-    def unfinished(job: Job) -> str:
-        """How far an interrupted extraction or tuning has come, "" if there is none."""
-        output = Output(job.output)
-        if job.command == "tune" and checkpoint.place_of(job.output).is_file():
-            return "the trainings that are finished are safe"
-        if job.command != "extract" or not output.resumable:
-            return ""
-        try:
-            journal = output.read_journal()
-        except FneError:
-            return ""
-        return f"{journal['committed']:,} of {journal['images']:,} images safe"
 
     def _extraction(self, job: Job) -> Expected:
         found = self._of_file(job.output)

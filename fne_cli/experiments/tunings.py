@@ -28,6 +28,10 @@ def tuning(experiment: Experiment, name: str, table: Table, extraction: Job, pro
     trials = experiment.given("evaluate", {key: entry for key, entry in protocol.table.items() if key != "split"})
     options |= {key: trials[key] for key in _PROTOCOL if key in trials}
     options |= experiment.given("tune", table)
+    scratch = bool(options.get("scratch"))
+    for key, foreign in (("learn", scratch), ("cost", scratch or options.get("head") == "random")):
+        if foreign and key not in table:  # [tune] may have it for another tuning
+            options.pop(key, None)
     if protocol.manifest is not None:
         options["split"] = protocol.manifest
     _check(experiment, name, dict(options))

@@ -18,6 +18,9 @@ from fne_cli.trials.classification import ClassificationTask
 CHOSEN = ("C", "penalty", "shrinkage", "recipe", "learning_rate", "weight_decay")
 """What an SVM, a ridge classifier, a discriminant analysis, a recipe and a tuning may choose among several."""
 
+OF_CONFUSION = ("per_class", "classes", "confusion", "balanced_confusion")
+"""The figures of a trial that come of its confusion matrix."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -73,9 +76,8 @@ def _summary(outcomes: Sequence[Outcome], task: ClassificationTask) -> dict[str,
         table = np.sum([figure["confusion"] for figure in figures], axis=0)
         trained = np.mean([[row["training_images"] for row in figure["per_class"]] for figure in figures], axis=0)
         summary |= metrics.of_confusion(table, np.asarray(trained), task.classes, once=_all_differ(outcomes))
-    left_out = ("per_class", "classes", "confusion", "balanced_confusion")
     summary["each_trial"] = [
-        dict(outcome.trial.of) | {key: value for key, value in outcome.figures.items() if key not in left_out}
+        dict(outcome.trial.of) | {key: value for key, value in outcome.figures.items() if key not in OF_CONFUSION}
         for outcome in outcomes
     ]
     return summary

@@ -19,7 +19,7 @@ from fne_cli.store.output import checkpoint
 from fne_cli.trials.classification import ClassificationTask
 
 SMALL = "vgg-mini:width=4,depth=2,units=12,dropout=0,image=16"
-LEARNING = LearningOptions(epochs=2, batch_size=4, learning_rate=(0.01, 0.001), cost=(0.1,))
+LEARNING = LearningOptions(epochs=2, batch_size=2, learning_rate=(0.01, 0.001), cost=(0.1,))
 CURVE = Protocol(per_class=(1, 3), draws=2)
 
 
@@ -80,14 +80,16 @@ def trials_of(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("words", [("--per-class", "1,3", "--draws", 2, "--seed", 3), ("--cv", 2)])
+@pytest.mark.parametrize(
+    "words", [("--per-class", "1,3", "--draws", 2, "--seed", 3), pytest.param(("--cv", 2), marks=pytest.mark.slow)]
+)
 def test_it_trains_and_measures_what_evaluate_does(fne, images, network, tmp_path, monkeypatch, words):
     (tmp_path / "shades").symlink_to(images)
     monkeypatch.chdir(tmp_path)
     assert fne("extract", "shades", "a.h5", "--model", network).code == 0
     found = trials_of(monkeypatch)
     assert fne("evaluate", "a.h5", "e.json", "--embedding", "standardized", *words).code == 0
-    own = ("--model", network, "--epochs", 1, "--learning-rate", 0.001, "-C", 0.1)
+    own = ("--model", network, "--epochs", 1, "--batch-size", 2, "--learning-rate", 0.001, "-C", 0.1)
     done = fne("tune", "shades", "t.json", *own, *words)
     assert done.code == 0, done.err
     assert found[0] == found[1] and len(found[0]) in (2, 4)
@@ -100,10 +102,11 @@ def test_it_trains_and_measures_what_evaluate_does(fne, images, network, tmp_pat
 
 
 def test_stopped_anywhere_it_goes_on_to_the_same_bytes(images, network, tmp_path):
-    arguments = (Tuned(str(network), learn=("block2*", "fc*")), LEARNING, CURVE, TuneOptions())
+    curve = Protocol(per_class=(1, 3), draws=1)
+    arguments = (Tuned(str(network), learn=("block2*", "fc*")), LEARNING, curve, TuneOptions())
     whole, own = tmp_path / "whole.json", tmp_path / "r.json"
     tune(str(images), whole, *arguments)
-    for questions in (0, 3, 6, 9):
+    for questions in (1, 6):
         with pytest.raises(Stopped) as stopped:
             tune(str(images), own, *arguments, progress=StopsAfter(questions))
         assert stopped.value.exit_code == 143 and not own.exists()
@@ -120,7 +123,7 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bytes(images, network, tmp_path
 def test_another_command_does_not_take_what_is_unfinished(images, network, tmp_path):
     tuned = Tuned(str(network))
     with pytest.raises(Stopped):
-        tune(str(images), tmp_path / "r.json", tuned, LEARNING, CURVE, progress=StopsAfter(1))
+        tune(str(images), tmp_path / "r.json", tuned, LEARNING, CURVE, progress=StopsAfter(0))
     with pytest.raises(DifferentOutput, match=r"protocol.draws: 2 in the existing output, 1 asked for"):
         tune(str(images), tmp_path / "r.json", tuned, LEARNING, Protocol(per_class=(1, 3), draws=1))
 
@@ -144,7 +147,7 @@ def test_what_is_chosen_does_not_depend_on_test_images(images, network, tmp_path
         place.write_bytes(path.read_bytes())
     for number in range(12):
         shade(other / "test" / ("bright", "dark")[number % 2] / f"{number}.png", 100 + number, number % 2, 30)
-    arguments = (Tuned(str(network)), LearningOptions(epochs=1, batch_size=4, cost=(0.01, 1.0)))
+    arguments = (Tuned(str(network)), LearningOptions(epochs=1, batch_size=2, cost=(0.01, 1.0)))
     first, second = (
         tune(str(folder), tmp_path / f"{number}.json", *arguments).results["results"][0]
         for number, folder in enumerate((images, other))
@@ -157,7 +160,7 @@ def test_what_is_chosen_does_not_depend_on_test_images(images, network, tmp_path
 
 
 def test_a_rate_that_diverges_is_not_chosen(fne, images, network, tmp_path):
-    words = ("--model", network, "--epochs", 2, "--batch-size", 4, "-C", 0.1)
+    words = ("--model", network, "--epochs", 1, "--batch-size", 2, "-C", 0.1)
     done = fne("tune", images, tmp_path / "r.json", *words, "--learning-rate", "1e30,0.001", "--json")
     assert done.code == 0, done.err
     found = json.loads(done.out)["results"][0]

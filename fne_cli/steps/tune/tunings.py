@@ -26,7 +26,7 @@ from fne_cli.steps.tune.units import Units
 from fne_cli.training.inputs import Inputs, in_batches
 from fne_cli.training.loop import Diverged, Loop, Parts
 from fne_cli.trials.classification import ClassificationTask
-from fne_cli.trials.summary import Outcome, figures_of
+from fne_cli.trials.summary import OF_CONFUSION, Outcome, figures_of
 
 HELD = 0.2
 """The share of the training images of each class by which is chosen where there are no validation images."""
@@ -87,7 +87,10 @@ class Tunings:
         if name not in self.units.finished:
             chosen = self._chosen(name, trial)
             self.units.do(name, lambda: self._measured(name, trial, chosen), self.progress)
-        return Outcome(trial, self.units.finished[name]["figures"], self.took(trial)["seconds"])
+        unit, task = self.units.finished[name], self.task
+        table = metrics.confusion(task.labels[trial.test], np.array(unit["predicted"], np.int64), len(task.classes))
+        figures = unit["figures"] | metrics.of_confusion(table, task.trained(trial.train), task.classes)
+        return Outcome(trial, figures, self.took(trial)["seconds"])
 
     def took(self, trial: Trial) -> dict[str, float]:
         """Seconds, and joules where a driver tells, of a trial that is finished, with all that was tried for it."""
@@ -158,7 +161,10 @@ class Tunings:
         """The figures of a trial's test images, trained on all its training images."""
         trainer, loop = self._trained(key, chosen.candidate, trial.train, chosen.cost)
         logits = self._decided(trainer, trial.test)
-        figures = figures_of(self.task, trial, self._judged(trial.train, logits), self.learning.seed)
+        judged = self._judged(trial.train, logits)
+        figures = figures_of(self.task, trial, judged, self.learning.seed)
+        for name in OF_CONFUSION:  # come again of what was predicted: checkpoints should stay small
+            del figures[name]
         figures |= {
             "features": trainer.features,
             "training_rows": len(trial.train),
@@ -173,7 +179,8 @@ class Tunings:
             head = self._head(trial.train, chosen.cost)
             score = head_score(head, self._features[trial.test], self.task.labels[trial.test], len(self.task.classes))
             figures |= {"C": chosen.cost, "duality_gap": head.fit.gap, "head_mean_per_class_accuracy": score}
-        return {"figures": figures, "tried": list(chosen.tried), "choosing": chosen.seconds}
+        found = {"figures": figures, "predicted": judged.predicted.tolist()}
+        return {**found, "tried": list(chosen.tried), "choosing": chosen.seconds}
 
     def _trained(self, key: str, candidate: Candidate, images: np.ndarray, cost: float) -> tuple[Trainer, Loop]:
         """Train on some images, from the beginning or from the checkpoint of this very training."""

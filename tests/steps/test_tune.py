@@ -193,3 +193,4 @@ def test_options_that_do_not_go_together(fne, images, tmp_path):
     assert "--cv makes its own splits" in told("--model", "mini", "--cv", 2, "--per-class", 1)
     assert "numbers of 0 or more, such as 0,0.0005" in told("--model", "mini", "--weight-decay", "-1")
     assert "has no weights to begin with. Give --scratch" in told("--model", "vgg-mini")
+    assert "Give fewer with --per-class" in told("--model", "mini", "--per-class", 99)

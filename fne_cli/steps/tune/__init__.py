@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import BadInput, TooManyBad
+from fne_cli.errors import BadInput, FneError, TooManyBad
 from fne_cli.images.decoded import DecodedImages
 from fne_cli.images.lists import findings, source
 from fne_cli.images.lists.listing import Listing
@@ -84,10 +85,12 @@ def tune(
     findings.tell(listing, images, progress)
     asked = Asked(results, images, listing, tuned, learning, protocol)
     if asked.is_there(options.overwrite, progress):
-        if os.path.lexists(checkpoint.place_of(results)):
-            with Output(results):
+        if os.path.lexists(checkpoint.place_of(results)):  # a kill has left it behind
+            with contextlib.suppress(FneError, OSError), Output(results):
                 checkpoint.remove(results)
         return Tuning(_read_back(results), results, up_to_date=True)
+    # What is wrong with splits and sizes is told before the images are decoded, as if all of them were good.
+    ClassificationTask.of(ListedImages(images, _table(listing)), protocol, learning.seed, SILENT)
     with Output(results) as output:
         return _tuned(images, asked, allowed, options, output, progress)
 
@@ -112,7 +115,7 @@ def _tuned(
         progress.note(bad_summary(decoded.bad, len(listing)))
     if not decoded.kept:
         progress.note("the images do not fit into memory together (--memory): they are decoded in every epoch")
-    found = ListedImages(images, _table(listing, decoded))
+    found = ListedImages(images, _table(listing, decoded.good, decoded.bad, decoded.sha256))
     task = ClassificationTask.of(found, asked.protocol, learning.seed, progress)
     origin = asked.origin(decoded.sha256)
     left = unfinished(output.path, origin.fingerprint, asked.settings, options.overwrite)
@@ -156,17 +159,22 @@ def _tuned(
     return Tuning(document, output.path, seconds=time.monotonic() - began)
 
 
-def _table(listing: Listing, decoded: DecodedImages) -> Images:
-    """The images as an extraction of them would have them."""
-    messages = dict(decoded.bad)
+def _table(
+    listing: Listing,
+    good: np.ndarray | None = None,
+    bad: Sequence[tuple[str, str]] = (),
+    sha256: Sequence[str] | None = None,
+) -> Images:
+    """The images as an extraction of them would have them; without the rest, as if all of them were good."""
+    messages = dict(bad)
     return Images(
         path=listing.ids,
         split=listing.splits,
         label=listing.label_array(),
         classes=listing.classes,
-        status=np.where(decoded.good, Status.GOOD, Status.DAMAGED).astype(np.uint8),
+        status=np.where(np.ones(len(listing), bool) if good is None else good, Status.GOOD, Status.DAMAGED),
         message=[messages.get(name, "") for name in listing.ids],
-        sha256=decoded.sha256,
+        sha256=sha256 or [""] * len(listing),
     )
 
 

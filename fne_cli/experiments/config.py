@@ -124,6 +124,13 @@ def without(recipe: str | None, embedding: str, projection: str | None = None) -
         yield "budget"
 
 
+def foreign_to(scratch: bool, head: str | None) -> tuple[str, ...]:
+    """What a tuning does not have, though [tune] may have it for another one."""
+    if scratch:
+        return ("learn", "cost")
+    return ("cost",) if head == "random" else ()
+
+
 @dataclass(frozen=True)
 class Option:
     """An option of a command. read: from TOML or text to the value a step takes; raises ValueError."""
@@ -146,6 +153,18 @@ class Value:
 
 
 Table = dict[str, Value]
+
+
+def _absent(kind: str, table: Table, values: Table) -> Iterator[str]:
+    """What a table of some kind does not have, of all that the command has. values: with defaults."""
+    if kind == "embeddings":
+        projection = table.get("projection", Value(None, "")).value
+        yield from without(values["recipe"].value, values["embedding"].value, projection)
+    if kind == "tunings":  # a network has the rest, or other tunings
+        foreigners = (*_TUNED, *foreign_to(values["scratch"].value, values["head"].value))
+        yield from (key for key in foreigners if key not in table)
+    if kind == "protocols":
+        yield from foreign(values["classifier"].value)
 
 
 @dataclass(frozen=True)
@@ -211,13 +230,8 @@ class Experiment:
                 for key, usual in USUAL.get(kind, {}).items():
                     if key not in table and (key not in values or values[key].value is None):
                         values[key] = Value(usual, "default")
-                if kind == "embeddings":
-                    projection = table.get("projection", Value(None, "")).value
-                    for key in without(values["recipe"].value, values["embedding"].value, projection):
-                        values.pop(key)
-                if kind == "protocols":
-                    for key in foreign(values["classifier"].value):
-                        values.pop(key)
+                for key in _absent(kind, table, values):
+                    values.pop(key)
                 yield f"{kind}.{name}", {**{key: table[key] for key in table if key not in values}, **values}
         if self.factors is not None:
             origins = {key: entry.origin for key, entry in self.varied.items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput, FneError
-from fne_cli.experiments.config import Experiment, Table
+from fne_cli.experiments.config import Experiment, Table, foreign_to
 from fne_cli.experiments.datasets import ProtocolPlan
 from fne_cli.experiments.jobs import Job
 from fne_cli.options import taken
@@ -28,9 +28,8 @@ def tuning(experiment: Experiment, name: str, table: Table, extraction: Job, pro
     trials = experiment.given("evaluate", {key: entry for key, entry in protocol.table.items() if key != "split"})
     options |= {key: trials[key] for key in _PROTOCOL if key in trials}
     options |= experiment.given("tune", table)
-    scratch = bool(options.get("scratch"))
-    for key, foreign in (("learn", scratch), ("cost", scratch or options.get("head") == "random")):
-        if foreign and key not in table:  # [tune] may have it for another tuning
+    for key in foreign_to(bool(options.get("scratch")), options.get("head")):
+        if key not in table:
             options.pop(key, None)
     if protocol.manifest is not None:
         options["split"] = protocol.manifest

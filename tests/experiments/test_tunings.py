@@ -80,6 +80,17 @@ def test_they_stand_in_the_table_with_seconds(fne, folder):
     assert dry.code == 4 and "changed" in dry.out
 
 
+def test_the_configuration_as_it_is_shown_means_the_same(fne, folder):
+    shown = fne("config", "show", "e.toml", "--set", 'tune.learn="fc*"')
+    assert shown.code == 0, shown.err
+    (folder / "shown.toml").write_text(shown.out)
+    assert fne("config", "show", "shown.toml", "--json").code == 0
+    own, other = (json.loads(fne("config", "show", name, "--json").out)["tunings.scratch"] for name in
+                  ("e.toml", "shown.toml"))  # fmt: skip
+    assert {key: one["value"] for key, one in own.items()} == {key: one["value"] for key, one in other.items()}
+    assert own["model"]["value"].startswith("vgg-mini") and not {"weights", "image_size", "learn", "cost"} & set(own)
+
+
 def test_what_cannot_be_is_told_before_the_work(fne, folder):
     def told(*overrides):
         done = fne("run", "e.toml", *(word for one in overrides for word in ("--set", one)))

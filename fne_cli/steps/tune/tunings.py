@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -114,9 +115,10 @@ class Tunings:
             kept, held = held_out(task.labels, trial.train, HELD, learning.seed)
             by = "a fifth of the training images of each class"
         if not len(held):
-            told = {"by": "nothing: no image can be left out, so the first of each list is taken"}
-            return _Chosen(costs[0], candidates[0], {"choice": told})
-        began, cost, told = time.monotonic(), costs[0], {"by": by, "figure": "mean_per_class_accuracy"}
+            nothing = {"by": "nothing: no image can be left out, so the first of each list is taken"}
+            return _Chosen(costs[0], candidates[0], {"choice": nothing})
+        began, cost = time.monotonic(), costs[0]
+        told: dict[str, Any] = {"by": by, "figure": "mean_per_class_accuracy"}
         if len(costs) > 1:
             cost, scores = best_cost(
                 self._features, task.labels, (kept, held), costs, len(task.classes), self._solver
@@ -127,7 +129,7 @@ class Tunings:
             return _Chosen(cost, candidates[0], {"choice": told}, (), spent)
         names = [f"{name}: {candidate}" for candidate in candidates]
         found = [
-            self.units.do(key, lambda key=key, one=one: self._tried(key, one, kept, held, cost), self.progress)
+            self.units.do(key, partial(self._tried, key, one, kept, held, cost), self.progress)
             for key, one in zip(names, candidates, strict=True)
         ]
         scored = [unit["score"] for unit in found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ def choose(listing: Listing, images: str, patience: bool, progress: Progress) ->
     numbers = [*learned, *validating]
     labels = np.array([place[listing.labels[number][0]] for number in numbers], np.int32)
     training = np.arange(len(numbers)) < len(learned)
-    return ChosenImages(_part(listing, numbers), classes, labels, training)
+    return ChosenImages(listing.part(numbers), classes, labels, training)
 
 
 def without(chosen: ChosenImages, good: np.ndarray, images: str) -> np.ndarray:
@@ -88,20 +88,3 @@ def without(chosen: ChosenImages, good: np.ndarray, images: str) -> np.ndarray:
         name = chosen.classes[int(np.flatnonzero(left == 0)[0])]
         raise BadInput(f"{images} should have a readable training image of every class. Found: none of {name!r}.")
     return good
-
-
-def _part(listing: Listing, numbers: Sequence[int]) -> Listing:
-    def some(column: Sequence[Any]) -> list[Any]:
-        return [column[number] for number in numbers]
-
-    index = np.array(numbers, np.int64)
-    return replace(
-        listing,
-        ids=some(listing.ids),
-        files=some(listing.files),
-        splits=some(listing.splits),
-        labels=some(listing.labels),
-        ignored=some(listing.ignored) if listing.ignored else [],
-        boxes=None if listing.boxes is None else listing.boxes[index],
-        spans=None if listing.spans is None else listing.spans[index],
-    )

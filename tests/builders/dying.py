@@ -53,7 +53,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "duplicates": (("search", "codes.h5", "--duplicates", "out/d.jsonl"), ("d.jsonl",)),
     "split": (("split", "list.csv", "out/s.csv", "--test", "0.5"), ("s.csv",)),
     "vocabulary": (
-        ("vocabulary", "pictures", "out/v.h5", "--words", "2", "--components", "2", "--samples", "60", "--image-size", "40"),
+        ("vocabulary", "pictures", "out/v.h5", "--words", "2", "--components", "2", "--samples", "60"),
         ("v.h5",),
     ),
     "report": (("report", "results.json", "out/page.html", "--latex", "out/t.tex"), ("page.html", "t.tex")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fne_cli.descriptors.packages import check_hog
+from fne_cli.descriptors.packages import hog_function
 from fne_cli.errors import BadInput
 
 CELLS: dict[str, int] = {"cell8": 8, "cell16": 16, "cell32": 32}
@@ -18,7 +18,7 @@ class Histograms:
     """The histograms of images of one size. Raises BadInput if a block of cells is larger than the image."""
 
     def __init__(self, height: int, width: int, layers: list[str]) -> None:
-        check_hog()
+        self._hog = hog_function()
         largest = _BLOCK * max(CELLS[layer] for layer in layers)
         if min(height, width) < largest:
             raise BadInput(
@@ -34,10 +34,8 @@ class Histograms:
 
     def row(self, pixels: np.ndarray, layer: str) -> np.ndarray:
         """(height, width, 3) uint8 -> (features,) float32, of roots of the pixels, blocks normalised by L2-Hys."""
-        from skimage.feature import hog
-
         side = CELLS[layer]
-        values = hog(
+        values = self._hog(
             pixels, ORIENTATIONS, (side, side), (_BLOCK, _BLOCK), "L2-Hys", transform_sqrt=True, channel_axis=-1
         )
         return np.asarray(values, np.float32)

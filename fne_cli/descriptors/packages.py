@@ -11,7 +11,10 @@ from fne_cli.errors import BadInput
 
 @functools.cache
 def opencv() -> Any:
-    """The module cv2, one thread for each call: images are what is done side by side. Raises BadInput."""
+    """The module cv2, one thread for each call: images are what is done side by side. Raises BadInput.
+
+    It is first asked for before there are threads: cv2 imports itself in several steps, and must not be met in between.
+    """
     _check("cv2", "OpenCV")
     import cv2
 
@@ -19,9 +22,13 @@ def opencv() -> Any:
     return cv2
 
 
-def check_hog() -> None:
-    """Raises BadInput if what makes histograms of gradients is not there."""
+@functools.cache
+def hog_function() -> Any:
+    """scikit-image's hog. Raises BadInput."""
     _check("skimage", "scikit-image")
+    from skimage.feature import hog
+
+    return hog
 
 
 def _check(module: str, package: str) -> None:

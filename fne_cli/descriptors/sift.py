@@ -43,14 +43,14 @@ class DenseSift:
                 f"--image-size should be at least {max(patches)}, the side of the largest patch. "
                 f"Found: {height} x {width}."
             )
-        self.kind = kind
+        self._cv2, self.kind = opencv(), kind
         self.grids = [_grid(height, width, patch, step) for patch in patches]
         self.count = sum(len(grid.points) for grid in self.grids)
         """Descriptors of an image."""
 
     def gray(self, pixels: np.ndarray) -> np.ndarray:
         """(height, width, 3) uint8 RGB -> (height, width) uint8."""
-        cv2 = opencv()
+        cv2 = self._cv2
         image: np.ndarray = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
         return image
 
@@ -59,7 +59,7 @@ class DenseSift:
 
         sift: of length 1. rootsift: the root of each value's share in the sum. Zeros where nothing can be seen.
         """
-        cv2 = opencv()
+        cv2 = self._cv2
         points = grid.points if chosen is None else grid.points[chosen]
         if not len(points):
             return np.zeros((0, DIMENSIONS), np.float32)

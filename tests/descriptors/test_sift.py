@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
 from scipy import ndimage
 
+from fne_cli.descriptors import packages
+from fne_cli.descriptors.hog import Histograms
 from fne_cli.descriptors.sift import DenseSift
 from fne_cli.errors import BadInput
 
@@ -66,3 +71,30 @@ def test_nothing_to_see_is_zeros_and_a_small_image_is_refused():
     assert not sift.drawn(np.full((48, 48, 3), 77, np.uint8), np.arange(sift.count)).any()
     with pytest.raises(BadInput, match=r"at least 40, the side of the largest patch\. Found: 32 x 64"):
         DenseSift(32, 64)
+
+
+@pytest.mark.parametrize("module", ["cv2", "skimage"])
+def test_without_the_package_the_extra_is_named(monkeypatch, module):
+    for function in (packages.opencv, packages.hog_function):
+        function.cache_clear()
+    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r"which is not installed\. pip install 'fne-cli\[descriptors\]'"):
+        DenseSift(48, 48) if module == "cv2" else Histograms(64, 64, ["cell8"])
+
+
+def test_a_new_process_whose_threads_all_want_it_at_once():
+    """cv2 imports itself in several steps, and a thread that met it in between failed."""
+    program = (
+        "import numpy as np\n"
+        "from fne_cli.descriptors.handcrafted import Described, _Encoded\n"
+        "class Encoder:\n"
+        "    columns = 1\n"
+        "    blank = lambda self: np.zeros(1)\n"
+        "    add = lambda self, sums, descriptors, atoms: sums.__iadd__(len(descriptors))\n"
+        "    row = lambda self, sums, layer: sums\n"
+        "from fne_cli.descriptors.sift import DenseSift\n"
+        "call = Described(_Encoded(DenseSift(48, 48), Encoder()), ['cells1x1'], 32)\n"
+        "assert len(set(call(np.zeros((32, 48, 48, 3), np.uint8))[0].ravel())) == 1\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -15,12 +15,15 @@ from scipy import ndimage
 from skimage.feature import hog
 from sklearn.cluster import KMeans
 
+from fne_cli.descriptors.opening import open_source
 from fne_cli.errors import BadInput, DamagedFile, DifferentOutput, DoesNotFit, TooManyBad, WrongFile, WrongOptions
 from fne_cli.images.lists import source
+from fne_cli.networks.speed import measure
 from fne_cli.steps.extract import Recipe, extract
 from fne_cli.steps.merge import merge
 from fne_cli.steps.vocabulary import VocabularyOptions, vocabulary
 from fne_cli.store.format.reader import open_file
+from fne_cli.transformer import FullNetworkEmbedding
 
 FISHER = VocabularyOptions(words=4, components=6, patches=(16, 24), samples=600, image_size=(48, 40))
 BOW = VocabularyOptions("bow", words=9, patches=(16,), samples=500, image_size=(48, 48), assign="soft")
@@ -118,7 +121,18 @@ def test_histograms_are_scikit_images_and_need_no_vocabulary(pictures, tmp_path)
     peer = hog(np.asarray(image), 9, (16, 16), (2, 2), "L2-Hys", transform_sqrt=True, channel_axis=2)
     with open_file(tmp_path / "h.h5") as file:
         assert file.settings["descriptors"] == {"orientations": 9}
-        np.testing.assert_allclose(file.layers["cell16"].read_stored(3, 4)[0], peer, rtol=1e-6)
+        stored = file.layers["cell16"].read_stored(3, 4)[0]
+        np.testing.assert_allclose(stored, peer, rtol=1e-6)
+
+
+def test_notebooks_and_forecasts_know_them(pictures, tmp_path):
+    recipe = Recipe("hog", layers=("cell32",), batch_size=2)
+    listing = source.list_images(str(pictures), None, "label")
+    rows = FullNetworkEmbedding("hog", layers=("cell32",), batch_size=2).activations(listing.files[:3])
+    extract(str(pictures), tmp_path / "h.h5", recipe)
+    with open_file(tmp_path / "h.h5") as file:
+        assert (rows == file.layers["cell32"].read_stored(0, 3)).all()
+    assert measure(recipe, open_source).features == {"cell32": 1764}
 
 
 def test_every_command_goes_on_from_there(fne, pictures, fisher, tmp_path):

@@ -19,7 +19,7 @@ from fne_cli.unprintable import plain
 from fne_cli.version import __version__
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Pipeline": ("extract", "normalize", "discretize", "reduce", "evaluate", "predict"),
+    "Pipeline": ("vocabulary", "extract", "normalize", "discretize", "reduce", "evaluate", "predict"),
     "Analysis": ("analyze", "features", "plot", "rank", "search", "retrieve"),
     "Experiments": ("run", "report", "train", "tune", "transfer", "config"),
     "Files": ("info", "verify", "merge", "export"),

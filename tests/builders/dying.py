@@ -52,6 +52,10 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "neighbours": (("search", "activations.h5", "out/n.html"), ("n.html",)),
     "duplicates": (("search", "codes.h5", "--duplicates", "out/d.jsonl"), ("d.jsonl",)),
     "split": (("split", "list.csv", "out/s.csv", "--test", "0.5"), ("s.csv",)),
+    "vocabulary": (
+        ("vocabulary", "pictures", "out/v.h5", "--words", "2", "--components", "2", "--samples", "60"),
+        ("v.h5",),
+    ),
     "report": (("report", "results.json", "out/page.html", "--latex", "out/t.tex"), ("page.html", "t.tex")),
 }
 """Words of the command, and its outputs in out/; those that begin with the name of another have no record."""

@@ -44,6 +44,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "transfer": ("--help",),
     "tune": ("--help",),
     "verify": ("a.h5",),
+    "vocabulary": ("--help",),
 }
 """Words with which each command prints, as far as it ever does."""
 

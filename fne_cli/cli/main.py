@@ -20,7 +20,7 @@ from fne_cli.version import __version__
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Pipeline": ("extract", "normalize", "discretize", "reduce", "evaluate", "predict"),
-    "Analysis": ("analyze", "features", "plot", "rank", "search", "retrieve"),
+    "Analysis": ("analyze", "features", "map", "plot", "rank", "search", "retrieve"),
     "Experiments": ("run", "report", "train", "config"),
     "Files": ("info", "verify", "merge", "export"),
     "Setup": ("layers", "sample", "split", "cluster", "completion"),

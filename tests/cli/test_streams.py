@@ -28,6 +28,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "features": ("b.h5", "--help"),
     "info": ("a.h5",),
     "layers": ("mini",),
+    "map": ("--help",),
     "merge": ("--help",),
     "normalize": ("a.h5", "new/m.h5"),
     "plot": ("--help",),

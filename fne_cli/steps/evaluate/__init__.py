@@ -210,8 +210,6 @@ def _check(source: JoinedFiles, chosen: FeatureOptions, layers: int, protocol: P
         )
     if chosen.pool is not None and (chosen.pool != AVERAGE or source.kind == "codes"):
         raise WrongOptions(f"--pool {chosen.pool} should be avg, of activations. Extract them with another --pool.")
-    if chosen.pool is not None and model is not None:
-        raise WrongOptions("--model saves a classifier of the features of a file. Extract them with --pool avg for it.")
     if protocol.cv is not None and (protocol.per_class or protocol.split is not None):
         raise WrongOptions("--cv makes its own splits. Leave out --per-class and --split, or --cv.")
     if protocol.rows is not None and protocol.cv is None:

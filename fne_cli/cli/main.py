@@ -19,7 +19,7 @@ from fne_cli.unprintable import plain
 from fne_cli.version import __version__
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Pipeline": ("extract", "normalize", "discretize", "reduce", "evaluate", "predict"),
+    "Pipeline": ("extract", "normalize", "discretize", "reduce", "evaluate", "predict", "detect"),
     "Analysis": ("analyze", "features", "map", "plot", "rank", "search", "retrieve"),
     "Experiments": ("run", "report", "train", "config"),
     "Files": ("info", "verify", "merge", "export"),

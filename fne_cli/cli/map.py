@@ -50,7 +50,8 @@ def map(progress: Console, **values: Any) -> None:  # noqa: A001  # the name of 
     CLASSIFIER is what fne evaluate --model saved, a linear one. ACTIVATIONS have cells: --pool avg:7, or none. If it
     was trained on averages over these cells (fne evaluate --pool avg --embedding standardized), or on the
     cells themselves, the cells' evidence adds up to the decision value. FOLDER gets the figures maps and wrong (PNG,
-    SVG), maps.csv with a line for each image and class, and maps.json with the maps that are drawn. Needs matplotlib: pip install 'fne-cli[report]'.
+    SVG), maps.csv with a line for each image and class, and maps.json with the maps that are drawn. Needs matplotlib:
+    pip install 'fne-cli[report]'.
 
     \b
     Example: fne map classifier.npz grid.h5 maps/ --images photos/

@@ -21,6 +21,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "cluster": ("local:1", "--help"),
     "completion": ("bash",),
     "config": ("show", "c.toml"),
+    "detect": ("--help",),
     "discretize": ("a.h5", "m.h5", "new/c.h5"),
     "evaluate": ("c.h5", "-C", "1"),
     "export": ("c.h5", "new/e.copy"),

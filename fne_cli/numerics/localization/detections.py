@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def _points(recall: np.ndarray, precision: np.ndarray) -> float:
     return float(np.where(reached, precision, 0.0).max(axis=1, initial=0.0).mean())
 
 
-def table(found: Mapping[str, Precision]) -> dict[str, object]:
+def precisions(found: Mapping[str, Precision]) -> dict[str, Any]:
     """For JSON: the mean over classes that have objects, and each class."""
     return {
         "mean_average_precision": json_number(mean_of([one.area for one in found.values()])),

@@ -43,11 +43,11 @@ def map(  # noqa: A001  # the name of the command
 ) -> Mapped:
     """Draw the evidence of every cell for the class of an image, and write it as numbers.
 
-    images, root: where the images are (folder, manifest, .tar); without them maps stand alone, and have no pixels. rows: a split, or all (default: test, or all without
-    splits). class_name: for this class only; else for what is said of an image and, if that is another, what is true.
-    only: paths or globs of the images that are drawn; else per_class of each class that are right, and of those that
-    are not the `wrong` furthest off. boxes: annotations, to measure whether maps point at objects. Raises the errors of
-    fne_cli.errors.
+    images, root: where the images are (folder, manifest, .tar); without them maps stand alone, and have no pixels.
+    rows: a split, or all (default: test, or all without splits). class_name: for this class only; else for what is said
+    of an image and, if that is another, what is true. only: paths or globs of the images that are drawn; else per_class
+    of each class that are right, and of those that are not the `wrong` furthest off. boxes: annotations, to measure
+    whether maps point at objects. Raises the errors of fne_cli.errors.
     """
     if importlib.util.find_spec("matplotlib") is None:
         raise BadInput("fne map needs matplotlib, which is not installed. pip install 'fne-cli[report]'")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from fne_cli.errors import BadInput
+from fne_cli.numerics.evaluation.metrics import Judged
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import fingerprint
@@ -19,6 +21,7 @@ from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded
 from fne_cli.vectors.classified import SavedClassifier
+from fne_cli.vectors.items import picture_of
 
 BLOCK = 1024  # images at a time
 
@@ -43,20 +46,23 @@ def predict(
     output: Path | None = None,
     *,
     rows: str = "all",
+    regions: Literal["max", "sum"] | None = None,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Prediction:
     """Write path, truth, prediction and decision values of every good image (of a split) as CSV.
 
+    regions: a line for each picture instead, with the largest decision values of its regions, or their sums.
     Raises WrongFile if the features were not made as those that the classifier was trained on.
     """
     classifier = SavedClassifier.of(model)
     with open_file(features, classifier.takes) as source:
         layers = classifier.layers_of(source)
-        digest = fingerprint("predictions", {"rows": rows, "model": classifier.head}, classifier.sources(source))
+        settings = {"rows": rows} | ({} if regions is None else {"regions": regions})
+        digest = fingerprint("predictions", {**settings, "model": classifier.head}, classifier.sources(source))
         origin = Origin(
             "predictions",
-            {"rows": rows},
+            settings,
             classifier.origin_sources(source),
             {"classifier": (model,), "features": (features,)},
             network=source.settings,
@@ -69,20 +75,24 @@ def predict(
         numbers = np.flatnonzero(chosen)
         classes = classifier.classes
         known = {name: number for number, name in enumerate(classes)}
-        counts = {"labelled": 0, "right": 0}
+        counts = {"images": 0, "labelled": 0, "right": 0}
 
         def parts() -> Iterator[Predicted]:
             with progress.track(len(numbers), "images") as advance:
-                for start in range(0, len(numbers), BLOCK):
-                    block = numbers[start : start + BLOCK]
+                blocks = _blocks(numbers) if regions is None else _pictures(numbers, images.path)
+                for block, groups in blocks:
                     judged = classifier.judged(source, layers, block)
+                    paths, labels = [images.path[number] for number in block.tolist()], images.label[block]
+                    if regions is not None:
+                        paths = [picture_of(paths[group[0]]) for group in groups]
+                        judged, labels = _together(judged, groups, regions), _shown(labels, groups)
                     prediction = label_names(classifier.said(judged), classes)
-                    truth = label_names(images.label[block], images.classes)
+                    truth = label_names(labels, images.classes)
+                    counts["images"] += len(paths)
                     if not classifier.several and images.label.ndim == 1:
                         labelled = [name for name in truth if name in known]
                         counts["labelled"] += len(labelled)
                         counts["right"] += sum(a == b for a, b in zip(truth, prediction, strict=True))
-                    paths = [images.path[number] for number in block.tolist()]
                     yield Predicted(paths, truth, prediction, judged.decisions)
                     advance(len(block))
 
@@ -98,4 +108,43 @@ def predict(
                     write_predictions(file, classes, parts())
                 target.accept_noted({"fingerprint": digest, **origin.noted_whole(output)})
         right = None if classifier.several else counts["right"]
-        return Prediction(output, len(numbers), counts["labelled"], right)
+        return Prediction(output, counts["images"], counts["labelled"], right)
+
+
+def _blocks(numbers: np.ndarray) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    for start in range(0, len(numbers), BLOCK):
+        yield numbers[start : start + BLOCK], []
+
+
+def _pictures(numbers: np.ndarray, paths: Sequence[str]) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    """Ascending numbers of whole pictures, and where the regions of each stand among them."""
+    members: dict[str, list[int]] = {}
+    for number in numbers.tolist():
+        members.setdefault(picture_of(paths[number]), []).append(number)
+    waiting: list[list[int]] = []
+    for own in members.values():
+        waiting.append(own)
+        if sum(map(len, waiting)) >= BLOCK:
+            yield _block(waiting)
+            waiting = []
+    if waiting:
+        yield _block(waiting)
+
+
+def _block(pictures: list[list[int]]) -> tuple[np.ndarray, list[np.ndarray]]:
+    block = np.sort(np.concatenate([np.array(own, np.int64) for own in pictures]))
+    return block, [np.searchsorted(block, own) for own in pictures]
+
+
+def _together(judged: Judged, groups: Sequence[np.ndarray], how: Literal["max", "sum"]) -> Judged:
+    """What all regions of each picture say together."""
+    pooled = np.max if how == "max" else np.sum
+    decisions = np.stack([pooled(judged.decisions[group], axis=0) for group in groups])
+    return Judged(decisions, decisions.argmax(axis=1))
+
+
+def _shown(labels: np.ndarray, groups: Sequence[np.ndarray]) -> np.ndarray:
+    """What some region of each picture shows; of one label what all of them show, -1 where they differ."""
+    if labels.ndim == 2:
+        return np.stack([(labels[group] == 1).any(axis=0).astype(np.int8) for group in groups])
+    return np.array([labels[group[0]] if (labels[group] == labels[group[0]]).all() else -1 for group in groups])

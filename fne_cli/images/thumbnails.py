@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -13,10 +13,9 @@ import numpy as np
 from PIL import Image
 
 from fne_cli.images.lists.source import list_images
-from fne_cli.images.pixels.bad import BadImage, Status
+from fne_cli.images.pixels.bad import Status
 from fne_cli.images.pixels.decode import decode, read_file
-from fne_cli.images.pixels.geometry import Geometry, seen
-from fne_cli.images.pixels.opening import upright_size
+from fne_cli.images.pixels.geometry import Geometry
 
 _QUALITY = 85
 
@@ -81,52 +80,6 @@ def thumbnails(
         else:
             found.append((image.pixels[0], ""))
     return found
-
-
-@dataclass(frozen=True)
-class View:
-    """What a network saw of an image, in its own proportions: (height, width, 3) uint8, and which part it is.
-
-    part: x0, y0, x1, y1 in pixels of the image. None of both, and why, if it cannot be shown.
-    """
-
-    pixels: np.ndarray | None
-    part: tuple[float, float, float, float] | None
-    wrong: str = ""
-
-
-def views(places: Places, longest: int, geometry: Geometry, sha256: Sequence[str]) -> Iterator[View]:
-    """Of each image what a network of this geometry saw with one crop, `longest` pixels on the longer side."""
-    for number, (file, span, box) in enumerate(zip(places.files, places.spans, places.boxes, strict=True)):
-        part = None if file is None else part_of(file, span, box, geometry)
-        if part is None or file is None:
-            # thumbnails know all that can be wrong with an image
-            one = Places([file], [span], [box])
-            yield View(None, None, thumbnails(one, 1, geometry.resize, sha256[number : number + 1])[0][1] or "damaged")
-            continue
-        width, height = part[2] - part[0], part[3] - part[1]
-        scale = longest / max(width, height)
-        own = replace(geometry, width=max(1, round(width * scale)), height=max(1, round(height * scale)))
-        image = decode(partial(read_file, file, *(span or ())), own, box)
-        if image.status is not Status.GOOD:
-            yield View(None, None, image.status.name.lower().replace("_", " "))
-        elif sha256[number] and image.sha256 != sha256[number]:
-            yield View(None, None, "changed since")
-        else:
-            yield View(image.pixels[0], part)
-
-
-def part_of(
-    file: str, span: tuple[int, int] | None, box: np.ndarray | None, geometry: Geometry
-) -> tuple[float, float, float, float] | None:
-    """Which part of an image in a file a network saw, in pixels; they are not decoded.
-
-    None if the image cannot be opened, or the box is not in it.
-    """
-    try:
-        return seen(upright_size(read_file(file, *(span or ())), geometry.max_pixels), geometry, box)
-    except (BadImage, MemoryError):
-        return None
 
 
 def encoded(pixels: np.ndarray) -> bytes:

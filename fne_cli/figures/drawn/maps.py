@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgba
 from matplotlib.patches import Rectangle
 
 from fne_cli.figures.drawn.style import INK, WIDTH, label, sheet
 
 COLUMNS = 4
-_COLOURS = "PuOr"  # orange against, purple for: told apart by those who confuse red and green
+_AGAINST, _FOR = "#B35806", "#542788"  # orange and purple are told apart by those who confuse red and green
 _STRONGEST = 0.75  # of the colour over the image, where a value is the largest
 
 
@@ -62,7 +61,7 @@ def maps(png: Path, svg: Path, *, panels: Sequence[Panel], signed: bool, meaning
             else:
                 axes.set_axis_off()
         low = -1.0 if signed else 0.0
-        scale = ScalarMappable(Normalize(-1, 1), colormaps[_COLOURS])
+        scale = ScalarMappable(Normalize(-1, 1), LinearSegmentedColormap.from_list("evidence", [_AGAINST, "w", _FOR]))
         bar = figure.colorbar(scale, ax=drawn, location="bottom", shrink=0.5, aspect=40, pad=0.02, boundaries=None)
         bar.ax.set_xlim(low, 1)
         ends = ["against", "nothing", "for"] if signed else ["nothing", "largest"]
@@ -89,7 +88,7 @@ def _draw(axes: Any, panel: Panel, signed: bool) -> None:
     shares = panel.map / largest if largest > 0 else np.zeros(panel.map.shape)
     if not signed:
         shares = np.maximum(shares, 0)
-    colours = colormaps[_COLOURS]((shares + 1) / 2)
+    colours = np.where(shares[..., None] > 0, to_rgba(_FOR), to_rgba(_AGAINST))
     colours[..., 3] = _STRONGEST * np.abs(shares)
     axes.imshow(colours, interpolation="none", extent=(0, width, height, 0))
     axes.set_xlim(0, width)

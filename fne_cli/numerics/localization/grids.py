@@ -70,6 +70,36 @@ def spread(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return _shares(len(values), rows) @ values @ _shares(values.shape[1], columns).T
 
 
+def enlarged(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Maps (..., h, w, channels) as (..., rows, columns, channels) float32, bilinear between the middles of cells.
+
+    Beyond the outer middles the values of the edge go on, as for hypercolumns (B. Hariharan et al., "Hypercolumns for
+    Object Segmentation and Fine-grained Localization", CVPR 2015).
+    """
+    down, across = _between(values.shape[-3], rows), _between(values.shape[-2], columns)
+    found: np.ndarray = np.einsum("ih,jw,...hwc->...ijc", down, across, values.astype(np.float32), optimize=True)
+    return found
+
+
+def _between(before: int, after: int) -> np.ndarray:
+    """(after, before) float32: how much each of the old cells of a side counts for each of the new ones."""
+    at = ((np.arange(after) + 0.5) * before / after - 0.5).clip(0, before - 1)
+    low = np.minimum(np.floor(at).astype(np.int64), max(0, before - 2))
+    shares = np.zeros((after, before), np.float32)
+    shares[np.arange(after), low] = 1 - (at - low)
+    shares[np.arange(after), np.minimum(low + 1, before - 1)] += (at - low).astype(np.float32)
+    return shares
+
+
+def cell_boxes(part: tuple[float, float, float, float], rows: int, columns: int) -> np.ndarray:
+    """(rows * columns, 4) float64: x0, y0, x1, y1 of the cells of a part of an image, row by row, in its pixels."""
+    x = np.linspace(part[0], part[2], columns + 1)
+    y = np.linspace(part[1], part[3], rows + 1)
+    left, top = np.meshgrid(x[:-1], y[:-1])
+    right, bottom = np.meshgrid(x[1:], y[1:])
+    return np.stack([left, top, right, bottom], axis=-1).reshape(-1, 4)
+
+
 def _shares(before: int, after: int) -> np.ndarray:
     """(after, before): the share of each of the old parts of a side that lies in each of the new ones."""
     low = np.maximum(np.arange(after)[:, None] * before, np.arange(before) * after)

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fne_cli.errors import WrongFile
 from fne_cli.images.lists.annotations import Objects
-from fne_cli.images.pixels.geometry import Geometry
-from fne_cli.images.thumbnails import View, find, part_of, views
+from fne_cli.images.views import Seen, View, geometry_of
 from fne_cli.numerics.localization import places
 from fne_cli.store.format.reader import Reader
 from fne_cli.store.other.drawings import Drawings
@@ -24,36 +22,16 @@ MEANING = (
 )
 
 
-class Pictures:
+class Pictures(Seen):
     """The images of a file. images, root: where they are, as fne extract took them; None: nowhere."""
 
     def __init__(self, source: Reader, images: str | None, root: str | None) -> None:
-        self.images, settings = images, source.settings.get("activations", source.settings)
-        size = settings.get("image_size")
-        if not (
-            isinstance(size, list) and len(size) == 2 and all(type(one) is int and 0 < one < 1 << 16 for one in size)
-        ):
-            raise WrongFile(f"{source.path} should say the size of the network's images. Found: {size!r:.40}.")
-        height, width = size
-        context = float(settings.get("box_context", 1.0))
-        resize = settings.get("resize")
-        self._geometry = Geometry(height, width, "crop" if resize == "crop" else "squash", box_context=context)
+        super().__init__(images, root, source.images.path, geometry_of(source.settings, str(source.path)))
         self._digests = source.images.sha256
-        self._places = None if images is None else find(images, source.images.path, root)
 
-    def part(self, number: int) -> tuple[float, float, float, float] | None:
-        """Which part of an image the network saw, in pixels; None if the image is not there."""
-        file = None if self._places is None else self._places.files[number]
-        if file is None or self._places is None:
-            return None
-        return part_of(file, self._places.spans[number], self._places.boxes[number], self._geometry)
-
-    def views(self, numbers: Sequence[int]) -> list[View]:
-        """Of some images."""
-        if self._places is None:
-            return [View(None, None)] * len(numbers)
-        digests = [self._digests[number] for number in numbers]
-        return list(views(self._places.of(numbers), _LONGEST, self._geometry, digests))
+    def shown(self, numbers: Sequence[int]) -> list[View]:
+        """Some of them."""
+        return self.views(numbers, _LONGEST, [self._digests[number] for number in numbers])
 
 
 class Shows(Protocol):
@@ -72,7 +50,7 @@ def draw(drawings: Drawings, name: str, entries: Sequence[dict[str, Any]], numbe
 
     panels = [
         _panel(entry, view, None if work.objects is None else work.objects.get(number))
-        for entry, view, number in zip(entries, work.pictures.views(numbers), numbers, strict=True)
+        for entry, view, number in zip(entries, work.pictures.shown(numbers), numbers, strict=True)
     ]
     drawings.draw(name, maps, panels=panels, signed=True, meaning=MEANING)
 

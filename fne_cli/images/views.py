@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,12 +23,14 @@ def geometry_of(settings: Mapping[str, Any], name: str) -> Geometry:
     """How an extraction with one crop looked at its images, of the settings of the file `name`. Raises WrongFile."""
     made = settings.get("activations")
     own = made if isinstance(made, dict) else settings
-    size, context = own.get("image_size"), own.get("box_context", 1.0)
+    size: Any = own.get("image_size")
+    context: Any = own.get("box_context", 1.0)
     fits = isinstance(size, list) and len(size) == 2 and all(type(side) is int and 0 < side < 1 << 16 for side in size)
     if not fits or type(context) not in (int, float) or not 0 < context < 1 << 16:
         raise WrongFile(f"{name} should say the size of the network's images. Found: {size!r:.40}.")
-    resize = "crop" if own.get("resize") == "crop" else "squash"
-    return Geometry(size[0], size[1], resize, box_context=float(context))  # type: ignore[arg-type]  # one of the two
+    height, width = size
+    resize: Literal["squash", "crop"] = "crop" if own.get("resize") == "crop" else "squash"
+    return Geometry(height, width, resize, box_context=float(context))
 
 
 class Seen:

@@ -128,7 +128,7 @@ def _parts(source: Reader, cells: Cells, progress: Progress) -> tuple[Callable[[
         raise BadInput(f"--images {cells.images} should have the images of {source.path}. Found: none.")
     if missing:
         progress.note(f"{missing:,} images are missing or cannot be opened, and have no place in pixels")
-    return lambda number: tuple(found[number].tolist()), hashlib.sha256(found.tobytes()).hexdigest()  # type: ignore[return-value]
+    return lambda number: tuple(found[number].tolist()), hashlib.sha256(found.tobytes()).hexdigest()
 
 
 def check_cells(chosen: VectorOptions, kind: str, compared: Sequence[str]) -> None:

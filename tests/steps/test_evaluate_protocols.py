@@ -391,8 +391,8 @@ def test_finished_work_is_not_done_again_but_a_missing_file_is_made(fne, tmp_pat
     [
         (("--cv", "3", "--per-class", "2"), "--cv makes its own splits"),
         (("--rows", "train"), "--rows says which images --cv divides"),
-        (("--cv", "3", "--model", "m.npz"), "--model saves the classifier of one training"),
-        (("--each-layer", "--model", "m.npz"), "--model saves one classifier"),
+        (("--cv", "3", "--model", "m.npz"), "--save-classifier saves the classifier of one training"),
+        (("--each-layer", "--model", "m.npz"), "--save-classifier saves one classifier"),
         (("--embedding", "l2"), "should be an activations file for --embedding l2"),
         (("--cv", "500"), "There should be 2 to 60 folds"),
         (("--memory", "1K"), "should fit into"),

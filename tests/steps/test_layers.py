@@ -120,3 +120,11 @@ def test_an_unknown_network_is_an_error(fne: Callable[..., Any]) -> None:
     result = fne("layers", "vgg-61")
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith("fne: 'vgg-61' should be a network's name or a .keras file. Did you mean vgg")
+
+
+def test_without_a_network_those_with_a_name_are_listed(fne: Callable[..., Any]) -> None:
+    found = {one["name"]: one for one in json.loads(fne("layers", "--json").out)["networks"]}
+    assert found["mini"] == {"name": "mini", "image_size": 32, "preprocess": "tf"}
+    assert found["inceptionv3"]["image_size"] == 299
+    assert all(name in fne("layers").out for name in found)
+    assert fne("layers", "--pool", "max").code == 2

@@ -211,15 +211,21 @@ def _check(source: JoinedFiles, chosen: FeatureOptions, layers: int, protocol: P
     if chosen.pool is not None and (chosen.pool != AVERAGE or source.kind == "codes"):
         raise WrongOptions(f"--pool {chosen.pool} should be avg, of activations. Extract them with another --pool.")
     if chosen.pool is not None and model is not None:
-        raise WrongOptions("--model saves a classifier of the features of a file. Extract them with --pool avg for it.")
+        raise WrongOptions(
+            "--save-classifier saves a classifier of the features of a file. Extract them with --pool avg for it."
+        )
     if protocol.cv is not None and (protocol.per_class or protocol.split is not None):
         raise WrongOptions("--cv makes its own splits. Leave out --per-class and --split, or --cv.")
     if protocol.rows is not None and protocol.cv is None:
         raise WrongOptions("--rows says which images --cv divides. Give --cv too, or leave --rows out.")
     if model is not None and (protocol.cv is not None or protocol.per_class):
-        raise WrongOptions("--model saves the classifier of one training. Found: several (--cv or --per-class).")
+        raise WrongOptions(
+            "--save-classifier saves the classifier of one training. Found: several (--cv or --per-class)."
+        )
     if model is not None and (chosen.each_layer or (source.kind == "activations" and kind is None and layers > 1)):
-        raise WrongOptions("--model saves one classifier. Found: one a layer. Give --embedding, or --layers NAME.")
+        raise WrongOptions(
+            "--save-classifier saves one classifier. Found: one a layer. Give --embedding, or --layers NAME."
+        )
 
 
 def _read_back(results: Path) -> dict[str, Any]:

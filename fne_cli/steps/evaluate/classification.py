@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -143,9 +144,13 @@ def _places(numbers: np.ndarray, count: int) -> list[np.ndarray]:
 def _split(source: JoinedFiles, known: dict[str, np.ndarray], name: str) -> np.ndarray:
     if not len(known.get(name, ())):
         found = few([split for split in known if split]) or "none"
+        words = shlex.join(map(str, source.paths)) if len(source.paths) < 4 else "FILES"
         raise BadInput(
             f"{source.name} should have good, labelled images of split {name}. Found: splits {found}.\n"
-            "Put the images below train/ and test/, give --split MANIFEST with the columns path and split, or --cv 5."
+            f"Measure every image once:  fne evaluate {words} --cv 5\n"
+            "Or divide the images:  fne split IMAGES split.csv --per-class 30, or --test 20%\n"
+            f"and measure by that:  fne evaluate {words} --split split.csv\n"
+            "Folders train/ and test/ above those of the classes do as well."
         )
     return known[name]
 

@@ -209,7 +209,10 @@ _SPEAKING = frozenset([
 
 
 class Written(click.Path):
-    """A file to be written: its name may end in anything but what speaks of another kind of file."""
+    """A file to be written: its name may end in anything but what speaks of another kind of file.
+
+    Of a file that is there the step says why it stays as it is.
+    """
 
     def __init__(self, what: str, *endings: str) -> None:
         super().__init__(path_type=Path)
@@ -219,7 +222,7 @@ class Written(click.Path):
         """To a path."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         ending = path.suffix.lower()
-        if ending in _SPEAKING and ending not in self.endings and not path.is_dir():
+        if ending in _SPEAKING and ending not in self.endings and not os.path.lexists(path):
             self.fail(
                 f"{path} should have a name that ends in {self.endings[0]}, as it will be {self.what}.", param, ctx
             )

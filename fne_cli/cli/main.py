@@ -23,7 +23,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Analysis": ("analyze", "features", "plot", "rank", "search", "retrieve"),
     "Experiments": ("run", "report", "train", "config"),
     "Files": ("info", "verify", "merge", "export"),
-    "Setup": ("layers", "sample", "split", "cluster", "completion"),
+    "Setup": ("doctor", "layers", "sample", "split", "cluster", "completion"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 MODULES = {"try": "attempt"}

@@ -22,6 +22,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "completion": ("bash",),
     "config": ("show", "c.toml"),
     "discretize": ("a.h5", "m.h5", "new/c.h5"),
+    "doctor": ("--help",),
     "evaluate": ("c.h5", "-C", "1"),
     "export": ("c.h5", "new/e.copy"),
     "extract": ("--help",),

@@ -80,6 +80,11 @@ class ClassificationTask:
                     trials = draws(
                         images.label, train, test, protocol.per_class, protocol.draws, seed, np.sort(validation)
                     )
+                    if protocol.draws > 1 and any(len(trial.train) == len(train) for trial in trials):
+                        progress.note(
+                            f"{max(protocol.per_class)} images per class are all that there are: they are drawn once, "
+                            "and have no spread"
+                        )
                 else:
                     trials = [Trial(train, test, np.sort(validation))]
         except TooFewImages as error:

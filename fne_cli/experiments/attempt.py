@@ -13,6 +13,7 @@ from typing import Any
 
 from fne_cli.errors import BadInput, DifferentOutput, TooManyBad, WrongOptions
 from fne_cli.experiments.config import FIGURES, Options
+from fne_cli.experiments.doing import make_folder
 from fne_cli.experiments.jobs import Execution, Job
 from fne_cli.experiments.stamps import Sources, Stamps
 from fne_cli.images.lists.listing import Listing
@@ -71,15 +72,14 @@ def attempt(
     folder = place(images, work) / named(extraction["model"])
     _check(images, listing, folds, folder, progress)
     jobs = _jobs(images, folder, extraction, folds)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{folder} should be a folder to write to. Found: {error.strerror}.") from error
+    make_folder(folder)
     stamps = Stamps(folder / STAMPS, options, Sources())
-    made = sum(
-        _done(job, f"[{number}/{len(jobs)}]", stamps, options, Execution(overwrite, progress=progress))
-        for number, job in enumerate(jobs, start=1)
-    )
+    made = 0
+    with progress.track(len(jobs), "steps") as advance:
+        for number, job in enumerate(jobs, start=1):
+            which = f"[{number}/{len(jobs)}]"
+            made += _done(job, which, stamps, options, Execution(overwrite, progress=progress))
+            advance(1)
     read = {name: parse_json((folder / f"{name}.json").read_bytes()) for name in MEASURED}
     found = {name: document["results"] for name, document in read.items()}
     figure = next(key for key in FIGURES if found["fne"][0].get(key) is not None)

@@ -33,7 +33,7 @@ class Doer:
     """What has been made of an experiment so far; `failed`, by their files, is what could not be."""
 
     def __init__(self, options: Options, stamps: Stamps, execution: Execution, failed: dict[Path, Failure]) -> None:
-        self._options, self._stamps, self._execution, self._failed = options, stamps, execution, failed
+        self._options, self.stamps, self.execution, self.failed = options, stamps, execution, failed
         self.counts = {"made": 0, "up to date": 0}
         self._number = 0
 
@@ -44,13 +44,13 @@ class Doer:
                 self._number += 1
                 failure = self._done(job, f"[{self._number}/{total}]")
                 if failure is not None:
-                    self._failed |= dict.fromkeys(job.outputs, failure)
+                    self.failed |= dict.fromkeys(job.outputs, failure)
                 advance(1)
 
     def _done(self, job: Job, place: str) -> Failure | None:
         """Do one, if there is anything to do; why it could not be done, if so."""
-        progress, stamps = self._execution.progress, self._stamps
-        cause = next((self._failed[path] for path in job.inputs if path in self._failed), None)
+        progress, stamps = self.execution.progress, self.stamps
+        cause = next((self.failed[path] for path in job.inputs if path in self.failed), None)
         if cause is not None:
             return cause.of(job)
         if stamps.fresh(job):
@@ -59,7 +59,7 @@ class Doer:
             return None
         progress.note(f"{place} {job.line(self._options)}")
         began, before = time.monotonic(), stamps.made_from(job)
-        failure = _attempt(job, self._execution)
+        failure = _attempt(job, self.execution)
         if failure is not None:
             progress.note(f"{job.output}: {failure.message}")
             return failure

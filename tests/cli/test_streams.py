@@ -42,6 +42,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "search": ("c.h5",),
     "split": ("--help",),
     "train": ("--help",),
+    "transfer": ("--help",),
     "try": ("--help",),
     "verify": ("a.h5",),
 }

@@ -44,6 +44,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "train": ("--help",),
     "transfer": ("--help",),
     "try": ("--help",),
+    "tune": ("--help",),
     "verify": ("a.h5",),
 }
 """Words with which each command prints, as far as it ever does."""

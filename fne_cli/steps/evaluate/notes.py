@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fne_cli.numerics.svm.problem import CHOOSING
 from fne_cli.progress import Progress
-from fne_cli.steps.evaluate.measure import Outcome
 from fne_cli.steps.evaluate.options import FitPlan
+from fne_cli.trials.summary import Outcome
 
 
 def doubt(outcome: Outcome, plan: FitPlan, progress: Progress) -> None:

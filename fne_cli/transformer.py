@@ -82,8 +82,8 @@ class FullNetworkEmbedding(TernaryEmbedding):
         self.thresholds = thresholds
         self.widths = widths
         self.memory = memory
-        self.low = low
-        self.high = high
+        self.low = low  # type: ignore[assignment]  # `_cuts` says what they are
+        self.high = high  # type: ignore[assignment]
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803  # scikit-learn's name
         """Compute the moments of the training rows: of X, or of the activations of its images."""
@@ -216,8 +216,10 @@ class FullNetworkEmbedding(TernaryEmbedding):
         given: dict[str, Any] = self.get_params()  # scikit-learn's parameters are checked where they are used
         names = ("model", "weights", "seed", "preprocess", "resize", "crops", "batch_size")
         side = self.image_size
-        size = (side, side) if isinstance(side, int) else None if side is None else tuple(side)
-        lists = {name: (given[name],) if isinstance(given[name], str) else tuple(given[name]) for name in _LISTS}
+        size = (side, side) if isinstance(side, int) else None if side is None else (side[0], side[1])
+        lists: dict[str, Any] = {
+            name: (given[name],) if isinstance(given[name], str) else tuple(given[name]) for name in _LISTS
+        }
         recipe = Recipe(image_size=size, **lists, **{name: given[name] for name in names})
         return _prepared_of(recipe, json.dumps([file_state(Path(name)) for name in recipe.files()]))
 

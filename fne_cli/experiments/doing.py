@@ -39,7 +39,7 @@ class Doer:
 
     def do(self, jobs: Sequence[Job], total: int) -> None:
         """Do jobs, of `total` in all, in their order. Raises Stopped."""
-        with self._execution.progress.track(total, "steps", done=self._number) as advance:
+        with self.execution.progress.track(total, "steps", done=self._number) as advance:
             for job in jobs:
                 self._number += 1
                 failure = self._done(job, f"[{self._number}/{total}]")

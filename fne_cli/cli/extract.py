@@ -19,11 +19,13 @@ from fne_cli.unprintable import plain
     "--model",
     default="vgg16",
     show_default=True,
-    help="mini, a network of keras.applications (vgg16, resnet50 ...), or a .keras or .h5 file: see fne layers MODEL.",
+    help="mini, a network of keras.applications (vgg16, resnet50 ...), or a .keras or .h5 file; or fisher, bow or hog, "
+    "which are made by hand: see fne layers MODEL.",
 )
 @click.option(
     "--weights",
-    help="imagenet (default of keras.applications), random, or an .h5 file of Keras weights, with any top or none.",
+    help="imagenet (default of keras.applications), random, or an .h5 file of Keras weights, with any top or none; of "
+    "fisher and bow the file of fne vocabulary.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of --weights random.")
 @click.option(

@@ -19,8 +19,8 @@ from fne_cli.unprintable import plain
 from fne_cli.version import __version__
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Pipeline": ("extract", "normalize", "discretize", "reduce", "evaluate", "predict"),
-    "Analysis": ("analyze", "features", "plot", "rank", "search", "retrieve"),
+    "Pipeline": ("vocabulary", "extract", "normalize", "discretize", "reduce", "evaluate", "predict", "detect"),
+    "Analysis": ("analyze", "features", "map", "plot", "rank", "search", "retrieve"),
     "Experiments": ("run", "report", "train", "tune", "transfer", "config"),
     "Files": ("info", "verify", "merge", "export"),
     "Setup": ("layers", "sample", "split", "cluster", "completion"),

@@ -170,6 +170,16 @@ def root(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def boxes(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--boxes, of what knows where objects are. text: what for."""
+    return click.option(
+        "--boxes",
+        metavar="ANNOTATIONS",
+        type=click.Path(),
+        help=f"{text} A folder of PASCAL VOC's XML, COCO's .json, or a .csv with path, label, x0, y0, x1, y1.",
+    )
+
+
 def label_column(function: Callable[..., Any]) -> Callable[..., Any]:
     """--label-column, of what takes classes from lists of images."""
     return click.option(

@@ -15,6 +15,11 @@ from fne_cli.cli.console import Console
 @click.argument("features", type=options.FILE)
 @click.argument("output", type=options.FILE, required=False)
 @click.option("--rows", default="all", show_default=True, help="A split, or all images.")
+@click.option(
+    "--regions",
+    type=click.Choice(["max", "sum"]),
+    help="A line for each image, whose decision values are the largest, or the sums, of those of its regions (boxes).",
+)
 @options.overwrite
 def predict(progress: Console, **values: Any) -> None:
     """Classify images with a classifier that fne evaluate saved.
@@ -25,6 +30,7 @@ def predict(progress: Console, **values: Any) -> None:
 
     \b
     Example: fne predict classifier.npz codes.h5 predictions.csv
+             fne predict classifier.npz regions.h5 predictions.csv --regions max
     """
     from fne_cli.steps.predict import predict
 

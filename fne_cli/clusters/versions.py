@@ -13,7 +13,16 @@ from fne_cli.version import __version__
 
 PACKAGES = (
     *("numpy", "h5py", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "pillow", "pillow-heif"),
-    *("numba", "scipy", "scikit-learn", "dask", "distributed"),
+    *(
+        "numba",
+        "scipy",
+        "scikit-learn",
+        "scikit-image",
+        "opencv-python-headless",
+        "opencv-python",
+        "dask",
+        "distributed",
+    ),
 )
 
 

@@ -248,6 +248,7 @@ class Forecast:
         return self._measured(job)
 
     def _measured(self, job: Job) -> _Activations | str:
+        from fne_cli.descriptors.opening import open_source
         from fne_cli.networks.recipe import Recipe
         from fne_cli.networks.speed import measure
 
@@ -255,7 +256,7 @@ class Forecast:
         if recipe not in self._speeds:
             self._progress.note(f"timing {recipe.model}")
             try:
-                self._speeds[recipe] = measure(recipe)
+                self._speeds[recipe] = measure(recipe, open_source)
             except FneError as error:
                 self._speeds[recipe] = str(error)
         speed = self._speeds[recipe]

@@ -17,7 +17,7 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.networks import graph, mini
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.catalog import CATALOG, PREPROCESS, Precision, known_name
+from fne_cli.networks.catalog import CATALOG, PREPROCESS, Precision, is_handcrafted, known_name
 from fne_cli.networks.kinds import container
 from fne_cli.networks.preprocessing import HOW_TO_FIND_OUT, WHAT_THEY_DO, canonical, scaled_twice, spelled
 from fne_cli.networks.saved import files
@@ -77,6 +77,8 @@ def open_network(
     is what the layers compute in.
     Raises BadInput for a name, file or combination that cannot be used.
     """
+    if is_handcrafted(model):
+        raise BadInput(f"A network should be named here. Found: {model}, which is features without a network.")
     name = known_name(model)
     if preprocess is not None:
         preprocess = spelled(preprocess)

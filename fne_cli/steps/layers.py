@@ -48,10 +48,16 @@ def layers(
     image_size: tuple[int, int] | None = None,
     progress: Progress = SILENT,
 ) -> LayerTable:
-    """The layers of `model`; `layers` and `pool` choose and pool as in extract. Nothing is downloaded."""
+    """The layers of `model`; `layers` and `pool` choose and pool as in extract. Nothing is downloaded.
+
+    Those of fisher and bow are as wide as a vocabulary of the default size makes them.
+    """
     from fne_cli.networks import pooling, taps
-    from fne_cli.networks.catalog import known_name
+    from fne_cli.networks.catalog import is_handcrafted, known_name
     from fne_cli.networks.weights import open_network
+
+    if is_handcrafted(model):
+        return _handcrafted(str(known_name(model)), layers, pool, image_size)
 
     # Shapes need neither trained weights nor the preprocessing of a file.
     name = known_name(model)
@@ -90,3 +96,32 @@ def layers(
         if not any(tapped.startswith(f"{name}.") for tapped in taken)
     ]
     return LayerTable(network.name, size, preprocess, rows, column, column * 4, column, left)
+
+
+def _handcrafted(
+    model: str, layers: Sequence[str], pool: Sequence[str], image_size: tuple[int, int] | None
+) -> LayerTable:
+    from fne_cli.descriptors import handcrafted
+    from fne_cli.errors import BadInput
+
+    if pool:
+        raise BadInput(f"--pool is for networks. Found: {model}. Leave --pool out.")
+    size = image_size or handcrafted.IMAGE_SIZE
+    chosen = handcrafted.chosen_layers(model, layers)
+    rows, column = [], 0
+    for order, (name, width) in enumerate(handcrafted.widths_by_default(model, size).items(), start=1):
+        taken = name in chosen
+        rows.append(
+            LayerRow(
+                order=order,
+                layer=name,
+                kind=handcrafted.tap_of(model, name),
+                output_of=name,
+                output_shape=(width,),
+                pooling="none" if taken else "not tapped",
+                features=width,
+                first_column=column if taken else None,
+            )
+        )
+        column += width * taken
+    return LayerTable(model, size, "none", rows, column, column * 4, column, [])

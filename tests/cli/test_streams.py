@@ -21,6 +21,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "cluster": ("local:1", "--help"),
     "completion": ("bash",),
     "config": ("show", "c.toml"),
+    "detect": ("--help",),
     "discretize": ("a.h5", "m.h5", "new/c.h5"),
     "evaluate": ("c.h5", "-C", "1"),
     "export": ("c.h5", "new/e.copy"),
@@ -28,6 +29,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "features": ("b.h5", "--help"),
     "info": ("a.h5",),
     "layers": ("mini",),
+    "map": ("--help",),
     "merge": ("--help",),
     "normalize": ("a.h5", "new/m.h5"),
     "plot": ("--help",),
@@ -44,6 +46,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "transfer": ("--help",),
     "tune": ("--help",),
     "verify": ("a.h5",),
+    "vocabulary": ("--help",),
 }
 """Words with which each command prints, as far as it ever does."""
 

@@ -211,8 +211,6 @@ def _check(source: JoinedFiles, chosen: FeatureOptions, layers: int, protocol: P
         )
     if chosen.pool is not None and (chosen.pool != AVERAGE or source.kind == "codes"):
         raise WrongOptions(f"--pool {chosen.pool} should be avg, of activations. Extract them with another --pool.")
-    if chosen.pool is not None and model is not None:
-        raise WrongOptions("--model saves a classifier of the features of a file. Extract them with --pool avg for it.")
     protocol.check()
     if model is not None and (protocol.cv is not None or protocol.per_class):
         raise WrongOptions("--model saves the classifier of one training. Found: several (--cv or --per-class).")

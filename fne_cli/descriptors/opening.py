@@ -1,0 +1,13 @@
+"""A source of features, by its recipe: a network, or hand-crafted features."""
+
+from __future__ import annotations
+
+from fne_cli.descriptors.handcrafted import Handcrafted
+from fne_cli.networks.catalog import is_handcrafted
+from fne_cli.networks.prepared import Prepared
+from fne_cli.networks.recipe import Recipe
+
+
+def open_source(recipe: Recipe) -> Prepared | Handcrafted:
+    """The source that a recipe names. Raises BadInput."""
+    return Handcrafted.of(recipe) if is_handcrafted(recipe.model) else Prepared.of(recipe)

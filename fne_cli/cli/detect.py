@@ -29,7 +29,7 @@ from fne_cli.unprintable import plain_json
 def detect(progress: Console, as_json: bool, **values: Any) -> None:
     """Write which regions show which class, the best of those that overlap.
 
-    CLASSIFIER is what fne evaluate --model saved. FEATURES are of regions: of a manifest with boxes, which fne split
+    CLASSIFIER is what fne evaluate --save-classifier saved. FEATURES are of regions: of a manifest with boxes, which fne split
     --regions makes. DETECTIONS is a CSV file with path, class, score (the decision value) and box in pixels.
 
     \b

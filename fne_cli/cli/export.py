@@ -39,8 +39,9 @@ from fne_cli.unprintable import plain_lines
 )
 @options.root
 @options.batch_rows
+@options.as_json
 @options.overwrite
-def export(progress: Console, **values: Any) -> None:
+def export(progress: Console, as_json: bool, **values: Any) -> None:
     """Write the features of FILE for other tools, or search engines.
 
     OUTPUT ends in .npz, .npy, .parquet, .csv or .svm (libsvm). The layers stand side by side, a row per crop of every
@@ -61,6 +62,9 @@ def export(progress: Console, **values: Any) -> None:
     from fne_cli.steps.export import export
 
     done = export(progress=progress, **values)
+    if as_json:
+        options.print_json(done)
+        return
     state = " is up to date" if done.up_to_date else ""
     beside = f"; paths and labels in {done.images}" if done.images is not None else ""
     progress.note(f"{done.path}{state}: {done.rows:,} rows x {done.features:,} features{beside}")

@@ -47,7 +47,7 @@ from fne_cli.cli.console import Console, table
 def map(progress: Console, **values: Any) -> None:  # noqa: A001  # the name of the command
     """Draw which parts of an image speak for a class.
 
-    CLASSIFIER is what fne evaluate --model saved, a linear one. ACTIVATIONS have cells: --pool avg:7, or none. If it
+    CLASSIFIER is what fne evaluate --save-classifier saved, a linear one. ACTIVATIONS have cells: --pool avg:7, or none. If it
     was trained on averages over these cells (fne evaluate --pool avg --embedding standardized), or on the
     cells themselves, the cells' evidence adds up to the decision value. FOLDER gets the figures maps and wrong (PNG,
     SVG), maps.csv with a line for each image and class, and maps.json with the maps that are drawn. Needs matplotlib:

@@ -72,8 +72,9 @@ class _Regions(click.ParamType["tuple[str, int]"]):
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of the drawing.")
 @options.root
 @options.label_column
+@options.as_json
 @options.overwrite
-def split(progress: Console, regions: Any, **values: Any) -> None:
+def split(progress: Console, as_json: bool, regions: Any, **values: Any) -> None:
     """Write a MANIFEST that divides IMAGES into splits.
 
     Training and test images, or validation images too. IMAGES is what fne extract takes; its labels stay. Use the
@@ -90,6 +91,9 @@ def split(progress: Console, regions: Any, **values: Any) -> None:
     from fne_cli.steps.split import Windows, split
 
     done = split(progress=progress, regions=None if regions is None else Windows(*regions), **values)
+    if as_json:
+        options.print_json(done)
+        return
     state = " is up to date" if done.up_to_date else ""
     counts = ", ".join(f"{count:,} {name or 'without a split'}" for name, count in done.counts.items())
     more = f" and {len(done.paths) - 1} more" if len(done.paths) > 1 else ""

@@ -39,11 +39,13 @@ class Doer:
 
     def do(self, jobs: Sequence[Job], total: int) -> None:
         """Do jobs, of `total` in all, in their order. Raises Stopped."""
-        for job in jobs:
-            self._number += 1
-            failure = self._done(job, f"[{self._number}/{total}]")
-            if failure is not None:
-                self.failed |= dict.fromkeys(job.outputs, failure)
+        with self.execution.progress.track(total, "steps", done=self._number) as advance:
+            for job in jobs:
+                self._number += 1
+                failure = self._done(job, f"[{self._number}/{total}]")
+                if failure is not None:
+                    self.failed |= dict.fromkeys(job.outputs, failure)
+                advance(1)
 
     def _done(self, job: Job, place: str) -> Failure | None:
         """Do one, if there is anything to do; why it could not be done, if so."""

@@ -50,6 +50,12 @@ class Recipe:
         lists = {name: tuple(options[name]) for name in ("layers", "pool")}
         return cls(**{**options, **lists, "image_size": tuple(size) if size else None})
 
+    def stored(self) -> dict[str, Any]:
+        """Of the settings that a file stores, those that no network is needed for."""
+        named = known_name(self.model)
+        own = {name: getattr(self, name) for name in ("resize", "crops", "box_context", "precision", "xla", "dtype")}
+        return {**({} if named is None else {"network": named}), **own, "batch_rows": self.batch_rows}
+
     def files(self) -> list[str]:
         """The files that it names."""
         return [name for name in (self.model, self.weights or "") if os.path.isfile(name)]

@@ -82,12 +82,13 @@ def open_network(
     name = known_name(model)
     if preprocess is not None:
         preprocess = spelled(preprocess)
-    load_keras()
     if name is None:
         network = _from_file(model, weights, preprocess, image_size)
     elif name == "mini":
+        load_keras()
         network = _mini(weights, seed, preprocess, image_size)
     else:
+        load_keras()
         network = _from_catalog(name, weights, seed, preprocess, image_size)
     prepared = canonical(network.preprocess, network.takes)
     model_of_size = graph.flat(network.model, network.height, network.width, precision, network.takes)
@@ -198,6 +199,7 @@ def _from_file(path: str, weights: str | None, preprocess: str | None, image_siz
             f"{path} does not say how its input is to be prepared. Give --preprocess {'|'.join(PREPROCESS)}:\n"
             f"{WHAT_THEY_DO}\n{HOW_TO_FIND_OUT}"
         )
+    load_keras()  # seconds, which an answer that needs no network does not cost
     model = files.load(path)
     takes, fixed = files.input_of(path, model)
     if preprocess not in (None, "none"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fne_cli.progress import SILENT, Progress
 
@@ -38,6 +39,17 @@ class LayerTable:
     bytes_per_image: int
     code_bytes_per_image: int
     left_out: list[tuple[str, str]]
+
+
+def known() -> list[dict[str, Any]]:
+    """The networks that have a name: name, image_size (side of the square input), preprocess."""
+    from fne_cli.networks.catalog import CATALOG
+    from fne_cli.networks.mini import IMAGE_SIZE
+
+    own = {"name": "mini", "image_size": IMAGE_SIZE, "preprocess": "tf"}
+    return [own] + [
+        {"name": name, "image_size": one.image_size, "preprocess": one.preprocess} for name, one in CATALOG.items()
+    ]
 
 
 def layers(

@@ -144,7 +144,8 @@ def vocabulary(
         if len(bad) > allowed.limit(len(listing)):
             raise TooManyBad(
                 f"{bad_summary(bad, len(listing))}\nThat is more than --max-bad {allowed.text} allows.",
-                remedy=f"Mend them, or learn without them: --max-bad {len(bad)}.",
+                bad=len(bad),
+                mending="Or mend them.",
             )
         learned = _learned(samples, options, progress)
         made_from = origin(sha256)

@@ -23,7 +23,7 @@ from fne_cli.store.other.classifiers import load_model
 
 @dataclass(frozen=True)
 class SavedClassifier:
-    """What fne evaluate --model saved: its head, its arrays, and the embedding of activations (None for codes)."""
+    """What fne evaluate --save-classifier saved: its head, its arrays, and the embedding of activations (None for codes)."""
 
     path: Path
     head: dict[str, Any]

@@ -53,7 +53,7 @@ def test_every_command_says_what_it_does_and_gives_an_example(name):
             assert param.help, f"{name} {param.name} has no help"
 
 
-WITHOUT_STEP = ("cluster", "completion", "run", "config")
+WITHOUT_STEP = ("try", "cluster", "completion", "run", "config")
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in WITHOUT_STEP])

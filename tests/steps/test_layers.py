@@ -138,3 +138,11 @@ def test_features_made_by_hand_are_listed_as_layers(model, widths):
     assert (last.layer, last.first_column) == (list(widths)[-1], 0)
     with pytest.raises(BadInput, match="--pool is for networks"):
         layers(model, pool=("max",))
+
+
+def test_without_a_network_those_with_a_name_are_listed(fne: Callable[..., Any]) -> None:
+    found = {one["name"]: one for one in json.loads(fne("layers", "--json").out)["networks"]}
+    assert found["mini"] == {"name": "mini", "image_size": 32, "preprocess": "tf"}
+    assert found["inceptionv3"]["image_size"] == 299
+    assert all(name in fne("layers").out for name in found)
+    assert fne("layers", "--pool", "max").code == 2

@@ -46,8 +46,8 @@ class Outputs:
         taken = [place for path in paths for place in (path, record_path(path), Output(path).partial)]
         if len(set(taken)) < len(taken):
             raise BadInput(
-                "Results, --predictions and --model should be different files, and none the record of another. "
-                f"Found: {', '.join(map(str, paths))}."
+                "Results, --predictions and --save-classifier should be different files, and none the record of "
+                f"another. Found: {', '.join(map(str, paths))}."
             )
 
     def finished(self, overwrite: bool, progress: Progress) -> bool:

@@ -36,7 +36,7 @@ class Located:
         if "weights" not in classifier.arrays:
             raise BadInput(
                 f"{classifier.path} should be a linear classifier, which has weights. Found: {head['classifier']}.\n"
-                "Train another: fne evaluate --classifier svm --model FILE"
+                "Train another: fne evaluate --classifier svm --save-classifier FILE"
             )
         if int(source.settings["crops"]) != 1:
             raise WrongFile(
@@ -117,7 +117,7 @@ def _check_averages(
                 f"on, or cells of one size of which these are the averages. Found: {grid.rows} x {grid.columns} cells "
                 f"({grid.kind}) of {grid.channels} features{'' if grid.alike else ', not of one size'}; {features} "
                 f"features there, pooled by {pooled.get(layer.name, 'nothing known')}.\n"
-                "Train on this file, or on --pool avg of it: fne evaluate --pool avg --model FILE"
+                "Train on this file, or on --pool avg of it: fne evaluate --pool avg --save-classifier FILE"
             )
     mine, theirs = (
         {name: value for name, value in comparable(dict(settings)).items() if name not in _OF_AVERAGES}

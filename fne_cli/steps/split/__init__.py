@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import BadInput
+from fne_cli.errors import BadInput, WrongOptions
 from fne_cli.images.lists import findings, source
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import LABEL, read_manifest
@@ -75,9 +75,10 @@ def split(
     """
     given = sum(way is not None and way != () for way in (lists or None, per_class, test, folds, voc or None, holdout))
     if given > 1 or (given == 0 and regions is None and boxes is None):
-        raise BadInput(
-            "Give one way to split: --list, --per-class, --test, --folds, --voc or --holdout; or none with --regions "
-            "or --boxes."
+        raise WrongOptions(
+            "Give one way to split: --test 20% or --per-class 30, drawn by chance; --folds 5, for cross-validation; "
+            "--list train=FILE, from official lists; --voc; --holdout 20%, of the training images; or none with "
+            f"--regions or --boxes. Found: {'several' if given else 'none'}."
         )
     _check(manifest, val is not None and test is None and per_class is None, voc and label_column != LABEL)
     listing = read_voc(images, VOC_SETS) if voc else source.list_images(images, root, label_column)

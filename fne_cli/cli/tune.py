@@ -52,10 +52,10 @@ from fne_cli.unprintable import plain, plain_json
               help="Images of one step; the rest of an epoch that fills no batch is left out.")  # fmt: skip
 @click.option("--optimizer", type=click.Choice(["sgd", "adamw"]), default="sgd", show_default=True,
               help="SGD with momentum, or AdamW.")  # fmt: skip
-@click.option("--learning-rate", type=kinds.Numbers("numbers above 0, such as 0.003,0.001", positive=True),
+@click.option("--learning-rate", type=kinds.Numbers("numbers above 0, such as 0.0001,0.0003", positive=True),
               help="The rate at the beginning. Of several the best is chosen: by validation images (split val), else "
-              "by a fifth of the training images of each class, left out meanwhile.  [default: 0.003,0.001; with "
-              "--scratch 0.03,0.01]")  # fmt: skip
+              "by a fifth of the training images of each class, left out meanwhile; where none can be, the first.  "
+              "[default: 0.00003,0.0001,0.0003; with --scratch 0.01,0.03]")  # fmt: skip
 @click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=0.9, show_default=True, help="Of SGD.")
 @click.option("--weight-decay", type=kinds.Decays(), default="0.0005", show_default=True,
               help="Of kernels that learn, not of biases; of several the best is chosen, with the rate.")  # fmt: skip

@@ -177,7 +177,7 @@ def test_from_scratch_and_with_one_image_of_a_class(fne, images, tmp_path):
     found = json.loads(done.out)
     (trial,) = found["results"][0]["each_trial"]
     assert found["results"][0]["name"] == "network from scratch" and found["made_from"]["weights"] == "drawn"
-    assert trial["learning_rate"] == 0.03 and trial["choice"]["by"].startswith("nothing: no image can be left out")
+    assert trial["learning_rate"] == 0.01 and trial["choice"]["by"].startswith("nothing: no image can be left out")
     shown = fne("report", tmp_path / "r.json", tmp_path / "page.html")
     assert shown.code == 0, shown.err
 

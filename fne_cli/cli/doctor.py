@@ -27,8 +27,8 @@ def doctor(progress: Console, folder: Path, as_json: bool) -> None:
     with a small file. The exit code is 1 if something is in the way of the commands.
 
     \b
-    Example: fne doctor
-             fne doctor /scratch/me --json
+    Example: fne doctor --json
+             fne doctor /scratch/me
     """
     from fne_cli.steps.doctor import doctor
 

@@ -36,6 +36,8 @@ class _Experiment(Checked):
     """Reads the tables of `fne run`."""
 
     def experiment(self, tables: dict[str, Any]) -> Experiment:
+        if "transfer" in tables:
+            raise self.wrong("", f"is an experiment of fne transfer. Type: fne transfer {self.path}", "transfer")
         known = ["experiment", *NAMED, "factors", *COMMANDS]
         for name, table in tables.items():
             if name not in known:

@@ -539,7 +539,7 @@ def test_what_is_not_the_optimum_is_said(fne, tmp_path, monkeypatch):
     (found,) = json.loads(result.out)["results"]
     assert 0 < found["choice_of_C"]["duality_gap"] <= 1e-4
     assert "stopped" not in result.err
-    for module in ("fne_cli.numerics.svm.problem", "fne_cli.steps.evaluate"):
+    for module in ("fne_cli.numerics.svm.problem", "fne_cli.steps.evaluate.notes"):
         monkeypatch.setattr(f"{module}.CHOOSING", 1e-300)
     monkeypatch.setattr("fne_cli.numerics.svm.solver.FEW_FEATURES", 0)  # Newton's method ends at the last bit
     result = fne("evaluate", path, "--json", "-C", "0.1,1000", "--tolerance", "1e-300")

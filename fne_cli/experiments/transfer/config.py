@@ -132,7 +132,8 @@ class TransferExperiment:
             yield f"networks.{name}", {**table, **rest}
         rest = {key: Value(known[key].default, "default") for key in (*COURSE, *HOW) if key not in self.train}
         if "patience" in rest:
-            rest["patience"] = Value("epochs", "default")
+            epochs = self.train["epochs"].value if "epochs" in self.train else known["epochs"].default
+            rest["patience"] = Value(epochs, "default: all epochs, the weights of the best")
         yield "train", {**self.train, **rest}
         rest = {key: Value(_USUAL[key], "default") for key in SETTINGS if key not in self.settings}
         yield "transfer", {**self.settings, **rest}

@@ -53,6 +53,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_they_stand_in_the_table_with_seconds(fne, folder):
     train("shades", folder / "n.keras", Start("vgg-mini:width=2,depth=1,units=8,image=16"), Rule(), Course(1, 4))
     done = fne("run", "e.toml")

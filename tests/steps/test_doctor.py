@@ -50,6 +50,8 @@ def test_a_folder_that_cannot_be_written_to_ends_with_1(fne, ordinary_folder):
 
 def test_threads_that_are_fewer_than_processors_are_said(fne, monkeypatch, tmp_path):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(4)))
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert "OMP_NUM_THREADS=1: fewer threads than the 4 processors" in fne("doctor", tmp_path).out
 

@@ -139,13 +139,7 @@ class Handcrafted:
             "preprocess": "none",
             "image_size": list(self.image_size),
             "layers": dict.fromkeys(self.layers, "none"),
-            "resize": recipe.resize,
-            "crops": recipe.crops,
-            "box_context": recipe.box_context,
-            "batch_rows": recipe.batch_rows,
-            "precision": recipe.precision,
-            "xla": recipe.xla,
-            "dtype": recipe.dtype,
+            **recipe.numeric(),
             "descriptors": {"orientations": hog.ORIENTATIONS} if known is None else known.choices(),
         }
 

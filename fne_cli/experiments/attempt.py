@@ -7,11 +7,11 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fne_cli.errors import BadInput, DifferentOutput, TooManyBad, WrongOptions
+from fne_cli.errors import BadInput, TooManyBad, WrongOptions
 from fne_cli.experiments.config import FIGURES, Options
 from fne_cli.experiments.doing import make_folder
 from fne_cli.experiments.jobs import Execution, Job
@@ -161,12 +161,7 @@ def _done(job: Job, number: str, stamps: Stamps, options: Options, execution: Ex
     execution.progress.note(f"{number} {job.line(options)}")
     began, before = time.monotonic(), stamps.made_from(job)
     try:
-        try:
-            job.perform(replace(execution, overwrite=False))  # what is up to date stays
-        except DifferentOutput:
-            if not execution.overwrite:
-                raise
-            job.perform(execution)
+        job.perform(execution)
     except TooManyBad as error:
         raise TooManyBad(error.problem, bad=error.bad, mending="Or mend them, and give the same command.") from error
     stamps.put(job, time.monotonic() - began, before)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from fne_cli.errors import BadInput, DifferentOutput, FneError, TooManyBad
+from fne_cli.errors import BadInput, FneError, TooManyBad
 from fne_cli.experiments.config import Options
 from fne_cli.experiments.jobs import Execution, Job
 from fne_cli.experiments.stamps import Stamps
@@ -72,12 +72,7 @@ def _attempt(job: Job, execution: Execution) -> Failure | None:
     """Do the job; None if it is done. Raises Stopped."""
     make_folder(job.output.parent)
     try:
-        try:
-            job.perform(replace(execution, overwrite=False))  # what is up to date stays
-        except DifferentOutput:
-            if not execution.overwrite:
-                raise
-            job.perform(execution)
+        job.perform(execution)
     except TooManyBad as error:
         remedy = (
             "Accept them: max_bad, of the dataset or in [extract]. Or mend them, and add --retry-bad to the command"

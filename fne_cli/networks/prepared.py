@@ -58,13 +58,7 @@ class Prepared:
             "preprocess": network.preprocess,
             "image_size": [network.height, network.width],
             "layers": {tap.layer: str(pool) for tap, pool in zip(self.taps, self.poolings, strict=True)},
-            "resize": recipe.resize,
-            "crops": recipe.crops,
-            "box_context": recipe.box_context,
-            "batch_rows": recipe.batch_rows,
-            "precision": recipe.precision,
-            "xla": recipe.xla,
-            "dtype": recipe.dtype,
+            **recipe.numeric(),
         }
 
     def columns(self) -> list[tuple[str, tuple[int, ...], dict[str, str]]]:

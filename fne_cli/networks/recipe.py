@@ -53,8 +53,12 @@ class Recipe:
     def stored(self) -> dict[str, Any]:
         """Of the settings that a file stores, those that no network is needed for."""
         named = known_name(self.model)
-        own = {name: getattr(self, name) for name in ("resize", "crops", "box_context", "precision", "xla", "dtype")}
-        return {**({} if named is None else {"network": named}), **own, "batch_rows": self.batch_rows}
+        return {**({} if named is None else {"network": named}), **self.numeric()}
+
+    def numeric(self) -> dict[str, Any]:
+        """The options that any source stores, as they change numbers."""
+        names = ("resize", "crops", "box_context", "batch_rows", "precision", "xla", "dtype")
+        return {name: getattr(self, name) for name in names}
 
     def files(self) -> list[str]:
         """The files that it names."""

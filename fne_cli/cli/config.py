@@ -30,9 +30,9 @@ def config(progress: Console, action: str, experiment: Path, overrides: Sequence
     Example: fne config show configs/digits.toml
              fne config show configs/digits.toml --set networks.mini.batch_size=64
     """
-    from fne_cli.experiments.reading import read_experiment
-    from fne_cli.experiments.tables import overridden
     from fne_cli.experiments.transfer.reading import read_transfer
+    from fne_cli.experiments.written.reading import read_experiment
+    from fne_cli.experiments.written.tables import overridden
 
     transfers = "transfer" in overridden(experiment, overrides)[0]
     found = (read_transfer if transfers else read_experiment)(experiment, overrides, known_options())

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput, TooManyBad, WrongOptions
-from fne_cli.experiments.config import FIGURES, Options
 from fne_cli.experiments.doing import make_folder
 from fne_cli.experiments.jobs import Execution, Job
 from fne_cli.experiments.stamps import Sources, Stamps
+from fne_cli.experiments.written.config import FIGURES, Options
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import LABEL
 from fne_cli.images.lists.source import list_images

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fne_cli.errors import BadInput, FneError, TooManyBad
-from fne_cli.experiments.config import Options
 from fne_cli.experiments.jobs import Execution, Job
 from fne_cli.experiments.stamps import Stamps
+from fne_cli.experiments.written.config import Options
 
 
 @dataclass(frozen=True)

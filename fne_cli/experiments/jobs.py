@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import DifferentOutput
-from fne_cli.experiments.config import Options
+from fne_cli.experiments.written.config import Options
 from fne_cli.images.lists.manifest import LABEL
 from fne_cli.options import taken
 from fne_cli.progress import SILENT, Progress

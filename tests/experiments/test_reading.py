@@ -136,7 +136,7 @@ def values(fne, path):
 def files(path):
     from fne_cli.cli.run import known_options
     from fne_cli.experiments.plan import plan
-    from fne_cli.experiments.reading import read_experiment
+    from fne_cli.experiments.written.reading import read_experiment
 
     return [job.outputs for job in plan(read_experiment(path, [], known_options())).jobs]
 

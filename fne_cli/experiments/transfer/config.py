@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fne_cli.experiments.config import Options, Table, Value
+from fne_cli.experiments.written.config import Options, Table, Value
 
 DATASET = ("judge", "root", "label_column", "max_bad", "max_pixels")
 NETWORK = ("model", "preprocess", "image_size", "precision")

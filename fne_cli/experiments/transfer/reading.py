@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fne_cli.experiments.config import OWN, Options, Table, Value
-from fne_cli.experiments.tables import NAME, Checked, overridden
 from fne_cli.experiments.transfer.config import (
     COURSE,
     DATASET,
@@ -22,6 +20,8 @@ from fne_cli.experiments.transfer.config import (
     Transfer,
     TransferExperiment,
 )
+from fne_cli.experiments.written.config import OWN, Options, Table, Value
+from fne_cli.experiments.written.tables import NAME, Checked, overridden
 
 _TABLES = ("experiment", "datasets", "networks", "train", "transfer", "divisions", "sources")
 _OWN = {

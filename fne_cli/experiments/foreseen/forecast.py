@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import FneError
-from fne_cli.experiments.config import Experiment
-from fne_cli.experiments.jobs import Execution, Job
-from fne_cli.experiments.measurable import (
+from fne_cli.experiments.foreseen.measurable import (
     classifier_of,
     components_of,
     left_by,
@@ -21,7 +19,9 @@ from fne_cli.experiments.measurable import (
     without_components,
     without_layers,
 )
+from fne_cli.experiments.jobs import Execution, Job
 from fne_cli.experiments.stamps import Sources, Stamps
+from fne_cli.experiments.written.config import Experiment
 from fne_cli.images.lists.manifest import LABEL
 from fne_cli.options import taken
 from fne_cli.progress import Progress

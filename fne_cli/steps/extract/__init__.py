@@ -17,7 +17,6 @@ from fne_cli.steps.extract import leftovers
 from fne_cli.steps.extract.local import extract_here
 from fne_cli.steps.extract.options import RunOptions
 from fne_cli.steps.extract.request import Extraction, ExtractionRequest, part_of
-from fne_cli.steps.extract.sharded import ShardedExtraction
 from fne_cli.store.output.noted import check_noted
 from fne_cli.tasks.engine import Cluster
 
@@ -62,6 +61,8 @@ def _extract(request: ExtractionRequest, cluster: Cluster | None, progress: Prog
     if request.options.dry_run:
         return extract_here(request, progress=progress)
     if cluster is not None:
+        from fne_cli.steps.extract.sharded import ShardedExtraction
+
         return ShardedExtraction(request, progress).extract(cluster)
     if not request.options.overwrite:
         leftovers.check_unbegun(request.output, request.inputs)

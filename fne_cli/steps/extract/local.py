@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.extract.batches import BatchLoop
-from fne_cli.steps.extract.known import Known, known_rows
 from fne_cli.steps.extract.request import Extraction, ExtractionRequest
 from fne_cli.steps.extract.sources import Source, open_source
 from fne_cli.store.output.estimate import check_fits, estimate
 from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.record import new_run, plain, software
 from fne_cli.store.output.resume import Growing
+
+if TYPE_CHECKING:
+    from fne_cli.steps.extract.known import Known
 
 
 def extract_here(
@@ -26,9 +28,14 @@ def extract_here(
     """Do what is asked for; `prepare` makes the source, `announce` tells that it begins. Raises as `extract`."""
     announce = announce or progress.note
     output, recipe, options, table = request.output, request.recipe, request.options, request.table()
-    request.check_place()
+    output.check_place()
     if (done := request.already_done()) is not None:
         return done
+    request.check_place()
+
+    # Not before: who is up to date need not wait for Pillow.
+    from fne_cli.steps.extract.batches import BatchLoop
+    from fne_cli.steps.extract.known import known_rows
 
     request.check_known()
     progress.note(f"loading {recipe.model}")

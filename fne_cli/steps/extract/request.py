@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import TooManyBad
+from fne_cli.errors import DamagedFile, TooManyBad, WrongFile
 from fne_cli.images import contents
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.pixels.bad import Allowed, Status, bad_summary
@@ -109,15 +109,22 @@ class ExtractionRequest:
             return None
         record = read_record(self.path)
         if self.path.exists() and record.get("inputs") == self.inputs:
-            with open_file(self.path, "activations") as file:
-                if file.fingerprint == record.get("fingerprint"):
-                    self.output.tidy()
-                    self._refresh()
-                    return Extraction(self.path, len(file.images), _bad(file.images), up_to_date=True)
+            done = self._recorded(record.get("fingerprint"))
+            if done is not None:
+                self.output.tidy()
+                self._refresh()
+                return done
         if not self.path.exists() and self.output.resumable:
             with self.output:
                 if self.output.resumable and self.output.read_journal().get("complete") == self.inputs:
                     return self.accept(computed=0)
+        return None
+
+    def _recorded(self, fingerprint: object) -> Extraction | None:
+        """The output if it has this fingerprint. What else it may be, `check_place` says."""
+        with contextlib.suppress(WrongFile, DamagedFile), open_file(self.path, "activations") as file:
+            if file.fingerprint == fingerprint:
+                return Extraction(self.path, len(file.images), _bad(file.images), up_to_date=True)
         return None
 
     def check_known(self) -> None:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_sizes import at_least
 from extract_peers import predict_loop, torch_hooks
 from PIL import Image
 
@@ -42,6 +43,7 @@ from fne_cli.steps.extract import extract
 
 WARM_BATCHES = 2
 BLOCK = 4  # batches of a turn
+TURN = BLOCK * 16  # images of a turn
 VGG16_GFLOP = 30.95  # multiply-adds counted twice, one 224 x 224 image, 13 convolutions and three dense layers
 
 
@@ -201,7 +203,8 @@ def main() -> None:
     """Run the sections that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--section", default="throughput,precision,memory")
-    parser.add_argument("--images", type=int, default=640, help="of VGG16; 64 make a turn, the first one warms up")
+    parser.add_argument("--images", type=at_least(2 * TURN, f"{TURN} make a turn, and the first one warms up"),
+                        default=10 * TURN, help=f"of VGG16; {TURN} make a turn, the first one warms up")  # fmt: skip
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--network", type=Path)
     parser.add_argument("--folder", type=Path)

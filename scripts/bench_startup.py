@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench_sizes import at_least
+
 ROOT = Path(__file__).parent.parent
 STAGES = "--stages"
 
@@ -124,8 +126,8 @@ def photographs(count: int) -> Iterator[Path]:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=9)
-    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--runs", type=at_least(1), default=9)
+    parser.add_argument("--images", type=at_least(1), default=200)
     parser.add_argument("--other", type=Path, help="another checkout, such as one of what stood before")
     options = parser.parse_args()
     trees = {"this": ROOT, **({"other": options.other.resolve()} if options.other else {})}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.extract import precision
 from fne_cli.steps.extract.request import Extraction, ExtractionRequest
 from fne_cli.steps.extract.sources import Source, open_source
 from fne_cli.store.output.estimate import check_fits, estimate
@@ -37,10 +38,12 @@ def extract_here(
     from fne_cli.steps.extract.batches import BatchLoop
     from fne_cli.steps.extract.known import known_rows
 
+    request.recipe = precision.kept(recipe, output, request.inputs, options.overwrite, {})
     request.check_known()
     progress.note(f"loading {recipe.model}")
-    source = prepare(recipe)
+    source = prepare(request.recipe)
     settings = plain(source.settings() | ({"shard": request.part} if request.part else {}))
+    request.recipe = precision.settled(request.recipe, settings)
     layers, versions = request.layers_of(source), software(*source.packages)
     wanted = estimate(request.path, layers, table, len(table) * recipe.crops)
     if (there := request.is_there(settings, versions, progress)) is not None:

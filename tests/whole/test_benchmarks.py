@@ -13,7 +13,7 @@ from places import ROOT
 TOO_LITTLE = {
     "analyze": ("--images 50 --classes 100", "argument --images should be at least 200"),
     "cluster": ("--images 4", "--images should be at least 8, one for each worker and shard"),
-    "decoding": ("--images 64", "should be a number, at least 128 (64 make a turn"),
+    "decoding": ("--images 64", "should be a number, at least 128 (64 are for"),
     "extract": ("--section precision --images 96", "should be a number, at least 128 (64 make a turn"),
     "gpu": ("--backends theano", "--backends should be some of tensorflow, jax, torch. Found: theano"),
     "regions": ("folder --photos 1", "should be a number, at least 2"),

@@ -84,7 +84,7 @@ class ExtractionRequest:
         self.state, self._latest = contents.states(listing)
         self.inputs = inputs or _inputs(recipe, listing, part, self.state)
         self.output = Output(activations, keep=True)
-        self._named, self._whole = named, frozenset(whole)
+        self._named, self._whole = named, whole
         self.follows = False  # whether the output is there, of other images, and gives rows to the new one
         self._digests: list[str] | None = None
 
@@ -163,7 +163,7 @@ class ExtractionRequest:
                 if changes is not None:
                     self.follows = True
                     wanted = self.wanted(progress)
-                    check_loss(self.path, file.images, wanted, len(self.listing), self._whole)
+                    check_loss(self.path, file.images, wanted, len(self.listing), frozenset(self._whole))
                     check_software(file, versions, None if by_shards else wanted, options.reuse)
                     progress.note("\n  ".join([f"{self.path} is made again, as its images have changed:", *changes]))
                     return None

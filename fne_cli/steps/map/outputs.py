@@ -119,7 +119,8 @@ class Outputs:
                 draw(self._drawings, name, own, [one.image for one in pages[name][:MOST]], work)
         pointing = work.tally.described() if work.objects is not None else None
         counts = {"images": len(work.numbers), "missing": work.missing, "wrong": work.wrong}
-        self._open[NUMBERS].write_json({**counts, "pointing": pointing, "drawn": entries})
+        head = {"format": "fne", "kind": "maps"}
+        self._open[NUMBERS].write_json({**head, **counts, "pointing": pointing, "drawn": entries})
         for name, output in self._open.items():
             output.accept_noted({"fingerprint": self._of(name), **self._origin.noted_whole(output.path)})
         return Mapped(self._folder, len(work.numbers), work.missing, work.wrong, pointing)

@@ -127,7 +127,7 @@ def _collected(
     for group, members in grouped(sources.evaluated):
         wrong, name, notes = most_wrong(group, members, predictions, tables, sought)
         groups.append(replace(group, wrong=wrong, wrong_of=name, notes=notes))
-    outputs = records.outputs(sources, activations)
+    outputs = records.outputs(sources, [*activations, *numbers_of(maps)])
     named = [each.name for each in sources.whole if each.name]
     networks = dict.fromkeys(group.network for group in groups if group.network)
     counts = [each.results.images.get("bad") for each in sources.evaluated]

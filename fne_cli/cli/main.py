@@ -21,7 +21,7 @@ from fne_cli.version import __version__
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Pipeline": ("try", "vocabulary", "extract", "normalize", "discretize", "reduce", "evaluate", "predict", "detect"),
-    "Analysis": ("analyze", "features", "map", "plot", "rank", "search", "retrieve"),
+    "Analysis": ("analyze", "features", "map", "plot", "rank", "scatter", "search", "retrieve"),
     "Experiments": ("run", "report", "train", "tune", "transfer", "config"),
     "Files": ("info", "verify", "merge", "export"),
     "Setup": ("doctor", "layers", "sample", "split", "cluster", "completion"),

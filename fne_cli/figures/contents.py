@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fne_cli.figures.evidence import MapsView
 from fne_cli.figures.experiments import FactorTable, RankAgreement, Spent, TransferTable
 
 # By size: training images per class of a learning curve, None of any other protocol.
@@ -220,3 +221,4 @@ class Page:
     agreement: Sequence[RankAgreement] = ()
     costs: Sequence[Spent] = ()
     transfers: Sequence[TransferTable] = ()
+    maps: Sequence[MapsView] = ()

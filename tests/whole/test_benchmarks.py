@@ -18,6 +18,7 @@ TOO_LITTLE = {
     "gpu": ("--backends theano", "--backends should be some of tensorflow, jax, torch. Found: theano"),
     "regions": ("folder --photos 1", "should be a number, at least 2"),
     "ridge": ("--rows 30", "should be a number, at least 200"),
+    "scale": ("--images 10", "should be a number, at least 1,000"),
     "search": ("--rows 5", "should be a number, at least 10"),
     "startup": ("--runs 0", "should be a number, at least 1"),
     "stream": ("--repeats no", "should be a number, at least 1. Found: no"),

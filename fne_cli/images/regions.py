@@ -13,10 +13,10 @@ from fne_cli.errors import BadInput
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import boxed
 from fne_cli.images.pixels.bad import BadImage
-from fne_cli.images.pixels.decode import read_file
 from fne_cli.images.pixels.formats import looks_like_image
 from fne_cli.images.pixels.geometry import MAX_PIXELS
 from fne_cli.images.pixels.opening import upright_size
+from fne_cli.images.pixels.reading import read_file
 
 Arrangement = Literal["sliding", "grid"]
 MOST = 32

@@ -164,7 +164,8 @@ def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **val
         click.echo(plain_json(done.results))
         return
     header, rows = columns_of(done.results["results"])
-    click.echo(table(header, rows))
+    # under make -j several tables stand in one terminal
+    click.echo(table((str(done.path) if done.path else header[0], *header[1:]), rows))
 
 
 def _parted(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], Path | None]:

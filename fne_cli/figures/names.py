@@ -8,14 +8,27 @@ from itertools import takewhile
 
 from fne_cli.unprintable import plain
 
+_BREAK = re.compile(r"[\s_/.,;:()-]")  # what stands between the words of a name
+
 
 def shown(name: str, length: int = 64, keep: str = "") -> str:
     """A name as one line of at most `length` characters, the middle of a longer one left out. keep: as in `plain`."""
     text = plain(name if len(name) <= 2 * length else name[:length] + "…" + name[-length:], keep) or "(no name)"
-    if len(text) <= length:
-        return text
+    return text if len(text) <= length else without_middle(text, length)
+
+
+def without_middle(text: str, length: int) -> str:
+    """The beginning and the end of a longer text, cut between words where there are some nearby."""
     tail = length // 3
-    return text[: length - tail - 1].rstrip() + "…" + text[-tail:].lstrip()
+    head = length - tail - 1
+    start, end = text[:head], text[-tail:]
+    if not _BREAK.match(text[head]):
+        last = max((match.end() for match in _BREAK.finditer(start)), default=0)
+        start = start[:last] if 3 * last >= 2 * head else start
+    if not _BREAK.match(text[-tail - 1]):
+        first = next((match.start() for match in _BREAK.finditer(end)), tail)
+        end = end[first:] if 3 * first <= tail else end
+    return start.rstrip() + "…" + end.lstrip()
 
 
 def distinct(names: Sequence[str], length: int, cut: Callable[[str, int], str] = shown) -> list[str]:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fne_cli.figures.contents import Difference, Row, Size, Verdict
-from fne_cli.numerics.evaluation.paired import compared
+from fne_cli.numerics.evaluation.paired import compared, over_splits
 from fne_cli.store.other.tested import Right, same_images
 
-Rights = Mapping[tuple[str, str, bool, Size], Right | None]
-"""By name, features, whether an embedding, and size: which test images a row has right."""
+Rights = Mapping[tuple[str, str, bool, Size], Sequence[Right | None]]
+"""By name, features, whether an embedding, and size: which test images of each split a row has right."""
 
 
 def differences(
@@ -31,11 +31,16 @@ def with_tests(verdicts: Sequence[Verdict], found: Sequence[Difference]) -> list
 
 
 def _difference(size: Size, first: Row, second: Row, of: Rights) -> Difference | None:
-    """None if the test images of the two are not the same, or not known."""
-    ours, theirs = (of.get((row.name, row.made, row.whole, size)) for row in (first, second))
-    if ours is None or theirs is None or not same_images(ours, theirs):
+    """None if the test images of the two are not the same in every split, or not known."""
+    ours, theirs = (of.get((row.name, row.made, row.whole, size), ()) for row in (first, second))
+    parts = [
+        compared(one.right, other.right, one.of.truth)
+        for one, other in zip(ours, theirs, strict=False)
+        if one is not None and other is not None and same_images(one, other)
+    ]
+    if not parts or not len(parts) == len(ours) == len(theirs):
         return None
-    found = compared(ours.right, theirs.right, ours.of.truth)
+    found = parts[0] if len(parts) == 1 else over_splits(parts)
     return Difference(
         size, first, second, found.difference, found.low, found.high, found.only_first, found.only_second, found.p,
         found.significant,

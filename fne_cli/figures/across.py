@@ -63,7 +63,7 @@ def marks(groups: Sequence[Group]) -> list[Mark]:
 
 def _mark(point: Point, figure: str, names: tuple[str, str, str, str], features: int, last: bool) -> Mark:
     value, spread = point.figures[figure], point.spreads.get(figure, 0.0)
-    low, high = point.interval or (value - spread, value + spread)
+    low, high = point.interval or (max(0.0, value - spread), min(1.0, value + spread))
     return Mark(*names, features, point.seconds, value, low, high, MEASURES[figure], last)
 
 

@@ -193,6 +193,17 @@ def best_layer(rows: Sequence[Row], size: Size, figure: str) -> Row | None:
 
 
 @dataclass(frozen=True)
+class NetworkDifference:
+    """The same embedding, or the best layer, of two networks on the same test images. networks: what each is called."""
+
+    dataset: str
+    protocol: str
+    name: str
+    networks: tuple[str, str]
+    difference: Difference
+
+
+@dataclass(frozen=True)
 class Bad:
     """An image without features, and why."""
 
@@ -236,3 +247,4 @@ class Page:
     agreement: Sequence[RankAgreement] = ()
     costs: Sequence[Spent] = ()
     transfers: Sequence[TransferTable] = ()
+    networks: Sequence[NetworkDifference] = ()

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from fne_cli.figures.names import shown
 from fne_cli.unprintable import plain
 
-_JOINT = re.compile(r"([_/.-])(?=\w)")
+_JOINT = re.compile(r"([_/])(?=\w)")  # a line may end behind a hyphen anyway
 
 
 def packaged(name: str) -> str:

@@ -119,6 +119,26 @@ def test_splits_are_compared_each_with_its_own_images(tmp_path):
     assert differences(rows, [None], [], dict(zip(keys, [[first] * 3, [better, None, first]], strict=True))) == []
 
 
+def test_networks_are_compared_on_the_same_images(tmp_path):
+    from fne_cli.steps.report.comparison import networks
+
+    paths = written(tmp_path / "one")
+    for number, path in enumerate(others := written(tmp_path / "two", layer=BETTER)):
+        content = json.loads(path.read_text())
+        content["made_from"]["network"] = "other"
+        if number == 0:
+            content["results"] = [measured("embedding", BETTER, TRUTH, CLASSES)]
+        save(path, content | {"fingerprint": f"{number}" * 64})
+    found = {one.name: one for one in networks(grouped(gather([*paths, *others]).evaluated))}
+    assert {one.networks for one in found.values()} == {("other, avg", "net, avg")}
+    first = found["embedding (ternary codes)"].difference
+    assert (first.only_first, first.only_second, first.significant) == (20, 0, True)
+    assert found["embedding (z-scores)"].difference.value == 0
+    assert found["best layer"].difference.value == pytest.approx(0.4)
+    report([*paths, *others], tmp_path / "page.html")
+    assert "Networks beside each other" in (tmp_path / "page.html").read_text()
+
+
 def test_the_page_says_so(tmp_path):
     report(written(tmp_path), tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()

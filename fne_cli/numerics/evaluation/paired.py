@@ -54,9 +54,9 @@ def compared(first: np.ndarray, second: np.ndarray, truth: np.ndarray, seed: int
 def over_splits(found: Sequence[Paired]) -> Paired:
     """Several splits as one, whatever images their test sets share: the mean difference and what is certain of it.
 
-    p: twice the median of those of the splits, which is a p-value however they depend on each other (L. Rueschendorf,
-    "Random variables with maximum sums", Advances in Applied Probability 14, 1982). low, high: the means of the ends
-    of their intervals; the standard error of a mean is at most the mean of the standard errors.
+    p: twice the median of those of the splits, which is a p-value however they depend on each other (B. Rueger, "Das
+    maximale Signifikanzniveau des Tests ...", Metrika 25, 1978). low, high: the means of the ends of their intervals;
+    the standard error of a mean is at most the mean of the standard errors.
     """
     values = np.array([(one.difference, one.low, one.high, one.ahead) for one in found]).mean(axis=0).tolist()
     p = min(1.0, 2 * float(np.median([one.p for one in found])))

@@ -16,7 +16,7 @@ from fne_cli.errors import BadInput
 from fne_cli.figures.contents import Page
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.report import records
-from fne_cli.steps.report.comparison import grouped
+from fne_cli.steps.report.comparison import grouped, networks
 from fne_cli.steps.report.drawing import draw, drawings_of
 from fne_cli.steps.report.facts import left_out
 from fne_cli.steps.report.sources import Sources, gather
@@ -124,16 +124,17 @@ def _collected(
     tables = image_tables(sources.evaluated, activations)
     predictions = matched(sources.evaluated, sought.predictions)
     groups = []
-    for group, members in grouped(sources.evaluated):
+    compared = grouped(sources.evaluated)
+    for group, members in compared:
         wrong, name, notes = most_wrong(group, members, predictions, tables, sought)
         groups.append(replace(group, wrong=wrong, wrong_of=name, notes=notes))
     outputs = records.outputs(sources, activations)
     named = [each.name for each in sources.whole if each.name]
-    networks = dict.fromkeys(group.network for group in groups if group.network)
+    called = dict.fromkeys(group.network for group in groups if group.network)
     counts = [each.results.images.get("bad") for each in sources.evaluated]
     files = sources.paths
     content = Page(
-        title=title or ", ".join(named) or f"Results of {', '.join(networks) or 'fne evaluate'}",
+        title=title or ", ".join(named) or f"Results of {', '.join(called) or 'fne evaluate'}",
         groups=groups,
         failed=sources.failed,
         bad=tables.bad,
@@ -149,6 +150,7 @@ def _collected(
         agreement=agreements(sources.experiments),
         costs=costs(sources.experiments),
         transfers=transfer_tables(sources.transfers),
+        networks=networks(compared),
     )
     return content, max((count for count in counts if type(count) is int), default=0)
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from fne_cli.figures.contents import Group, Point, Row, Size, Verdict, best_layer
+from fne_cli.figures.contents import Group, NetworkDifference, Point, Row, Size, Verdict, best_layer
 from fne_cli.numerics.embedding import embedding, names
 from fne_cli.steps.report.classes import confused, together, views
-from fne_cli.steps.report.differences import differences, with_tests
+from fne_cli.steps.report.differences import between_networks, differences, with_tests
 from fne_cli.steps.report.facts import facts, few_layers
 from fne_cli.steps.report.protocols import TUNING, agreeing, called, cost_name, costs_of, kind_of
 from fne_cli.steps.report.records import seconds_of
@@ -39,6 +39,15 @@ def grouped(evaluated: Sequence[Evaluated]) -> list[tuple[Group, list[Evaluated]
     names = called(list(alike.values()))
     found = zip(alike.values(), names, strict=True)
     return _briefly([(_group(members, name, len(unnamed) > 1), members) for members, name in found])
+
+
+def networks(found: Sequence[tuple[Group, list[Evaluated]]]) -> list[NetworkDifference]:
+    """What differs between the networks of the groups, by the test images that each has right."""
+    rights = [
+        (group, {key: [one.right for one in parts] for key, parts in _by_row(members).items()})
+        for group, members in found
+    ]
+    return between_networks(rights)
 
 
 def _briefly(found: list[tuple[Group, list[Evaluated]]]) -> list[tuple[Group, list[Evaluated]]]:

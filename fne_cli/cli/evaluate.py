@@ -102,6 +102,7 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
     show_default=True,
     help="Crops of an image: majority vote (ties by the sum), or the sum of decision values.",
 )
+@options.together("Of features of regions: measure images instead of regions.")
 @click.option(
     "--solver",
     type=click.Choice(["certified", "liblinear"]),

@@ -26,6 +26,13 @@ from fne_cli.cli.console import Console
     multiple=True,
     help="Activations or codes that RESULTS were made from: list bad images and why. Repeatable.",
 )
+@click.option(
+    "--maps",
+    type=options.FILE,
+    multiple=True,
+    help="Folder that fne map wrote: contact sheets of chosen and of wrong images, and how well maps find objects. "
+    "Repeatable.",
+)
 @click.option("--images", help="What they were extracted from (folder, manifest, .tar): thumbnails.")
 @click.option("--root", type=str, help="Folder that the paths of a manifest start from.")
 @click.option("--title", help="Heading of the page.  [default: the experiment's name, or the networks']")
@@ -57,6 +64,7 @@ def report(progress: Console, **values: Any) -> None:
     Example: fne report results/digits/ page.html
              fne report embedding.json layers.json page.html --figures figures/
              fne report embedding.json page.html --predictions p.csv --activations photos.h5 --images photos/
+             fne report results.json page.html --maps maps/
              fne report results/birds/ page.html --latex birds.tex --csv birds.csv
              fne report results/birds/ page.html --figures figures/ --figure-width 3.3
     """

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fne_cli.figures.evidence import MapsView
 from fne_cli.figures.experiments import FactorTable, RankAgreement, Spent, TransferTable
 
 # By size: training images per class of a learning curve, None of any other protocol.
@@ -248,3 +249,4 @@ class Page:
     costs: Sequence[Spent] = ()
     transfers: Sequence[TransferTable] = ()
     networks: Sequence[NetworkDifference] = ()
+    maps: Sequence[MapsView] = ()

@@ -19,6 +19,7 @@ from fne_cli.steps.report import records
 from fne_cli.steps.report.comparison import grouped, networks
 from fne_cli.steps.report.drawing import draw, drawings_of
 from fne_cli.steps.report.facts import left_out
+from fne_cli.steps.report.maps import map_views, numbers_of
 from fne_cli.steps.report.sources import Sources, gather
 from fne_cli.steps.report.standing import Made, check_name, is_standing, seal
 from fne_cli.steps.report.tables import image_tables
@@ -49,6 +50,7 @@ def report(
     *,
     predictions: Sequence[Path] = (),
     activations: Sequence[Path] = (),
+    maps: Sequence[Path] = (),
     images: str | None = None,
     root: str | None = None,
     title: str | None = None,
@@ -62,9 +64,9 @@ def report(
     """Make the page of some results of fne evaluate, fne run and fne transfer.
 
     predictions: files of fne evaluate, activations: activations or codes files; each is matched to its results by what
-    it says of itself. images, root: where the images are, as fne extract takes them. Those of an experiment are found
-    by themselves. figures: a folder for the charts as PNG, SVG and PDF; figure_width: theirs, in inches. latex, csv: a
-    file for the figures as a table.
+    it says of itself. maps: folders of fne map. images, root: where the images are, as fne extract takes them. Those of
+    an experiment are found by themselves. figures: a folder for the charts as PNG, SVG and PDF; figure_width: in inches.
+    latex, csv: a file for the figures as a table.
     """
     check_name(page, results)
     asked = [Typeset(option, path) for option, path in (("latex", latex), ("csv", csv)) if path is not None]
@@ -82,13 +84,18 @@ def report(
             f"--{asked[0].option} makes a table of results of fne evaluate and fne run. Found: none in {results[0]}."
         )
     sought = Sought(predictions, images, root)
-    content, bad = _collected(sources, activations, sought, title, page)
+    content, bad = _collected(sources, activations, maps, sought, title, page)
     digest, recorded = _digests(content, bad)
     origin = Origin(
         "page",
         {"title": title, "images": images, "root": root},
         [{"kind": "results", "fingerprint": digest}],
-        {"results": tuple(sources.paths), "predictions": tuple(predictions), "activations": tuple(activations)},
+        {
+            "results": tuple(sources.paths),
+            "predictions": tuple(predictions),
+            "activations": tuple(activations),
+            "maps": tuple(numbers_of(maps)),
+        },
     )
     there = is_standing(page, digest, recorded, origin, overwrite, progress)
     drawings = None if figures is None else drawings_of(figures, content, digest, origin, figure_width)
@@ -118,9 +125,10 @@ def _check_installed(drawing: bool) -> None:
 
 
 def _collected(
-    sources: Sources, activations: Sequence[Path], sought: Sought, title: str | None, page: Path
+    sources: Sources, activations: Sequence[Path], maps: Sequence[Path], sought: Sought, title: str | None, page: Path
 ) -> tuple[Page, int]:
     """What the page shows, and how many bad images the results count."""
+    views = map_views(maps)
     tables = image_tables(sources.evaluated, activations)
     predictions = matched(sources.evaluated, sought.predictions)
     groups = []
@@ -128,11 +136,11 @@ def _collected(
     for group, members in compared:
         wrong, name, notes = most_wrong(group, members, predictions, tables, sought)
         groups.append(replace(group, wrong=wrong, wrong_of=name, notes=notes))
-    outputs = records.outputs(sources, activations)
+    outputs = records.outputs(sources, [*activations, *numbers_of(maps)])
     named = [each.name for each in sources.whole if each.name]
     called = dict.fromkeys(group.network for group in groups if group.network)
     counts = [each.results.images.get("bad") for each in sources.evaluated]
-    files = sources.paths
+    files = [*sources.paths, *numbers_of(maps)]
     content = Page(
         title=title or ", ".join(named) or f"Results of {', '.join(called) or 'fne evaluate'}",
         groups=groups,
@@ -151,6 +159,7 @@ def _collected(
         costs=costs(sources.experiments),
         transfers=transfer_tables(sources.transfers),
         networks=networks(compared),
+        maps=views,
     )
     return content, max((count for count in counts if type(count) is int), default=0)
 

@@ -65,7 +65,7 @@ def report(
 
     predictions: files of fne evaluate, activations: activations or codes files; each is matched to its results by what
     it says of itself. maps: folders of fne map. images, root: where the images are, as fne extract takes them. Those of
-    an experiment are found by themselves. figures: a folder for the charts as PNG, SVG and PDF; figure_width: in inches.
+    an experiment are found by themselves. figures: a folder for the charts as PNG, SVG and PDF; figure_width: inches.
     latex, csv: a file for the figures as a table.
     """
     check_name(page, results)

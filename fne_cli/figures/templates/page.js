@@ -33,21 +33,30 @@
   const room = (place) => place.closest("section").clientWidth;
   const fit = (place, spec) => (folded(place)
     ? { ...spec, width: room(place), autosize: { type: "fit-x", contains: "padding" } } : spec);
-  const once = (place, again) => {
-    folded(place)?.addEventListener("toggle", again, { once: true });
+  let opened = null;  // what is unfolded for paper, for which nothing is drawn anew
+  const whenUnfolded = (place, again) => {
+    const part = folded(place);
+    const unfold = () => {
+      if (opened) return;
+      part.removeEventListener("toggle", unfold);
+      again();
+    };
+    part?.addEventListener("toggle", unfold);
   };
   for (const place of document.querySelectorAll(".chart[data-chart]")) {
     const chart = charts[place.dataset.chart];
     if (chart.views) continue;
     draw(place, fit(place, chart));
-    once(place, () => draw(place, chart));
+    whenUnfolded(place, () => draw(place, chart));
   }
-  let opened = [];
   addEventListener("beforeprint", () => {
     opened = [...document.querySelectorAll("details:not([open])")];
     for (const part of opened) part.open = true;
   });
-  addEventListener("afterprint", () => { for (const part of opened) part.open = false; });
+  addEventListener("afterprint", () => {
+    for (const part of opened ?? []) part.open = false;
+    setTimeout(() => { opened = null; }, 500);  // toggling is told later
+  });
 
   // The confusion matrix: which classifier, in which order, and how large.
   const matrix = (figure) => {

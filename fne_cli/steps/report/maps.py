@@ -10,9 +10,10 @@ from typing import Any
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.figures.evidence import MapSheet, MapShown, MapsView, Pointing
 from fne_cli.images.pixels.bad import BadImage, Status
-from fne_cli.images.pixels.decode import decode, read_file
+from fne_cli.images.pixels.decode import decode
 from fne_cli.images.pixels.geometry import MAX_PIXELS, Geometry
 from fne_cli.images.pixels.opening import upright_size
+from fne_cli.images.pixels.reading import read_file
 from fne_cli.images.thumbnails import encoded
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.other.objects import Claim

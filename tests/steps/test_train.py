@@ -71,6 +71,8 @@ def test_it_learns_and_its_network_is_taken(fne, shades, tmp_path):
     assert len(lines) == 12 and float(lines[-1]["val_accuracy"]) == 1 and float(lines[0]["learning_rate"]) == 0.02
     again = fne("train", shades, tmp_path / "m.keras", *words, "--learning-rate", 0.02)
     assert "is up to date: 12 epochs" in again.err
+    again = json.loads(fne("train", shades, tmp_path / "m.keras", *words, "--learning-rate", 0.02, "--json").out)
+    assert (again["up_to_date"], again["epochs"], again["kept"], again["bad"]) == (True, 12, 12, [])
     assert fne("extract", shades, tmp_path / "x.h5", "--model", tmp_path / "m.keras", "--max-bad", 1).code == 0
     told = json.loads(fne("info", tmp_path / "x.h5", "--json").out)["settings"]
     said = lineage_of(str(tmp_path / "m.keras"))

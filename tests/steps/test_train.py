@@ -210,7 +210,7 @@ def test_lists_that_cannot_be_trained_on(fne, tmp_path):
         write_image(tmp_path / "images" / "train" / name / "1.png", 1)
     assert "--patience looks at validation images" in told("--patience", 1)
     done = fne("train", tmp_path / "images", tmp_path / "m.h5")
-    assert done.code == 1 and "should end in .keras. Found: .h5" in done.err
+    assert done.code == 2 and "should end in .keras. Found: .h5" in done.err
 
 
 def test_too_little_memory_is_told_before_the_work(fne, shades, tmp_path, monkeypatch):

@@ -51,8 +51,9 @@ from fne_cli.cli.console import Console
     "training images; the best bold, significant differences marked.",
 )
 @click.option("--csv", type=options.CSV, help=".csv to write: every figure, with its interval, cost and comparison.")
+@options.as_json
 @options.overwrite
-def report(progress: Console, **values: Any) -> None:
+def report(progress: Console, as_json: bool, **values: Any) -> None:
     """Make one self-contained HTML PAGE of RESULTS.
 
     It has tables, charts, confusions, wrong images, and how to reproduce it. RESULTS are files of fne evaluate, or what
@@ -76,6 +77,9 @@ def report(progress: Console, **values: Any) -> None:
         missing = "RESULTS..." if page.suffix.lower() in ENDINGS else "PAGE"
         raise click.UsageError(f"Missing argument {missing!r}. Found: only {page}. fne report RESULTS... page.html")
     done = report(progress=progress, **values)
+    if as_json:
+        options.print_json(done)
+        return
     state = " is up to date" if done.up_to_date else ""
     more = (f"; figures in {done.figures}" if done.figures else "") + "".join(f"; table {path}" for path in done.tables)
     progress.note(f"{done.page}{state}{more}")

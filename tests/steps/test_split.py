@@ -299,7 +299,7 @@ def test_other_sizes_of_images_make_the_manifest_again(fne, birds, tmp_path):
         (
             ("--regions", "sliding"),
             2,
-            "should be sliding:N, sliding:I,J or grid:N, such as sliding:3 or sliding:4,9, found 'sliding'",
+            "such as sliding:3 or sliding:4,9, found 'sliding'",
         ),
         (("--regions", "grid:0"), 1, "with numbers from 1 to 32. Found: grid:0."),
         (("--regions", "grid:2", "--val", "10%"), 1, "--val goes with --test"),

@@ -61,6 +61,9 @@ def test_again_is_up_to_date_and_other_options_are_refused(fne, grid):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     again = fne(*words)
     assert (again.code, "is up to date" in again.err) == (0, True)
+    assert json.loads(fne(*words, "--json").out) | {"folder": ""} == {
+        "folder": "", "images": None, "missing": None, "wrong": None, "pointing": None, "up_to_date": True
+    }  # fmt: skip
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert fne(*words, "--class", "b").code == 4
     other = fne(*words, "--class", "b", "--only", "b/1*.png", "--overwrite")

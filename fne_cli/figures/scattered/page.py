@@ -52,7 +52,7 @@ def _ways(page: ScatterPage) -> list[dict[str, Any]]:
     if page.predicted:
         found.append(_way("prediction", page.prediction, "not predicted"))
         words = [{True: "right", False: "wrong", None: "not known"}[one] for one in page.right]
-        names = [name for name in ("right", "wrong", "not known") if name in words]
+        names: list[str] = [name for name in ("right", "wrong", "not known") if name in words]
         found.append({"title": "right or wrong", "names": names, "of": [names.index(word) for word in words]})
     return found or [{"title": "nothing", "names": ["images"], "of": [0] * len(page.path)}]
 

@@ -191,9 +191,9 @@ def _opened(
 
 
 def _check(output: Path, kind: str, vector: VectorType | None) -> None:
-    """Raises BadInput for an ending that means nothing, or needs what is not installed."""
+    """Raises WrongOptions for an ending that means nothing, BadInput for one that needs what is not installed."""
     if kind not in (known := (*WRITERS, PROJECTOR, *ENGINES)):
-        raise BadInput(f"{output} should end in {', '.join(known)}. Found: {kind or 'no ending'}.")
+        raise WrongOptions(f"{output} should end in {', '.join(known)}. Found: {kind or 'no ending'}.")
     package, extra = _NEEDED.get(kind, ("", ""))
     if package and importlib.util.find_spec(package) is None:
         raise BadInput(f"{output} needs {package}, which is not installed. pip install 'fne-cli[{extra}]'")

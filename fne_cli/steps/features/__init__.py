@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fne_cli.errors import BadInput, WrongOptions
+from fne_cli.errors import BadInput, WrongFile, WrongOptions
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.features.maps import FeatureMap, FeatureMaps, MapOptions, feature_maps
 from fne_cli.steps.features.pairs import Exciting, Pair, Pairs, exciting_images, known, strongest_pairs
@@ -57,7 +57,12 @@ def features(
         return feature_maps(file, maps, options, images, root, overwrite, progress)
     if images is not None or root is not None or overwrite:
         raise WrongOptions("--images, --root and --overwrite go with --maps FOLDER. Give it, or leave them out.")
-    with open_file(file, "behavior", "codes") as source:
+    with open_file(file, "behavior", "codes", "activations") as source:
+        if source.kind == "activations":
+            raise WrongFile(
+                f"{file} should be an fne behavior or codes file. Found: kind=activations. Run fne analyze first; or "
+                "draw what a feature is in the cells of a grid: --feature LAYER:NUMBER --maps FOLDER"
+            )
         if source.kind == "codes":
             _refuse(source, {"--layer": layer, "--feature": feature, "--activations": activations})
             if not 0.5 <= share < 1:

@@ -133,10 +133,10 @@ def scatter(
 
 
 def _is_page(output: Path) -> bool:
-    """Whether the output is a page. Raises BadInput for an ending that means nothing here."""
+    """Whether the output is a page. Raises WrongOptions for an ending that means nothing here."""
     ending = output.suffix.lower()
     if ending not in (".html", ".csv"):
-        raise BadInput(f"{output} should end in .html (a page) or .csv (a table). Found: {ending or 'no ending'}.")
+        raise WrongOptions(f"{output} should end in .html (a page) or .csv (a table). Found: {ending or 'no ending'}.")
     return ending == ".html"
 
 

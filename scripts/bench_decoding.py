@@ -91,7 +91,8 @@ def against_bound(recipe: Recipe, folder: Path, images: int, rounds: int, output
     manifest = output.with_suffix(".csv")
     with open(manifest, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["path"], *([os.path.abspath(path)] for path in listed.files)])
-    compute(), decode_alone()
+    compute()
+    decode_alone()
     rows: list[tuple[Taken, Taken, Taken]] = []
     for _ in range(rounds):
         watch = Watch()

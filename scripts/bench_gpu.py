@@ -95,7 +95,7 @@ def networks(sizes: Sizes) -> Iterator[dict[str, Any]]:
         for precision in ("float32", "bfloat16"):
             ways = [(rows, False) for rows in sizes.rows] + ([(sizes.rows[-1], True)] if compiles else [])
             for rows, xla in ways:
-                recipe = Recipe(model, "random", batch_size=rows, precision=precision, xla=xla)  # type: ignore[arg-type]  # a name
+                recipe = Recipe(model, "random", batch_size=rows, precision=precision, xla=xla)
                 prepared = Prepared.of(recipe)
                 pixels = noise(rows, prepared.image_size)
                 call, alone = prepared.extractor(print), bare(prepared.network.model, pixels, xla)
@@ -113,7 +113,7 @@ def places(sizes: Sizes) -> dict[str, bool]:
     for model in sizes.models:
         for precision in ("float32", "bfloat16"):
             rows = sizes.rows[0]
-            prepared = Prepared.of(Recipe(model, "random", batch_size=rows, precision=precision))  # type: ignore[arg-type]  # a name
+            prepared = Prepared.of(Recipe(model, "random", batch_size=rows, precision=precision))
             call, pixels = prepared.extractor(print), noise(rows, prepared.image_size)
             straight = [values.tobytes() for values in on_host(call(pixels))]
             found[f"{model}, {precision}"] = all(

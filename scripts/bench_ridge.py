@@ -92,8 +92,8 @@ def rate() -> float:
 def main() -> None:
     """Run both, in turn, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    rows = at_least(200, "the contestants warm up on so many")
-    parser.add_argument("--rows", type=rows, default=3030)
+    enough = at_least(200, "the contestants warm up on so many")
+    parser.add_argument("--rows", type=enough, default=3030)
     for name, least, usual in (("features", 1, 12416), ("classes", 2, 101), ("penalties", 1, 20), ("repeats", 1, 3)):
         parser.add_argument(f"--{name}", type=at_least(least), default=usual)
     parser.add_argument("--fit", nargs=2, help=argparse.SUPPRESS)

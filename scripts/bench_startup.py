@@ -94,7 +94,7 @@ def stages(photos: str, activations: str) -> list[tuple[str, float]]:
                 note("decoding the first batch")
             yield batch
 
-    pipeline.image_batches = first
+    vars(pipeline)["image_batches"] = first
     from fne_cli.networks.extractor import Extractor
 
     call, calls = Extractor.__call__, 0

@@ -14,6 +14,8 @@ from fne_cli.images.lists.folders import png_bytes
 from fne_cli.images.pixels.bad import Status
 from fne_cli.images.pixels.decode import decode, read_file
 from fne_cli.images.pixels.geometry import Geometry
+from fne_cli.networks.onnx.prepared import PreparedOnnx
+from fne_cli.networks.opening import prepared as opened
 from fne_cli.networks.prepared import Prepared
 from fne_cli.networks.recipe import Recipe
 from fne_cli.numerics.codes import HIGH, LOW
@@ -95,7 +97,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
         if any(len(shape) != 1 for _, shape, _ in prepared.columns()):
             raise BadInput("Layers should be pooled to one number per filter.")
         call = prepared.extractor(lambda text: None)
-        geometry = Geometry(prepared.network.height, prepared.network.width, resize=prepared.recipe.resize)
+        geometry = Geometry(*prepared.image_size, resize=prepared.recipe.resize)
         rows = []
         for start in range(0, len(images), prepared.recipe.batch_rows):
             part = [self._pixels(image, geometry) for image in images[start : start + prepared.recipe.batch_rows]]
@@ -132,14 +134,14 @@ class FullNetworkEmbedding(TernaryEmbedding):
             raise BadInput(f"widths should be those of layers with {len(self.mean_):,} features. Found: {widths}.")
         return widths
 
-    def _prepared(self) -> Prepared:
+    def _prepared(self) -> Prepared | PreparedOnnx:
         given: dict[str, Any] = self.get_params()  # scikit-learn's parameters are checked where they are used
         names = ("model", "weights", "preprocess", "resize", "batch_size")
         recipe = Recipe(layers=tuple(self.layers), **{name: given[name] for name in names})
         key = repr(recipe)
         if getattr(self, "_made", ("", None))[0] != key:
-            self._made = (key, Prepared.of(recipe))
-        made: Prepared = self._made[1]
+            self._made = (key, opened(recipe))
+        made: Prepared | PreparedOnnx = self._made[1]
         return made
 
     def __getstate__(self) -> dict[str, Any]:

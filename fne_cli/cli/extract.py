@@ -19,7 +19,8 @@ from fne_cli.unprintable import plain
     "--model",
     default="vgg16",
     show_default=True,
-    help="mini, a network of keras.applications (vgg16, resnet50 ...), or a .keras or .h5 file: see fne layers MODEL.",
+    help="mini, a network of keras.applications (vgg16, resnet50 ...), or a .keras, .h5 or .onnx file: see fne layers "
+    "MODEL.",
 )
 @click.option(
     "--weights",
@@ -30,8 +31,8 @@ from fne_cli.unprintable import plain
     "--preprocess",
     type=kinds.Preprocess(),
     help="What a network of your own expects: BGR minus channel means, -1 ... 1, ImageNet mean and deviation, 0 ... 1, "
-    "0 ... 255, or numbers: mean=0.485/0.456/0.406,std=0.229/0.224/0.225,order=rgb,scale=1/255 is (pixel x scale - "
-    "mean) / std; order is rgb or bgr.",
+    "0 ... 255, ImageNet's again, CLIP's, or numbers: mean=0.485/0.456/0.406,std=0.229/0.224/0.225,order=rgb,"
+    "scale=1/255 is (pixel x scale - mean) / std; order is rgb or bgr.",
 )
 @click.option(
     "--image-size",
@@ -43,7 +44,8 @@ from fne_cli.unprintable import plain
     "--pool",
     type=kinds.Names(),
     default=(),
-    help="avg, max, avg:2 (a grid of 2 x 2), max:3 ... or none; per layer 'block5*=avg:2'.  [default: avg]",
+    help="avg, max, avg:2 (a grid of 2 x 2), max:3 ... or none; of transformers cls, mean or cls+mean; per layer "
+    "'block5*=avg:2'.  [default: avg]",
 )
 @click.option("--resize", type=click.Choice(["squash", "crop"]), default="squash", show_default=True,
               help="Fit images by changing their aspect ratio, or by cutting out the centre.")  # fmt: skip

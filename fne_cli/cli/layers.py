@@ -12,6 +12,8 @@ from fne_cli.cli import kinds, options
 from fne_cli.cli.console import Console, table
 from fne_cli.unprintable import plain
 
+_IN_A_BLOCK = "part of a block"
+
 
 @click.command(cls=options.Command)
 @click.argument("model")
@@ -52,7 +54,13 @@ def layers(progress: Console, as_json: bool, **values: Any) -> None:
         f"{name}, {height} x {width}, preprocessing {found.preprocess}: {tapped} taps, {found.features:,} "
         f"features; {found.bytes_per_image:,} bytes per image (float32), {found.code_bytes_per_image:,} as codes"
     )
+    inner = [layer for layer, reason in found.left_out if reason == _IN_A_BLOCK]
+    if inner:
+        names = inner[0] if len(inner) == 1 else f"{inner[0]} ... {inner[-1]}"
+        click.echo(plain(f"left out: {names} ({len(inner)}, {_IN_A_BLOCK}: --layers '*' takes these too)"))
     for layer, reason in found.left_out:
+        if reason == _IN_A_BLOCK:
+            continue
         way = (
             "--layers '*' takes it too" if reason == "classifier" else "only convolutional and dense layers are tapped"
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from fne_cli.networks import pooling, taps
+from fne_cli.networks import described, pooling, taps
 from fne_cli.networks.extractor import Extractor, device_name
 from fne_cli.networks.recipe import Recipe
 from fne_cli.networks.weights import Network, open_network
@@ -50,37 +50,18 @@ class Prepared:
 
     def settings(self) -> dict[str, Any]:
         """What determines the numbers, as the file stores it."""
-        network, recipe = self.network, self.recipe
-        return {
+        network = self.network
+        own = {
             "network": network.name,
             "weights": network.weights,
             "weights_sha256": network.weights_sha256(),
             "preprocess": network.preprocess,
-            "image_size": [network.height, network.width],
-            "layers": {tap.layer: str(pool) for tap, pool in zip(self.taps, self.poolings, strict=True)},
-            "resize": recipe.resize,
-            "crops": recipe.crops,
-            "box_context": recipe.box_context,
-            "batch_rows": recipe.batch_rows,
-            "precision": recipe.precision,
-            "xla": recipe.xla,
-            "dtype": recipe.dtype,
         }
+        return own | described.settings(self.recipe, self.image_size, self.taps, self.poolings)
 
     def columns(self) -> list[tuple[str, tuple[int, ...], dict[str, str]]]:
         """Name, shape of one row, and description of each tapped layer."""
-        return [
-            (
-                tap.layer,
-                pool.row_shape(tap.shape),
-                {
-                    "tap": f"{tap.kind} after {tap.output_of}",
-                    "output_shape": " x ".join(map(str, tap.shape)),
-                    "pooling": str(pool),
-                },
-            )
-            for tap, pool in zip(self.taps, self.poolings, strict=True)
-        ]
+        return described.columns(self.taps, self.poolings)
 
     def extractor(self, note: Callable[[str], None]) -> Extractor:
         """The function, compiled once; `note` is told if it has to shrink its batch."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fne_cli.networks.catalog import known_name
-from fne_cli.networks.prepared import Prepared
+from fne_cli.networks.opening import prepared
 from fne_cli.networks.recipe import Recipe
 
 _BATCHES = 3
@@ -26,10 +26,10 @@ class Speed:
 def measure(recipe: Recipe) -> Speed:
     """Time a few batches of nothing; named networks get random weights, which are as fast. Raises BadInput."""
     named = known_name(recipe.model) is not None
-    prepared = Prepared.of(replace(recipe, weights="random") if named else recipe)
-    features = {name: math.prod(shape) for name, shape, _ in prepared.columns()}
-    call = prepared.extractor(lambda text: None)
-    pixels = np.zeros((recipe.batch_rows, prepared.network.height, prepared.network.width, 3), np.uint8)
+    network = prepared(replace(recipe, weights="random") if named else recipe)
+    features = {name: math.prod(shape) for name, shape, _ in network.columns()}
+    call = network.extractor(lambda text: None)
+    pixels = np.zeros((recipe.batch_rows, *network.image_size, 3), np.uint8)
     times = []
     for _ in range(_BATCHES):
         began = time.perf_counter()

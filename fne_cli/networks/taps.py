@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import BadInput
 from fne_cli.networks import graph
+from fne_cli.networks.tapped import AnyTap
+from fne_cli.networks.tokens import Tokens
 from fne_cli.options import meant
 
 if TYPE_CHECKING:
@@ -36,6 +38,12 @@ class Tap:
     tensor: Any
     is_classifier: bool = False
     is_channels_first: bool = False
+    tokens: Tokens | None = None
+
+    @property
+    def aside(self) -> str:
+        """Why it is tapped only when it is asked for."""
+        return "classifier" if self.is_classifier else ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -250,13 +258,13 @@ def classifier_of(output: Any) -> Any:
         call = graph.call_of(call.input_tensors[0])
 
 
-def select(taps: Sequence[Tap], patterns: Sequence[str]) -> list[Tap]:
+def select(taps: Sequence[AnyTap], patterns: Sequence[str]) -> list[AnyTap]:
     """The taps that a name or glob matches, in network order; without patterns all but the classifier.
 
     Raises BadInput for a pattern that matches nothing, and if there is only a classifier.
     """
     if not patterns:
-        hidden = [tap for tap in taps if not tap.is_classifier]
+        hidden = [tap for tap in taps if not tap.aside]
         if not hidden:
             raise BadInput(f"There should be a layer before the classifier. Found none: try --layers {taps[0].layer}.")
         return hidden

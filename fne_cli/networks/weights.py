@@ -17,15 +17,18 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.networks import graph, mini
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.catalog import CATALOG, PREPROCESS, Precision, known_name
+from fne_cli.networks.catalog import CATALOG, Precision, known_name
 from fne_cli.networks.kinds import container
-from fne_cli.networks.preprocessing import HOW_TO_FIND_OUT, WHAT_THEY_DO, canonical, scaled_twice, spelled
+from fne_cli.networks.preprocessing import HOW_TO_FIND_OUT, NAMED, WHAT_THEY_DO, canonical, scaled_twice, spelled
 from fne_cli.networks.saved import files
 from fne_cli.networks.saved.lineage import preprocess_of
 from fne_cli.networks.saved.weight_files import with_file
 
 if TYPE_CHECKING:
     import keras
+
+
+_KERAS_ONLY = "Extractions take ONNX files, too; what trains networks takes those of Keras alone."
 
 
 @dataclass(frozen=True)
@@ -188,12 +191,13 @@ def _mini(weights: str | None, seed: int, preprocess: str | None, image_size: tu
 def _from_file(path: str, weights: str | None, preprocess: str | None, image_size: tuple[int, int] | None) -> Network:
     if weights is not None:
         raise BadInput(f"{path} has its own weights. Leave --weights out.")
-    container(path)
+    if container(path) == "onnx":
+        raise BadInput(f"{path} should be a network of Keras. Found: an ONNX file.", remedy=_KERAS_ONLY)
     if preprocess is None:  # networks that were trained here say it themselves
         preprocess = preprocess_of(path)
     if preprocess is None:
         raise BadInput(
-            f"{path} does not say how its input is to be prepared. Give --preprocess {'|'.join(PREPROCESS)}:\n"
+            f"{path} does not say how its input is to be prepared. Give --preprocess {'|'.join(NAMED)}:\n"
             f"{WHAT_THEY_DO}\n{HOW_TO_FIND_OUT}"
         )
     model = files.load(path)

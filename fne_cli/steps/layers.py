@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fne_cli.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from fne_cli.networks.tapped import Tapped
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One convolutional or dense layer. first_column is None for a layer that is not tapped."""
+    """One layer that can be tapped. first_column is None for a layer that is not tapped."""
 
     order: int
     layer: str
@@ -50,6 +54,40 @@ def layers(
 ) -> LayerTable:
     """The layers of `model`; `layers` and `pool` choose and pool as in extract. Nothing is downloaded."""
     from fne_cli.networks import pooling, taps
+    from fne_cli.networks.kinds import is_onnx
+
+    look = _of_onnx if is_onnx(model) else _of_keras
+    name, size, preprocess, found, others = look(model, image_size)
+    chosen = taps.select(found, layers)
+    poolings = dict(zip((tap.layer for tap in chosen), pooling.pooling_of(chosen, pool), strict=True))
+    rows, column = [], 0
+    for order, tap in enumerate(found, start=1):
+        pooled = poolings.get(tap.layer)
+        features = math.prod((pooled or pooling.Pooling()).row_shape(tap.shape))
+        rows.append(
+            LayerRow(
+                order=order,
+                layer=tap.layer,
+                kind=tap.kind + (f" ({tap.aside})" if tap.aside else ""),
+                output_of=tap.output_of,
+                output_shape=tap.shape,
+                pooling=str(pooled) if pooled else "not tapped",
+                features=features,
+                first_column=None if pooled is None else column,
+            )
+        )
+        if pooled is not None:
+            column += features
+    taken = tuple(f"{tap.layer}." for tap in chosen)  # conv.1. is of conv, too
+    left = [(layer, reason) for layer, reason in others if not any(tapped.startswith(f"{layer}.") for tapped in taken)]
+    return LayerTable(name, size, preprocess, rows, column, column * 4, column, left)
+
+
+_Found = tuple[str, tuple[int, int], str, "Sequence[Tapped]", list[tuple[str, str]]]
+
+
+def _of_keras(model: str, image_size: tuple[int, int] | None) -> _Found:
+    from fne_cli.networks import taps
     from fne_cli.networks.catalog import known_name
     from fne_cli.networks.weights import open_network
 
@@ -60,33 +98,14 @@ def layers(
         if name is None
         else open_network(model, weights="random", image_size=image_size)
     )
-    found = taps.find_taps(network.model)
-    chosen = taps.select(found, layers)
-    poolings = dict(zip(chosen, pooling.pooling_of(chosen, pool), strict=True))
-    rows, column = [], 0
-    for order, tap in enumerate(found, start=1):
-        pooled = poolings.get(tap)
-        features = math.prod((pooled or pooling.Pooling()).row_shape(tap.shape))
-        rows.append(
-            LayerRow(
-                order=order,
-                layer=tap.layer,
-                kind=tap.kind + (" (classifier)" if tap.is_classifier else ""),
-                output_of=tap.output_of,
-                output_shape=tap.shape,
-                pooling=str(pooled) if pooled else "not tapped",
-                features=features,
-                first_column=None if pooled is None else column,
-            )
-        )
-        if pooled is not None:
-            column += features
     preprocess = network.preprocess if name else "to be given"
     size = (network.height, network.width)
-    taken = tuple(f"{tap.layer}." for tap in chosen)  # conv.1. is of conv, too
-    left = [
-        (name, reason)
-        for name, reason in taps.left_out(network.model)
-        if not any(tapped.startswith(f"{name}.") for tapped in taken)
-    ]
-    return LayerTable(network.name, size, preprocess, rows, column, column * 4, column, left)
+    return network.name, size, preprocess, taps.find_taps(network.model), taps.left_out(network.model)
+
+
+def _of_onnx(model: str, image_size: tuple[int, int] | None) -> _Found:
+    from fne_cli.networks.onnx.prepared import open_onnx
+
+    network = open_onnx(model, None, image_size, any_way=True)
+    size = (network.height, network.width)
+    return network.name, size, network.preprocess or "to be given", network.taps, network.left_out

@@ -106,7 +106,11 @@ def test_another_size_of_a_known_network_leaves_its_dense_layers_out() -> None:
     ("options", "message"),
     [
         ({"layers": ("fc9",)}, "--layers 'fc9' should match a convolutional or dense layer. There are: block1_conv1, "),
-        ({"pool": ("mean",)}, "--pool should be avg, max, avg:2, max:3 ... or none. Found: 'mean'."),
+        (
+            {"pool": ("median",)},
+            "--pool should be avg, max, avg:2, max:3 ... or none; of transformers also cls, mean or ",
+        ),
+        ({"pool": ("mean",)}, "--pool 'mean' should be for layers with tokens. Found: block1_conv1, which has none."),
         ({"pool": ("predictions=max",)}, "--pool 'predictions=max' should name layers that are tapped."),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fne_cli.networks.backend import forget
-from fne_cli.networks.prepared import Prepared
+from fne_cli.networks.opening import prepared
 from fne_cli.networks.recipe import Recipe
 
 
@@ -57,7 +57,7 @@ def open_source(recipe: Recipe) -> Source:
 
     Another kind of source is another branch here: what extracts, and all that comes after it, know this protocol only.
     """
-    return Prepared.of(recipe)
+    return prepared(recipe)
 
 
 def open_anew(recipe: Recipe) -> Source:

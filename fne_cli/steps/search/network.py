@@ -60,11 +60,11 @@ class QueryImages:
 
     def rows(self, progress: Progress) -> dict[str, np.ndarray]:
         """The rows of each layer, as the files would have them. Raises BadInput for an image that is bad."""
-        from fne_cli.networks.prepared import Prepared  # needs TensorFlow
+        from fne_cli.networks.opening import prepared
 
         progress.detail(f"building {self._recipe.model}")
         try:
-            source = Prepared.of(self._recipe)
+            source = prepared(self._recipe)
             apart = differences(self._settings, plain(source.settings()), ("in the file", "of this network"))
         except BadInput as error:  # a network that cannot even take these settings
             apart = [str(error)]

@@ -34,7 +34,7 @@ from fne_cli.networks.trained.building import Start, Trainable, build
 from fne_cli.networks.trained.trainer import Rule, Trainer
 from fne_cli.progress import SILENT
 from fne_cli.steps.train.inputs import Inputs
-from fne_cli.steps.train.loop import Loop
+from fne_cli.steps.train.loop import Loop, Parts
 from fne_cli.steps.train.options import Course
 
 CLASSES = 10
@@ -53,8 +53,8 @@ def written(folder: Path, count: int, side: int) -> DecodedImages:
 def loop_of(folder: Path, trainer: Trainer, inputs: Inputs, labels: np.ndarray) -> Loop:
     """Our loop over all images, without validation and, in the time that is measured, without a checkpoint."""
     numbers = np.arange(len(labels))
-    course = Course(epochs=1000)
-    return Loop(folder / "x.keras", trainer, inputs, labels, numbers, numbers[:0], course, 0, {}, [{"images": 0}])
+    parts = Parts(numbers, numbers[:0], numbers[:0], len(numbers))
+    return Loop(folder / "x.keras", trainer, inputs, labels, parts, Course(epochs=1000), 0, {}, [{"images": 0}])
 
 
 def epoch(loop: Loop) -> float:

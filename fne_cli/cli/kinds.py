@@ -198,3 +198,17 @@ class Thresholds(click.ParamType["tuple[float, float] | Path"]):
 
 
 _NUMBERS = re.compile(r"(?:[-+0-9.,e\s]|inf|nan)*", re.IGNORECASE)
+
+
+class Share(click.ParamType[float]):
+    """20% or 0.2."""
+
+    name = "SHARE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """To a fraction."""
+        match = re.fullmatch(r"(\d*\.?\d+)(%?)", str(value))
+        share = float(match[1]) / (100 if match[2] else 1) if match else 0.0
+        if not 0 < share < 1:
+            self.fail(f"should be a share such as 20% or 0.2, found {value!r}", param, ctx)
+        return share

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fne_cli.experiments.config import Options
     from fne_cli.experiments.run import Done, Outlook
 
-STEPS = ("split", "extract", "normalize", "discretize", "analyze", "reduce", "rank", "evaluate")
+STEPS = ("split", "train", "extract", "normalize", "discretize", "analyze", "reduce", "rank", "evaluate")
 
 
 @click.command(cls=options.Command)

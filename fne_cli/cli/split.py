@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import options
+from fne_cli.cli import kinds, options
 from fne_cli.cli.console import Console
 
 
@@ -24,20 +24,6 @@ class _List(click.ParamType[tuple[str, str]]):
         if not equals or not file or split not in ("train", "val", "test"):
             self.fail(f"should be train=FILE, val=FILE or test=FILE, found {value!r}", param, ctx)
         return split, file
-
-
-class _Share(click.ParamType[float]):
-    """20% or 0.2."""
-
-    name = "SHARE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """To a fraction."""
-        match = re.fullmatch(r"(\d*\.?\d+)(%?)", str(value))
-        share = float(match[1]) / (100 if match[2] else 1) if match else 0.0
-        if not 0 < share < 1:
-            self.fail(f"should be a share such as 20% or 0.2, found {value!r}", param, ctx)
-        return share
 
 
 class _Regions(click.ParamType["tuple[str, int]"]):
@@ -61,13 +47,13 @@ class _Regions(click.ParamType["tuple[str, int]"]):
 @click.option("--list", "lists", type=_List(), multiple=True, help="Official list: train=FILE, val=FILE or test=FILE; "
               "a path on every line, with or without its ending. May be given several times.")  # fmt: skip
 @click.option("--per-class", type=click.IntRange(min=1), help="Training images of each class; the rest is for testing.")
-@click.option("--test", type=_Share(), help="Share of each class for testing, such as 20%.")
-@click.option("--val", type=_Share(), help="Share of each class (with --per-class: of the rest) for validation.")
+@click.option("--test", type=kinds.Share(), help="Share of each class for testing, such as 20%.")
+@click.option("--val", type=kinds.Share(), help="Share of each class (with --per-class: of the rest) for validation.")
 @click.option("--folds", type=click.IntRange(min=2), help="So many manifests, MANIFEST-1 ...: each image tests once.")
 @click.option("--voc", is_flag=True, help="IMAGES is a VOC year folder: several labels from its XML, its own splits.")
 @click.option(
     "--holdout",
-    type=_Share(),
+    type=kinds.Share(),
     help="For choosing without the test images, which get no split: train on split train, test on split val, or on "
     "this share of each class of split train if there is none.",
 )

@@ -33,6 +33,8 @@ from fne_cli.options import taken
 @click.option("--resize", type=click.Choice(["squash", "crop"]), default="squash", show_default=True,
               help="Fit images by changing their aspect ratio, or by cutting out the centre.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True, help="Times through the images.")
+@click.option("--max-epochs", type=click.IntRange(min=1), metavar="E",
+              help="Stop after so many of --epochs, for which the schedule is made.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1, 65536), default=64, show_default=True,
               help="Images of one step; the rest of an epoch that fills no batch is left out.")  # fmt: skip
 @click.option("--optimizer", type=click.Choice(["sgd", "adamw"]), default="sgd", show_default=True,
@@ -53,6 +55,14 @@ from fne_cli.options import taken
               "else those of the last are kept.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
               show_default=True, help="What the network computes in; weights are float32.")  # fmt: skip
+@click.option("--classes", type=kinds.Names(), default=(), metavar="A,B,...", help="Only these.  [default: all]")
+@click.option("--per-class", type=click.IntRange(min=1), help="Training images of each class.  [default: all]")
+@click.option("--val", type=kinds.Share(), help="Share of each class for validation, where there is no split val.")
+@click.option("--draw", type=options.SEED, default=0, show_default=True,
+              help="Seed by which --per-class and --val draw images.")  # fmt: skip
+@click.option("--judge", metavar="IMAGES",
+              help="Take the accuracy on split test of these images, which may be the same, after every epoch; it "
+              "chooses nothing.")  # fmt: skip
 @options.root
 @options.label_column
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: all cores]")
@@ -75,11 +85,12 @@ def train(progress: Console, **values: Any) -> None:
     \b
     Example: fne train photos/ tuned.keras --from vgg16 --copy 10 --freeze --epochs 10
     """
-    from fne_cli.steps.train import Course, Rule, Start, TrainOptions, train
+    from fne_cli.steps.train import Course, Rule, Selection, Start, TrainOptions, train
 
     start, rule, course = taken(Start, values), taken(Rule, values), taken(Course, values)
+    options, selection = taken(TrainOptions, values), taken(Selection, values)
     done = train(
-        start=start, rule=rule, course=course, options=taken(TrainOptions, values), progress=progress, **values
+        start=start, rule=rule, course=course, options=options, selection=selection, progress=progress, **values
     )
     if done.up_to_date:
         progress.note(f"{done.path} is up to date: {done.epochs:,} epochs")
@@ -87,6 +98,8 @@ def train(progress: Console, **values: Any) -> None:
     told = f"training accuracy {done.figures['accuracy']:.4f}"
     if "val_accuracy" in done.figures:
         told += f", validation accuracy {done.figures['val_accuracy']:.4f}"
+    if "test_accuracy" in done.figures:
+        told += f", test accuracy {done.figures['test_accuracy']:.4f}"
     progress.note(
         f"{done.path}: {done.images['train']:,} images, {done.classes:,} classes, {done.epochs:,} epochs in "
         f"{duration(done.seconds)}; the weights of epoch {done.kept:,} are kept: {told}"

@@ -26,6 +26,7 @@ from fne_cli.progress import Progress
 FUNCTIONS = {
     "outline": "fne_cli.steps.extract.tasks:outline",
     "extract": "fne_cli.steps.extract.tasks:extract_shard",
+    "train": "fne_cli.steps.train.tasks:train_network",
     "moments": "fne_cli.steps.normalize:add_up_span",
     "scores": "fne_cli.steps.normalize:scores_of_span",
     "codes": "fne_cli.steps.discretize:encode_span",

@@ -103,6 +103,29 @@ def _extract(arguments: tuple[str, ...], options: dict[str, Any], how: Execution
     extract(images, Path(activations), recipe, run, **options, cluster=how.cluster, progress=how.progress)
 
 
+def train_options(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of `fne train` as its step takes them."""
+    from fne_cli.steps.train import Course, Rule, Selection, Start, TrainOptions
+
+    return {
+        "start": taken(Start, options),
+        "rule": taken(Rule, options),
+        "course": taken(Course, options),
+        "selection": taken(Selection, options),
+        "options": taken(TrainOptions, options),
+        **options,
+    }
+
+
+def _train(arguments: tuple[str, ...], options: dict[str, Any], how: Execution) -> None:
+    from fne_cli.steps.train import train
+
+    images, network = arguments
+    given = train_options(options)
+    given["options"] = replace(given["options"], overwrite=how.overwrite)
+    train(images, Path(network), **given, progress=how.progress)
+
+
 def _normalize(arguments: tuple[str, ...], options: dict[str, Any], how: Execution) -> None:
     from fne_cli.steps.normalize import normalize
 
@@ -159,6 +182,7 @@ def _evaluate(arguments: tuple[str, ...], options: dict[str, Any], how: Executio
 _STEPS: dict[str, Callable[[tuple[str, ...], dict[str, Any], Execution], None]] = {
     "sample": _sample,
     "split": _split,
+    "train": _train,
     "extract": _extract,
     "normalize": _normalize,
     "discretize": _discretize,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,6 @@ from fne_cli.experiments.config import (
     DATA,
     DEFAULTS,
     NAMED,
-    OWN,
     SPLIT,
     Experiment,
     Options,
@@ -24,87 +20,45 @@ from fne_cli.experiments.config import (
     Value,
     without,
 )
+from fne_cli.experiments.tables import NAME, SPELLED, Checked, nearest, overridden
 from fne_cli.experiments.varied.factors import Factors
 from fne_cli.experiments.varied.factors import read as read_factor
-from fne_cli.images.pixels.bad import Allowed
 from fne_cli.numerics.classifiers import foreign
-
-_SPELLED = {"list": "lists", "C": "cost"}  # as on the command line
-_UNSPELLED = {"lists": "list"}
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 
 def read_experiment(path: Path, overrides: Sequence[str], options: Options) -> Experiment:
     """The experiment that a file describes, with TABLE.KEY=VALUE of `--set` over it. Raises BadInput."""
-    tables = _parsed(path)
-    origins: dict[tuple[str, ...], str] = {}
-    for text in overrides:
-        keys, value = _override(text)
-        _put(tables, keys, value, text)
-        origins[keys] = "--set"
-    return _Checked(path, origins, options).experiment(tables)
+    tables, origins = overridden(path, overrides)
+    return _Experiment(path, origins, options).experiment(tables)
 
 
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path} should be the TOML file of an experiment. Found: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or numbers and nesting that nobody writes
-        raise BadInput(f"{path} should be TOML. Found: {error}.") from error
-
-
-def _override(text: str) -> tuple[tuple[str, ...], Any]:
-    """The keys and the value of TABLE.KEY=VALUE; what is not TOML is text."""
-    name, equals, value = text.partition("=")
-    keys = tuple(part.strip() for part in name.split("."))
-    if not equals or not all(keys):
-        raise BadInput(f"--set should be TABLE.KEY=VALUE, such as networks.vgg16.batch_size=32. Found: {text!r}.")
-    try:
-        return keys, tomllib.loads(f"value = {value}")["value"]
-    except (ValueError, KeyError, RecursionError):
-        return keys, value
-
-
-def _put(tables: dict[str, Any], keys: tuple[str, ...], value: Any, text: str) -> None:
-    place = tables
-    for key in keys[:-1]:
-        place = place.setdefault(key, {})
-        if not isinstance(place, dict):
-            raise BadInput(f"--set {text}: {key} is not a table.")
-    place[keys[-1]] = value
-
-
-class _Checked:
-    """Reads tables, and complains in the words of the file."""
-
-    def __init__(self, path: Path, origins: Mapping[tuple[str, ...], str], options: Options) -> None:
-        self._path, self._origins, self._options = path, origins, options
+class _Experiment(Checked):
+    """Reads the tables of `fne run`."""
 
     def experiment(self, tables: dict[str, Any]) -> Experiment:
         known = ["experiment", *NAMED, "factors", *COMMANDS]
         for name, table in tables.items():
             if name not in known:
-                raise self._wrong("", f"has the unknown table {name!r}. {nearest(name, known)}", name)
+                raise self.wrong("", f"has the unknown table {name!r}. {nearest(name, known)}", name)
             if not isinstance(table, dict):
-                raise self._wrong("", f"should have {name} as a table, [{name}]. Found: {table!r}")
-        own = self._table("experiment", (), tables.get("experiment", {}), "", ())
-        name = own.setdefault("name", Value(self._path.stem, "default")).value
+                raise self.wrong("", f"should have {name} as a table, [{name}]. Found: {table!r}")
+        own = self.table("experiment", (), tables.get("experiment", {}), "", ())
+        name = own.setdefault("name", Value(self.path.stem, "default")).value
         if "output" not in own and ("/" in name or os.sep in name):
-            raise self._wrong("experiment", f"should have an output, as no folder can be called {name!r}", "name")
+            raise self.wrong("experiment", f"should have an output, as no folder can be called {name!r}", "name")
         own.setdefault("output", Value(f"{name}-results", "default"))
-        varied = self._table("factors", (), tables["factors"], "", ()) if "factors" in tables else {}
+        varied = self.table("factors", (), tables["factors"], "", ()) if "factors" in tables else {}
         factors = self._factors(varied, tables) if "factors" in tables else None
         named = {
             kind: {} if factors is not None and kind in DEFAULTS else self._named(kind, tables.get(kind, {}))
             for kind in NAMED
         }
         commands = {
-            command: self._table(command, (command,), tables[command], command, keys)
+            command: self.table(command, (command,), tables[command], command, keys)
             for command, keys in COMMANDS.items()
             if command in tables
         }
-        found = Experiment(self._path, own, named, commands, self._options, factors, varied)
+        found = Experiment(self.path, own, named, commands, self._options, factors, varied)
         self._check_classifiers(found)
         self._check_projections(named)
         return found
@@ -116,16 +70,16 @@ class _Checked:
                 if key in table and table[key].value not in named[wanted]:
                     said = f"should be one of [{wanted}.NAME]. Found: {table[key].value!r}"
                     known = nearest(table[key].value, named[wanted]) if named[wanted] else "There are none."
-                    raise self._wrong(f"{kind}.{name}", f"{key} {said}. {known}", key)
+                    raise self.wrong(f"{kind}.{name}", f"{key} {said}. {known}", key)
 
     def _factors(self, varied: Table, tables: Mapping[str, Any]) -> Factors:
         for kind in DEFAULTS:
             if tables.get(kind):
-                raise self._wrong("factors", f"stands in the place of [{kind}.NAME]. Found: both. Leave one out", kind)
+                raise self.wrong("factors", f"stands in the place of [{kind}.NAME]. Found: both. Leave one out", kind)
         try:
             return Factors.of(varied)
         except BadInput as error:
-            raise BadInput(f"{self._path}: {error}") from error
+            raise BadInput(f"{self.path}: {error}") from error
 
     def _check_classifiers(self, experiment: Experiment) -> None:
         """No protocol has options of another classifier, nor [evaluate] those of one that no protocol has."""
@@ -138,7 +92,7 @@ class _Checked:
             for key in table:
                 if all(key in options for options in strange):
                     spelled = "C" if key == "cost" else key
-                    raise self._wrong(
+                    raise self.wrong(
                         where,
                         f"has {spelled}, which only the classifier {strange[0][key]} takes. Found: the classifier "
                         f"{' and '.join(sorted(classifiers))}",
@@ -149,16 +103,16 @@ class _Checked:
         if not tables and kind in DEFAULTS:
             tables = DEFAULTS[kind]
         if not tables and kind not in DEFAULTS:
-            raise self._wrong("", f"should have a table [{kind}.NAME] at least. Found: none")
+            raise self.wrong("", f"should have a table [{kind}.NAME] at least. Found: none")
         command, keys = NAMED[kind]
         found: dict[str, Table] = {}
         for name, table in tables.items():
             where = f"{kind}.{name}"
-            if not _NAME.fullmatch(name):
-                raise self._wrong(where, "should have a name of at most 60 letters, digits, _ and -, as it names files")
+            if not NAME.fullmatch(name):
+                raise self.wrong(where, "should have a name of at most 60 letters, digits, _ and -, as it names files")
             if not isinstance(table, dict):
-                raise self._wrong("", f"should have tables [{kind}.NAME]. Found: {name} = {table!r} in [{kind}]", where)
-            found[name] = self._table(kind, (kind, name), table, command, keys)
+                raise self.wrong("", f"should have tables [{kind}.NAME]. Found: {name} = {table!r} in [{kind}]", where)
+            found[name] = self.table(kind, (kind, name), table, command, keys)
             self._complete(kind, where, name, found)
         return found
 
@@ -168,15 +122,15 @@ class _Checked:
         if missing and not any(key in table for key in missing):
             others = [other for other in found if other != name]
             near = f" {nearest(name, others)}" if others else ""
-            raise self._wrong(where, f"should have {' or '.join(missing)}. Found: none.{near}")
+            raise self.wrong(where, f"should have {' or '.join(missing)}. Found: none.{near}")
         if kind == "datasets" and "images" in table and "sample" in table:
-            raise self._wrong(where, "should have images or sample. Found: both")
+            raise self.wrong(where, "should have images or sample. Found: both")
         if kind == "protocols" and "cv" in table and ("per_class" in table or "split" in table):
-            raise self._wrong(where, "should have cv, or per_class and split. Found: cv with others")
+            raise self.wrong(where, "should have cv, or per_class and split. Found: cv with others")
         if kind == "protocols" and "rows" in table and "cv" not in table:
-            raise self._wrong(where, "should have cv, as rows says which images it divides. Found: rows alone")
+            raise self.wrong(where, "should have cv, as rows says which images it divides. Found: rows alone")
         if kind == "embeddings" and name == "layers":
-            raise self._wrong(where, "should have another name: layers stands for every single layer")
+            raise self.wrong(where, "should have another name: layers stands for every single layer")
         if kind == "embeddings":
             self._complete_embedding(where, table)
 
@@ -192,40 +146,16 @@ class _Checked:
                     "thresholds": "which only the embedding fne takes",
                     "budget": 'which only the recipe "auto" takes',
                 }
-                raise self._wrong(where, f"has {key}, {said[key]}", key)
+                raise self.wrong(where, f"has {key}, {said[key]}", key)
 
-    def _table(
-        self, kind: str, keys: tuple[str, ...], table: dict[str, Any], command: str, permitted: Iterable[str]
-    ) -> Table:
-        where = ".".join(keys) or kind
-        own = OWN.get(kind, ()) if keys != (kind,) else ()
-        known = [*own, *permitted]
-        found: Table = {}
-        for spelled, raw in table.items():
-            key = _SPELLED.get(spelled, spelled.replace("-", "_"))
-            if key not in known:
-                raise self._wrong(where, f"has the unknown key {spelled!r}. {nearest(key, known)}", spelled)
-            try:
-                value = self._own(key, raw, where) if key in own else self._read(command, kind, key, raw)
-            except ValueError as error:
-                raise self._wrong(where, f"{spelled}: {error}", spelled) from error
-            place = (*(keys or (kind,)), spelled)
-            origin = next((text for at, text in self._origins.items() if _same(at, place)), str(self._path))
-            found[key] = Value(value, origin)
-        return found
-
-    def _read(self, command: str, kind: str, key: str, raw: Any) -> Any:
+    def read_option(self, command: str, kind: str, key: str, raw: Any) -> Any:
+        """The value of an option of a command, in a table of a kind. Raises ValueError."""
         if kind == "embeddings" and key == "thresholds" and raw == DATA:
             return DATA
-        value = self._options[command][key].read(raw)
-        if key == "max_bad":
-            try:
-                Allowed.parse(value)
-            except BadInput as error:
-                raise ValueError(f"should be {Allowed.EXPECTED}. Found: {value!r}") from error
-        return value
+        return super().read_option(command, kind, key, raw)
 
-    def _own(self, key: str, raw: Any, where: str) -> Any:
+    def own_value(self, key: str, raw: Any, where: str) -> Any:
+        """The value of a key that no command has. Raises ValueError."""
         if where == "factors":
             return read_factor(key, raw, self._options)
         if key == "single_layers":
@@ -238,13 +168,10 @@ class _Checked:
             return raw
         if key == "split" and isinstance(raw, dict | list):
             return self._splits(raw, where)
-        if not isinstance(raw, str) or not raw or "\0" in raw:
-            raise ValueError(f"should be text, found {raw!r}")
-        if key == "images" and raw == "-":
-            raise ValueError("should be a folder, a manifest or an archive: standard input can be read only once")
+        text = super().own_value(key, raw, where)
         if key == "split" and where.startswith("datasets."):
             raise ValueError(f"should be a table of what fne split takes, found {raw!r}")
-        return raw
+        return text
 
     def _splits(self, raw: dict[str, Any] | list[Any], where: str) -> tuple[dict[str, Any], ...]:
         """What fne split is told, for each of the splits."""
@@ -258,7 +185,7 @@ class _Checked:
                 raise ValueError(f"should be tables of what fne split takes, found {table!r}")
             values = {}
             for spelled, entry in table.items():
-                key = _SPELLED.get(spelled, spelled.replace("-", "_"))
+                key = SPELLED.get(spelled, spelled.replace("-", "_"))
                 if key not in SPLIT:
                     raise ValueError(f"unknown key {spelled!r}. {nearest(key, SPLIT)}")
                 if key == "lists":
@@ -272,24 +199,3 @@ class _Checked:
         if not found:
             raise ValueError("should have one split at least, found none")
         return tuple(found)
-
-    def _wrong(self, where: str, text: str, key: str = "") -> BadInput:
-        """The error for what stands at `where` (and `key`) of the file, or of what --set put there."""
-        place = tuple(part for part in (*where.split("."), *key.split(".")) if part)
-        given = next((".".join(at) for at in self._origins if place and _same(at, place)), None)
-        origin = str(self._path) if given is None else f"--set {given}"
-        at = f"{origin}, [{where}]" if where else origin
-        return BadInput(f"{at} {text}." if not text.endswith((".", "?")) else f"{at} {text}")
-
-
-def _same(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether one is the other, or a table that the other stands in."""
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Which known name was meant, or which there are."""
-    names = [_UNSPELLED.get(key, key) for key in known]
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(names)}."

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
-import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from fne_cli.errors import BadInput, DifferentOutput, FneError, TooManyBad
 from fne_cli.experiments.checks import unmeasurable
 from fne_cli.experiments.config import Experiment
+from fne_cli.experiments.doing import Doer, Failure, make_folder
 from fne_cli.experiments.forecast import Forecast
 from fne_cli.experiments.jobs import Execution, Job
 from fne_cli.experiments.plan import Plan, plan
@@ -37,21 +34,6 @@ from fne_cli.tasks.engine import Cluster
 STAMPS = "stamps.json"
 _LISTS = ("sample", "split")  # the commands whose outputs are images and lists of them
 State = Literal["up to date", "to do", "unfinished", "changed", "impossible"]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A job that could not be done, why, and the exit code of its error; `because` of another one that was not."""
-
-    job: Job
-    message: str
-    exit_code: int = 1
-    because: bool = False
-
-    def of(self, job: Job) -> Failure:
-        """The failure of a job that needs what this one should have made: what failed first says why."""
-        message = self.message if self.because else f"needs {self.job.output}, which could not be made: {self.message}"
-        return Failure(job, message, self.exit_code, because=True)
 
 
 @dataclass(frozen=True)
@@ -106,12 +88,12 @@ def run(
     """
     folder = experiment.output
     wanted = plan(experiment)
-    _folder(folder)
+    make_folder(folder)
     with Output(folder / "results.json") as results:
         sources = Sources()
         stamps = Stamps(folder / STAMPS, experiment.options, sources)
         failed = _unmeasurable(wanted, sources)
-        made = _Made(experiment, stamps, Execution(overwrite, cluster, progress), failed)
+        made = Doer(experiment.options, stamps, Execution(overwrite, cluster, progress), failed)
         # Lists of images cost seconds, what is computed of them hours: what no list allows is not begun.
         made.do([job for job in _needed(wanted, failed) if job.command in _LISTS], len(_needed(wanted, failed)))
         first = [] if experiment.factors is None else grids_first(wanted, experiment.factors)
@@ -150,45 +132,6 @@ def run(
     return Done(table, folder, counts["made"], counts["up to date"], failures, kept)
 
 
-class _Made:
-    """What has been made of an experiment so far; `failed`, by their files, is what could not be."""
-
-    def __init__(
-        self, experiment: Experiment, stamps: Stamps, execution: Execution, failed: dict[Path, Failure]
-    ) -> None:
-        self._experiment, self._stamps, self._execution, self._failed = experiment, stamps, execution, failed
-        self.counts = {"made": 0, "up to date": 0}
-        self._number = 0
-
-    def do(self, jobs: Sequence[Job], total: int) -> None:
-        """Do jobs, of `total` in all, in their order. Raises Stopped."""
-        for job in jobs:
-            self._number += 1
-            failure = self._done(job, f"[{self._number}/{total}]")
-            if failure is not None:
-                self._failed |= dict.fromkeys(job.outputs, failure)
-
-    def _done(self, job: Job, place: str) -> Failure | None:
-        """Do one, if there is anything to do; why it could not be done, if so."""
-        progress, stamps = self._execution.progress, self._stamps
-        cause = next((self._failed[path] for path in job.inputs if path in self._failed), None)
-        if cause is not None:
-            return cause.of(job)
-        if stamps.fresh(job):
-            progress.detail(f"{job.output} is up to date")
-            self.counts["up to date"] += 1
-            return None
-        progress.note(f"{place} {job.line(self._experiment.options)}")
-        began, before = time.monotonic(), stamps.made_from(job)
-        failure = _attempt(job, self._execution)
-        if failure is not None:
-            progress.note(f"{job.output}: {failure.message}")
-            return failure
-        self.counts["made"] += 1
-        stamps.put(job, time.monotonic() - began, before)
-        return None
-
-
 def _unmeasurable(wanted: Plan, sources: Sources) -> dict[Path, Failure]:
     """The files of cells that cannot be measured."""
     failed: dict[Path, Failure] = {}
@@ -210,38 +153,6 @@ def _needed(wanted: Plan, failed: dict[Path, Failure]) -> list[Job]:
         if job.output in needed:
             needed.update((*job.inputs, *((Path(job.images),) if job.images else ())))
     return [job for job in wanted.jobs if job.output in needed]
-
-
-def _attempt(job: Job, execution: Execution) -> Failure | None:
-    """Do the job; None if it is done. Raises Stopped."""
-    _folder(job.output.parent)
-    try:
-        try:
-            job.perform(replace(execution, overwrite=False))  # what is up to date stays
-        except DifferentOutput:
-            if not execution.overwrite:
-                raise
-            job.perform(execution)
-    except TooManyBad as error:
-        remedy = (
-            "Accept them: max_bad, of the dataset or in [extract]. Or mend them, and add --retry-bad to the command"
-        )
-        return Failure(job, f"{error.problem}\n{remedy} above, once.", error.exit_code)
-    except FneError as error:
-        return Failure(job, str(error), error.exit_code)
-    except MemoryError:
-        return Failure(job, "out of memory. Use a smaller batch_size or memory, or fewer layers.")
-    except Exception as error:  # a bug in one cell should not cost the others
-        execution.progress.note(traceback.format_exc())
-        return Failure(job, f"a bug of fne, please report it with the lines above: {type(error).__name__}: {error}")
-    return None
-
-
-def _folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{path} should be a folder to write to. Found: {error.strerror}.") from error
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fne_cli.figures.experiments import FactorTable, RankAgreement, TransferTable
+
 # By size: training images per class of a learning curve, None of any other protocol.
 Size = int | None
 CLOSE = 1e-9  # below it figures are the same
@@ -175,74 +177,6 @@ class Group:
 
 
 @dataclass(frozen=True)
-class FactorEffect:
-    """A value of a factor less the standard one, in fractions: mean and spread over `pairs` of settings."""
-
-    dataset: str
-    factor: str
-    value: str
-    standard: str
-    mean: float
-    difference: float
-    spread: float | None
-    pairs: int
-
-
-@dataclass(frozen=True)
-class FactorGain:
-    """The standard and the best setting of a dataset on its test images, in fractions; None for what is not known.
-
-    equal: how many settings are as good as the best, itself among them. setting: what the best one has that the
-    standard has not. drop: the last layer below the best one.
-    """
-
-    dataset: str
-    settings: int
-    equal: int
-    standard: float | None
-    optimised: float | None
-    setting: Sequence[tuple[str, str]]
-    difference: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-    significant: bool | None
-    error_reduction: float | None
-    drop: float | None
-    evidence: float | None
-
-    @property
-    def side(self) -> str:
-        """As of a verdict."""
-        if not self.significant or self.difference is None:
-            return "quiet"
-        return "over" if self.difference > 0 else "under"
-
-
-@dataclass(frozen=True)
-class FactorTable:
-    """What an experiment with factors found. names: of the factors, in their order."""
-
-    experiment: str
-    names: Sequence[str]
-    standard: Sequence[tuple[str, str]]
-    settings: int
-    missing: int
-    gains: Sequence[FactorGain]
-    effects: Sequence[FactorEffect]
-
-
-@dataclass(frozen=True)
-class RankAgreement:
-    """Weighted Kendall's tau of the figures of fne rank with what was measured, over `count` layers or sources."""
-
-    where: str
-    of: str
-    count: int
-    taus: Mapping[str, float | None]
-
-
-@dataclass(frozen=True)
 class Bad:
     """An image without features, and why."""
 
@@ -284,3 +218,4 @@ class Page:
     notes: Sequence[str] = field(default_factory=tuple)
     factors: Sequence[FactorTable] = ()
     agreement: Sequence[RankAgreement] = ()
+    transfers: Sequence[TransferTable] = ()

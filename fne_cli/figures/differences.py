@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fne_cli.figures.contents import Difference, FactorGain
+from fne_cli.figures.contents import Difference
+from fne_cli.figures.experiments import FactorGain
 
 
 def signed(value: float) -> str:

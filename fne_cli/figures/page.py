@@ -17,7 +17,9 @@ from fne_cli.figures.factors import chart
 from fne_cli.figures.headings import LENGTH, headings
 from fne_cli.figures.names import shown
 from fne_cli.figures.overview import overview
+from fne_cli.figures.published import NAME
 from fne_cli.figures.templating import environment, packaged, source_of
+from fne_cli.figures.transfer import charts_of
 from fne_cli.measures import MEASURES, RANK_MEASURES
 from fne_cli.version import __version__
 
@@ -37,7 +39,14 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
     views = [_View(group, heading) for group, heading in zip(page.groups, headings(page.groups), strict=True)]
     charts = {f"{number}-{name}": spec for number, view in enumerate(views, 1) for name, spec in view.charts.items()}
     effects = {f"effects-{number}": spec for number, one in enumerate(page.factors, 1) if (spec := chart(one))}
-    charts |= effects
+    transfers = {
+        f"transfer-{number}-{place}-{kind}": spec
+        for number, table in enumerate(page.transfers, 1)
+        for place, panel in enumerate(table.panels, 1)
+        for kind, spec in charts_of(panel).items()
+        if len(panel.means) > 1
+    }
+    charts |= effects | transfers
     style, script = packaged("page.css"), packaged("page.js")
     library = _library() if charts else "const vegaEmbed = null;"
     policy = (
@@ -51,6 +60,8 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
         statements=[_statements(view) for view in views],
         lead=_lead(page),
         effects=effects,
+        transfer_charts=transfers,
+        published=NAME,
         measures=RANK_MEASURES,
         bad_counted=bad_counted,
         titles=MEASURES,
@@ -202,7 +213,9 @@ def _lead(page: Page) -> str:
         if names:
             few = ", ".join(shown(name, 32) for name in names[:6]) + (", …" if len(names) > 6 else "")
             parts.append(f"{word}{'s' if len(names) > 1 else ''} {few}")
-    return "Full-network embeddings beside single layers" + (f": {'; '.join(parts)}." if parts else ".")
+    what = "How transferable layers are" if page.transfers else ""
+    what = " and ".join(filter(None, ["Full-network embeddings beside single layers" if page.groups else "", what]))
+    return what + (f": {'; '.join(parts)}." if parts else ".")
 
 
 def _name(text: str) -> Markup:

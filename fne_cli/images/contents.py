@@ -32,13 +32,13 @@ def state_digest(listing: Listing) -> str:
 def states(listing: Listing) -> tuple[str, int]:
     """The same, and the latest of the times, in nanoseconds."""
     digest, latest = hashlib.sha256(), 0
-    for name, state in zip(listing.ids, _states(listing.files), strict=True):
+    for name, state in zip(listing.ids, file_states(listing.files), strict=True):
         digest.update(f"{name}\0{state}\n".encode("utf-8", "backslashreplace"))
         latest = max(latest, state[1])
     return digest.hexdigest(), latest
 
 
-def _states(files: Sequence[str]) -> Iterator[tuple[int, int]]:
+def file_states(files: Sequence[str]) -> Iterator[tuple[int, int]]:
     """(size, modification time in ns) of each file, (-1, 0) for one that is not a regular file."""
     last, state = None, (-1, 0)
     for file in files:

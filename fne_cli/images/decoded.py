@@ -7,12 +7,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from fne_cli.errors import BadInput
+from fne_cli.images.contents import file_states
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.pipeline import image_batches
 from fne_cli.images.pixels.bad import Status
@@ -23,6 +25,36 @@ from fne_cli.machine import free_memory
 
 _Made = TypeVar("_Made")
 _TOGETHER = 32  # images that are decoded in one call
+
+
+class _Known:
+    """Pixels that were decoded before, by what they are of: the place and state of the file, the box, the geometry."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.bytes = limit, 0
+        self.pixels: dict[tuple[Any, ...], tuple[np.ndarray, str]] = {}
+
+    def put(self, key: tuple[Any, ...], pixels: np.ndarray, sha256: str) -> None:
+        """Keep the pixels of an image, if there is room."""
+        if key not in self.pixels and self.bytes + pixels.nbytes <= self.limit:
+            self.pixels[key] = (pixels.copy(), sha256)
+            self.bytes += pixels.nbytes
+
+
+_known: ContextVar[_Known | None] = ContextVar("known", default=None)
+
+
+@contextmanager
+def keeping() -> Iterator[None]:
+    """While open, images that were decoded stay in memory (in half of what is free), for whoever asks again.
+
+    A file counts as the same while its size and its time are.
+    """
+    token = _known.set(_Known(free_memory() // 2))
+    try:
+        yield
+    finally:
+        _known.reset(token)
 
 
 class DecodedImages:
@@ -50,7 +82,13 @@ class DecodedImages:
         self.good = np.zeros(len(listing), bool)
         self.bad: list[tuple[str, str]] = []
         self.sha256 = [""] * len(listing)
-        for batch in image_batches(listing, geometry, _TOGETHER, range(len(listing)), self.workers):
+        known = _known.get() if self.kept else None
+        keys = [] if known is None else _keys(listing, geometry)
+        new = [
+            number for number in range(len(listing)) if known is None or not self._recall(number, keys[number], known)
+        ]
+        advance(len(listing) - len(new))
+        for batch in image_batches(listing, geometry, _TOGETHER, new, self.workers) if new else ():
             if self.kept:
                 self._pixels[batch.numbers] = batch.pixels[batch.slots]
             self.good[batch.numbers] = batch.status == Status.GOOD
@@ -58,7 +96,18 @@ class DecodedImages:
                 self.sha256[number] = batch.sha256[place]
                 if batch.status[place] != Status.GOOD:
                     self.bad.append((listing.ids[number], batch.message[place]))
+                elif known is not None:
+                    known.put(keys[number], self._pixels[number], batch.sha256[place])
             advance(len(batch.numbers))
+
+    def _recall(self, number: int, key: tuple[Any, ...], known: _Known) -> bool:
+        """Have the pixels of an image that is known."""
+        found = known.pixels.get(key)
+        if found is None:
+            return False
+        self._pixels[number], self.sha256[number] = found
+        self.good[number] = True
+        return True
 
     def pixels(self, numbers: np.ndarray) -> np.ndarray:
         """(n, height, width, 3) uint8 of these images. Raises BadInput if one is not what it was at first."""
@@ -98,3 +147,12 @@ class DecodedImages:
             finally:
                 for future in waiting:
                     future.cancel()
+
+
+def _keys(listing: Listing, geometry: Geometry) -> list[tuple[Any, ...]]:
+    """What tells the pixels of each image from all others."""
+    count = len(listing)
+    spans = [()] * count if listing.spans is None else [tuple(span) for span in listing.spans.tolist()]
+    boxes = [()] * count if listing.boxes is None else [tuple(box) for box in listing.boxes.tolist()]
+    rows = zip(listing.files, file_states(listing.files), spans, boxes, strict=True)
+    return [(file, *state, span, box, geometry) for file, state, span, box in rows]

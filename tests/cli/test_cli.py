@@ -70,6 +70,7 @@ def test_defaults_of_the_command_are_those_of_the_step(name):
         "start",
         "rule",
         "course",
+        "selection",
     } & set(defaults):
         options = defaults.pop(several)
         defaults |= {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}

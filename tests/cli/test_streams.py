@@ -41,6 +41,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "search": ("c.h5",),
     "split": ("--help",),
     "train": ("--help",),
+    "transfer": ("--help",),
     "verify": ("a.h5",),
 }
 """Words with which each command prints, as far as it ever does."""

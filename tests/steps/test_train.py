@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from contextlib import contextmanager
 
 import numpy as np
@@ -16,9 +17,13 @@ from PIL import Image
 from places import ROOT
 
 from fne_cli.errors import Stopped
+from fne_cli.images.decoded import DecodedImages
+from fne_cli.images.lists.source import list_images
+from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.networks.saved.lineage import lineage_of
-from fne_cli.progress import Progress
-from fne_cli.steps.train import Course, Rule, Start, TrainOptions, loop, train
+from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.train import Course, Rule, Selection, Start, TrainOptions, loop, train
+from fne_cli.steps.train.chosen import choose
 from fne_cli.store.output import checkpoint
 
 SMALL = "vgg-mini:width=4,depth=2,units=8,image=16"
@@ -219,3 +224,67 @@ def test_checkpoints_come_within_epochs(shades, tmp_path, monkeypatch):
     )
     train(str(shades), tmp_path / "m.keras", Start(SMALL), course=Course(2, 8))
     assert {(0, 1), (0, 2), (1, 1), (1, 2)} <= set(seen)
+
+
+def test_it_is_judged_by_test_images_that_choose_nothing(fne, shades, tmp_path):
+    os.remove(shades / "test" / "dark" / "broken.png")
+    for number in range(5):
+        image = shades / "val" / ("dark", "bright")[number % 2]
+        (shades / "test" / image.name).mkdir(exist_ok=True)
+        next(iter(sorted(image.iterdir()))).rename(shades / "test" / image.name / f"{number}.png")
+    plain, judged, told = tmp_path / "plain.keras", tmp_path / "judged.keras", tmp_path / "h.csv"
+    assert fne("train", shades, plain, *WORDS).code == 0
+    done = fne("train", shades, judged, *WORDS, "--judge", shades, "--history", told)
+    assert done.code == 0 and "test accuracy" in done.err, done.err
+    one, other = lineage_of(str(plain)), lineage_of(str(judged))
+    assert one["weights_sha256"] == other["weights_sha256"] and other["images"]["test"] == 5
+    line = list(csv.DictReader(told.open()))[-1]
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex(other["right"]), np.uint8))[:5]
+    assert float(line["test_accuracy"]) == bits.mean()
+    assert "should have images of split test" in fne("train", shades, tmp_path / "x.keras", *WORDS, "--judge",
+                                                     shades / "train").err  # fmt: skip
+
+
+def test_images_are_drawn_class_by_class(fne, shades, tmp_path):
+    def images(*words):
+        output = tmp_path / f"{len(list(tmp_path.iterdir()))}.keras"
+        done = fne("train", shades / "train", output, *WORDS, "--batch-size", 4, *words)
+        return lineage_of(str(output))["images"] if done.code == 0 else done.err
+
+    assert images("--val", "25%", "--per-class", 5) == {"train": 10, "val": 6}
+    assert images("--val", "25%") == {"train": 18, "val": 6}
+    assert "should have 12 images to learn from" in images("--val", "25%", "--per-class", 12)
+    assert "Did you mean dark?" in images("--classes", "darc,bright")
+    assert "at least two classes" in images("--classes", "dark")
+    assert "has one" in fne("train", shades, tmp_path / "x.keras", *WORDS, "--val", "25%").err
+
+
+def test_a_class_draws_the_same_images_whatever_the_others(shades, tmp_path):
+    def learned(per_class, *classes):
+        listing = list_images(str(shades / "train"))
+        selection = Selection(classes=classes, per_class=per_class, val=0.25, draw=3)
+        chosen = choose(listing, "x", False, SILENT, selection)
+        return {name for name, role in zip(chosen.listing.ids, chosen.roles, strict=True) if role == 0}
+
+    (shades / "train" / "grey").mkdir()
+    for number in range(9):
+        write_image(shades / "train" / "grey" / f"{number}.png", number)
+    few, more = learned(3, "dark", "bright"), learned(5, "dark", "grey")
+    assert {name for name in few if "dark" in name} < {name for name in more if "dark" in name}
+
+
+def test_it_ends_before_its_schedule_does(fne, shades, tmp_path):
+    words = ("--model", SMALL, "--batch-size", 8, "--epochs", 4)
+    assert fne("train", shades, tmp_path / "whole.keras", *words).code == 0
+    assert fne("train", shades, tmp_path / "part.keras", *words, "--max-epochs", 2).code == 0
+    whole, part = (lineage_of(str(tmp_path / name)) for name in ("whole.keras", "part.keras"))
+    assert part["epochs"] == 2 and part["history"] == whole["history"][:2]
+
+
+def test_lists_of_two_kinds_go_together(shades, tmp_path):
+    with tarfile.open(tmp_path / "test.tar", "w") as archive:
+        archive.add(shades / "val", "test")
+    listing = list_images(str(shades)).joined(list_images(str(tmp_path / "test.tar")), "both")
+    decoded = DecodedImages(listing, Geometry(8, 8), 1)
+    assert decoded.good.all() or [name for name, _ in decoded.bad] == ["test/dark/broken.png"]
+    assert len(set(decoded.sha256)) < len(listing)  # those of val are there twice

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fne_cli.figures.contents import FactorTable
 from fne_cli.figures.drawn.style import CHANCE, label, sheet
+from fne_cli.figures.experiments import FactorTable
 from fne_cli.figures.factors import datasets_of, values_of
 from fne_cli.figures.names import distinct
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import tarfile
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,6 +25,20 @@ class _Sparse(Exception):
 
 
 def from_tar(archive: str) -> Listing:
+    """All images of an uncompressed tar, as `_listed` finds them; one that has not changed is not read again."""
+    try:
+        status = os.stat(archive)
+    except OSError:
+        return _listed(archive)
+    return _remembered(archive, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _remembered(archive: str, *state: int) -> Listing:
+    return _listed(archive)
+
+
+def _listed(archive: str) -> Listing:
     """All images of an uncompressed tar, sorted by name, as of the folder that it was made of.
 
     A member's name is a name, never a place to write to. Hard links are the files they name; symbolic links and devices

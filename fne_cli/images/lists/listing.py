@@ -24,6 +24,7 @@ _NEVER = frozenset([
 ])  # fmt: skip
 HEAD = 64  # bytes that tell a format
 _NO_LABEL = -1
+_WHOLE = 1 << 62  # a size that no file has: all of it is read
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,28 @@ class Listing:
             boxes=None if self.boxes is None else self.boxes[part],
             spans=None if self.spans is None else self.spans[part],
         )
+
+    def joined(self, other: Self, origin: str) -> Self:
+        """The images of both, this one's first. Raises BadInput if they have an id in common."""
+        count = len(self) + len(other)
+        if (self.boxes is None) != (other.boxes is None) or self.several != other.several:
+            raise BadInput(f"{origin} should be of one kind. Found: boxes, or several labels, in one of them only.")
+        boxes = None if self.boxes is None or other.boxes is None else np.concatenate([self.boxes, other.boxes])
+        spans = None
+        if self.spans is not None or other.spans is not None:
+            whole = (np.full((len(one), 2), (0, _WHOLE)) if one.spans is None else one.spans for one in (self, other))
+            spans = np.concatenate(list(whole))
+        ignored = [*(self.ignored or [()] * len(self)), *(other.ignored or [()] * len(other))]
+        return replace(
+            self,
+            ids=[*self.ids, *other.ids],
+            files=[*self.files, *other.files],
+            splits=[*self.splits, *other.splits],
+            labels=[*self.labels, *other.labels],
+            ignored=ignored if len(ignored) == count and any(ignored) else [],
+            boxes=boxes,
+            spans=spans,
+        ).checked(origin)
 
 
 def is_image_name(name: str) -> bool:

@@ -82,13 +82,13 @@ class Trainer:
 
         self._step([tf.convert_to_tensor(one) for one in inputs], tf.constant(labels, tf.int32), tf.constant(rate))
 
-    def judge(self, inputs: Sequence[Any], labels: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
-        """Sum of the losses, without smoothing, and number of right answers of the images that count (0 or 1)."""
+    def judge(self, inputs: Sequence[Any], labels: np.ndarray, counts: np.ndarray) -> tuple[float, np.ndarray]:
+        """Sum of the losses, without smoothing, of the images that count (0 or 1); (batch,) which are right."""
         import tensorflow as tf
 
         tensors = [tf.convert_to_tensor(one) for one in inputs]
         loss, right = self._judge(tensors, tf.constant(labels, tf.int32), tf.constant(counts, tf.float64))
-        return float(loss), float(right)
+        return float(loss), right.numpy()
 
     def take_sums(self) -> tuple[float, float]:
         """Sum of the losses and number of right answers of the steps since the last call."""
@@ -171,8 +171,8 @@ class Trainer:
 
         logits = self._logits(inputs, training=False)
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        right = tf.cast(tf.argmax(logits, 1, tf.int32) == labels, tf.float64)
-        return tf.reduce_sum(tf.cast(loss, tf.float64) * counts), tf.reduce_sum(right * counts)
+        right = tf.argmax(logits, 1, tf.int32) == labels
+        return tf.reduce_sum(tf.cast(loss, tf.float64) * counts), right
 
 
 def _optimizer(rule: Rule, precision: str) -> tuple[keras.Optimizer, keras.Optimizer]:

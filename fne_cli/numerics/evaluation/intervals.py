@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 LEVEL = 0.95
 
@@ -50,3 +53,13 @@ def wilson_of_mean(table: np.ndarray, level: float = LEVEL) -> tuple[float, floa
     effective = mean * (1 - mean) / variance if variance > 0 else classes**2 / (1 / images).sum()
     ends = wilson(mean, effective, level)
     return float(ends[0]), float(ends[1])
+
+
+def of_mean(values: Sequence[float], level: float = LEVEL) -> tuple[float | None, float | None]:
+    """Lower and upper end of Student's interval of the mean of some numbers; None of fewer than two."""
+    count = len(values)
+    if count < 2:
+        return None, None
+    array = np.asarray(values, float)
+    half = float(stdtrit(count - 1, (1 + level) / 2)) * float(array.std(ddof=1)) / math.sqrt(count)
+    return float(array.mean()) - half, float(array.mean()) + half

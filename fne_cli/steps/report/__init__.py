@@ -22,6 +22,7 @@ from fne_cli.steps.report.facts import left_out
 from fne_cli.steps.report.sources import Sources, gather
 from fne_cli.steps.report.standing import check_name, is_standing
 from fne_cli.steps.report.tables import image_tables
+from fne_cli.steps.report.transfers import transfer_tables
 from fne_cli.steps.report.typesetting import check_table, is_typeset, typeset_into
 from fne_cli.steps.report.varied import agreements, factor_tables
 from fne_cli.steps.report.wrong import Sought, matched, most_wrong
@@ -56,7 +57,7 @@ def report(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Reported:
-    """Make the page of some results of fne evaluate and fne run.
+    """Make the page of some results of fne evaluate, fne run and fne transfer.
 
     predictions: files of fne evaluate, activations: activations or codes files; each is matched to its results by what
     it says of itself. images, root: where the images are, as fne extract takes them. Those of an experiment are found
@@ -68,9 +69,11 @@ def report(
     if root is not None and images is None:
         raise BadInput("--root says where the paths of a manifest start. Give --images with it.")
     sources = gather(results)
-    if not sources.evaluated:
+    if not sources.evaluated and not any(one.means for one in sources.transfers):
         cells = f" {sources.failed[0][0]}: {sources.failed[0][1]}" if sources.failed else ""
         raise BadInput(f"{results[0]} should have results to show. Found: none.{cells}")
+    if latex is not None and not sources.evaluated:
+        raise BadInput(f"--latex makes a table of results of fne evaluate and fne run. Found: none in {results[0]}.")
     sought = Sought(predictions, images, root)
     content, bad = _collected(sources, activations, sought, title, page)
     digest, recorded = _digests(content, bad)
@@ -116,10 +119,10 @@ def _collected(
         wrong, name, notes = most_wrong(group, members, predictions, tables, sought)
         groups.append(replace(group, wrong=wrong, wrong_of=name, notes=notes))
     outputs = records.outputs(sources, activations)
-    named = [each.name for each in sources.experiments if each.name]
+    named = [each.name for each in sources.whole if each.name]
     networks = dict.fromkeys(group.network for group in groups if group.network)
     counts = [each.results.images.get("bad") for each in sources.evaluated]
-    files = [*(each.path for each in sources.experiments), *(each.results.path for each in sources.evaluated)]
+    files = sources.paths
     content = Page(
         title=title or ", ".join(named) or f"Results of {', '.join(networks) or 'fne evaluate'}",
         groups=groups,
@@ -135,6 +138,7 @@ def _collected(
         notes=[*tables.notes, *left_out([each.results for each in sources.evaluated])],
         factors=factor_tables(sources.experiments),
         agreement=agreements(sources.experiments),
+        transfers=transfer_tables(sources.transfers),
     )
     return content, max((count for count in counts if type(count) is int), default=0)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fne_cli.figures.contents import FactorTable, Group, Page
+from fne_cli.figures.contents import Group, Page
+from fne_cli.figures.experiments import FactorTable, TransferTable
 from fne_cli.figures.names import file_name
+from fne_cli.figures.transfer import main_panels
 from fne_cli.progress import Progress
 from fne_cli.store.other.drawings import Drawings
 from fne_cli.store.output.origin import Origin
@@ -14,21 +16,35 @@ from fne_cli.store.output.origin import Origin
 
 def drawings_of(folder: Path, page: Page, digest: str, origin: Origin) -> Drawings:
     """Those of a page, as files of the folder."""
-    return Drawings(folder, "report", [*named(page.groups), *_effects(page)], digest, origin)
+    return Drawings(folder, "report", [*named(page.groups), *_effects(page), *_transfers(page)], digest, origin)
 
 
 def draw(into: Drawings, page: Page, progress: Progress) -> None:
     """Write every figure."""
-    from fne_cli.figures.drawn import effects, results
+    from fne_cli.figures.drawn import effects, results, transfer
 
-    figures, varied = named(page.groups), _effects(page)
-    with into, progress.track(len(figures) + len(varied), "figures") as advance:
+    figures, varied, transferred = named(page.groups), _effects(page), _transfers(page)
+    with into, progress.track(len(figures) + len(varied) + len(transferred), "figures") as advance:
         for name, (kind, group) in figures.items():
             into.draw(name, getattr(results, kind), group)
             advance(1)
         for name, factors in varied.items():
             into.draw(name, effects.effects, factors)
             advance(1)
+        for name, (kind, table) in transferred.items():
+            into.draw(name, getattr(transfer, kind), table)
+            advance(1)
+
+
+def _transfers(page: Page) -> dict[str, tuple[str, TransferTable]]:
+    """The experiments of transfer, by the name of their figures: a function of fne_cli.figures.drawn.transfer."""
+    found: dict[str, tuple[str, TransferTable]] = {}
+    for place, table in enumerate(page.transfers, 1):
+        panels = main_panels(table)
+        kinds = ["accuracies"] if panels else []
+        kinds += ["decomposition"] if any(panel.gaps for panel in panels) else []
+        found |= {f"transfer{'' if place == 1 else f'.{place}'}.{kind}": (kind, table) for kind in kinds}
+    return found
 
 
 def _effects(page: Page) -> dict[str, FactorTable]:

@@ -54,11 +54,11 @@ def untimed(paths: Sequence[Path], base: Path) -> list[str]:
 
 def commands(sources: Sources, paths: Sequence[Path]) -> list[str]:
     """Those of the experiments; of single results the ones that the run records name, each once."""
-    lines = [command for experiment in sources.experiments for command in experiment.commands]
+    lines = [command for experiment in sources.whole for command in experiment.commands]
     ours = {each.results.path for each in sources.evaluated if each.cell is None}
     others = {each.cell.activations for each in sources.evaluated if each.cell is not None}
     for path in paths:
-        if path in others or (path not in ours and sources.experiments):
+        if path in others or (path not in ours and sources.whole):
             continue
         lines += [line for run in _runs(path) if (line := _line(run.get("command")))]
     return list(dict.fromkeys(lines))
@@ -91,7 +91,7 @@ def quoted(word: str) -> str:
 def software(sources: Sources, paths: Sequence[Path]) -> list[tuple[str, str]]:
     """Names and versions of what made the files; several versions of one stand side by side."""
     found: dict[str, dict[str, None]] = {}
-    tables: list[Mapping[str, Any]] = [each.software for each in sources.experiments]
+    tables: list[Mapping[str, Any]] = [each.software for each in sources.whole]
     tables += [each.results.software for each in sources.evaluated]
     tables += [run["software"] for path in paths for run in _runs(path) if isinstance(run.get("software"), dict)]
     for table in tables:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import FneError
 from fne_cli.store.other.results import Cell, Experiment, Results, read_results
+from fne_cli.store.other.transfer import Transferred
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,17 @@ class Sources:
     evaluated: list[Evaluated]
     experiments: list[Experiment]
     failed: list[tuple[str, str]]
+    transfers: list[Transferred] = field(default_factory=list)
+
+    @property
+    def whole(self) -> list[Experiment | Transferred]:
+        """The experiments of both commands."""
+        return [*self.experiments, *self.transfers]
 
     @property
     def paths(self) -> list[Path]:
         """The files that were read."""
-        return [each.path for each in self.experiments] + [each.results.path for each in self.evaluated]
+        return [each.path for each in self.whole] + [each.results.path for each in self.evaluated]
 
 
 def gather(paths: Sequence[Path]) -> Sources:
@@ -54,6 +61,10 @@ def gather(paths: Sequence[Path]) -> Sources:
         results = read_results(path)
         if isinstance(results, Results):
             found.evaluated.append(Evaluated(results))
+            continue
+        if isinstance(results, Transferred):
+            found.transfers.append(results)
+            found.failed.extend((str(run.file), run.error) for run in results.runs if run.error)
             continue
         found.experiments.append(results)
         counts = Counter(results.splits.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fne_cli.figures.contents import FactorEffect, FactorGain, FactorTable, RankAgreement
+from fne_cli.figures.experiments import FactorEffect, FactorGain, FactorTable, RankAgreement
 from fne_cli.store.other.factors import Gain, Varied
 from fne_cli.store.other.results import Experiment
 

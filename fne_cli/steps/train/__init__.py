@@ -17,7 +17,9 @@ from fne_cli.errors import DoesNotFit, TooManyBad
 from fne_cli.images.augmented import spelled
 from fne_cli.images.decoded import DecodedImages
 from fne_cli.images.lists import findings, source
+from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import LABEL
+from fne_cli.images.lists.rows import is_table
 from fne_cli.images.pixels.bad import Allowed, bad_summary
 from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.machine import free_memory
@@ -29,10 +31,10 @@ from fne_cli.networks.trained.writing import sweep, write
 from fne_cli.networks.weights import digest_of
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.train.asked import Asked
-from fne_cli.steps.train.chosen import choose, without
+from fne_cli.steps.train.chosen import ROLES, choose, without
 from fne_cli.steps.train.inputs import Inputs
-from fne_cli.steps.train.loop import Loop
-from fne_cli.steps.train.options import Course, TrainOptions
+from fne_cli.steps.train.loop import Loop, Parts
+from fne_cli.steps.train.options import Course, Selection, TrainOptions
 from fne_cli.store.output import checkpoint
 from fne_cli.store.output.noted import check_noted
 from fne_cli.store.output.origin import Origin
@@ -40,9 +42,10 @@ from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import new_run, software, time_run
 from fne_cli.store.output.sealed import with_digest
 
-__all__ = ["Course", "Rule", "Start", "TrainOptions", "Training", "train"]
+__all__ = ["Course", "Rule", "Selection", "Start", "TrainOptions", "Training", "train"]
 
 COLUMNS = ("epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy")
+JUDGED = ("test_loss", "test_accuracy")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def train(
     rule: Rule = Rule(),  # noqa: B008  # frozen
     course: Course = Course(),  # noqa: B008  # frozen
     options: TrainOptions = TrainOptions(),  # noqa: B008  # frozen
+    selection: Selection = Selection(),  # noqa: B008  # frozen
     *,
     root: str | None = None,
     label_column: str = LABEL,
@@ -84,13 +88,15 @@ def train(
     start.check()
     course.check()
     course = replace(course, augment=spelled(course.augment))
+    selection = replace(selection, classes=tuple(sorted(set(selection.classes))))
     allowed = Allowed.parse(options.max_bad)
     check_noted(Path(images))
     listing = source.list_images(images, root, label_column)
     findings.tell(listing, images, progress)
-    chosen = choose(listing, images, course.patience is not None, progress)
-    named = [Path(images)] if os.path.exists(images) else []
-    asked = Asked(network, start, rule, course, chosen, named)
+    judges = _judges(listing, images, selection.judge, root, label_column, progress)
+    chosen = choose(listing, images, course.patience is not None, progress, selection, judges)
+    named = [Path(one) for one in (images, selection.judge) if one is not None and os.path.exists(one)]
+    asked = Asked(network, start, rule, course, selection, chosen, named)
     if asked.is_unchanged(options.history, options.overwrite):
         return _known(network)
     there, told = asked.is_there(options.history, options.overwrite, progress)
@@ -104,6 +110,19 @@ def train(
         sweep(network)
         beside = None if options.history is None else stack.enter_context(Output(options.history))
         return _trained(images, asked, rule, course, options, allowed, output, beside, progress)
+
+
+def _judges(
+    listing: Listing, images: str, judge: str | None, root: str | None, label_column: str, progress: Progress
+) -> Listing | None:
+    """The list whose images of split test judge: it may be the list of all."""
+    if judge is None or judge == images:
+        return None if judge is None else listing
+    check_noted(Path(judge))
+    table = is_table(judge) and not os.path.isdir(judge)
+    found = source.list_images(judge, root if table else None, label_column if table else LABEL)
+    findings.tell(found, judge, progress)
+    return found
 
 
 def _trained(
@@ -130,10 +149,11 @@ def _trained(
             remedy=f"Mend them, or train without them: --max-bad {len(decoded.bad)}.",
         )
     good = without(chosen, decoded.good, images)
-    learned, judged = np.flatnonzero(good & chosen.training), np.flatnonzero(good & ~chosen.training)
+    learned, validating, judging = (chosen.numbers(role, good) for role in ROLES)
+    parts = Parts(learned, validating, judging, int((chosen.roles < ROLES.index("test")).sum()))
     if not decoded.kept:
         progress.note("the images do not fit into memory together (--memory): they are decoded in every epoch")
-    batch = min(course.batch_size, len(learned))
+    batch = min(course.batch_size, len(parts.learned))
     trainer = Trainer(trainable, rule, batch, start.seed, start.precision)
     _check_memory(trainer, batch)
     origin = asked.origin(decoded.sha256)
@@ -144,16 +164,23 @@ def _trained(
     began = time.monotonic()
     with Inputs(decoded, trainer, course.augment) as inputs:
         loop = Loop(
-            output.path, trainer, inputs, chosen.labels, learned, judged, course, start.seed, head, runs
+            output.path, trainer, inputs, chosen.labels, parts, course, start.seed, head, runs
         )  # fmt: skip
         if found is not None:
             loop.go_on(*found)
             progress.note(f"going on in epoch {min(loop.reached.epoch + 1, course.epochs)} of {course.epochs}")
             if found[0].get("software") != versions:
                 progress.note("it was begun with other versions of the software: the weights may differ in last bits")
-        inputs.compute_frozen(np.concatenate([learned, judged]), options.cache, output.path.parent, progress)
+        inputs.compute_frozen(
+            np.concatenate([parts.learned, parts.validating, parts.judging]),
+            options.cache,
+            output.path.parent,
+            progress,
+        )
         loop.run(progress)
-    images_used = {"train": len(learned), "val": len(judged)}
+    images_used = {"train": len(parts.learned), "val": len(parts.validating)}
+    if len(parts.judging):
+        images_used["test"] = len(parts.judging)
     lineage = _lineage(asked, origin, trainable, loop, images_used, versions)
     write(trainable.model, lineage, output.into, output.path)
     time_run(runs[-1], time.monotonic() - began)
@@ -209,6 +236,7 @@ def _lineage(
         "sources": list(origin.sources),
         "software": dict(versions),
         "history": loop.reached.history,
+        **({"right": loop.right} if loop.right else {}),
     })  # fmt: skip
 
 
@@ -239,7 +267,8 @@ def _write_history(asked: Asked, history: Path, network: Path) -> None:
 
 def _fill_history(output: Output, origin: Origin, history: Sequence[Mapping[str, Any]]) -> None:
     with open(output.into, "w", newline="", encoding="utf-8") as file:
-        lines = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        columns = COLUMNS + (JUDGED if any(JUDGED[0] in row for row in history) else ())
+        lines = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         lines.writeheader()
         lines.writerows(history)
     output.accept_noted({"fingerprint": origin.fingerprint, **origin.noted_whole(output.path)})

@@ -21,7 +21,7 @@ from fne_cli.networks.trained.family import Family
 from fne_cli.networks.trained.trainer import Rule
 from fne_cli.progress import Progress
 from fne_cli.steps.train.chosen import ChosenImages
-from fne_cli.steps.train.options import Course
+from fne_cli.steps.train.options import Course, Selection
 from fne_cli.store.format.schema import differences
 from fne_cli.store.output import checkpoint
 from fne_cli.store.output.notes import read_record
@@ -35,7 +35,14 @@ class Asked:
     """Settings, sources and files of one training; `named` are those that stand for the images."""
 
     def __init__(
-        self, output: Path, start: Start, rule: Rule, course: Course, chosen: ChosenImages, named: Sequence[Path]
+        self,
+        output: Path,
+        start: Start,
+        rule: Rule,
+        course: Course,
+        selection: Selection,
+        chosen: ChosenImages,
+        named: Sequence[Path],
     ) -> None:
         if output.suffix.lower() != ".keras":
             raise BadInput(f"{output} should end in .keras. Found: {output.suffix or 'no ending'}.")
@@ -50,7 +57,12 @@ class Asked:
         prepared = None if start.preprocess is None else spelled(start.preprocess)
         begun = asdict(start)
         del begun["source"]
-        self.settings: dict[str, Any] = plain(begun | said | {"preprocess": prepared} | asdict(rule) | asdict(course))
+        later = {"max_epochs": course.max_epochs, **asdict(selection)}  # networks of before do not have these
+        later["judge"] = True if selection.judge is not None else None  # which images these are is said by their bytes
+        late = {name: value for name, value in later.items() if value not in (None, (), 0)}
+        taught = {name: value for name, value in asdict(course).items() if name not in later}
+        own = begun | said | {"preprocess": prepared} | asdict(rule) | taught
+        self.settings: dict[str, Any] = plain(own | late)
         self._state = contents.state_digest(chosen.listing)
         self.inputs: dict[str, Any] = plain({
             "settings": self.settings,

@@ -26,18 +26,35 @@ _LOOK = 100  # steps after which the loss is looked at
 
 @dataclass
 class Reached:
-    """How far training has come: the epoch and the steps of it that are done, each epoch's figures, the best epoch."""
+    """How far training has come: the epoch and the steps of it that are done, each epoch's figures, the best epoch.
+
+    right: by epoch, of the best and the last, which of the judging images are right: bits as hexadecimal digits.
+    """
 
     epoch: int = 0
     step: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     best: int | None = None
+    right: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Numbers of the images to learn from, to validate, and to judge. drawn: the first so many images get draws.
+
+    Those that judge stand behind them: they change no order.
+    """
+
+    learned: np.ndarray
+    validating: np.ndarray
+    judging: np.ndarray
+    drawn: int
 
 
 class Loop:
     """Trains until the last epoch, or until nothing gets better.
 
-    head: what stands in every checkpoint. run: the record of this process, kept up to date.
+    head: what stands in every checkpoint. runs: the last is the record of this process, kept up to date.
     """
 
     def __init__(
@@ -46,18 +63,17 @@ class Loop:
         trainer: Trainer,
         inputs: Inputs,
         labels: np.ndarray,
-        learned: np.ndarray,
-        judged: np.ndarray,
+        parts: Parts,
         course: Course,
         seed: int,
         head: Mapping[str, Any],
         runs: list[dict[str, Any]],
     ) -> None:
         self.output, self.trainer, self.inputs, self.labels = output, trainer, inputs, labels
-        self.learned, self.course, self.seed, self.head, self.runs = learned, course, seed, head, runs
-        self.judged = judged
+        self.course, self.seed, self.head, self.runs = course, seed, head, runs
+        self.parts = parts
         self.reached = Reached()
-        self.steps = len(learned) // trainer.batch
+        self.steps = len(parts.learned) // trainer.batch
         self._best: dict[str, np.ndarray] = {}
         self._began = self._written = time.monotonic()
         self._cost = 0.0
@@ -67,7 +83,8 @@ class Loop:
         try:
             self.trainer.restore(arrays)
             self._best = {name[5:]: value for name, value in arrays.items() if name.startswith("best/")}
-            self.reached = Reached(head["epoch"], head["step"], list(head["history"]), head["best"])
+            right = dict(head.get("right", {}))
+            self.reached = Reached(head["epoch"], head["step"], list(head["history"]), head["best"], right)
         except (KeyError, ValueError, TypeError) as error:
             raise DamagedFile(
                 f"{checkpoint.place_of(self.output)} should be a checkpoint of this network. Found: {error}.",
@@ -77,10 +94,10 @@ class Loop:
     def run(self, progress: Progress) -> None:
         """Do all epochs, and leave the weights that are kept in the network. Raises Stopped, BadInput."""
         reached, batch = self.reached, self.trainer.batch
-        total = self.course.epochs * self.steps * batch
+        total = self.course.last * self.steps * batch
         done = (reached.epoch * self.steps + reached.step) * batch
         with progress.deferred() as asked, progress.track(total, "images", done=done) as advance:
-            while reached.epoch < self.course.epochs and not self._is_over():
+            while reached.epoch < self.course.last and not self._is_over():
                 self._epoch(advance, asked)
                 self._finish_epoch(progress)
                 self._stop_if(asked)
@@ -102,6 +119,7 @@ class Loop:
         time_run(self.runs[-1], began - self._began)
         reached = self.reached
         state = {"epoch": reached.epoch, "step": reached.step, "history": reached.history, "best": reached.best}
+        state |= {"right": reached.right} if reached.right else {}
         arrays = self.trainer.state() | {f"best/{name}": value for name, value in self._best.items()}
         checkpoint.write(self.output, {**self.head, **state, "runs": self.runs}, arrays)
         self._written = time.monotonic()
@@ -109,8 +127,8 @@ class Loop:
 
     def _epoch(self, advance: Callable[[int], None], asked: Callable[[], int | None]) -> None:
         reached, trainer = self.reached, self.trainer
-        draws = Draws(self.seed, reached.epoch, len(self.labels), self.course.augment)
-        order = draws.order[np.isin(draws.order, self.learned, assume_unique=True)]
+        draws = Draws(self.seed, reached.epoch, self.parts.drawn, self.course.augment)
+        order = draws.order[np.isin(draws.order, self.parts.learned, assume_unique=True)]
         table = order[: self.steps * trainer.batch].reshape(self.steps, trainer.batch)[reached.step :]
         with self.inputs.batches(table, draws if self.course.augment else None) as batches:
             for numbers, inputs in zip(table, batches, strict=True):
@@ -142,31 +160,48 @@ class Loop:
             "learning_rate": rate,
             "loss": loss / seen,
             "accuracy": right / seen,
-            **self._validated(),
+            **self._judged("val", self.parts.validating)[0],
         }
+        judged, bits = self._judged("test", self.parts.judging)
+        figures |= judged
         reached.history.append(figures)
         reached.epoch, reached.step = reached.epoch + 1, 0
         told = f"epoch {reached.epoch}: loss {figures['loss']:.4f}, accuracy {figures['accuracy']:.4f}"
-        if len(self.judged):
+        if len(self.parts.validating):
             told += f"; validation loss {figures['val_loss']:.4f}, accuracy {figures['val_accuracy']:.4f}"
             if reached.best is None or _better(figures, reached.history[reached.best - 1]):
                 reached.best = reached.epoch
                 if self.course.patience is not None:
                     self._best = trainer.weights()
+        if judged:
+            told += f"; test accuracy {figures['test_accuracy']:.4f}"
+            kept = {str(reached.best), str(reached.epoch)}
+            reached.right = {
+                epoch: one for epoch, one in {**reached.right, str(reached.epoch): bits}.items() if epoch in kept
+            }
         progress.detail(told)
 
-    def _validated(self) -> dict[str, float]:
-        count, batch = len(self.judged), self.trainer.batch
+    @property
+    def right(self) -> str:
+        """Which of the judging images the weights that are kept have right: bits as hexadecimal digits."""
+        return self.reached.right.get(str(self.kept), "")
+
+    def _judged(self, name: str, images: np.ndarray) -> tuple[dict[str, float], str]:
+        """Loss and accuracy on some images under names that begin with `name`, and which of them are right."""
+        count, batch = len(images), self.trainer.batch
         if not count:
-            return {}
-        table = in_batches(self.judged, batch)
+            return {}, ""
+        table = in_batches(images, batch)
         counts = (np.arange(table.size) < count).reshape(table.shape)
-        loss = right = 0.0
+        loss, right = 0.0, []
         with self.inputs.batches(table, None) as batches:
             for numbers, used, inputs in zip(table, counts, batches, strict=True):
                 lost, hit = self.trainer.judge(inputs, self.labels[numbers], used)
-                loss, right = loss + lost, right + hit
-        return {"val_loss": loss / count, "val_accuracy": right / count}
+                loss += lost
+                right.append(hit)
+        hits = np.concatenate(right)[:count]
+        figures = {f"{name}_loss": loss / count, f"{name}_accuracy": float(hits.sum()) / count}
+        return figures, np.packbits(hits).tobytes().hex()
 
     def _is_over(self) -> bool:
         """Whether patience has come to its end."""

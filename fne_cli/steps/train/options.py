@@ -15,8 +15,8 @@ from fne_cli.images.pixels.geometry import MAX_PIXELS
 class Course:
     """The options of `fne train` of these names that change the weights, beside where it starts and how it learns.
 
-    patience: epochs without a better validation accuracy after which it stops; then the weights are those of the best
-    epoch, else those of the last.
+    max_epochs: of the `epochs` that the schedule is made for, so many are done. patience: epochs without a better
+    validation accuracy after which it stops; then the weights are those of the best epoch, else those of the last.
     """
 
     epochs: int = 30
@@ -24,11 +24,34 @@ class Course:
     augment: Sequence[str] = ()
     patience: int | None = None
     resize: Literal["squash", "crop"] = "squash"
+    max_epochs: int | None = None
+
+    @property
+    def last(self) -> int:
+        """The epoch after which it ends, if not earlier."""
+        return self.epochs if self.max_epochs is None else min(self.epochs, self.max_epochs)
 
     def check(self) -> None:
         """Raises WrongOptions for numbers that are none of what they should be."""
-        if self.epochs < 1 or self.batch_size < 1 or (self.patience is not None and self.patience < 1):
-            raise WrongOptions("--epochs, --batch-size and --patience should be 1 or more.")
+        counts = (self.epochs, self.batch_size, self.patience, self.max_epochs)
+        if any(count is not None and count < 1 for count in counts):
+            raise WrongOptions("--epochs, --max-epochs, --batch-size and --patience should be 1 or more.")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which images it learns from and is judged by; the options of `fne train` of these names.
+
+    classes: their names, all if there are none. val: the share of each class that validates where there is no split
+    val. per_class: training images of each class, drawn by the seed `draw` from what is left. judge: the images of
+    whose split test the accuracy is taken after every epoch; it chooses nothing.
+    """
+
+    classes: Sequence[str] = ()
+    per_class: int | None = None
+    val: float | None = None
+    draw: int = 0
+    judge: str | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fne_cli.measures import RANK_MEASURES
 from fne_cli.store.other.objects import Claim
@@ -100,7 +99,7 @@ def read_agreement(claim: Claim) -> list[Agreement]:
         where = [text for key in keys if (text := part.text(key, ""))]
         if part.value.get("per_class") is not None:
             where.append(f"{part.count('per_class')} per class")
-        taus = {measure: _signed(part, measure) for measure in RANK_MEASURES}
+        taus = {measure: part.signed(measure) for measure in RANK_MEASURES}
         found.append(Agreement(", ".join(where), part.text("of"), part.count("count"), taus))
     return found[:_MOST]
 
@@ -111,7 +110,7 @@ def _gain(part: Claim, names: Sequence[str]) -> Gain:
     if interval is not None:
         if not isinstance(interval, list) or len(interval) != 2:
             raise part.wrong("difference_95", "two numbers", interval)
-        low, high = (_signed(Claim(part.path, part.place, {"difference_95": end}), "difference_95") for end in interval)
+        low, high = (Claim(part.path, part.place, {"difference_95": end}).signed("difference_95") for end in interval)
         ends = None if low is None or high is None else (low, high)
     significant = part.value.get("significant")
     if significant is not None and not isinstance(significant, bool):
@@ -122,13 +121,13 @@ def _gain(part: Claim, names: Sequence[str]) -> Gain:
         part.count("equal"),
         _optimised(part, "standard", names),
         _optimised(part, "optimised", names),
-        _signed(part, "difference"),
+        part.signed("difference"),
         ends,
         part.share("mcnemar_p"),
         significant,
-        _signed(part, "error_reduction", 1e6),
+        part.signed("error_reduction", 1e6),
         part.share("drop"),
-        _signed(part, "evidence", 1e9),
+        part.signed("evidence", 1e9),
     )
 
 
@@ -146,23 +145,13 @@ def _optimised(part: Claim, key: str, names: Sequence[str]) -> Optimised | None:
 
 
 def _effect(part: Claim) -> Effect:
-    difference, mean = _signed(part, "difference"), part.share("mean")
+    difference, mean = part.signed("difference"), part.share("mean")
     if difference is None or mean is None:
         raise part.wrong("difference", "a number", difference)
     return Effect(
         part.text("dataset"), part.text("factor"), part.text("value"), part.text("standard"), mean, difference,
-        _signed(part, "difference_std", 2), part.count("pairs"),
+        part.signed("difference_std", 2), part.count("pairs"),
     )  # fmt: skip
-
-
-def _signed(part: Claim, key: str, most: float = 1) -> float | None:
-    """A number in -most ... most, None for null and a missing entry."""
-    found: Any = part.value.get(key)
-    if found is None:
-        return None
-    if isinstance(found, bool) or not isinstance(found, int | float) or not -most <= found <= most:
-        raise part.wrong(key, f"a number in -{most:g} ... {most:g}", found)
-    return float(found)
 
 
 def _texts(part: Claim, key: str) -> list[str]:

@@ -78,6 +78,15 @@ class Claim:
             raise self.wrong(key, "a number in 0 ... 1", found)
         return None if found is None else float(found)
 
+    def signed(self, key: str, most: float = 1) -> float | None:
+        """A number in -most ... most, None for null and a missing entry."""
+        found = self.value.get(key)
+        if found is None:
+            return None
+        if isinstance(found, bool) or not isinstance(found, int | float) or not -most <= found <= most:
+            raise self.wrong(key, f"a number in -{most:g} ... {most:g}", found)
+        return float(found)
+
     def count(self, key: str) -> int:
         """A whole number of 0 or more, 0 for a missing entry."""
         found = self.value.get(key, 0)

@@ -18,6 +18,7 @@ from fne_cli.store.other.entries import Entry, read_entry
 from fne_cli.store.other.factors import Agreement, Varied, read_agreement, read_factors
 from fne_cli.store.other.objects import Claim, brief
 from fne_cli.store.other.tested import read_tested
+from fne_cli.store.other.transfer import Transferred, read_transferred
 from fne_cli.store.output.sealed import is_intact
 
 VERSION = 3
@@ -81,8 +82,8 @@ class Experiment:
     agreement: Sequence[Agreement] = ()
 
 
-def read_results(path: Path) -> Results | Experiment:
-    """A results file of fne evaluate, or what fne run wrote: its results.json, or the folder that has it.
+def read_results(path: Path) -> Results | Experiment | Transferred:
+    """A results file of fne evaluate, or what fne run or fne transfer wrote: its results.json, or its folder.
 
     Raises BadInput, WrongFile or DamagedFile.
     """
@@ -90,8 +91,11 @@ def read_results(path: Path) -> Results | Experiment:
         path = path / "results.json"
     document = _document(path)
     claim = Claim(path, "", document)
-    if claim.text("kind", "results") == "experiment":
+    kind = claim.text("kind", "results")
+    if kind == "experiment":
         return _experiment(path, claim)
+    if kind == "transfer":
+        return read_transferred(path, claim)
     parts = list(claim.parts("results"))
     if not parts:
         raise DamagedFile(f"{path} should have at least one result. Found: none.")
@@ -148,7 +152,7 @@ def _document(path: Path) -> dict[str, Any]:
             f"{path} should be as fne wrote it. Found: text that has changed since.",
             remedy="Fetch a good copy, or run the command that made it with --overwrite.",
         )
-    if document.get("kind") not in ("results", "experiment"):
+    if document.get("kind") not in ("results", "experiment", "transfer"):
         raise WrongFile(f"{expected} Found: kind {brief(document.get('kind'))}.")
     return document
 

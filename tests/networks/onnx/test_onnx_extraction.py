@@ -151,7 +151,7 @@ def test_real_networks_give_the_activations_and_codes_of_keras(name: str, tmp_pa
         pytest.skip(f"{source} is not there")
     model = keras.models.load_model(source, compile=False)
     path, side = export(model, tmp_path / f"{name}.onnx"), model.input_shape[1]
-    photos = sorted((MODELS.parent / "data" / "caltech101").rglob("*.jpg"))[::400][:24]
+    photos = sorted((MODELS.parent / "data" / "caltech101").rglob("*.jpg"))[::240][:24]
     if len(photos) < 24:
         pytest.skip("the photos of Caltech-101 are not there")
     from PIL import Image

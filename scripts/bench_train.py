@@ -33,9 +33,9 @@ from fne_cli.networks.backend import load_keras
 from fne_cli.networks.trained.building import Start, Trainable, build
 from fne_cli.networks.trained.trainer import Rule, Trainer
 from fne_cli.progress import SILENT
-from fne_cli.steps.train.inputs import Inputs
-from fne_cli.steps.train.loop import Loop, Parts
-from fne_cli.steps.train.options import Course
+from fne_cli.training.course import Course
+from fne_cli.training.inputs import Inputs
+from fne_cli.training.loop import Loop, Parts
 
 CLASSES = 10
 

@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = """
 import sys
-from fne_cli.steps.train import loop
+from fne_cli.training import loop
 loop.WITHIN_SECONDS, loop.BETWEEN_SECONDS, loop._SHARE = 0.2, 0.0, 0
 from fne_cli.cli.main import main
 main(sys.argv[1:])

@@ -48,6 +48,20 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         return tuple(int(number) for number in numbers) if self.whole else numbers
 
 
+class Decays(click.ParamType[tuple[float, ...]]):
+    """Numbers of 0 or more with commas between them, or a list in a configuration file."""
+
+    name = "NUMBERS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """To a tuple of floats."""
+        what = "numbers of 0 or more, such as 0,0.0005"
+        numbers = Numbers(what).convert(value, param, ctx)
+        if not all(0 <= number < math.inf for number in numbers):
+            self.fail(f"should be {what}, found {value!r}", param, ctx)
+        return numbers
+
+
 class Shrinkage(click.ParamType["str | tuple[float, ...]"]):
     """auto, or numbers above 0 up to 1."""
 

@@ -21,7 +21,7 @@ from fne_cli.version import __version__
 GROUPS: dict[str, tuple[str, ...]] = {
     "Pipeline": ("extract", "normalize", "discretize", "reduce", "evaluate", "predict"),
     "Analysis": ("analyze", "features", "plot", "rank", "search", "retrieve"),
-    "Experiments": ("run", "report", "train", "transfer", "config"),
+    "Experiments": ("run", "report", "train", "tune", "transfer", "config"),
     "Files": ("info", "verify", "merge", "export"),
     "Setup": ("layers", "sample", "split", "cluster", "completion"),
 }

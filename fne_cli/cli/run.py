@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fne_cli.experiments.config import Options
     from fne_cli.experiments.run import Done, Outlook
 
-STEPS = ("split", "train", "extract", "normalize", "discretize", "analyze", "reduce", "rank", "evaluate")
+STEPS = ("split", "train", "extract", "normalize", "discretize", "analyze", "reduce", "rank", "evaluate", "tune")
 
 
 @click.command(cls=options.Command)
@@ -68,7 +68,7 @@ def run(
         click.echo(plain_json(done.results))
     else:
         click.echo(_summary(done.results))
-        for text in (_optimised(done.results), _agreeing(done.results)):
+        for text in (_optimised(done.results), _agreeing(done.results), _costs(done.results)):
             if text:
                 click.echo(f"\n{text}")
     _tell(done, progress)
@@ -225,6 +225,30 @@ def _agreeing(results: dict[str, Any]) -> str:
             (f"{one['count']} {one['of']}: {home}{curve}", *(_number(one[measure]) for measure in RANK_MEASURES))
         )
     return table(("weighted tau with", *RANK_MEASURES.values()), rows) if rows else ""
+
+
+def _costs(results: dict[str, Any]) -> str:
+    """Seconds of a training, a line for each size: of the embeddings and the tunings, where there are tunings."""
+    from fne_cli.experiments.results import summary
+
+    lines = [line for line in summary(results) if any("seconds" in row for row in line["embeddings"].values())]
+    names = list(dict.fromkeys(name for line in lines for name in line["embeddings"]))
+    header = ("dataset", "network", "protocol", "per class", *(f"{name}, s" for name in names))
+    rows = [
+        (
+            *(line[key] for key in ("dataset", "network", "protocol")),
+            f"{line['per_class'] or ''}",
+            *(_number(line["embeddings"].get(name, {}).get("seconds")) for name in names),
+        )
+        for line in lines
+    ]
+    once: dict[str, float] = {}
+    for line in lines:
+        for name, row in line["embeddings"].items():
+            once[name] = max(once.get(name, 0.0), row.get("seconds_once", 0.0))
+    if once:
+        rows.append(("all", "", "before, once", "", *(_number(once.get(name)) for name in names)))
+    return table(header, rows) if rows else ""
 
 
 def _percent(row: dict[str, Any] | None, figure: str | None) -> str:

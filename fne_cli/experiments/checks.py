@@ -35,7 +35,7 @@ def unmeasurable(wanted: Plan, sources: Sources) -> Iterator[tuple[Cell, tuple[P
 def _by_images(cell: Cell, made: Mapping[Path, Job], sources: Sources) -> str:
     own = cell.job.options.get("split")
     split = made.get(own or Path(cell.images))
-    listing = None if own else sources.listing(cell.images, cell.root, cell.needs[0].label_column)
+    listing = None if own else sources.listing(cell.images, cell.root, (*cell.needs, cell.job)[0].label_column)
     if listing is not None and "cv" not in cell.job.options and not {"train", "test"} <= set(listing.splits):
         found = ", ".join(sorted(set(listing.splits) - {""})) or "none"
         return (

@@ -31,6 +31,22 @@ _CLASSIFIER = (
     "seed",
 )
 _PROTOCOL = ("cv", "rows", "per_class", "draws", "without_leaks", *_CLASSIFIER)
+_TUNED = ("model", "weights", "preprocess", "image_size", "resize", "precision")
+_LEARNING = (
+    "learn",
+    "scratch",
+    "head",
+    "cost",
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "schedule",
+    "label_smoothing",
+    "augment",
+)
 FACTORS = ("layers", "pool", "crops", "values", "l2", "pca", "whiten", "classifier", "cost")
 """Keys of [factors]: a list of values each, of which the first is the standard."""
 
@@ -45,6 +61,7 @@ NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
     "poolings": ("extract", _POOLING),
     "projections": ("reduce", _PROJECTION),
     "embeddings": ("evaluate", _EMBEDDING),
+    "tunings": ("tune", (*_LEARNING, *_TUNED)),
     "protocols": ("evaluate", _PROTOCOL),
 }
 """Tables of tables, one for each thing that is compared: the command whose options it may have, and which of them."""
@@ -62,6 +79,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "reduce": ("rows", "memory"),
     "rank": ("neighbours", "seed", "memory"),
     "evaluate": (*_CLASSIFIER, "draws", "without_leaks", "memory"),
+    "tune": (*_LEARNING, "workers", "memory", "cache"),
 }
 """Tables with options for all runs of a command; what a table above says wins over them."""
 
@@ -70,6 +88,7 @@ OWN = {
     "datasets": ("images", "sample", "split"),
     "projections": ("dataset",),
     "embeddings": ("projection",),
+    "tunings": ("network",),
     "protocols": ("split", "single_layers"),
     "factors": (*FACTORS, "validation"),
 }
@@ -87,6 +106,7 @@ DATA = "data"
 DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "poolings": {"avg": {}},
     "projections": {},
+    "tunings": {},
     "embeddings": {"fne": {}},
     "protocols": {"split": {}},
 }
@@ -102,6 +122,13 @@ def without(recipe: str | None, embedding: str, projection: str | None = None) -
         yield "thresholds"
     if recipe != "auto":
         yield "budget"
+
+
+def foreign_to(scratch: bool, head: str | None) -> tuple[str, ...]:
+    """What a tuning does not have, though [tune] may have it for another one."""
+    if scratch:
+        return ("learn", "cost")
+    return ("cost",) if head == "random" else ()
 
 
 @dataclass(frozen=True)
@@ -126,6 +153,18 @@ class Value:
 
 
 Table = dict[str, Value]
+
+
+def _absent(kind: str, table: Table, values: Table) -> Iterator[str]:
+    """What a table of some kind does not have, of all that the command has. values: with defaults."""
+    if kind == "embeddings":
+        projection = table.get("projection", Value(None, "")).value
+        yield from without(values["recipe"].value, values["embedding"].value, projection)
+    if kind == "tunings":  # a network has the rest, or other tunings
+        foreigners = (*_TUNED, *foreign_to(values["scratch"].value, values["head"].value))
+        yield from (key for key in foreigners if key not in table)
+    if kind == "protocols":
+        yield from foreign(values["classifier"].value)
 
 
 @dataclass(frozen=True)
@@ -191,19 +230,15 @@ class Experiment:
                 for key, usual in USUAL.get(kind, {}).items():
                     if key not in table and (key not in values or values[key].value is None):
                         values[key] = Value(usual, "default")
-                if kind == "embeddings":
-                    projection = table.get("projection", Value(None, "")).value
-                    for key in without(values["recipe"].value, values["embedding"].value, projection):
-                        values.pop(key)
-                if kind == "protocols":
-                    for key in foreign(values["classifier"].value):
-                        values.pop(key)
+                for key in _absent(kind, table, values):
+                    values.pop(key)
                 yield f"{kind}.{name}", {**{key: table[key] for key in table if key not in values}, **values}
         if self.factors is not None:
             origins = {key: entry.origin for key, entry in self.varied.items()}
             yield "factors", {key: Value(one, origins.get(key, "default")) for key, one in self.factors.plain.items()}
         for command, keys in COMMANDS.items():
-            if command not in self.commands and (command == "rank" or (command == "reduce" and not self._reduces)):
+            unused = {"rank": True, "reduce": not self._reduces, "tune": not self.named["tunings"]}
+            if command not in self.commands and unused.get(command, False):
                 continue  # nothing is ranked if the file does not have the table
             table = self.commands.get(command, {})
             elsewhere = {key for other, names in NAMED.values() if other == command for key in names}

@@ -27,7 +27,6 @@ from fne_cli.options import taken
 from fne_cli.progress import Progress
 from fne_cli.steps.sample import COUNTS
 from fne_cli.store.format.reader import open_file
-from fne_cli.store.output.partial import Output
 
 if TYPE_CHECKING:
     from fne_cli.networks.recipe import Recipe
@@ -83,20 +82,10 @@ class Forecast:
                 return self._streaming(job)
             case "evaluate":
                 return self._evaluation(job)
+            case "tune":
+                return Expected("", None, self._stamps.seconds(job))
             case _:
                 return Expected()
-
-    @staticmethod
-    def unfinished(job: Job) -> str:
-        """How far an interrupted extraction has come, "" if there is none."""
-        output = Output(job.output)
-        if job.command != "extract" or not output.resumable:
-            return ""
-        try:
-            journal = output.read_journal()
-        except FneError:
-            return ""
-        return f"{journal['committed']:,} of {journal['images']:,} images safe"
 
     def _extraction(self, job: Job) -> Expected:
         found = self._of_file(job.output)

@@ -179,6 +179,15 @@ def _evaluate(arguments: tuple[str, ...], options: dict[str, Any], how: Executio
     )
 
 
+def _tune(arguments: tuple[str, ...], options: dict[str, Any], how: Execution) -> None:
+    from fne_cli.steps.tune import LearningOptions, Protocol, Tuned, TuneOptions, tune
+
+    images, results = arguments
+    tuned, learning, protocol = taken(Tuned, options), taken(LearningOptions, options), taken(Protocol, options)
+    run = replace(taken(TuneOptions, options), overwrite=how.overwrite)
+    tune(images, Path(results), tuned, learning, protocol, run, **options, progress=how.progress)
+
+
 _STEPS: dict[str, Callable[[tuple[str, ...], dict[str, Any], Execution], None]] = {
     "sample": _sample,
     "split": _split,
@@ -190,4 +199,5 @@ _STEPS: dict[str, Callable[[tuple[str, ...], dict[str, Any], Execution], None]] 
     "reduce": _reduce,
     "rank": _rank,
     "evaluate": _evaluate,
+    "tune": _tune,
 }

@@ -13,6 +13,7 @@ from fne_cli.experiments import ranking
 from fne_cli.experiments.config import DATA, Experiment, Table, Value
 from fne_cli.experiments.datasets import DatasetPlan, Jobs, ProtocolPlan
 from fne_cli.experiments.jobs import Job
+from fne_cli.experiments.tunings import tuning
 from fne_cli.numerics.classifiers import OWNERS, foreign
 from fne_cli.options import taken
 from fne_cli.steps.embeddings import takes_thresholds
@@ -162,11 +163,23 @@ class FeaturePlan:
             cells = [(name, self._measured(name, table, protocol)) for name, table in self.embeddings.items()]
             if protocol.table.get("single_layers", Value(True, "")).value:
                 cells.append((LAYERS, [self.evaluation(LAYERS, protocol, {})]))
+            if pooling == next(iter(self.experiment.named["poolings"])):  # a tuned network has none of its own
+                cells += self._tunings(network, protocol)
             for name, jobs in cells:
                 yield Cell(
                     dataset, network, pooling, name, protocol.name, protocol.group,
-                    self.dataset.images, self.dataset.root, self.activations, jobs[-1], (self.extraction, *jobs[:-1]),
+                    self.dataset.images, self.dataset.root, self.activations, jobs[-1],
+                    () if jobs[-1].command == "tune" else (self.extraction, *jobs[:-1]),
                 )  # fmt: skip
+
+    def _tunings(self, network: str, protocol: ProtocolPlan) -> list[tuple[str, list[Job]]]:
+        """What tunes the network, by the trainings that the embeddings have."""
+        tables = self.experiment.named["tunings"].items()
+        return [
+            (name, [tuning(self.experiment, name, table, self.extraction, protocol)])
+            for name, table in tables
+            if table.get("network", Value(network, "")).value == network
+        ]
 
     def _measured(self, name: str, table: Table, protocol: ProtocolPlan) -> list[Job]:
         """The evaluation of an embedding, last, and what it needs but the activations."""

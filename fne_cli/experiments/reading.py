@@ -61,11 +61,18 @@ class _Experiment(Checked):
         found = Experiment(self.path, own, named, commands, self._options, factors, varied)
         self._check_classifiers(found)
         self._check_projections(named)
+        for name in named["tunings"]:
+            if name in named["embeddings"]:
+                raise self.wrong(f"tunings.{name}", "should have another name: an embedding is called so")
         return found
 
     def _check_projections(self, named: Mapping[str, Mapping[str, Table]]) -> None:
-        """Embeddings name projections that there are, and these datasets that there are."""
-        for kind, key, wanted in (("embeddings", "projection", "projections"), ("projections", "dataset", "datasets")):
+        """Embeddings name projections that there are, these datasets, and tunings networks."""
+        for kind, key, wanted in (
+            ("embeddings", "projection", "projections"),
+            ("projections", "dataset", "datasets"),
+            ("tunings", "network", "networks"),
+        ):
             for name, table in named[kind].items():
                 if key in table and table[key].value not in named[wanted]:
                     said = f"should be one of [{wanted}.NAME]. Found: {table[key].value!r}"
@@ -129,7 +136,7 @@ class _Experiment(Checked):
             raise self.wrong(where, "should have cv, or per_class and split. Found: cv with others")
         if kind == "protocols" and "rows" in table and "cv" not in table:
             raise self.wrong(where, "should have cv, as rows says which images it divides. Found: rows alone")
-        if kind == "embeddings" and name == "layers":
+        if kind in ("embeddings", "tunings") and name == "layers":
             raise self.wrong(where, "should have another name: layers stands for every single layer")
         if kind == "embeddings":
             self._complete_embedding(where, table)

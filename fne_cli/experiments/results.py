@@ -11,6 +11,7 @@ import shlex
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from fne_cli.errors import DamagedFile, FneError
 from fne_cli.experiments.additions import additions
 from fne_cli.experiments.comparison import Measured, compared, without_comparison
 from fne_cli.experiments.config import FIGURES, Experiment, Value
+from fne_cli.experiments.costs import COSTS, with_costs
 from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.plan import LAYERS, Cell, Plan
 from fne_cli.measures import RANK_MEASURES
@@ -42,13 +44,15 @@ def document(experiment: Experiment, plan: Plan, failed: Mapping[Path, str]) -> 
     """results.json. The same experiment gives the same bytes, however often it was interrupted. Raises DamagedFile."""
     rows: list[dict[str, Any]] = []
     cells = []
+    costly = bool(experiment.named["tunings"])  # what they cost is what they are compared by
     for _, group in groupby(plan.cells, _home):
         measured: list[Measured] = []
         members = list(group)
         for cell in members:
             error = failed.get(cell.job.output)
             if error is None:
-                measured += _measured(cell, cell.job.output)
+                found = _measured(cell, cell.job.output)
+                measured += [replace(one, row=with_costs(cell, one.row)) for one in found] if costly else found
             cells.append(_cell(experiment, cell, error))
         rows += compared(measured, members[0].embedding)
     more = additions(experiment, plan, rows, failed, FIGURES)
@@ -82,7 +86,8 @@ def has_more(path: Path, table: Mapping[str, Any]) -> bool:
             return False
         rows = [one.row for cell in measured if cell.results is not None for one in _measured(cell, cell.results)]
         known = [without_comparison(row) for row in read_table(path)["results"] if "splits" not in row]
-        return rows == [{key: value for key, value in row.items() if key not in RANK_MEASURES} for row in known]
+        beside = (*RANK_MEASURES, *COSTS)
+        return rows == [{key: value for key, value in row.items() if key not in beside} for row in known]
     except (FneError, TypeError):
         return False
 

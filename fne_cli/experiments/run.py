@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from fne_cli.experiments.begun import unfinished
 from fne_cli.experiments.checks import unmeasurable
 from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.doing import Doer, Failure, make_folder
@@ -199,10 +200,10 @@ def outlook(experiment: Experiment, progress: Progress = SILENT) -> list[Outlook
             impossible |= dict.fromkeys(job.outputs, "")
             found.append(Outlook(job, "impossible"))
             continue
-        expected, unfinished = forecast.of(job), forecast.unfinished(job)
-        changed = not unfinished and job.output.exists() and stamps.otherwise(job)
-        state: State = "unfinished" if unfinished else "changed" if changed else "to do"
-        detail = unfinished or expected.detail
+        expected, begun = forecast.of(job), unfinished(job)
+        changed = not begun and job.output.exists() and stamps.otherwise(job)
+        state: State = "unfinished" if begun else "changed" if changed else "to do"
+        detail = begun or expected.detail
         if state == "to do" and job.command == "extract" and job.output.exists() and stamps.touched(job):
             detail = "the images have changed, or their times; they are read, and what is new is computed"
         found.append(Outlook(job, state, detail, expected.bytes, expected.seconds))

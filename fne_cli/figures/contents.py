@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fne_cli.figures.experiments import FactorTable, RankAgreement, TransferTable
+from fne_cli.figures.experiments import FactorTable, RankAgreement, Spent, TransferTable
 
 # By size: training images per class of a learning curve, None of any other protocol.
 Size = int | None
@@ -218,4 +218,5 @@ class Page:
     notes: Sequence[str] = field(default_factory=tuple)
     factors: Sequence[FactorTable] = ()
     agreement: Sequence[RankAgreement] = ()
+    costs: Sequence[Spent] = ()
     transfers: Sequence[TransferTable] = ()

@@ -124,3 +124,16 @@ class TransferTable:
     experiment: str
     panels: Sequence[TransferPanel]
     missing: int
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What an embedding or a tuning took, seconds and joules, at a number of training images per class if any."""
+
+    where: str
+    name: str
+    per_class: int | None
+    figure: float | None
+    seconds: float
+    once: float | None
+    joules: float | None

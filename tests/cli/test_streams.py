@@ -42,6 +42,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "split": ("--help",),
     "train": ("--help",),
     "transfer": ("--help",),
+    "tune": ("--help",),
     "verify": ("a.h5",),
 }
 """Words with which each command prints, as far as it ever does."""

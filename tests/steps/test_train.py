@@ -22,9 +22,10 @@ from fne_cli.images.lists.source import list_images
 from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.networks.saved.lineage import lineage_of
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.train import Course, Rule, Selection, Start, TrainOptions, loop, train
+from fne_cli.steps.train import Course, Rule, Selection, Start, TrainOptions, train
 from fne_cli.steps.train.chosen import choose
 from fne_cli.store.output import checkpoint
+from fne_cli.training import loop
 
 SMALL = "vgg-mini:width=4,depth=2,units=8,image=16"
 WORDS = ("--model", SMALL, "--epochs", 2, "--batch-size", 8)

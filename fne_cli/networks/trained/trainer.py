@@ -44,7 +44,10 @@ class Rule:
 
 
 class Trainer:
-    """Trains a network in batches of `batch` images; `state` is all that a step changes."""
+    """Trains a network in batches of `batch` images; `state` is all that a step changes.
+
+    features: numbers that the classifier is given.
+    """
 
     def __init__(self, network: Trainable, rule: Rule, batch: int, seed: int, precision: str = "float32") -> None:
         import keras
@@ -55,6 +58,10 @@ class Trainer:
         self.network, self.rule, self.batch = network, rule, batch
         self.cut: Cut | None = cut(network.model, network.logits)
         self._learning = self.cut.learning if self.cut else keras.Model(network.model.inputs, network.logits)
+        logits = self._learning.outputs[0]
+        before = graph.call_of(logits).input_tensors[0]
+        self.features = int(before.shape[-1])
+        self._deciding = keras.Model(self._learning.inputs, [before, logits])
         self._sums = tf.Variable(np.zeros(2), dtype=tf.float64, trainable=False)
         _seed_generators(network.model, seed)
         self._inner, self.optimizer = _optimizer(rule, precision)
@@ -65,6 +72,7 @@ class Trainer:
         self.fixed = tf.function(self._fixed, autograph=False, reduce_retracing=True)
         self._step = tf.function(self._one_step, autograph=False)
         self._judge = tf.function(self._one_judgement, autograph=False)
+        self._decide = tf.function(self._one_decision, autograph=False)
 
     def bytes_needed(self) -> int:
         """An estimate of what a step takes: outputs of all layers and their gradients, weights and what goes with them.
@@ -89,6 +97,16 @@ class Trainer:
         tensors = [tf.convert_to_tensor(one) for one in inputs]
         loss, right = self._judge(tensors, tf.constant(labels, tf.int32), tf.constant(counts, tf.float64))
         return float(loss), right.numpy()
+
+    def decide(self, inputs: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+        """What the classifier is given, (batch, features), and what it makes of it, (batch, classes), before softmax.
+
+        Both float32, for inputs as `step` takes them; as in inference.
+        """
+        import tensorflow as tf
+
+        features, logits = self._decide([tf.convert_to_tensor(one) for one in inputs])
+        return features.numpy(), logits.numpy()
 
     def take_sums(self) -> tuple[float, float]:
         """Sum of the losses and number of right answers of the steps since the last call."""
@@ -138,12 +156,20 @@ class Trainer:
         assert self.cut is not None
         return list(keras.tree.flatten(self.cut.fixed(self._prepared(pixels), training=False)))
 
+    def _given(self, inputs: Sequence[Any]) -> Any:
+        given = list(inputs) if self.cut else self._prepared(inputs[0])
+        return given[0] if self.cut and len(given) == 1 else given
+
     def _logits(self, inputs: Sequence[Any], training: bool) -> Any:
         import tensorflow as tf
 
-        given = list(inputs) if self.cut else self._prepared(inputs[0])
-        given = given[0] if self.cut and len(given) == 1 else given
-        return tf.cast(self._learning(given, training=training), tf.float32)
+        return tf.cast(self._learning(self._given(inputs), training=training), tf.float32)
+
+    def _one_decision(self, inputs: Sequence[Any]) -> tuple[Any, Any]:
+        import tensorflow as tf
+
+        features, decided = self._deciding(self._given(inputs), training=False)
+        return tf.cast(features, tf.float32), tf.cast(decided, tf.float32)
 
     def _one_step(self, inputs: Sequence[Any], labels: Any, rate: Any) -> None:
         import tensorflow as tf

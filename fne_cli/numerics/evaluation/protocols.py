@@ -83,6 +83,21 @@ def draws(
     return trials
 
 
+def held_out(labels: np.ndarray, images: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(images to train on, images held out), both ascending: a share of each class, drawn by the seed.
+
+    labels: of all images, (n,). Of a class with several images one at least is held out, and one is left.
+    """
+    generator = np.random.default_rng(seed)
+    kept, held = [NOBODY], [NOBODY]
+    for label in np.unique(labels[images]):
+        own = generator.permutation(images[labels[images] == label])
+        count = min(max(1, round(share * len(own))), len(own) - 1)
+        held.append(own[:count])
+        kept.append(own[count:])
+    return np.sort(np.concatenate(kept)), np.sort(np.concatenate(held))
+
+
 def strata(labels: np.ndarray) -> np.ndarray:
     """(n,): what folds are balanced by: the class, or with several labels the rarest that an image has (-1: none)."""
     if labels.ndim == 1:

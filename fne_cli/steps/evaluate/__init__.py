@@ -18,10 +18,9 @@ from fne_cli.numerics.embedding import embedding, spelled
 from fne_cli.numerics.svm.problem import CHOOSING, SolverOptions
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES
-from fne_cli.steps.evaluate.described import origin_of, settings_of, split_fingerprint, tested_of
+from fne_cli.steps.evaluate.described import origin_of, settings_of, split_fingerprint
 from fne_cli.steps.evaluate.fits import KINDS, Fits, MeasuredFit
-from fne_cli.steps.evaluate.measure import Outcome
-from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, FitPlan, Protocol
+from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, FitPlan
 from fne_cli.steps.evaluate.outputs import Outputs
 from fne_cli.steps.evaluate.projected import check_learned, projected
 from fne_cli.store.format.claims import parse_json
@@ -35,6 +34,8 @@ from fne_cli.store.output.up_to_date import up_to_date
 from fne_cli.tasks.engine import Cluster
 from fne_cli.tasks.output import parts_of
 from fne_cli.tasks.parts import Parts
+from fne_cli.trials.protocol import Protocol
+from fne_cli.trials.summary import Outcome, entries_of
 
 __all__ = ["ClassifierOptions", "Evaluation", "FeatureOptions", "Protocol", "evaluate"]
 
@@ -140,7 +141,7 @@ def evaluate(
                 "software": versions,
                 "images": fits.task.description | ({"missing_shards": absent} if absent else {}),
                 "made_from": source.settings,
-                **({} if fits.task.several else {"tested": tested_of(fits.task, source).described()}),
+                **({} if fits.task.several else {"tested": fits.task.tested(source).described()}),
                 "results": table,
             }
             outputs.write_predictions(fits.task, source.images.path)
@@ -172,7 +173,7 @@ def _table(
             run["results"].append({"name": name, **dict(outcome.trial.group), **dict(outcome.trial.of), **took})
             _doubt(outcome, fits.plan, progress)
             found.append(outcome)
-        table += fits.measurement.results(name, found)
+        table += entries_of(name, found, fits.task)
         progress.detail(f"{name}: {found[-1].figures['path']}, {sum(outcome.seconds for outcome in found):.1f} s")
     return table
 
@@ -212,10 +213,7 @@ def _check(source: JoinedFiles, chosen: FeatureOptions, layers: int, protocol: P
         raise WrongOptions(f"--pool {chosen.pool} should be avg, of activations. Extract them with another --pool.")
     if chosen.pool is not None and model is not None:
         raise WrongOptions("--model saves a classifier of the features of a file. Extract them with --pool avg for it.")
-    if protocol.cv is not None and (protocol.per_class or protocol.split is not None):
-        raise WrongOptions("--cv makes its own splits. Leave out --per-class and --split, or --cv.")
-    if protocol.rows is not None and protocol.cv is None:
-        raise WrongOptions("--rows says which images --cv divides. Give --cv too, or leave --rows out.")
+    protocol.check()
     if model is not None and (protocol.cv is not None or protocol.per_class):
         raise WrongOptions("--model saves the classifier of one training. Found: several (--cv or --per-class).")
     if model is not None and (chosen.each_layer or (source.kind == "activations" and kind is None and layers > 1)):

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fne_cli.errors import BadInput
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import embedding
-from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES, CAUTIOUS, LATE, PENALTIES, PRIOR_PENALTY
-from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, Protocol
+from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.thresholds import Thresholds, read_thresholds
-from fne_cli.store.other.tested import Tested
-from fne_cli.store.output.noted import check_noted
 from fne_cli.store.output.origin import Origin
+from fne_cli.trials.protocol import Protocol
 from fne_cli.vectors.projections import Projection
 
 _INHERITED = ("projection_rows",)
@@ -40,7 +34,7 @@ def origin_of(
     return Origin(
         "results",
         settings,
-        [*source.sources(), *cuts.sources, *split_source(protocol), *fitted],
+        [*source.sources(), *cuts.sources, *protocol.sources(), *fitted],
         {"features": source.paths} | {role: (path,) for role, path in beside.items() if path is not None},
         inherited=_INHERITED if by_file is None else ("thresholds", *_INHERITED),
         with_network=("layers",),
@@ -121,34 +115,6 @@ def _parts_named(source: JoinedFiles, chosen: FeatureOptions) -> str:
     return "embedding and each layer" if chosen.each_layer else "embedding"
 
 
-def split_source(protocol: Protocol) -> list[dict[str, str]]:
-    """The manifest of --split, by its content."""
-    if protocol.split is None:
-        return []
-    check_noted(protocol.split)
-    try:
-        content = protocol.split.read_bytes()
-    except OSError as error:
-        raise BadInput(
-            f"--split {protocol.split} should be a manifest that can be read. Found: {error.strerror}."
-        ) from error
-    return [{"kind": "split", "fingerprint": hashlib.sha256(content).hexdigest()}]
-
-
 def split_fingerprint(protocol: Protocol) -> dict[Path, str]:
     """That of the manifest of --split, by its path."""
-    return {} if protocol.split is None else {protocol.split: split_source(protocol)[0]["fingerprint"]}
-
-
-def tested_of(task: ClassificationTask, source: JoinedFiles) -> Tested:
-    """The images that the trials measure, each of one label."""
-    images = np.unique(np.concatenate([trial.test for trial in task.trials]))
-    fold = None
-    if all("fold" in dict(trial.of) for trial in task.trials):
-        fold = np.zeros(len(images), np.int64)
-        for trial in task.trials:
-            fold[np.searchsorted(images, trial.test)] = dict(trial.of)["fold"]
-    places = images.tolist()
-    path, sha256 = source.images.path, source.images.sha256
-    ids, contents = [path[place] for place in places], [sha256[place] for place in places]
-    return Tested.of(ids, contents, task.classes, task.labels[images], fold)
+    return {} if protocol.split is None else {protocol.split: protocol.sources()[0]["fingerprint"]}

@@ -14,10 +14,10 @@ from fne_cli.numerics.embedding import Embedding
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.svm.problem import Problem, SolverOptions
 from fne_cli.numerics.svm.remote import Remote
-from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.store.many.gather import BATCH_BYTES, allocate, gathered
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.pooled import Layer
+from fne_cli.trials.classification import ClassificationTask
 
 
 class Features:

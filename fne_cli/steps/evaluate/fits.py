@@ -16,7 +16,6 @@ from fne_cli.numerics.models import model_of
 from fne_cli.numerics.svm.dual import GROUP
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.blocks import Blocks
-from fne_cli.steps.evaluate.classification import FOLDS, ClassificationTask
 from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES, fits_of
 from fne_cli.steps.evaluate.classifiers.discriminant import CentroidTraining, LdaTraining
 from fne_cli.steps.evaluate.classifiers.estimates import Estimate, Sizes, estimate
@@ -27,7 +26,7 @@ from fne_cli.steps.evaluate.classifiers.ridge import RidgeTraining
 from fne_cli.steps.evaluate.classifiers.svm import SvmTraining
 from fne_cli.steps.evaluate.classifiers.training import Training
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.measure import Detail, Detailed, Measurement, Outcome
+from fne_cli.steps.evaluate.measure import Detail, Detailed, Measurement
 from fne_cli.steps.evaluate.options import FitPlan
 from fne_cli.store.many.gather import JoinedLayer
 from fne_cli.store.many.joined import JoinedFiles
@@ -35,6 +34,8 @@ from fne_cli.store.many.pooled import Layer, averaged
 from fne_cli.tasks.engine import TaskSizes
 from fne_cli.tasks.files import TaskFiles
 from fne_cli.tasks.parts import Parts
+from fne_cli.trials.classification import FOLDS, ClassificationTask
+from fne_cli.trials.summary import Outcome
 from fne_cli.vectors.projections import read_projection
 
 KINDS = ("codes", "activations")

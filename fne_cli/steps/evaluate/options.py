@@ -26,6 +26,7 @@ from fne_cli.numerics.evaluation.metrics import Aggregate
 from fne_cli.numerics.neighbours.nearest import TEMPERATURE
 from fne_cli.numerics.ridge.solver import PENALTIES
 from fne_cli.numerics.svm.problem import Solver, SolverOptions
+from fne_cli.trials.protocol import Protocol
 
 BUDGET = 600.0  # seconds
 
@@ -40,30 +41,6 @@ class FeatureOptions:
     thresholds: tuple[float, float] | Path = (LOW, HIGH)
     each_layer: bool = False
     pool: str | None = None
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """Which images are trained on and measured, as `fne evaluate` describes the options of these names.
-
-    without_leaks: whether test images that are training images by their bytes are left out.
-    """
-
-    split: Path | None = None
-    cv: int | None = None
-    rows: str | None = None
-    per_class: tuple[int, ...] = ()
-    draws: int = 5
-    without_leaks: bool = False
-
-    def described(self) -> dict[str, Any]:
-        """What of it tells two results apart; the split's content is in the sources."""
-        own = {key: value for key, value in asdict(self).items() if key != "split" and value not in (None, ())}
-        if not self.per_class:
-            own.pop("draws")
-        if not self.without_leaks:  # results of before do not have it
-            own.pop("without_leaks")
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in own.items()}
 
 
 @dataclass(frozen=True)

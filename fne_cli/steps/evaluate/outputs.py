@@ -15,7 +15,6 @@ from fne_cli.errors import BadInput
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.models import arrays_of
 from fne_cli.progress import Progress
-from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.classifiers.recipe import as_tried
 from fne_cli.steps.evaluate.fits import Fits
 from fne_cli.steps.evaluate.measure import Detail, Detailed
@@ -27,6 +26,7 @@ from fne_cli.store.output.notes import record_path
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded
+from fne_cli.trials.classification import ClassificationTask
 
 _OWN = {"ridge": ("penalty", "mean_diagonal"), "lda": ("shrinkage",)}
 """What of an entry of the results a saved classifier has, too."""

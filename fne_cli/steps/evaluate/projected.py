@@ -9,9 +9,9 @@ import numpy as np
 from fne_cli.errors import BadInput, WrongOptions
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.progress import Progress
-from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions
 from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.trials.classification import ClassificationTask
 from fne_cli.vectors.projections import Projection, read_projection
 
 

@@ -24,7 +24,7 @@ from fne_cli.steps.report.standing import check_name, is_standing
 from fne_cli.steps.report.tables import image_tables
 from fne_cli.steps.report.transfers import transfer_tables
 from fne_cli.steps.report.typesetting import check_table, is_typeset, typeset_into
-from fne_cli.steps.report.varied import agreements, factor_tables
+from fne_cli.steps.report.varied import agreements, costs, factor_tables
 from fne_cli.steps.report.wrong import Sought, matched, most_wrong
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
@@ -138,6 +138,7 @@ def _collected(
         notes=[*tables.notes, *left_out([each.results for each in sources.evaluated])],
         factors=factor_tables(sources.experiments),
         agreement=agreements(sources.experiments),
+        costs=costs(sources.experiments),
         transfers=transfer_tables(sources.transfers),
     )
     return content, max((count for count in counts if type(count) is int), default=0)

@@ -13,7 +13,7 @@ from fne_cli.numerics.embedding import embedding, names
 from fne_cli.steps.report.classes import confused, together, views
 from fne_cli.steps.report.differences import differences, with_tests
 from fne_cli.steps.report.facts import facts
-from fne_cli.steps.report.protocols import agreeing, called, cost_name, costs_of, kind_of
+from fne_cli.steps.report.protocols import TUNING, agreeing, called, cost_name, costs_of, kind_of
 from fne_cli.steps.report.sources import Evaluated, extraction, poolings
 from fne_cli.store.other.entries import Entry
 from fne_cli.store.other.results import Results
@@ -134,7 +134,7 @@ def _entries(results: Results) -> list[tuple[Entry, bool]]:
     """Each entry, and whether it is an embedding of all layers rather than one layer alone."""
     parts = results.settings.get("parts")
     alone = parts == "each layer" or (parts is None and not results.of_codes)
-    return [(entry, not alone and entry.name == _EMBEDDING) for entry in results.entries]
+    return [(entry, parts == TUNING or (not alone and entry.name == _EMBEDDING)) for entry in results.entries]
 
 
 def _made(results: Results) -> str:

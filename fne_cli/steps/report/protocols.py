@@ -10,6 +10,7 @@ from fne_cli.steps.report.facts import told
 from fne_cli.steps.report.sources import Evaluated, extraction
 from fne_cli.store.other.results import Results
 
+TUNING = "tuning"
 _COSTS = {"ridge": "penalty", "lda": "shrinkage", "knn": "temperature", "centroid": ""}
 
 
@@ -26,7 +27,7 @@ def agreeing(results: Results) -> dict[str, Any]:
     The sizes of a learning curve are not among them: its draws for one size are the same whatever the others are.
     """
     kind, said, settings = kind_of(results), _said(results), results.settings
-    recipe = settings.get("recipe") == "auto"  # chooses all of it, and stands beside what is published
+    recipe = _has_its_own(results)
     costs, name = ([1.0], "C") if recipe else (costs_of(results), cost_name(results))
     found: dict[str, Any] = {"classifier": settings.get("classifier", "svm"), **({name: costs} if name else {})}
     if settings.get("relative_cost"):
@@ -53,9 +54,14 @@ def costs_of(results: Results) -> list[Any]:
 
 def cost_name(results: Results) -> str:
     """What the classifier chooses, or is told: C, penalty, shrinkage; "" if there is nothing, or more."""
-    if results.settings.get("recipe") == "auto":
+    if _has_its_own(results):
         return ""
     return _COSTS.get(str(results.settings.get("classifier", "svm")).partition(":")[0], "C")
+
+
+def _has_its_own(results: Results) -> bool:
+    """Whether it chooses all of its classifier, and stands beside what is published: the recipe auto, and a tuning."""
+    return results.settings.get("recipe") == "auto" or results.settings.get("parts") == TUNING
 
 
 def called(groups: Sequence[Sequence[Evaluated]]) -> list[str]:

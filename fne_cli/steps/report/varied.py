@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fne_cli.figures.experiments import FactorEffect, FactorGain, FactorTable, RankAgreement
+from fne_cli.figures.experiments import FactorEffect, FactorGain, FactorTable, RankAgreement, Spent
 from fne_cli.store.other.factors import Gain, Varied
 from fne_cli.store.other.results import Experiment
 
@@ -17,6 +17,15 @@ def factor_tables(experiments: Sequence[Experiment]) -> list[FactorTable]:
 def agreements(experiments: Sequence[Experiment]) -> list[RankAgreement]:
     """All that the experiments say."""
     return [RankAgreement(one.where, one.of, one.count, one.taus) for each in experiments for one in each.agreement]
+
+
+def costs(experiments: Sequence[Experiment]) -> list[Spent]:
+    """What the rows of the experiments took, of those that say it."""
+    return [
+        Spent(one.where, one.name, one.per_class, one.figure, one.seconds, one.once, one.joules)
+        for each in experiments
+        for one in each.costs
+    ]
 
 
 def _table(name: str, varied: Varied) -> FactorTable:

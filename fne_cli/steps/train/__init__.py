@@ -32,15 +32,16 @@ from fne_cli.networks.weights import digest_of
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.train.asked import Asked
 from fne_cli.steps.train.chosen import ROLES, choose, without
-from fne_cli.steps.train.inputs import Inputs
-from fne_cli.steps.train.loop import Loop, Parts
-from fne_cli.steps.train.options import Course, Selection, TrainOptions
+from fne_cli.steps.train.options import Selection, TrainOptions
 from fne_cli.store.output import checkpoint
 from fne_cli.store.output.noted import check_noted
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import new_run, software, time_run
 from fne_cli.store.output.sealed import with_digest
+from fne_cli.training.course import Course
+from fne_cli.training.inputs import Inputs
+from fne_cli.training.loop import Diverged, Loop, Parts
 
 __all__ = ["Course", "Rule", "Selection", "Start", "TrainOptions", "Training", "train"]
 
@@ -177,7 +178,11 @@ def _trained(
             output.path.parent,
             progress,
         )
-        loop.run(progress)
+        try:
+            loop.run(progress)
+        except Diverged:
+            checkpoint.remove(output.path)  # the same command would only come here again
+            raise
     images_used = {"train": len(parts.learned), "val": len(parts.validating)}
     if len(parts.judging):
         images_used["test"] = len(parts.judging)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fne_cli.errors import BadInput, DamagedFile, DifferentOutput
+from fne_cli.errors import BadInput
 from fne_cli.images import contents
 from fne_cli.machine import processors
 from fne_cli.networks.catalog import known_name
@@ -21,14 +21,15 @@ from fne_cli.networks.trained.family import Family
 from fne_cli.networks.trained.trainer import Rule
 from fne_cli.progress import Progress
 from fne_cli.steps.train.chosen import ChosenImages
-from fne_cli.steps.train.options import Course, Selection
-from fne_cli.store.format.schema import differences
+from fne_cli.steps.train.options import Selection
 from fne_cli.store.output import checkpoint
 from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import file_state, plain, sha256_of
 from fne_cli.store.output.up_to_date import is_recorded
+from fne_cli.training.course import Course
+from fne_cli.training.unfinished import unfinished
 
 
 class Asked:
@@ -121,24 +122,7 @@ class Asked:
 
         Raises DifferentOutput for one of another, DamagedFile; with `overwrite` such a one is removed.
         """
-        try:
-            found = checkpoint.read(self.output)
-        except DamagedFile:
-            if not overwrite:
-                raise
-            found = None
-        if found is not None and found[0].get("fingerprint") == origin.fingerprint:
-            return found
-        if found is not None and not overwrite:
-            settings = found[0].get("settings")
-            lines = differences(self.settings, settings if isinstance(settings, dict) else {})
-            raise DifferentOutput(
-                f"{checkpoint.place_of(self.output)} has the unfinished training of another command:\n  "
-                + "\n  ".join(lines or ["other images, or another network to begin with"])
-                + "\nFinish that first, or write to another output; --overwrite discards it."
-            )
-        checkpoint.remove(self.output)
-        return None
+        return unfinished(self.output, origin.fingerprint, self.settings, overwrite)
 
 
 def is_ours(path: Path) -> bool:

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 
-from fne_cli.store.many.joined import BLOCK, JoinedFiles
+from fne_cli.store.many.joined import BLOCK
 from fne_cli.store.many.known import identities, key_of
 
 
-def first_of_same(files: JoinedFiles) -> np.ndarray:
+class ImageTable(Protocol):
+    """An image table that is read in blocks, as JoinedFiles."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+        ...
+
+    def column(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Entries start ... stop - 1 of a column, text as bytes of UTF-8."""
+        ...
+
+
+def first_of_same(files: ImageTable) -> np.ndarray:
     """(n,) int64: for each image the first one of the same bytes and box; itself where there is no other before it.
 
     By the SHA-256 of the image tables; an image that was never read has none, and is like no other. Goes through the
@@ -38,7 +51,7 @@ def first_of_same(files: JoinedFiles) -> np.ndarray:
     return first
 
 
-def _blocks(files: JoinedFiles, wanted: np.ndarray | None = None) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+def _blocks(files: ImageTable, wanted: np.ndarray | None = None) -> Iterator[tuple[int, list[tuple[str, str]]]]:
     """Where a block of the image table starts, and what its images are known by; only blocks with some of `wanted`."""
     for start in range(0, len(files), BLOCK):
         if wanted is not None and not wanted[start : start + BLOCK].any():

@@ -14,6 +14,7 @@ from typing import Any
 
 from fne_cli.errors import BadInput, DamagedFile, OldVersion, WrongFile
 from fne_cli.store.format.claims import NoNumber, parse_json
+from fne_cli.store.other.costs import Cost, read_costs
 from fne_cli.store.other.entries import Entry, read_entry
 from fne_cli.store.other.factors import Agreement, Varied, read_agreement, read_factors
 from fne_cli.store.other.objects import Claim, brief
@@ -69,7 +70,8 @@ class Cell:
 class Experiment:
     """The results.json of fne run. splits: of a protocol with several, by the name of each, the protocol's name.
 
-    factors: None for an experiment without; agreement: of a ranking with what was measured.
+    factors: None for an experiment without; agreement: of a ranking with what was measured. costs: of an
+    experiment with tunings.
     """
 
     path: Path
@@ -80,6 +82,7 @@ class Experiment:
     splits: Mapping[str, str] = field(default_factory=dict)
     factors: Varied | None = None
     agreement: Sequence[Agreement] = ()
+    costs: Sequence[Cost] = ()
 
 
 def read_results(path: Path) -> Results | Experiment | Transferred:
@@ -200,4 +203,5 @@ def _experiment(path: Path, claim: Claim) -> Experiment:
         splits,
         read_factors(claim),
         read_agreement(claim),
+        read_costs(claim),
     )

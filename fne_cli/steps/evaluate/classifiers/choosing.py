@@ -13,9 +13,9 @@ from fne_cli.machine import thread_pool
 from fne_cli.numerics.evaluation.protocols import Trial, folds
 from fne_cli.numerics.ridge.products import Chosen
 from fne_cli.numerics.svm.problem import Problem
-from fne_cli.steps.evaluate.classification import FOLDS
 from fne_cli.steps.evaluate.classifiers.training import Training
 from fne_cli.steps.evaluate.features import Features
+from fne_cli.trials.classification import FOLDS
 
 
 class Choosing(Training):

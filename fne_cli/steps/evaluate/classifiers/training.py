@@ -14,9 +14,9 @@ from fne_cli.numerics.evaluation.metrics import Judged, judge
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.models import Model
 from fne_cli.numerics.svm.problem import SolverOptions
-from fne_cli.steps.evaluate.classification import ClassificationTask
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.options import ClassifierOptions
+from fne_cli.trials.classification import ClassificationTask
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,18 @@ from fne_cli.errors import BadInput, DamagedFile, Stopped
 from fne_cli.images.augmented import Draws
 from fne_cli.networks.trained.trainer import Trainer
 from fne_cli.progress import Progress
-from fne_cli.steps.train.inputs import Inputs, in_batches
-from fne_cli.steps.train.options import Course
 from fne_cli.store.output import checkpoint
 from fne_cli.store.output.record import time_run
+from fne_cli.training.course import Course
+from fne_cli.training.inputs import Inputs, in_batches
 
 WITHIN_SECONDS, BETWEEN_SECONDS = 120.0, 5.0  # between two checkpoints, within an epoch and at the end of epochs
 _SHARE = 20  # of the time, at most this part of it is spent on checkpoints
 _LOOK = 100  # steps after which the loss is looked at
+
+
+class Diverged(BadInput):
+    """The loss is not finite."""
 
 
 @dataclass
@@ -54,7 +58,8 @@ class Parts:
 class Loop:
     """Trains until the last epoch, or until nothing gets better.
 
-    head: what stands in every checkpoint. runs: the last is the record of this process, kept up to date.
+    head, and what `more` returns: what stands in every checkpoint. runs: the last is the record of this process, kept
+    up to date. began: when that process did, by time.monotonic().
     """
 
     def __init__(
@@ -68,14 +73,18 @@ class Loop:
         seed: int,
         head: Mapping[str, Any],
         runs: list[dict[str, Any]],
+        more: Callable[[], Mapping[str, Any]] = dict,
+        began: float | None = None,
     ) -> None:
         self.output, self.trainer, self.inputs, self.labels = output, trainer, inputs, labels
         self.course, self.seed, self.head, self.runs = course, seed, head, runs
+        self.more = more
         self.parts = parts
         self.reached = Reached()
         self.steps = len(parts.learned) // trainer.batch
         self._best: dict[str, np.ndarray] = {}
-        self._began = self._written = time.monotonic()
+        self._written = time.monotonic()
+        self._began = self._written if began is None else began
         self._cost = 0.0
 
     def go_on(self, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
@@ -92,7 +101,7 @@ class Loop:
             ) from error
 
     def run(self, progress: Progress) -> None:
-        """Do all epochs, and leave the weights that are kept in the network. Raises Stopped, BadInput."""
+        """Do all epochs, and leave the weights that are kept in the network. Raises Stopped, Diverged."""
         reached, batch = self.reached, self.trainer.batch
         total = self.course.last * self.steps * batch
         done = (reached.epoch * self.steps + reached.step) * batch
@@ -121,7 +130,7 @@ class Loop:
         state = {"epoch": reached.epoch, "step": reached.step, "history": reached.history, "best": reached.best}
         state |= {"right": reached.right} if reached.right else {}
         arrays = self.trainer.state() | {f"best/{name}": value for name, value in self._best.items()}
-        checkpoint.write(self.output, {**self.head, **state, "runs": self.runs}, arrays)
+        checkpoint.write(self.output, {**self.head, **self.more(), **state, "runs": self.runs}, arrays)
         self._written = time.monotonic()
         self._cost = self._written - began
 
@@ -210,9 +219,8 @@ class Loop:
 
     def _check_finite(self) -> None:
         if not self.trainer.is_finite():
-            checkpoint.remove(self.output)  # the same command would only come here again
             rule = self.trainer.rule
-            raise BadInput(
+            raise Diverged(
                 f"The loss should be finite. Found: it is not, in epoch {self.reached.epoch + 1} of "
                 f"{self.course.epochs}, step {self.reached.step} of {self.steps}.",
                 remedy=f"Give a lower --learning-rate than {rule.learning_rate:g}, such as {rule.learning_rate / 10:g}"

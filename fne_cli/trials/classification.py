@@ -15,10 +15,11 @@ from fne_cli.images.lists.manifest import read_manifest
 from fne_cli.images.lists.paths import in_one_form
 from fne_cli.numerics.evaluation.protocols import Trial, draws, folds
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.evaluate.leaks import apart
-from fne_cli.steps.evaluate.options import Protocol
 from fne_cli.store.format.schema import Images
-from fne_cli.store.many.joined import JoinedFiles
+from fne_cli.store.other.tested import Tested
+from fne_cli.trials.labelled import Labelled
+from fne_cli.trials.leaks import apart
+from fne_cli.trials.protocol import Protocol
 from fne_cli.unprintable import plain
 
 VALIDATION = ("val", "validation", "valid")
@@ -56,7 +57,7 @@ class ClassificationTask:
         return (labels == 1).sum(axis=0) if self.several else np.bincount(labels, minlength=len(self.classes))
 
     @classmethod
-    def of(cls, source: JoinedFiles, protocol: Protocol, seed: int, progress: Progress) -> ClassificationTask:
+    def of(cls, source: Labelled, protocol: Protocol, seed: int, progress: Progress) -> ClassificationTask:
         """The task that a file, and maybe a manifest, defines. Raises BadInput if there is none."""
         images = source.images
         several = images.label.ndim == 2
@@ -100,6 +101,19 @@ class ClassificationTask:
             task.description["without_label"] = without
         return task
 
+    def tested(self, source: Labelled) -> Tested:
+        """The images that the trials measure, each of one label."""
+        images = np.unique(np.concatenate([trial.test for trial in self.trials]))
+        fold = None
+        if all("fold" in dict(trial.of) for trial in self.trials):
+            fold = np.zeros(len(images), np.int64)
+            for trial in self.trials:
+                fold[np.searchsorted(images, trial.test)] = dict(trial.of)["fold"]
+        places = images.tolist()
+        path, sha256 = source.images.path, source.images.sha256
+        ids, contents = [path[place] for place in places], [sha256[place] for place in places]
+        return Tested.of(ids, contents, self.classes, self.labels[images], fold)
+
     def _names(self, chosen: np.ndarray) -> list[str]:
         return [self.classes[number] for number in np.flatnonzero(chosen).tolist()]
 
@@ -140,7 +154,7 @@ def _places(numbers: np.ndarray, count: int) -> list[np.ndarray]:
     return [order[start:stop] for start, stop in pairwise(edges)]
 
 
-def _split(source: JoinedFiles, known: dict[str, np.ndarray], name: str) -> np.ndarray:
+def _split(source: Labelled, known: dict[str, np.ndarray], name: str) -> np.ndarray:
     if not len(known.get(name, ())):
         found = few([split for split in known if split]) or "none"
         raise BadInput(
@@ -150,7 +164,7 @@ def _split(source: JoinedFiles, known: dict[str, np.ndarray], name: str) -> np.n
     return known[name]
 
 
-def _chosen(source: JoinedFiles, rows: str | None, known: dict[str, np.ndarray], usable: np.ndarray) -> np.ndarray:
+def _chosen(source: Labelled, rows: str | None, known: dict[str, np.ndarray], usable: np.ndarray) -> np.ndarray:
     """The images that folds are made of: a split, "all", by default "train" or, without splits, all."""
     if rows is None:
         rows = "train" if "train" in known else "all"
@@ -161,7 +175,7 @@ def _chosen(source: JoinedFiles, rows: str | None, known: dict[str, np.ndarray],
     return _split(source, known, rows)
 
 
-def _given(source: JoinedFiles, manifest: Path, progress: Progress) -> list[str]:
+def _given(source: Labelled, manifest: Path, progress: Progress) -> list[str]:
     """The split of every image as a manifest says it, "" for those that it does not name."""
     listing = read_manifest(str(manifest), None, label_column=None)
     known = {in_one_form(name): name for name in source.images.path}

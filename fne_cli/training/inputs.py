@@ -97,10 +97,18 @@ class Inputs:
 
         def finished(made: Iterator[list[Any]]) -> Iterator[list[Any]]:
             for values in made:
-                yield self._trainer.fixed(values[0]) if self._trainer.cut is not None and not self._rows else values
+                yield self._fixed(values[0]) if self._trainer.cut is not None and not self._rows else values
 
         with self._decoded.ahead(table, make) as made:
             yield finished(made)
+
+    def _fixed(self, pixels: np.ndarray) -> list[Any]:
+        """The outputs of the frozen layers, as `compute_frozen` has them: by whole batches."""
+        missing = self._trainer.batch - len(pixels)
+        if missing <= 0:
+            return self._trainer.fixed(pixels)
+        filled = np.concatenate([pixels, pixels[-1:].repeat(missing, 0)])
+        return [one[: len(pixels)] for one in self._trainer.fixed(filled)]
 
 
 def in_batches(numbers: np.ndarray, batch: int) -> np.ndarray:

@@ -10,13 +10,13 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.progress import Progress
-from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.leaks import first_of_same
+from fne_cli.trials.labelled import Labelled
 from fne_cli.unprintable import plain
 
 
 def apart(
-    source: JoinedFiles, trials: list[Trial], known: Sequence[np.ndarray], without: bool, progress: Progress
+    source: Labelled, trials: list[Trial], known: Sequence[np.ndarray], without: bool, progress: Progress
 ) -> tuple[list[Trial], dict[str, int]]:
     """The trials, without copies of training images among their test images if so asked; what to say of these.
 
@@ -68,7 +68,7 @@ def _originals(first: np.ndarray, leaks: list[np.ndarray], known: Sequence[np.nd
     return found
 
 
-def _pair(source: JoinedFiles, leaked: np.ndarray, originals: dict[int, int]) -> str:
+def _pair(source: Labelled, leaked: np.ndarray, originals: dict[int, int]) -> str:
     """How many copies are labelled otherwise than their originals, and an example."""
     path, label = source.images.path, source.images.label
     differing = label[leaked] != label[[originals[image] for image in leaked.tolist()]]

@@ -1,0 +1,1 @@
+"""Training a network in this process: what it is given, and the epochs, from a checkpoint or the beginning."""

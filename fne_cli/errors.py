@@ -71,9 +71,22 @@ class DoesNotFit(FneError):
 
 
 class TooManyBad(FneError):
-    """The work is finished, but more images are bad than were allowed."""
+    """The work is finished, but more images are bad than were allowed.
+
+    bad: how many, so many have to be allowed. mending: what else can be done.
+    """
 
     exit_code = 3
+
+    def __init__(self, problem: str, *, bad: int, mending: str) -> None:
+        self.bad, self.mending = bad, mending
+        super().__init__(problem, remedy=f"Accept them: the same command with --max-bad {bad}. {mending}")
+
+    def by(self, command: str) -> FneError:
+        """The same, for whom the whole command line that accepts them is known."""
+        told = FneError(self.problem, remedy=f"Accept them: {command}\n{self.mending}")
+        told.exit_code = self.exit_code
+        return told
 
 
 class DifferentOutput(FneError):

@@ -82,3 +82,12 @@ def thread_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """While it is open, BLAS and OpenMP use one thread, in the whole process: sums have the same order everywhere."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield

@@ -24,8 +24,11 @@ class Progress:
 
     @contextmanager
     def track(self, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """Yield a function that is called with the number of units just finished."""
+        """Yield a function that is called with the number of units just finished. One may be open within another."""
         yield lambda count: None
+
+    def bad(self, count: int) -> None:
+        """So many more of the units that are tracked could not be used."""
 
     @contextmanager
     def deferred(self) -> Iterator[Callable[[], int | None]]:

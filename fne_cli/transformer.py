@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
 from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fne_cli.descriptors.opening import Opened, open_source
 from fne_cli.errors import BadInput
-from fne_cli.images.lists.folders import png_bytes
-from fne_cli.images.pixels.bad import Status
-from fne_cli.images.pixels.decode import decode, read_file
+from fne_cli.images.given import as_images, digest, pixels
 from fne_cli.images.pixels.geometry import Geometry
-from fne_cli.networks.onnx.prepared import PreparedOnnx
-from fne_cli.networks.opening import prepared as opened
-from fne_cli.networks.prepared import Prepared
 from fne_cli.networks.recipe import Recipe
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import Embedding, Standardizing
 from fne_cli.numerics.embedding import embedding as find
 from fne_cli.numerics.transformer import TernaryEmbedding
+from fne_cli.store.other.remembered import RememberedRows
+from fne_cli.store.output.record import file_state, plain, software
+
+_LISTS = ("layers", "pool")
+_ALONE = Lock()
+"""Held by who computes: estimators that are alike share a network, and threads may have them."""
 
 
 class FullNetworkEmbedding(TernaryEmbedding):
     """Images, or activations, to an embedding: fit on training images, transform any (Garcia-Gasulla et al.).
 
-    X is (rows, features) of activations, or images: a list of paths, or uint8 RGB (n, height, width, 3).
+    X is (rows, features) of activations, or images: uint8 RGB (n, height, width, 3), or a list (or column of pandas) of
+    paths, of uint8 arrays, or of Pillow's images.
 
-    Parameters: model, weights, preprocess, layers, resize, batch_size as in `fne extract`, embedding as in
-    `fne evaluate` (docs/cli.md); widths, the number of features of each layer of a matrix, for embeddings that weigh
-    layers; low and high, the thresholds of ternary codes. Attributes: mean_ and scale_ (features,); feature_names_ if
-    it was fitted to images, `layer:number`. Principal components have fewer columns, `pca0` and so on. Raises BadInput
-    for an embedding that there is not, and, naming it, for an image that cannot be used: a row cannot be left out here.
+    Parameters: model, weights, seed, preprocess, image_size, layers, pool, resize, crops and batch_size as in
+    `fne extract`, embedding and thresholds as in `fne evaluate` (docs/cli.md). With crops an image is one row here: the
+    mean of its crops' activations. widths: the number of features of each layer of a matrix, for embeddings that weigh
+    layers. memory: a folder, or a joblib.Memory, that keeps the activations of images, by their content, for other fits
+    and other processes. low and high: thresholds by the names of before; they win.
+
+    Attributes: mean_ and scale_ (features,); feature_names_ if it was fitted to images, `layer:number`. Principal
+    components have fewer columns, `pca0` and so on. Raises BadInput for an embedding that there is not, and, naming it,
+    for an image that cannot be used: a row cannot be left out here.
     """
 
     def __init__(
@@ -41,31 +53,44 @@ class FullNetworkEmbedding(TernaryEmbedding):
         model: str = "vgg16",
         *,
         weights: str | None = None,
+        seed: int = 0,
         preprocess: str | None = None,
+        image_size: int | tuple[int, int] | None = None,
         layers: Sequence[str] = (),
+        pool: Sequence[str] = (),
         resize: str = "squash",
+        crops: int = 1,
         batch_size: int = 16,
         embedding: str = "fne",
+        thresholds: tuple[float, float] = (LOW, HIGH),
         widths: Sequence[int] | None = None,
-        low: float = LOW,
-        high: float = HIGH,
+        memory: Any = None,
+        low: float | None = None,
+        high: float | None = None,
     ) -> None:
-        super().__init__(low=low, high=high)
         self.model = model
         self.weights = weights
+        self.seed = seed
         self.preprocess = preprocess
+        self.image_size = image_size
         self.layers = layers
+        self.pool = pool
         self.resize = resize
+        self.crops = crops
         self.batch_size = batch_size
         self.embedding = embedding
+        self.thresholds = thresholds
         self.widths = widths
+        self.memory = memory
+        self.low = low  # type: ignore[assignment]  # `_cuts` says what they are
+        self.high = high  # type: ignore[assignment]
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803  # scikit-learn's name
         """Compute the moments of the training rows: of X, or of the activations of its images."""
-        images = _images(X)
+        images = as_images(X)
         rows = X if images is None else self.activations(X)
         super().fit(rows)
-        kind, cuts = find(self.embedding), (self.low, self.high)
+        kind, cuts = find(self.embedding), self._cuts()
         widths = self._widths(images is not None)
         moments = {"mean": self.mean_, "std": self.scale_}
         self._fitted: Embedding = (
@@ -76,13 +101,15 @@ class FullNetworkEmbedding(TernaryEmbedding):
         self.__dict__.pop("feature_names_", None)  # of an earlier fit
         if images is not None:
             self.feature_names_ = [
-                f"{name}:{number}" for name, shape, _ in self._prepared().columns() for number in range(shape[0])
+                f"{name}:{number}"
+                for name, shape, _ in self._prepared().columns()
+                for number in range(math.prod(shape))
             ]
         return self
 
     def transform(self, X: Any) -> np.ndarray:  # noqa: N803  # scikit-learn's name
         """The embedding, (n, features): int8 codes, or float32."""
-        rows = X if _images(X) is None else self.activations(X)
+        rows = X if as_images(X) is None else self.activations(X)
         if self.embedding == "fne":  # codes of float64 rows are those of their float64 scores
             return super().transform(rows)
         check_is_fitted(self)
@@ -90,21 +117,65 @@ class FullNetworkEmbedding(TernaryEmbedding):
 
     def activations(self, X: Any) -> np.ndarray:  # noqa: N803  # scikit-learn's name
         """What `fne extract` writes of these images, the layers side by side: (n, features) float32."""
-        images = _images(X)
+        images = as_images(X)
         if images is None:
-            raise BadInput("There should be images: a list of paths, or uint8 of shape (n, height, width, 3).")
+            raise BadInput("There should be images: paths, uint8 of shape (n, height, width, 3), or Pillow's images.")
         prepared = self._prepared()
-        if any(len(shape) != 1 for _, shape, _ in prepared.columns()):
-            raise BadInput("Layers should be pooled to one number per filter.")
+        rows = np.empty((len(images), sum(self._image_widths())), np.float32)
+        kept = self._remembered(rows.shape[1])
+        with _ALONE:
+            if kept is None:
+                for span, found in self._computed(prepared, images):
+                    rows[span] = found
+                return rows
+            return self._known_or_computed(kept, prepared, images, rows)
+
+    def _known_or_computed(
+        self, kept: RememberedRows, prepared: Opened, images: Sequence[Any], rows: np.ndarray
+    ) -> np.ndarray:
+        """`rows`, filled with those that are kept, and with others that are computed, each once, and kept then."""
+        names = [digest(image) for image in images]
+        known: dict[str, np.ndarray] = {}
+        for name in dict.fromkeys(names):
+            if (row := kept.get(name)) is not None:
+                known[name] = row
+        new = {name: image for name, image in zip(names, images, strict=True) if name not in known}
+        order = list(new)
+        for span, found in self._computed(prepared, list(new.values())):
+            for name, row in zip(order[span], found, strict=True):
+                kept.put(name, row)
+                known[name] = row
+        for number, name in enumerate(names):
+            rows[number] = known[name]
+        return rows
+
+    def _computed(self, prepared: Opened, images: Sequence[Any]) -> Iterator[tuple[slice, np.ndarray]]:
+        """Which images, and their rows (count, features) float32, a batch at a time."""
+        if not images:
+            return
+        recipe = prepared.recipe
         call = prepared.extractor(lambda text: None)
-        geometry = Geometry(*prepared.image_size, resize=prepared.recipe.resize)
-        rows = []
-        for start in range(0, len(images), prepared.recipe.batch_rows):
-            part = [self._pixels(image, geometry) for image in images[start : start + prepared.recipe.batch_rows]]
-            batch = np.zeros((prepared.recipe.batch_rows, *part[0].shape), np.uint8)
-            batch[: len(part)] = part
-            rows.append(np.hstack([np.asarray(values)[: len(part)] for values in call(batch)]))
-        return np.concatenate(rows).astype(np.float32, copy=False)
+        height, width = prepared.image_size
+        geometry = Geometry(height, width, resize=recipe.resize, crops=recipe.crops)
+        for start in range(0, len(images), recipe.images_per_batch):
+            part = [pixels(image, geometry) for image in images[start : start + recipe.images_per_batch]]
+            batch = np.zeros((recipe.batch_rows, *part[0].shape[1:]), np.uint8)
+            count = len(part) * recipe.crops
+            batch[:count] = np.concatenate(part)
+            found = np.hstack([np.asarray(values)[:count].reshape(count, -1) for values in call(batch)])
+            if recipe.crops > 1:
+                found = found.reshape(len(part), recipe.crops, -1).mean(axis=1, dtype=np.float64)
+            yield slice(start, start + len(part)), found.astype(np.float32, copy=False)
+
+    def _remembered(self, width: int) -> RememberedRows | None:
+        """Where rows of this network are kept, by all that changes a number; None without `memory`."""
+        place = getattr(self.memory, "location", self.memory)
+        if place is None:
+            return None
+        prepared = self._prepared()
+        said = plain({"settings": prepared.settings(), "software": software(*prepared.packages)})
+        key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return RememberedRows(Path(place) / "fne_cli" / key, width)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """`pca0` ... of components, `layer:number` if it was fitted to images, else as scikit-learn has it."""
@@ -123,7 +194,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
     def _widths(self, of_images: bool) -> Sequence[int]:
         """How many features each layer has; a matrix without `widths` is one layer."""
         if of_images:
-            return [shape[0] for _, shape, _ in self._prepared().columns()]
+            return self._image_widths()
         if self.widths is None and find(self.embedding).by_layer:
             raise BadInput(
                 f"The embedding {self.embedding} should know the layers of a matrix. Found: none. Give widths, the "
@@ -134,36 +205,26 @@ class FullNetworkEmbedding(TernaryEmbedding):
             raise BadInput(f"widths should be those of layers with {len(self.mean_):,} features. Found: {widths}.")
         return widths
 
-    def _prepared(self) -> Prepared | PreparedOnnx:
+    def _image_widths(self) -> list[int]:
+        return [math.prod(shape) for _, shape, _ in self._prepared().columns()]
+
+    def _cuts(self) -> tuple[float, float]:
+        low, high = self.thresholds
+        return (low if self.low is None else self.low, high if self.high is None else self.high)
+
+    def _prepared(self) -> Opened:
         given: dict[str, Any] = self.get_params()  # scikit-learn's parameters are checked where they are used
-        names = ("model", "weights", "preprocess", "resize", "batch_size")
-        recipe = Recipe(layers=tuple(self.layers), **{name: given[name] for name in names})
-        key = repr(recipe)
-        if getattr(self, "_made", ("", None))[0] != key:
-            self._made = (key, opened(recipe))
-        made: Prepared | PreparedOnnx = self._made[1]
-        return made
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the network, which is built again when it is needed."""
-        return {name: value for name, value in super().__getstate__().items() if name != "_made"}
-
-    @staticmethod
-    def _pixels(image: Any, geometry: Geometry) -> np.ndarray:
-        if isinstance(image, np.ndarray):
-            content, name = png_bytes(image), "an image of the array"
-            decoded = decode(lambda: content, geometry)
-        else:
-            name = os.fspath(image)
-            decoded = decode(lambda: read_file(name), geometry)
-        if decoded.status != Status.GOOD:
-            raise BadInput(f"{name} should be an image. Found: {decoded.message}.")
-        return decoded.pixels[0]
+        names = ("model", "weights", "seed", "preprocess", "resize", "crops", "batch_size")
+        side = self.image_size
+        size = (side, side) if isinstance(side, int) else None if side is None else (side[0], side[1])
+        lists: dict[str, Any] = {
+            name: (given[name],) if isinstance(given[name], str) else tuple(given[name]) for name in _LISTS
+        }
+        recipe = Recipe(image_size=size, **lists, **{name: given[name] for name in names})
+        return _prepared_of(recipe, json.dumps([file_state(Path(name)) for name in recipe.files()]))
 
 
-def _images(X: Any) -> Any:  # noqa: N803  # scikit-learn's name
-    """X if it is images, None if it is a matrix."""
-    if isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.ndim == 4 and X.shape[3] == 3:
-        return X
-    paths = isinstance(X, list | tuple | np.ndarray) and len(X) and all(isinstance(x, str | os.PathLike) for x in X)
-    return X if paths else None
+@lru_cache(maxsize=2)
+def _prepared_of(recipe: Recipe, files: str) -> Opened:
+    """The network of a recipe, built once for all estimators and their clones. files: the state of those it names."""
+    return open_source(recipe)

@@ -29,15 +29,17 @@ from fne_cli.store.format.seal import check_seal, seal, unseal
 
 def _pipeline(folder: Path) -> dict[str, Path]:
     """All files of ours: activations of noise, as tests make them, and what comes of them."""
-    from real_files import write_all  # type: ignore[import-not-found]  # of tests/builders
+    from pictures import write_image  # type: ignore[import-not-found]  # of tests/builders
+    from real_files import write_all  # type: ignore[import-not-found]
 
     from fne_cli.steps.analyze import analyze
     from fne_cli.steps.discretize import discretize
     from fne_cli.steps.evaluate import ClassifierOptions, FeatureOptions, Protocol, evaluate
     from fne_cli.steps.normalize import normalize
     from fne_cli.steps.reduce import ReductionOptions, reduce
+    from fne_cli.steps.vocabulary import VocabularyOptions, vocabulary
 
-    names = ("activations", "moments", "codes", "standardized", "packed", "behavior", "projection")
+    names = ("activations", "moments", "codes", "standardized", "packed", "behavior", "projection", "vocabulary")
     files = {name: folder / f"{name}.h5" for name in names}
     files |= {"results": folder / "results.json", "classifier": folder / "classifier.npz"}
     files["predictions"] = folder / "predictions.csv"
@@ -49,6 +51,9 @@ def _pipeline(folder: Path) -> dict[str, Path]:
     discretize(files["activations"], files["moments"], files["packed"], packed=True)
     analyze(files["activations"], files["behavior"], random_classes=5)
     reduce(files["activations"], files["projection"], ReductionOptions(3, "z,equal", whiten=True))
+    write_image(folder / "pictures" / "a.png", 0)
+    few = VocabularyOptions(words=3, components=4, samples=60, image_size=(48, 48))
+    vocabulary(str(folder / "pictures"), files["vocabulary"], few)
     options: dict[str, Any] = {"predictions": files["predictions"], "model": files["classifier"]}
     evaluate(files["codes"], files["results"], FeatureOptions(), Protocol(), ClassifierOptions(), **options)
     nearest = ClassifierOptions(classifier="knn:3")
@@ -58,6 +63,7 @@ def _pipeline(folder: Path) -> dict[str, Path]:
 
 def _read_hdf5(name: str, folder: Path, path: Path) -> str:
     """Verify, say what it is, and make of it what is usually made."""
+    from fne_cli.descriptors.vocabulary import Vocabulary
     from fne_cli.errors import DamagedFile
     from fne_cli.steps.discretize import discretize
     from fne_cli.steps.export import export
@@ -77,6 +83,11 @@ def _read_hdf5(name: str, folder: Path, path: Path) -> str:
         with open_file(path) as file:
             found = file.behavior()
             out.write_text(repr((features(path, top=30), found.low, found.high)))
+    elif name == "vocabulary":
+        known = Vocabulary.read(str(path), "fisher")
+        encoder, sift = known.encoder(), known.sift(48, 48)
+        row = encoder.row(encoder.blank(), "cells1x1")
+        out.write_text(repr((known.sha256(), known.choices(), len(row), sift.count)))
     elif name == "projection":
         out = path.with_name("out.csv")
         export(folder / "activations.h5", out, projection=path)
@@ -143,7 +154,7 @@ def _spoil_sealed(chance: random.Random, path: Path, chunk: bool) -> None:
 def hdf5(kind: str, folder: Path) -> list[Sample]:
     """HDF5 files of ours."""
     files = _pipeline(folder)
-    names = ("activations", "moments", "codes", "standardized", "packed", "behavior", "projection")
+    names = ("activations", "moments", "codes", "standardized", "packed", "behavior", "projection", "vocabulary")
     return [Sample(kind, files[name], partial(_read_hdf5, name, folder), _spoil_ours, True) for name in names]
 
 

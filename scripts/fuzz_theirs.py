@@ -177,7 +177,7 @@ def experiments(kind: str, folder: Path) -> list[Sample]:
 
 def _read_experiment(path: Path) -> str:
     from fne_cli.cli.run import known_options
-    from fne_cli.experiments.reading import read_experiment
+    from fne_cli.experiments.written.reading import read_experiment
 
     found = read_experiment(path, (), known_options())
     return repr((found.own, found.named))

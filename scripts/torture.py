@@ -58,7 +58,7 @@ COMMANDS = (
     Command("discretize", "discretize ../inputs/a{n}.h5 ../inputs/m{n}.h5 out.h5"),
     Command("packed", "discretize ../inputs/a{n}.h5 ../inputs/m{n}.h5 out.h5 --packed"),
     Command("analyze", "analyze ../inputs/a{n}.h5 out.h5 --random-classes 5"),
-    Command("evaluate", "evaluate ../inputs/c{n}.h5 out.json --predictions out.csv --model out.npz"),
+    Command("evaluate", "evaluate ../inputs/c{n}.h5 out.json --predictions out.csv --save-classifier out.npz"),
     Command("predict", "predict ../inputs/c{n}.npz ../inputs/c{n}.h5 out.csv"),
     Command("merge", "merge ../inputs/s{n}1.h5 ../inputs/s{n}2.h5 out.h5"),
     Command("split", "split ../inputs/images{n} out.csv --folds 2"),

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
-from PIL import Image
+from joblib import Memory
+from PIL import Image, ImageOps
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fne_cli import FullNetworkEmbedding
+from fne_cli import FullNetworkEmbedding, transformer
 from fne_cli.errors import BadInput
 from fne_cli.numerics.transformer import TernaryEmbedding
 
@@ -100,6 +103,66 @@ def test_an_image_that_cannot_be_used_is_named(extracted, network, tmp_path):
     ours = FullNetworkEmbedding(str(network), preprocess="torch").fit(paths)
     with pytest.raises(BadInput, match=r"broken\.png should be an image"):
         ours.transform([paths[0], broken])
+
+
+def test_images_of_all_kinds_are_the_same_images(extracted, network, tmp_path):
+    codes, paths, train = extracted
+    ours = FullNetworkEmbedding(str(network), preprocess="torch", batch_size=7).fit(
+        [path for path, chosen in zip(paths, train, strict=True) if chosen]
+    )
+    opened = [Image.open(path) for path in paths[:6]]
+    np.testing.assert_array_equal(ours.transform(opened), codes[:6])
+    mixed = [paths[0], np.asarray(opened[1]), opened[2], str(paths[3])]
+    np.testing.assert_array_equal(ours.transform(mixed), codes[:4])
+    np.testing.assert_array_equal(ours.transform(pd.Series(paths[:4], index=list("abcd"))), codes[:4])
+    turned = opened[0].copy()
+    turned.getexif()[0x0112] = 3  # to be turned by 180 degrees
+    turned.save(tmp_path / "turned.jpg", quality=95, exif=turned.getexif())
+    for image in (Image.open(tmp_path / "turned.jpg"), opened[1].convert("CMYK"), opened[1].convert("L")):
+        name = tmp_path / f"{image.mode}.tif"
+        ImageOps.exif_transpose(image).save(name)
+        np.testing.assert_array_equal(ours.activations([image]), ours.activations([name]))
+
+
+def test_names_of_the_command_line_give_the_numbers_of_the_commands(fne, photos, network, tmp_path):
+    options = ("--preprocess", "torch", "--batch-size", 10, "--pool", "avg:2", "--layers", "conv*", "--crops", 5)
+    assert fne("extract", photos, tmp_path / "a.h5", "--model", network, *options).code == 0
+    with h5py.File(tmp_path / "a.h5") as file:
+        rows = np.hstack([file[f"layers/{name}"][:].reshape(130, -1) for name in ("conv1", "conv2")])
+        paths = [photos / path for path in file["images/path"].asstr()[:]]
+    ours = FullNetworkEmbedding(
+        str(network), preprocess="torch", batch_size=10, pool="avg:2", layers="conv*", crops=5, image_size=12,
+        thresholds=(-1, 1),
+    )  # fmt: skip
+    expected = rows.reshape(26, 5, -1).astype(np.float64).mean(axis=1)
+    np.testing.assert_allclose(ours.activations(paths), expected, rtol=1e-6)
+    scores = StandardScaler().fit_transform(ours.activations(paths).astype(np.float64))
+    np.testing.assert_array_equal(ours.fit_transform(paths), (scores > 1).astype(int) - (scores < -1).astype(int))
+    frame = ours.set_output(transform="pandas").transform(paths)
+    assert list(frame.columns[:2]) == ["conv1:0", "conv1:1"] and frame.shape == (26, rows.shape[1])
+
+
+def test_a_grid_search_computes_every_image_once(photos, network, tmp_path, monkeypatch):
+    paths = sorted(photos.glob("*/*/*.png"))
+    labels = [path.parent.name for path in paths]
+    computed = []
+    real = transformer.pixels
+    monkeypatch.setattr(transformer, "pixels", lambda image, geometry: computed.append(image) or real(image, geometry))
+    ours = FullNetworkEmbedding(str(network), preprocess="torch", memory=Memory(tmp_path / "kept", verbose=0))
+    grid = {"fullnetworkembedding__embedding": ["fne", "l2"], "linearsvc__C": [0.1, 1]}
+    search = GridSearchCV(make_pipeline(ours, LinearSVC()), grid, cv=3, error_score="raise").fit(paths, labels)
+    assert len(search.cv_results_["params"]) == 4
+    assert sorted(computed) == paths
+    plain = FullNetworkEmbedding(str(network), preprocess="torch")
+    kept = clone(plain).set_params(memory=tmp_path / "kept")
+    np.testing.assert_array_equal(kept.activations(paths), plain.activations(paths))
+    assert len(computed) == 2 * len(paths), "of the one without a memory"
+    some = next(path for path in (tmp_path / "kept").rglob("*") if path.is_file() and path.stat().st_size > 100)
+    some.write_bytes(b"\0" * some.stat().st_size)
+    np.testing.assert_array_equal(kept.activations(paths), plain.activations(paths))
+    assert len(computed) == 3 * len(paths) + 1
+    other = clone(kept).set_params(preprocess="tf")
+    assert not np.array_equal(other.activations(paths[:3]), plain.activations(paths[:3]))
 
 
 def test_only_asking_for_it_imports_scikit_learn():

@@ -14,7 +14,7 @@ from fne_cli.unprintable import plain_json
 
 @click.command(cls=options.Command)
 @click.argument("activations", type=options.FILE, nargs=-1, required=True, metavar="ACTIVATIONS...")
-@click.argument("output", type=options.FILE)
+@click.argument("output", type=options.HDF5)
 @click.option("--rows", help="Images to use: a split, or all.  [default: train, or all if there are no splits]")
 @options.layers("Layers to analyze, names or globs.  [default: all]")
 @click.option(

@@ -21,7 +21,7 @@ from fne_cli.unprintable import plain, plain_json
 @click.option("--set", "overrides", metavar="TABLE.KEY=VALUE", multiple=True, help="As in fne run.")
 @options.as_json
 def config(progress: Console, action: str, experiment: Path, overrides: Sequence[str], as_json: bool) -> None:
-    """Show every value of an experiment, and where it comes from.
+    """Show every value of an experiment of fne run or fne transfer, and where it comes from.
 
     That is CONFIG, --set, or the default. Variables such as FNE_EXTRACT_BATCH_SIZE do not reach an experiment: CONFIG
     alone says what it is.
@@ -30,9 +30,12 @@ def config(progress: Console, action: str, experiment: Path, overrides: Sequence
     Example: fne config show configs/digits.toml
              fne config show configs/digits.toml --set networks.mini.batch_size=64
     """
-    from fne_cli.experiments.reading import read_experiment
+    from fne_cli.experiments.transfer.reading import read_transfer
+    from fne_cli.experiments.written.reading import read_experiment
+    from fne_cli.experiments.written.tables import overridden
 
-    found = read_experiment(experiment, overrides, known_options())
+    transfers = "transfer" in overridden(experiment, overrides)[0]
+    found = (read_transfer if transfers else read_experiment)(experiment, overrides, known_options())
     if as_json:
         tables = {
             name: {key: {"value": _plain(entry.value), "from": entry.origin} for key, entry in table.items()}

@@ -40,6 +40,7 @@ class Console(Progress):
         self.quiet, self.verbose = quiet, verbose
         self._bar: tqdm[Any] | None = None
         self._terminal: TextIO | None = None
+        self._bad = 0
         self._asked: int | None = None
         self._heard = -math.inf
         self._deferring = False
@@ -107,18 +108,36 @@ class Console(Progress):
 
     @contextmanager
     def track(self, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """A bar on a terminal, else a line after ten seconds and then every minute."""
+        """A bar on a terminal, below the one that is there; else a line after ten seconds and then every minute."""
         if self.quiet:
             yield lambda count: None
-        elif sys.stderr is not None and sys.stderr.isatty():
-            with tqdm(total=total, initial=done, unit=f" {unit}", file=sys.stderr, leave=False, smoothing=0.1) as bar:
-                self._bar = bar
-                try:
+            return
+        before, bad_before = self._bar, self._bad
+        self._bad = 0
+        try:
+            if sys.stderr is not None and sys.stderr.isatty():
+                with tqdm(
+                    total=total, initial=done, unit=f" {unit}", file=sys.stderr, leave=False, smoothing=0.1,
+                    ncols=_columns(sys.stderr), dynamic_ncols=_columns(sys.stderr) is None,
+                ) as bar:  # fmt: skip
+                    self._bar = bar
                     yield _silently(bar.update)
-                finally:
-                    self._bar = None
-        else:
-            yield _Lines(self, total, unit, done).advance
+            else:
+                yield _Lines(self, total, unit, done).advance
+        finally:
+            self._bar, self._bad = before, bad_before
+
+    @property
+    def bad_so_far(self) -> int:
+        """Of the units that are tracked now."""
+        return self._bad
+
+    def bad(self, count: int) -> None:
+        """Say behind the bar, or in the next line, how many units are bad so far."""
+        if count:
+            self._bad += count
+            if self._bar is not None:
+                self._bar.set_postfix_str(f"{self._bad:,} bad", refresh=False)
 
     @contextmanager
     def deferred(self) -> Iterator[Callable[[], int | None]]:
@@ -177,6 +196,14 @@ def _is_log(stream: TextIO) -> bool:
         return False
 
 
+def _columns(terminal: TextIO) -> int | None:
+    """80 for a terminal that reports no width, as those of batch systems and editors do; None for others."""
+    try:
+        return None if os.get_terminal_size(terminal.fileno()).columns > 0 else 80
+    except (OSError, ValueError):
+        return 80
+
+
 def _silently(function: Callable[[int], object]) -> Callable[[int], None]:
     def call(count: int) -> None:
         function(count)
@@ -201,7 +228,9 @@ class _Lines:
         rate = (self._done - self._first) / (now - self._start)
         left = (self._total - self._done) / rate if rate else 0
         speed = f"{rate:,.1f} {self._unit}/s" if rate >= 0.95 or not rate else f"{duration(1 / rate)} each"
-        self._console.note(f"{self._done:,} of {self._total:,} {self._unit}, {speed}, {duration(left)} left")
+        bad = f", {self._console.bad_so_far:,} bad" if self._console.bad_so_far else ""
+        at = "" if sys.stderr is None or _is_log(sys.stderr) else time.strftime("%H:%M:%S ")  # which has the day, too
+        self._console.note(f"{at}{self._done:,} of {self._total:,} {self._unit}, {speed}, {duration(left)} left{bad}")
 
 
 def duration(seconds: float) -> str:

@@ -13,13 +13,14 @@ from fne_cli.cli.console import Console
 @click.command(cls=options.Command)
 @click.argument("activations", type=options.FILE, nargs=-1, required=True, metavar="ACTIVATIONS...")
 @click.argument("moments", type=options.FILE)
-@click.argument("codes", type=options.FILE)
+@click.argument("codes", type=options.HDF5)
 @options.thresholds
 @click.option("--packed", is_flag=True, help="Two bits per code instead of a byte. Every command reads both.")
 @options.batch_rows
 @options.cluster
+@options.as_json
 @options.overwrite
-def discretize(progress: Console, **values: Any) -> None:
+def discretize(progress: Console, as_json: bool, **values: Any) -> None:
     """Encode ACTIVATIONS as ternary CODES, standardised by MOMENTS.
 
     MOMENTS are those of the training images. Several ACTIVATIONS give one file: the shards of one extraction, in any
@@ -32,6 +33,9 @@ def discretize(progress: Console, **values: Any) -> None:
     from fne_cli.steps.discretize import discretize
 
     done = discretize(progress=progress, **values)
+    if as_json:
+        options.print_json(done, ("counts",))
+        return
     what = f"{done.rows:,} rows x {done.features:,} codes"
     if done.up_to_date:
         progress.note(f"{done.path} is up to date: {what}")

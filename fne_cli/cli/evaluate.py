@@ -120,8 +120,16 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
     "--memory", type=kinds.Bytes(), help="Memory to use, such as 2G, of each worker.  [default: half of what is free]"
 )
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of folds, draws and solver.")
-@click.option("--predictions", type=options.FILE, help="CSV to write: truth, prediction, decision values.")
-@click.option("--model", type=options.FILE, help=".npz to write: the classifier, for fne predict.")
+@click.option("--predictions", type=options.CSV, help="CSV to write: truth, prediction, decision values.")
+@click.option(
+    "--save-classifier",
+    "--model",
+    "model",
+    cls=options.Renamed,
+    type=options.NPZ,
+    envvar="FNE_EVALUATE_SAVE_CLASSIFIER",
+    help=".npz to write: the classifier, for fne predict.",
+)
 @options.cluster
 @options.as_json
 @options.overwrite
@@ -155,7 +163,7 @@ def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **val
     if as_json:
         click.echo(plain_json(done.results))
         return
-    header, rows = _table(done.results["results"])
+    header, rows = columns_of(done.results["results"])
     click.echo(table(header, rows))
 
 
@@ -179,7 +187,7 @@ _SHOWN = ("mean_per_class_accuracy", "accuracy", "mean_average_precision", "mean
 _INTERVALS = ("mean_per_class_accuracy_wilson_95", "mean_per_class_accuracy_95")  # the second before version 3
 
 
-def _table(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def columns_of(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The header and a line for each result; only the columns that these results have."""
     groups = [(key, title) for key, title in _GROUPS if key in results[0]]
     figures = [(key, MEASURES[key]) for key in _SHOWN if key in results[0]]

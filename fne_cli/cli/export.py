@@ -26,9 +26,22 @@ from fne_cli.unprintable import plain_lines
     type=kinds.Bytes(),
     help="Memory to fit an embedding, or to build an index of usearch, such as 2G.  [default: half of what is free]",
 )
+@click.option(
+    "--cells",
+    is_flag=True,
+    help="A row for each cell of maps (--pool avg:7, or none, in fne extract): all layers on the grid of the finest "
+    "one, bilinear, with the cell's box.",
+)
+@click.option(
+    "--images",
+    help="With --cells: what the activations were extracted from, for boxes in pixels of these images.  [default: of "
+    "the network's input]",
+)
+@options.root
 @options.batch_rows
+@options.as_json
 @options.overwrite
-def export(progress: Console, **values: Any) -> None:
+def export(progress: Console, as_json: bool, **values: Any) -> None:
     """Write the features of FILE for other tools, or search engines.
 
     OUTPUT ends in .npz, .npy, .parquet, .csv or .svm (libsvm). The layers stand side by side, a row per crop of every
@@ -42,12 +55,16 @@ def export(progress: Console, **values: Any) -> None:
     Example: fne export codes.h5 codes.npz
              fne export photos.h5 fc2.csv --layers fc2
              fne export photos.h5 reduced.npy --projection projection.h5
+             fne export grid.h5 cells.npz --cells --images photos/
              fne export codes.h5 codes.faiss
              fne export photos.h5 photos.copy --embedding length,pca:256,whiten | psql
     """
     from fne_cli.steps.export import export
 
     done = export(progress=progress, **values)
+    if as_json:
+        options.print_json(done)
+        return
     state = " is up to date" if done.up_to_date else ""
     beside = f"; paths and labels in {done.images}" if done.images is not None else ""
     progress.note(f"{done.path}{state}: {done.rows:,} rows x {done.features:,} features{beside}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,34 +11,22 @@ from fne_cli.cli.console import Console, duration
 from fne_cli.options import taken
 from fne_cli.unprintable import plain
 
+if TYPE_CHECKING:
+    from fne_cli.steps.extract import Extraction
+
 
 @click.command(cls=options.Command)
 @click.argument("images")
-@click.argument("activations", type=options.FILE)
-@click.option(
-    "--model",
-    default="vgg16",
-    show_default=True,
-    help="mini, a network of keras.applications (vgg16, resnet50 ...), or a .keras, .h5 or .onnx file: see fne layers "
-    "MODEL.",
-)
+@click.argument("activations", type=options.HDF5)
+@options.model("vgg16")
 @click.option(
     "--weights",
-    help="imagenet (default of keras.applications), random, or an .h5 file of Keras weights, with any top or none.",
+    help="imagenet (default of keras.applications), random, or an .h5 file of Keras weights, with any top or none; of "
+    "fisher and bow the file of fne vocabulary.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of --weights random.")
-@click.option(
-    "--preprocess",
-    type=kinds.Preprocess(),
-    help="What a network of your own expects: BGR minus channel means, -1 ... 1, ImageNet mean and deviation, 0 ... 1, "
-    "0 ... 255, ImageNet's again, CLIP's, or numbers: mean=0.485/0.456/0.406,std=0.229/0.224/0.225,order=rgb,"
-    "scale=1/255 is (pixel x scale - mean) / std; order is rgb or bgr.",
-)
-@click.option(
-    "--image-size",
-    type=kinds.Size(),
-    help="Input size; a named network of another size is built without its dense layers.",
-)
+@options.preprocess
+@options.image_size
 @options.layers("Layers to tap, names or globs: 'block*,fc2'.  [default: all but the classifier]")
 @click.option(
     "--pool",
@@ -77,11 +65,12 @@ from fne_cli.unprintable import plain
               help="Take rows of images that another output of the same settings has; repeatable.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print what it would take, and stop.")
 @click.option("--recheck", is_flag=True, help="Compare images by content, not by size and time.")
+@options.as_json
 @options.overwrite
 @options.cluster
 @click.option("--shard-rows", type=click.IntRange(min=1), metavar="ROWS",
               help="With --cluster: rows of a shard.  [default: for eight shards a worker, within limits]")  # fmt: skip
-def extract(progress: Console, **values: Any) -> None:
+def extract(progress: Console, as_json: bool, **values: Any) -> None:
     """Write a network's ACTIVATIONS for all IMAGES.
 
     IMAGES is a folder of class folders (optionally below train/, val/ and test/), a manifest (.csv, .tsv, .jsonl or
@@ -95,12 +84,23 @@ def extract(progress: Console, **values: Any) -> None:
 
     recipe, run = taken(Recipe, values), taken(RunOptions, values)
     done = extract(recipe=recipe, options=run, progress=progress, **values)
+    if as_json:
+        bad = [{"path": path, "message": message} for path, message in done.bad]
+        options.print_json(done, ("seconds",), bad=bad, computed=0 if done.up_to_date else done.computed)
+        return
     if run.dry_run:
         click.echo(plain(f"{done.path}: {done.images:,} images, {done.estimate}"))
     elif done.up_to_date:
         progress.note(f"{done.path} is up to date: {done.images:,} images")
     else:
-        rate = f" in {duration(done.seconds)}" if done.seconds else ""
-        progress.note(f"{done.path}: {done.images:,} images{rate}")
+        progress.note(f"{done.path}: {done.images:,} images{_computed(done)}")
     if done.bad:
         progress.note(done.bad_summary())
+
+
+def _computed(done: Extraction) -> str:
+    """What was computed of them now, and in what time."""
+    took = f" in {duration(done.seconds)}" if done.seconds else ""
+    if done.computed is None or done.computed == done.images:
+        return took
+    return f"; {done.computed:,} of them computed{took}" if done.computed else "; nothing had to be computed"

@@ -46,6 +46,9 @@ def info(progress: Console, as_json: bool, **values: Any) -> None:
             f"projection   {held['columns']:,} columns of {held['components']:,} components, which explain "
             f"{100 * held['explained']:.2f} % of the variance of {held['rows']:,} rows"
         )
+    if (learned := found.vocabulary) is not None:
+        shapes = ", ".join(f"{name} {_cell(shape)}" for name, shape in learned["arrays"].items())
+        lines.append(f"vocabulary   {learned['words']:,} words for --model {learned['model']}: {shapes}")
     click.echo("\n".join(map(plain, lines)))
     columns = [name for name in found.layers[0] if name not in ("chunk_rows", "thresholds")] if found.layers else []
     if found.layers:

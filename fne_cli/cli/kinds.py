@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,34 @@ class Thresholds(click.ParamType["tuple[float, float] | Path"]):
 
 
 _NUMBERS = re.compile(r"(?:[-+0-9.,e\s]|inf|nan)*", re.IGNORECASE)
+
+
+_SPEAKING = frozenset([
+    ".csv", ".tsv", ".json", ".jsonl", ".h5", ".hdf5", ".npy", ".npz", ".svm", ".parquet", ".html", ".tex", ".png",
+    ".jpg", ".jpeg", ".svg", ".pdf", ".tar", ".zip", ".txt", ".md", ".keras", ".toml", ".faiss", ".usearch", ".copy",
+])  # fmt: skip
+"""Endings that say what is in a file."""
+
+
+class Written(click.Path):
+    """A file to be written: its name may end in anything but what speaks of another kind of file.
+
+    Of a file that is there the step says why it stays as it is.
+    """
+
+    def __init__(self, what: str, *endings: str) -> None:
+        super().__init__(path_type=Path)
+        self.what, self.endings = what, endings
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """To a path."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        ending = path.suffix.lower()
+        if ending in _SPEAKING and ending not in self.endings and not os.path.lexists(path):
+            self.fail(
+                f"{path} should have a name that ends in {self.endings[0]}, as it will be {self.what}.", param, ctx
+            )
+        return path
 
 
 class Share(click.ParamType[float]):

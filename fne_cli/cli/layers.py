@@ -16,22 +16,28 @@ _IN_A_BLOCK = "part of a block"
 
 
 @click.command(cls=options.Command)
-@click.argument("model")
+@click.argument("model", required=False)
 @options.layers("Layers to tap, names or globs.  [default: all but the classifier]")
 @click.option("--pool", type=kinds.Names(), default=(), help="As in fne extract.")
 @click.option("--image-size", type=kinds.Size(), help="Input size, where the network leaves it open.")
 @options.as_json
-def layers(progress: Console, as_json: bool, **values: Any) -> None:
+def layers(progress: Console, as_json: bool, model: str | None, **values: Any) -> None:
     """List the layers of a network, and the features that they give.
 
-    MODEL is what fne extract --model takes.
+    MODEL is what fne extract --model takes. Without it the networks are listed that have a name.
 
     \b
     Example: fne layers vgg16
+             fne layers
     """
-    from fne_cli.steps.layers import layers
+    from fne_cli.steps.layers import known, layers
 
-    found = layers(progress=progress, **values)
+    if model is None:
+        if values["layers"] or values["pool"] or values["image_size"]:
+            raise click.UsageError("--layers, --pool and --image-size are of one network. Name a MODEL, too.")
+        _print_known(known(), as_json)
+        return
+    found = layers(model, progress=progress, **values)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found)))
         return
@@ -65,3 +71,12 @@ def layers(progress: Console, as_json: bool, **values: Any) -> None:
             "--layers '*' takes it too" if reason == "classifier" else "only convolutional and dense layers are tapped"
         )
         click.echo(plain(f"left out: {layer} ({reason}: {way})"))
+
+
+def _print_known(networks: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"networks": networks}))
+        return
+    rows = [(one["name"], f"{one['image_size']} x {one['image_size']}", one["preprocess"]) for one in networks]
+    click.echo(table(("network", "images", "preprocessing"), rows))
+    click.echo("fne layers NETWORK lists its layers. A .keras, .h5 or .onnx file is a network, too: fne layers FILE.")

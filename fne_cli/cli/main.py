@@ -19,13 +19,15 @@ from fne_cli.unprintable import plain
 from fne_cli.version import __version__
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Pipeline": ("extract", "normalize", "discretize", "reduce", "evaluate", "predict"),
-    "Analysis": ("analyze", "features", "plot", "rank", "search", "retrieve"),
+    "Pipeline": ("try", "vocabulary", "extract", "normalize", "discretize", "reduce", "evaluate", "predict", "detect"),
+    "Analysis": ("analyze", "features", "map", "plot", "rank", "search", "retrieve"),
     "Experiments": ("run", "report", "train", "tune", "transfer", "config"),
     "Files": ("info", "verify", "merge", "export"),
-    "Setup": ("layers", "sample", "split", "cluster", "completion"),
+    "Setup": ("doctor", "layers", "sample", "split", "cluster", "completion"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
+MODULES = {"try": "attempt"}
+"""What modules, and functions, of commands are called whose name is a word of Python."""
 
 
 class LazyGroup(click.Group):
@@ -39,7 +41,8 @@ class LazyGroup(click.Group):
         """The command `name`, or None."""
         if name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"fne_cli.cli.{name}"), name)
+        module = MODULES.get(name, name)
+        command: click.Command = getattr(importlib.import_module(f"fne_cli.cli.{module}"), module)
         return command
 
     def resolve_command(

@@ -12,13 +12,14 @@ from fne_cli.cli.console import Console
 
 @click.command(cls=options.Command)
 @click.argument("activations", type=options.FILE, nargs=-1, required=True, metavar="ACTIVATIONS...")
-@click.argument("moments", type=options.FILE)
+@click.argument("moments", type=options.HDF5)
 @click.option("--rows", help="Images to use: a split, or all.  [default: train, or all if there are no splits]")
-@click.option("--standardized", type=options.FILE, metavar="OUTPUT", help="Also write the z-scores of all images.")
+@click.option("--standardized", type=options.HDF5, metavar="OUTPUT", help="Also write the z-scores of all images.")
 @options.batch_rows
 @options.cluster
+@options.as_json
 @options.overwrite
-def normalize(progress: Console, **values: Any) -> None:
+def normalize(progress: Console, as_json: bool, **values: Any) -> None:
     """Compute the MOMENTS of every feature over the training images.
 
     MOMENTS gets the mean and standard deviation of each feature of ACTIVATIONS, its extremes and its zeros. Several
@@ -31,6 +32,9 @@ def normalize(progress: Console, **values: Any) -> None:
     from fne_cli.steps.normalize import normalize
 
     done = normalize(progress=progress, **values)
+    if as_json:
+        options.print_json(done, ("features", "constant"))
+        return
     what = f"moments of {done.count:,} rows ({done.rows})"
     if done.up_to_date:
         progress.note(f"{done.path} is up to date: {what}")

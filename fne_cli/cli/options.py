@@ -1,10 +1,7 @@
-"""What commands share: the command class with --config, -q and -v, and options of two commands."""
+"""Options that commands share, and the kinds of files that they name."""
 
 from __future__ import annotations
 
-import difflib
-import os
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,113 +9,16 @@ from typing import Any
 import click
 
 from fne_cli.cli import kinds
-from fne_cli.cli.console import Console
+from fne_cli.cli.command import Command, Renamed, print_json
+
+__all__ = ["Command", "Renamed", "print_json"]  # and all that is defined here
 
 FILE = click.Path(path_type=Path)
+HDF5 = kinds.Written("HDF5 (fne export makes other kinds of it)", ".h5", ".hdf5")
+"""An output of ours."""
+CSV = kinds.Written("CSV", ".csv")
+NPZ = kinds.Written("NumPy's .npz", ".npz")
 SEED = click.IntRange(0, 2**32 - 1)
-
-
-class Command(click.Command):
-    """A command that reads its options from the command line, FNE_<COMMAND>_<OPTION>, and --config, in this order.
-
-    Its function is called with `progress`, the console, in place of -q and -v; and with the workers that --cluster
-    names, None without it.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params += [
-            click.Option(
-                ["--config"],
-                type=click.Path(path_type=Path, dir_okay=False),
-                is_eager=True,
-                expose_value=False,
-                callback=_read_config,
-                help="TOML file with a table per command; flags and variables win over it.",
-            ),
-            click.Option(["-q", "--quiet"], is_flag=True, help="Print results and errors only."),
-            click.Option(["-v", "--verbose"], is_flag=True, help="Say more about what happens."),
-        ]
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does it; where one of several paths is missing, say how many were given, and which are needed."""
-        given = list(args)  # click takes them out of its own
-        try:
-            return super().parse_args(ctx, args)
-        except click.MissingParameter as error:
-            paths = [param for param in self.params if isinstance(param, click.Argument)]
-            count = sum(param.required for param in paths)
-            if error.param not in paths or count < 2 or paths[0].nargs != -1:
-                raise
-            found, _, _ = self.make_parser(ctx).parse_args(given)
-            words = [word for param in paths for word in _words(found.get(param.name or ""))]
-            names = " ".join(param.make_metavar(ctx) for param in paths)
-            told = f"{len(words)}, {' '.join(words)}" if words else "none"
-            raise click.UsageError(f"{names} should be {count} paths or more. Found: {told}.", ctx) from error
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Check the environment, then call the function with a console."""
-        _check_environment(ctx)
-        quiet, verbose = ctx.params.pop("quiet"), ctx.params.pop("verbose")
-        console = ctx.params["progress"] = Console(quiet, verbose)
-        ctx.with_resource(console.alone())  # the first that is opened, and closed after all others
-        if ctx.params.get("cluster") is not None:
-            from fne_cli.clusters.named import named
-
-            ctx.params["cluster"] = named(ctx.params["cluster"], console, ctx.with_resource)
-        return super().invoke(ctx)
-
-
-def _words(found: Any) -> list[str]:
-    """What click's parser found for an argument: one word, several, or none."""
-    return [word for word in (found if isinstance(found, tuple | list) else (found,)) if isinstance(word, str)]
-
-
-def _option_names(command: click.Command) -> list[str]:
-    return [param.name for param in command.params if isinstance(param, click.Option) and param.name]
-
-
-def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
-    if path is None:
-        return
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise click.UsageError(f"--config {path} should be a TOML file. Found: {error.strerror}.", ctx) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"--config {path} should be TOML. Found: {error}.", ctx) from error
-    from fne_cli.cli.main import COMMANDS
-
-    for name, value in tables.items():
-        if name not in COMMANDS or not isinstance(value, dict):
-            raise click.UsageError(f"--config {path} should have a table per command. {_unknown(name, COMMANDS)}", ctx)
-    known = [name for name in _option_names(ctx.command) if name != "config"]
-    values = {}
-    for key, value in tables.get(ctx.info_name or "", {}).items():
-        name = key.replace("-", "_")
-        if name not in known:
-            raise click.UsageError(f"--config {path}, table {ctx.info_name}: {_unknown(key, known)}", ctx)
-        option = next(option for option in ctx.command.params if option.name == name)
-        try:
-            option.type_cast_value(ctx, value)
-        except (TypeError, AttributeError) as error:  # click's own kinds know texts and numbers only
-            kind = option.type.name
-            raise click.UsageError(f"--config {path}, {key} should be {kind}. Found: {value!r}.", ctx) from error
-        values[name] = value
-    ctx.default_map = values
-
-
-def _check_environment(ctx: click.Context) -> None:
-    prefix = f"FNE_{(ctx.info_name or '').upper()}_"
-    known = [prefix + name.upper() for name in _option_names(ctx.command)]
-    for name in os.environ:
-        if name.startswith(prefix) and name not in known:
-            raise click.UsageError(f"The environment has {_unknown(name, known)}", ctx)
-
-
-def _unknown(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name.replace("-", "_"), known, n=1, cutoff=0.5)
-    return f"Unknown: {name!r}." + (f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}.")
 
 
 def overwrite(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -134,6 +34,37 @@ def cluster(function: Callable[..., Any]) -> Callable[..., Any]:
         "--cluster",
         metavar="SPEC",
         help="Share the work: local:4 (processes here), tcp://HOST:8786 (a Dask scheduler), slurm, or a cluster.toml.",
+    )(function)
+
+
+def model(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--model, a network, of what extracts activations."""
+    return click.option(
+        "--model",
+        default=default,
+        show_default=True,
+        help="mini, a network of keras.applications (vgg16, resnet50 ...), or a .keras, .h5 or .onnx file; or fisher, "
+        "bow or hog, which are made by hand: see fne layers MODEL.",
+    )
+
+
+def preprocess(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--preprocess of such a network."""
+    return click.option(
+        "--preprocess",
+        type=kinds.Preprocess(),
+        help="What a network of your own expects: BGR minus channel means, -1 ... 1, ImageNet mean and deviation, "
+        "0 ... 1, 0 ... 255, ImageNet's again, CLIP's, or numbers: mean=0.485/0.456/0.406,std=0.229/0.224/0.225,"
+        "order=rgb,scale=1/255 is (pixel x scale - mean) / std; order is rgb or bgr.",
+    )(function)
+
+
+def image_size(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--image-size of such a network."""
+    return click.option(
+        "--image-size",
+        type=kinds.Size(),
+        help="Input size; a named network of another size is built without its dense layers.",
     )(function)
 
 
@@ -168,6 +99,16 @@ def root(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(file_okay=False),
         help="Folder that a manifest's or list's paths start from.  [default: the manifest's own]",
     )(function)
+
+
+def boxes(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--boxes, of what knows where objects are. text: what for."""
+    return click.option(
+        "--boxes",
+        metavar="ANNOTATIONS",
+        type=click.Path(),
+        help=f"{text} A folder of PASCAL VOC's XML, COCO's .json, or a .csv with path, label, x0, y0, x1, y1.",
+    )
 
 
 def label_column(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from fne_cli.unprintable import plain_json
 
 @click.command(cls=options.Command)
 @click.argument("activations", type=options.FILE, nargs=-1, required=True, metavar="ACTIVATIONS...")
-@click.argument("projection", type=options.FILE)
+@click.argument("projection", type=options.HDF5)
 @click.option(
     "--components", type=click.IntRange(1, 1_000_000), default=256, show_default=True,
     help="How many principal components, at most training rows but one, or features.",

@@ -40,8 +40,9 @@ def report(progress: Console, **values: Any) -> None:
     """Make one self-contained HTML PAGE of RESULTS.
 
     It has tables, charts, confusions, wrong images, and how to reproduce it. RESULTS are files of fne evaluate, or what
-    fne run wrote (its results.json, or the folder); what was measured on the same images by the same protocol is
-    compared. The page loads nothing from anywhere. Needs Jinja2 and Vega-Lite: pip install 'fne-cli[report]'.
+    fne run or fne transfer wrote (its results.json, or the folder); what was measured on the same images by the same
+    protocol is compared. The page loads nothing from anywhere. Needs Jinja2 and Vega-Lite: pip install
+    'fne-cli[report]'.
 
     \b
     Example: fne report results/digits/ page.html

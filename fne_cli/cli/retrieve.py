@@ -50,7 +50,7 @@ from fne_cli.unprintable import plain_json
               "query, of the smallest distance to one of the other.")  # fmt: skip
 @click.option("--rerank", type=click.IntRange(min=0), default=0, metavar="N",
               help="Of --regions: compare first regions, and all of them only of the nearest N.")  # fmt: skip
-@click.option("--per-query", type=options.FILE, help="CSV to write: a line for each query.")
+@click.option("--per-query", type=options.CSV, help="CSV to write: a line for each query.")
 @click.option("--memory", type=kinds.Bytes(), help="Memory to use, such as 2G.  [default: half of what is free]")
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of the intervals.")
 @options.as_json

@@ -16,8 +16,8 @@ from fne_cli.measures import MEASURES, RANK_MEASURES
 from fne_cli.unprintable import plain_json
 
 if TYPE_CHECKING:
-    from fne_cli.experiments.config import Options
     from fne_cli.experiments.run import Done, Outlook
+    from fne_cli.experiments.written.config import Options
 
 STEPS = ("split", "train", "extract", "normalize", "discretize", "analyze", "reduce", "rank", "evaluate", "tune")
 
@@ -51,9 +51,9 @@ def run(
              fne run configs/caltech101.toml --dry-run
              fne run configs/caltech101.toml --set datasets.caltech101.images=/data/101_ObjectCategories
     """
-    from fne_cli.experiments.reading import read_experiment
     from fne_cli.experiments.run import outlook
     from fne_cli.experiments.run import run as run_experiment
+    from fne_cli.experiments.written.reading import read_experiment
 
     wanted = read_experiment(experiment, overrides, known_options())
     if dry_run:
@@ -78,7 +78,7 @@ def run(
 
 def known_options() -> Options:
     """What the steps can be told, as their commands read it."""
-    from fne_cli.experiments.config import Option
+    from fne_cli.experiments.written.config import Option
 
     found: dict[str, dict[str, Option]] = {}
     for name in STEPS:
@@ -159,7 +159,7 @@ def _print_outlook(found: list[Outlook], as_json: bool, progress: Console) -> No
 
 def _summary(results: dict[str, Any]) -> str:
     """A line for each dataset, network, pooling and protocol: every embedding, and the best single layer."""
-    from fne_cli.experiments.results import summary
+    from fne_cli.experiments.summed.results import summary
 
     lines = summary(results)
     if not lines:
@@ -229,7 +229,7 @@ def _agreeing(results: dict[str, Any]) -> str:
 
 def _costs(results: dict[str, Any]) -> str:
     """Seconds of a training, a line for each size: of the embeddings and the tunings, where there are tunings."""
-    from fne_cli.experiments.results import summary
+    from fne_cli.experiments.summed.results import summary
 
     lines = [line for line in summary(results) if any("seconds" in row for row in line["embeddings"].values())]
     names = list(dict.fromkeys(name for line in lines for name in line["embeddings"]))

@@ -65,11 +65,16 @@ class _Regions(click.ParamType["tuple[str, int]"]):
     "windows, 2/(i+1) of width and height, which overlap by half. grid:N has N x N cells. Without another way images "
     "keep their splits.",
 )
+@options.boxes(
+    "A row for each object, with its class; with --regions instead what each region shows: the classes of objects "
+    "that it overlaps with by half (intersection over union); from 0.3 on they are ignored."
+)
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of the drawing.")
 @options.root
 @options.label_column
+@options.as_json
 @options.overwrite
-def split(progress: Console, regions: Any, **values: Any) -> None:
+def split(progress: Console, as_json: bool, regions: Any, **values: Any) -> None:
     """Write a MANIFEST that divides IMAGES into splits.
 
     Training and test images, or validation images too. IMAGES is what fne extract takes; its labels stay. Use the
@@ -81,10 +86,14 @@ def split(progress: Console, regions: Any, **values: Any) -> None:
              fne split VOCdevkit/VOC2007/ voc.csv --voc
              fne split split.csv inner.csv --root photos/ --holdout 20%
              fne split photos/ regions.csv --regions sliding:3
+             fne split VOCdevkit/VOC2007/ objects.csv --voc --boxes VOCdevkit/VOC2007/
     """
     from fne_cli.steps.split import Windows, split
 
     done = split(progress=progress, regions=None if regions is None else Windows(*regions), **values)
+    if as_json:
+        options.print_json(done)
+        return
     state = " is up to date" if done.up_to_date else ""
     counts = ", ".join(f"{count:,} {name or 'without a split'}" for name, count in done.counts.items())
     more = f" and {len(done.paths) - 1} more" if len(done.paths) > 1 else ""

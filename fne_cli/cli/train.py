@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import kinds, options
+from fne_cli.cli import kinds, learning, options
 from fne_cli.cli.console import Console, duration
 from fne_cli.options import taken
 
@@ -29,32 +29,26 @@ from fne_cli.options import taken
               help="Of the weights that are drawn, the order of the images, augmentation and dropout.")  # fmt: skip
 @click.option("--preprocess", type=kinds.Preprocess(),
               help="As of fne extract.  [default: that of --from, else of --model; tf for vgg-mini]")  # fmt: skip
-@click.option("--image-size", type=kinds.Size(), help="Input size, as of fne extract.")
-@click.option("--resize", type=click.Choice(["squash", "crop"]), default="squash", show_default=True,
-              help="Fit images by changing their aspect ratio, or by cutting out the centre.")  # fmt: skip
+@learning.IMAGE_SIZE
+@learning.RESIZE
 @click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True, help="Times through the images.")
 @click.option("--max-epochs", type=click.IntRange(min=1), metavar="E",
               help="Stop after so many of --epochs, for which the schedule is made.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1, 65536), default=64, show_default=True,
               help="Images of one step; the rest of an epoch that fills no batch is left out.")  # fmt: skip
-@click.option("--optimizer", type=click.Choice(["sgd", "adamw"]), default="sgd", show_default=True,
-              help="SGD with momentum, or AdamW.")  # fmt: skip
+@learning.OPTIMIZER
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=0.01, show_default=True,
               help="The rate at the beginning.")  # fmt: skip
-@click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=0.9, show_default=True, help="Of SGD.")
+@learning.MOMENTUM
 @click.option("--weight-decay", type=click.FloatRange(min=0), default=5e-4, show_default=True,
               help="Of kernels that learn, not of biases.")  # fmt: skip
-@click.option("--schedule", type=click.Choice(["cosine", "step", "constant"]), default="cosine", show_default=True,
-              help="Down to nothing; or a tenth after half of the epochs and again after three quarters.")  # fmt: skip
-@click.option("--label-smoothing", type=click.FloatRange(0, 1, max_open=True), default=0.0, show_default=True,
-              help="Share of each label that all classes get.")  # fmt: skip
-@click.option("--augment", type=kinds.Names(), default=(),
-              help="flip, crop (moved by up to an eighth), colour; several: flip,crop.  [default: none]")  # fmt: skip
+@learning.SCHEDULE
+@learning.LABEL_SMOOTHING
+@learning.AUGMENT
 @click.option("--patience", type=click.IntRange(min=1), metavar="EPOCHS",
               help="Stop after so many epochs without a better validation accuracy, and keep the weights of the best; "
               "else those of the last are kept.")  # fmt: skip
-@click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
-              show_default=True, help="What the network computes in; weights are float32.")  # fmt: skip
+@learning.PRECISION
 @click.option("--classes", type=kinds.Names(), default=(), metavar="A,B,...", help="Only these.  [default: all]")
 @click.option("--per-class", type=click.IntRange(min=1), help="Training images of each class.  [default: all]")
 @click.option("--val", type=kinds.Share(), help="Share of each class for validation, where there is no split val.")
@@ -65,15 +59,12 @@ from fne_cli.options import taken
               "chooses nothing.")  # fmt: skip
 @options.root
 @options.label_column
-@click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: all cores]")
-@click.option("--memory", type=kinds.Bytes(),
-              help="Memory for decoded images, such as 2G; where they take more they are decoded in every epoch.  "
-              "[default: half of what is free]")  # fmt: skip
+@learning.WORKERS
+@learning.MEMORY
 @click.option("--cache", type=kinds.Bytes(), default="8G", show_default=True,
               help="Disk beside MODEL.keras for the outputs of frozen layers, computed once.")  # fmt: skip
-@click.option("--max-pixels", type=click.IntRange(min=1), default=178_956_970, show_default=True,
-              help="An image with more pixels is bad, not decoded.")  # fmt: skip
-@click.option("--max-bad", default="0", show_default=True, help="Bad images to leave out: a number, or a share: 0.5%.")
+@learning.MAX_PIXELS
+@learning.MAX_BAD
 @click.option("--history", type=options.FILE, metavar="FILE.csv", help="Write loss and accuracy of every epoch.")
 @options.overwrite
 def train(progress: Console, **values: Any) -> None:

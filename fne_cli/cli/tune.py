@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fne_cli.cli import kinds, options
+from fne_cli.cli import kinds, learning, options
 from fne_cli.cli.console import Console, duration, table
 from fne_cli.measures import MEASURES
 from fne_cli.options import taken
@@ -31,11 +31,9 @@ from fne_cli.unprintable import plain, plain_json
               default="0.001,0.01,0.1", show_default=True,
               help="Of that SVM; of several the best is chosen, as the rate is.")  # fmt: skip
 @click.option("--preprocess", type=kinds.Preprocess(), help="As of fne extract.")
-@click.option("--image-size", type=kinds.Size(), help="Input size, as of fne extract.")
-@click.option("--resize", type=click.Choice(["squash", "crop"]), default="squash", show_default=True,
-              help="Fit images by changing their aspect ratio, or by cutting out the centre.")  # fmt: skip
-@click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
-              show_default=True, help="What the network computes in; weights are float32.")  # fmt: skip
+@learning.IMAGE_SIZE
+@learning.RESIZE
+@learning.PRECISION
 @click.option("--split", type=options.FILE, help="Manifest with path and split (train, test, val) to use instead.")
 @click.option("--cv", type=click.IntRange(min=2), help="Stratified cross-validation with so many folds.")
 @click.option("--rows", help="Images that --cv divides: a split, or all.  [default: train if there is one, else all]")
@@ -50,32 +48,25 @@ from fne_cli.unprintable import plain, plain_json
 @click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True, help="Times through the images.")
 @click.option("--batch-size", type=click.IntRange(1, 65536), default=32, show_default=True,
               help="Images of one step; the rest of an epoch that fills no batch is left out.")  # fmt: skip
-@click.option("--optimizer", type=click.Choice(["sgd", "adamw"]), default="sgd", show_default=True,
-              help="SGD with momentum, or AdamW.")  # fmt: skip
-@click.option("--learning-rate", type=kinds.Numbers("numbers above 0, such as 0.003,0.001", positive=True),
+@learning.OPTIMIZER
+@click.option("--learning-rate", type=kinds.Numbers("numbers above 0, such as 0.0001,0.0003", positive=True),
               help="The rate at the beginning. Of several the best is chosen: by validation images (split val), else "
-              "by a fifth of the training images of each class, left out meanwhile.  [default: 0.003,0.001; with "
-              "--scratch 0.03,0.01]")  # fmt: skip
-@click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=0.9, show_default=True, help="Of SGD.")
+              "by a fifth of the training images of each class, left out meanwhile; where none can be, the first.  "
+              "[default: 0.00003,0.0001,0.0003; with --scratch 0.01,0.03]")  # fmt: skip
+@learning.MOMENTUM
 @click.option("--weight-decay", type=kinds.Decays(), default="0.0005", show_default=True,
               help="Of kernels that learn, not of biases; of several the best is chosen, with the rate.")  # fmt: skip
-@click.option("--schedule", type=click.Choice(["cosine", "step", "constant"]), default="cosine", show_default=True,
-              help="Down to nothing; or a tenth after half of the epochs and again after three quarters.")  # fmt: skip
-@click.option("--label-smoothing", type=click.FloatRange(0, 1, max_open=True), default=0.0, show_default=True,
-              help="Share of each label that all classes get.")  # fmt: skip
-@click.option("--augment", type=kinds.Names(), default=(),
-              help="flip, crop (moved by up to an eighth), colour; several: flip,crop.  [default: none]")  # fmt: skip
+@learning.SCHEDULE
+@learning.LABEL_SMOOTHING
+@learning.AUGMENT
 @options.root
 @options.label_column
-@click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: all cores]")
-@click.option("--memory", type=kinds.Bytes(),
-              help="Memory for decoded images, such as 2G; where they take more they are decoded in every epoch.  "
-              "[default: half of what is free]")  # fmt: skip
+@learning.WORKERS
+@learning.MEMORY
 @click.option("--cache", type=kinds.Bytes(), default="8G", show_default=True,
               help="Disk beside RESULTS for the outputs of frozen layers, computed once.")  # fmt: skip
-@click.option("--max-pixels", type=click.IntRange(min=1), default=178_956_970, show_default=True,
-              help="An image with more pixels is bad, not decoded.")  # fmt: skip
-@click.option("--max-bad", default="0", show_default=True, help="Bad images to leave out: a number, or a share: 0.5%.")
+@learning.MAX_PIXELS
+@learning.MAX_BAD
 @options.as_json
 @options.overwrite
 def tune(progress: Console, as_json: bool, **values: Any) -> None:

@@ -12,7 +12,8 @@ from fne_cli.cli.console import Console
 
 @click.command(cls=options.Command)
 @click.argument("file", type=options.FILE)
-def verify(progress: Console, **values: Any) -> None:
+@options.as_json
+def verify(progress: Console, as_json: bool, **values: Any) -> None:
     """Read all of FILE, and check that it is what was written.
 
     That is: checksums, fingerprint, row counts, ranges, and all that follows from
@@ -25,6 +26,9 @@ def verify(progress: Console, **values: Any) -> None:
     from fne_cli.steps.verify import verify
 
     done = verify(progress=progress, **values)
+    if as_json:
+        options.print_json(done)
     if done.problems:
         raise DamagedFile(f"{done.path} is damaged:\n  " + "\n  ".join(done.problems))
-    progress.note(f"{done.path} is good: {done.kind}, {done.rows:,} rows, {done.bytes:,} bytes")
+    if not as_json:
+        progress.note(f"{done.path} is good: {done.kind}, {done.rows:,} rows, {done.bytes:,} bytes")

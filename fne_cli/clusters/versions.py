@@ -13,7 +13,17 @@ from fne_cli.version import __version__
 
 PACKAGES = (
     *("numpy", "h5py", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "onnxruntime", "pillow"),
-    *("pillow-heif", "numba", "scipy", "scikit-learn", "dask", "distributed"),
+    *(
+        "pillow-heif",
+        "numba",
+        "scipy",
+        "scikit-learn",
+        "scikit-image",
+        "opencv-python-headless",
+        "opencv-python",
+        "dask",
+        "distributed",
+    ),
 )
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput
-from fne_cli.experiments.config import Experiment, Table, Value
 from fne_cli.experiments.jobs import Job
+from fne_cli.experiments.written.config import Experiment, Table, Value
 
 OWN_SPLIT = "split"
 """What the manifest of a dataset's own split is called."""

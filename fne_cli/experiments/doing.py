@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from fne_cli.errors import BadInput, DifferentOutput, FneError, TooManyBad
-from fne_cli.experiments.config import Options
+from fne_cli.errors import BadInput, FneError, TooManyBad
 from fne_cli.experiments.jobs import Execution, Job
 from fne_cli.experiments.stamps import Stamps
+from fne_cli.experiments.written.config import Options
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,13 @@ class Doer:
 
     def do(self, jobs: Sequence[Job], total: int) -> None:
         """Do jobs, of `total` in all, in their order. Raises Stopped."""
-        for job in jobs:
-            self._number += 1
-            failure = self._done(job, f"[{self._number}/{total}]")
-            if failure is not None:
-                self.failed |= dict.fromkeys(job.outputs, failure)
+        with self.execution.progress.track(total, "steps", done=self._number) as advance:
+            for job in jobs:
+                self._number += 1
+                failure = self._done(job, f"[{self._number}/{total}]")
+                if failure is not None:
+                    self.failed |= dict.fromkeys(job.outputs, failure)
+                advance(1)
 
     def _done(self, job: Job, place: str) -> Failure | None:
         """Do one, if there is anything to do; why it could not be done, if so."""
@@ -70,12 +72,7 @@ def _attempt(job: Job, execution: Execution) -> Failure | None:
     """Do the job; None if it is done. Raises Stopped."""
     make_folder(job.output.parent)
     try:
-        try:
-            job.perform(replace(execution, overwrite=False))  # what is up to date stays
-        except DifferentOutput:
-            if not execution.overwrite:
-                raise
-            job.perform(execution)
+        job.perform(execution)
     except TooManyBad as error:
         remedy = (
             "Accept them: max_bad, of the dataset or in [extract]. Or mend them, and add --retry-bad to the command"

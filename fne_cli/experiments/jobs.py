@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fne_cli.experiments.config import Options
+from fne_cli.errors import DifferentOutput
+from fne_cli.experiments.written.config import Options
 from fne_cli.images.lists.manifest import LABEL
 from fne_cli.options import taken
 from fne_cli.progress import SILENT, Progress
@@ -62,8 +63,17 @@ class Job:
         return shlex.join(self.words(options))
 
     def perform(self, execution: Execution) -> None:
-        """Make the outputs, or see that they are there. Raises the errors of fne_cli.errors."""
-        _STEPS[self.command](self.arguments, dict(self.options), execution)
+        """Make the outputs, or see that they are there; what is up to date stays, with `overwrite`, too.
+
+        Raises the errors of fne_cli.errors.
+        """
+        step = _STEPS[self.command]
+        try:
+            step(self.arguments, dict(self.options), replace(execution, overwrite=False))
+        except DifferentOutput:
+            if not execution.overwrite:
+                raise
+            step(self.arguments, dict(self.options), execution)
 
 
 def _words(flag: str, key: str, value: Any) -> list[str]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import BadInput, FneError
-from fne_cli.experiments import ranking
-from fne_cli.experiments.config import DATA, Experiment, Table, Value
 from fne_cli.experiments.datasets import DatasetPlan, Jobs, ProtocolPlan
 from fne_cli.experiments.jobs import Job
+from fne_cli.experiments.summed import ranking
 from fne_cli.experiments.tunings import tuning
+from fne_cli.experiments.written.config import DATA, Experiment, Table, Value
 from fne_cli.numerics.classifiers import OWNERS, foreign
 from fne_cli.options import taken
 from fne_cli.steps.embeddings import takes_thresholds

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from fne_cli.experiments.begun import unfinished
 from fne_cli.experiments.checks import unmeasurable
-from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.doing import Doer, Failure, make_folder
-from fne_cli.experiments.forecast import Forecast
+from fne_cli.experiments.foreseen.begun import unfinished
+from fne_cli.experiments.foreseen.forecast import Forecast
 from fne_cli.experiments.jobs import Execution, Job
 from fne_cli.experiments.plan import Plan, plan
-from fne_cli.experiments.results import (
+from fne_cli.experiments.stamps import Sources, Stamps
+from fne_cli.experiments.summed.results import (
     EFFECTS_FILE,
     SETTINGS_FILE,
     document,
@@ -23,9 +23,9 @@ from fne_cli.experiments.results import (
     write_table,
     write_text,
 )
-from fne_cli.experiments.stamps import Sources, Stamps
 from fne_cli.experiments.varied.grid import grids_first, with_chosen
 from fne_cli.experiments.varied.optimum import best, effects_csv, scored, settings_csv
+from fne_cli.experiments.written.config import Experiment
 from fne_cli.numerics.embedding.pieces.kept import keeping
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.output.estimate import human

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import FneError
-from fne_cli.experiments.config import Options
 from fne_cli.experiments.jobs import Job
+from fne_cli.experiments.written.config import Options
 from fne_cli.images import contents
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import LABEL

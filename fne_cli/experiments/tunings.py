@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput, FneError
-from fne_cli.experiments.config import Experiment, Table, foreign_to
 from fne_cli.experiments.datasets import ProtocolPlan
 from fne_cli.experiments.jobs import Job
+from fne_cli.experiments.written.config import Experiment, Table, foreign_to
 from fne_cli.options import taken
 
 _NETWORK = ("model", "weights", "preprocess", "image_size")

@@ -93,7 +93,8 @@ class TransferMean:
 class TransferGap:
     """A measure of so many copied layers: mean over pairs of runs, and its 95 % interval over these.
 
-    pairs: what each compares, the difference and its interval over test images.
+    Of a single pair it is over test images. pairs: what each compares, the difference and its interval over test
+    images.
     """
 
     measure: str

@@ -75,7 +75,7 @@ def accuracies(panel: TransferPanel) -> dict[str, Any]:
             {"data": {"values": paper}, "mark": {"type": "line", "strokeDash": [3, 3], "opacity": 0.5, "point": False},
              "encoding": {"x": x, "y": y, "detail": {"field": "line"}, "color": grey, "tooltip": {"field": "tip"}}},
             {"data": {"values": singles}, "mark": {"type": "point", "opacity": 0.35, "size": 14, "filled": True},
-             "encoding": {"x": x, "y": y, "color": colour | {"legend": None}}},
+             "encoding": {"x": x, "y": y, "color": colour}},
             {"data": {"values": means}, "mark": {"type": "line"},
              "encoding": {"x": x, "y": y, "color": colour}},
             {"data": {"values": means}, "mark": {"type": "point", "filled": True, "opacity": 1, "size": 60},

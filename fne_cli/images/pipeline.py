@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from fne_cli.images.lists.listing import Listing
-from fne_cli.images.pixels.decode import decode, read_file, stored_bytes
+from fne_cli.images.pixels.decode import decode, decoded_parts, read_file, stored_bytes
 from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.images.pixels.memory import DecodeMemory
 from fne_cli.machine import free_memory
 
 _BLANK = -1
+_CUT_BYTES = 1 << 24  # bytes of regions that are cut of an image at once
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,25 @@ def placed(numbers: Sequence[int] | np.ndarray, batch_images: int) -> np.ndarray
     return table
 
 
+def _together(listing: Listing, numbers: np.ndarray, most: int) -> np.ndarray:
+    """How many of the numbers, in their order, are regions of one image, each time: they are decoded together.
+
+    At most so many, so that what is cut of an image waits in little memory. An empty slot is one.
+    """
+    spans, lengths, before = listing.spans, [0] * min(1, len(numbers)), _BLANK
+    for number in numbers.tolist():
+        same = (
+            _BLANK not in (before, number)
+            and listing.files[before] == listing.files[number]
+            and (spans is None or bool((spans[before] == spans[number]).all()))
+        )
+        if lengths[-1] and (not same or lengths[-1] == most):
+            lengths.append(0)
+        lengths[-1] += 1
+        before = number
+    return np.array(lengths, np.int64)
+
+
 def image_batches(
     listing: Listing,
     geometry: Geometry,
@@ -69,6 +89,8 @@ def image_batches(
     memory: int | None = None,
 ) -> Iterator[ImageBatch]:
     """Decode the images of the given ascending numbers, in order, on `workers` threads (default: one a core).
+
+    An image is decoded once for all its regions that follow each other.
 
     memory: bytes that these threads share for what is being decoded (default: half of what is free); the batches do
     not depend on it.
@@ -92,14 +114,44 @@ def image_batches(
             image = decode(read, geometry, box, share, stored_bytes(listing.files[index], *span))
         return image.pixels, int(image.status), image.message, image.sha256
 
+    def load_parts(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str], list[str]]:
+        """Several regions of one image."""
+        first = int(numbers[0])
+        if first == _BLANK:
+            return nothing[None], np.zeros(1, np.int64), [""], [""]
+        span = (0, None) if listing.spans is None else listing.spans[first].tolist()
+        own = [None if listing.boxes is None else listing.boxes[number] for number in numbers.tolist()]
+        with shared.share() as share:
+            read = partial(read_file, listing.files[first], *span)
+            parts = decoded_parts(read, geometry, own, share, stored_bytes(listing.files[first], *span))
+        return (
+            np.stack([part.pixels for part in parts]),
+            np.array([int(part.status) for part in parts], np.int64),
+            [part.message for part in parts],
+            [part.sha256 for part in parts],
+        )
+
+    def mapped_parts(numbers: Any) -> tuple[Any, ...]:
+        kinds = (tf.uint8, tf.int64, tf.string, tf.string)
+        pixels, *rest = tf.numpy_function(load_parts, [numbers], kinds, stateful=False)
+        return tf.ensure_shape(pixels, (None, *shape)), *(tf.ensure_shape(value, (None,)) for value in rest)
+
     def mapped(number: Any) -> tuple[Any, ...]:
         pixels, *rest = tf.numpy_function(load, [number], (tf.uint8, tf.int64, tf.string, tf.string), stateful=False)
         return tf.ensure_shape(pixels, shape), *(tf.ensure_shape(value, ()) for value in rest)
 
     table = placed(numbers, batch_images)
+    threads = workers or len(os.sched_getaffinity(0))
     with tf.device("/CPU:0"):
-        dataset = tf.data.Dataset.from_tensor_slices(table.reshape(-1))
-        dataset = dataset.map(mapped, num_parallel_calls=workers or len(os.sched_getaffinity(0)), deterministic=True)
+        if listing.boxes is None:
+            dataset = tf.data.Dataset.from_tensor_slices(table.reshape(-1))
+            dataset = dataset.map(mapped, num_parallel_calls=threads, deterministic=True)
+        else:
+            order = table.reshape(-1)
+            lengths = _together(listing, order, max(1, _CUT_BYTES // nothing.nbytes))
+            ragged = tf.RaggedTensor.from_row_lengths(order, lengths)
+            dataset = tf.data.Dataset.from_tensor_slices(ragged)
+            dataset = dataset.map(mapped_parts, num_parallel_calls=threads, deterministic=True).unbatch()
         dataset = dataset.batch(batch_images, drop_remainder=True).prefetch(2)
     for row, (pixels, status, message, sha256) in zip(table, dataset.as_numpy_iterator(), strict=True):
         slots = np.flatnonzero(row != _BLANK)

@@ -58,6 +58,27 @@ def computes_here() -> bool:
     return not tensorflow.config.list_physical_devices("GPU")
 
 
+def accelerators() -> list[str]:
+    """The names of those that networks compute on; of TensorFlow and PyTorch GPUs, of JAX whatever is no processor."""
+    match load_keras().backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            details = [
+                (device, tf.config.experimental.get_device_details(device))
+                for device in tf.config.list_physical_devices("GPU")
+            ]
+            return [str(known.get("device_name", device.name)) for device, known in details]
+        case "jax":
+            import jax
+
+            return [str(device.device_kind) for device in jax.devices() if device.platform != "cpu"]
+        case _:
+            import torch
+
+            return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+
+
 def lacks_onednn() -> bool:
     """Whether TensorFlow computes on a processor and was told to do without oneDNN.
 

@@ -1,4 +1,4 @@
-"""The networks that are known by name: mini, and the classification networks of keras.applications."""
+"""What is known by name: mini, the classification networks of keras.applications, and hand-crafted features."""
 
 from __future__ import annotations
 
@@ -47,15 +47,22 @@ CATALOG: dict[str, Known] = {
     **_family("none", "MobileNetV3Small", "MobileNetV3Large"),
 }
 NAMES = ("mini", *CATALOG)
+HANDCRAFTED = ("fisher", "bow", "hog")
+"""Features without a network, in the place of one: fne_cli/descriptors makes them."""
+
+
+def is_handcrafted(model: str) -> bool:
+    """Whether this is the name of hand-crafted features."""
+    return model.lower().replace("-", "").replace("_", "") in HANDCRAFTED
 
 
 def known_name(model: str) -> str | None:
-    """The catalogue's spelling of a network's name, None for a path. Raises BadInput for what is neither."""
+    """The catalogue's spelling of a name, None for a path. Raises BadInput for what is neither."""
     plain = model.lower().replace("-", "").replace("_", "")
-    if plain in NAMES:
+    if plain in (*NAMES, *HANDCRAFTED):
         return plain
     if model.lower().endswith(ENDINGS) or os.path.exists(model):
         return None
-    near = difflib.get_close_matches(plain, NAMES, n=1)
+    near = difflib.get_close_matches(plain, (*NAMES, *HANDCRAFTED), n=1)
     hint = f" Did you mean {near[0]}?" if near else f" Known: {', '.join(NAMES)}."
     raise BadInput(f"{model!r} should be a network's name or a .keras file.{hint}")

@@ -17,13 +17,7 @@ def settings(
     return {
         "image_size": list(size),
         "layers": {tap.layer: str(pool) for tap, pool in zip(taps, poolings, strict=True)},
-        "resize": recipe.resize,
-        "crops": recipe.crops,
-        "box_context": recipe.box_context,
-        "batch_rows": recipe.batch_rows,
-        "precision": recipe.precision,
-        "xla": recipe.xla,
-        "dtype": recipe.dtype,
+        **recipe.numeric(),
     }
 
 

@@ -51,6 +51,16 @@ class Recipe:
         lists = {name: tuple(options[name]) for name in ("layers", "pool")}
         return cls(**{**options, **lists, "image_size": tuple(size) if size else None})
 
+    def stored(self) -> dict[str, Any]:
+        """Of the settings that a file stores, those that no network is needed for."""
+        named = known_name(self.model)
+        return {**({} if named is None else {"network": named}), **self.numeric()}
+
+    def numeric(self) -> dict[str, Any]:
+        """The options that any source stores, as they change numbers."""
+        names = ("resize", "crops", "box_context", "batch_rows", "precision", "xla", "dtype")
+        return {name: getattr(self, name) for name in names}
+
     def files(self) -> list[str]:
         """The files that it names, with what an ONNX file has beside it."""
         named = [name for name in (self.model, self.weights or "") if os.path.isfile(name)]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from fne_cli.networks.catalog import known_name
-from fne_cli.networks.opening import prepared
+from fne_cli.networks.catalog import is_handcrafted, known_name
+from fne_cli.networks.opening import prepared as opened
 from fne_cli.networks.recipe import Recipe
 
 _BATCHES = 3
@@ -23,13 +25,16 @@ class Speed:
     row_seconds: float
 
 
-def measure(recipe: Recipe) -> Speed:
-    """Time a few batches of nothing; named networks get random weights, which are as fast. Raises BadInput."""
-    named = known_name(recipe.model) is not None
-    network = prepared(replace(recipe, weights="random") if named else recipe)
-    features = {name: math.prod(shape) for name, shape, _ in network.columns()}
-    call = network.extractor(lambda text: None)
-    pixels = np.zeros((recipe.batch_rows, *network.image_size, 3), np.uint8)
+def measure(recipe: Recipe, prepare: Callable[[Recipe], Any] = opened) -> Speed:
+    """Time a few batches of nothing; named networks get random weights, which are as fast. Raises BadInput.
+
+    prepare: what makes a source of the recipe.
+    """
+    named = known_name(recipe.model) is not None and not is_handcrafted(recipe.model)
+    prepared = prepare(replace(recipe, weights="random") if named else recipe)
+    features = {name: math.prod(shape) for name, shape, _ in prepared.columns()}
+    call = prepared.extractor(lambda text: None)
+    pixels = np.zeros((recipe.batch_rows, *prepared.image_size, 3), np.uint8)
     times = []
     for _ in range(_BATCHES):
         began = time.perf_counter()

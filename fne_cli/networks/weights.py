@@ -17,7 +17,7 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.networks import graph, mini
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.catalog import CATALOG, Precision, known_name
+from fne_cli.networks.catalog import CATALOG, Precision, is_handcrafted, known_name
 from fne_cli.networks.kinds import container
 from fne_cli.networks.preprocessing import HOW_TO_FIND_OUT, NAMED, WHAT_THEY_DO, canonical, scaled_twice, spelled
 from fne_cli.networks.saved import files
@@ -80,15 +80,18 @@ def open_network(
     is what the layers compute in.
     Raises BadInput for a name, file or combination that cannot be used.
     """
+    if is_handcrafted(model):
+        raise BadInput(f"A network should be named here. Found: {model}, which is features without a network.")
     name = known_name(model)
     if preprocess is not None:
         preprocess = spelled(preprocess)
-    load_keras()
     if name is None:
         network = _from_file(model, weights, preprocess, image_size)
     elif name == "mini":
+        load_keras()
         network = _mini(weights, seed, preprocess, image_size)
     else:
+        load_keras()
         network = _from_catalog(name, weights, seed, preprocess, image_size)
     prepared = canonical(network.preprocess, network.takes)
     model_of_size = graph.flat(network.model, network.height, network.width, precision, network.takes)
@@ -200,6 +203,7 @@ def _from_file(path: str, weights: str | None, preprocess: str | None, image_siz
             f"{path} does not say how its input is to be prepared. Give --preprocess {'|'.join(NAMED)}:\n"
             f"{WHAT_THEY_DO}\n{HOW_TO_FIND_OUT}"
         )
+    load_keras()  # seconds, which an answer that needs no network does not cost
     model = files.load(path)
     takes, fixed = files.input_of(path, model)
     if preprocess not in (None, "none"):

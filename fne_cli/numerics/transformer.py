@@ -27,8 +27,9 @@ class TernaryEmbedding(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803  # scikit-learn's name
         """Compute the moments of X (rows, features): the training rows."""
         X = validate_data(self, X, dtype=[np.float32, np.float64])  # noqa: N806  # scikit-learn's name
-        if self.low > self.high:
-            raise ValueError(f"low should not be above high. Found: {self.low} and {self.high}.")
+        low, high = self._cuts()
+        if low > high:
+            raise ValueError(f"low should not be above high. Found: {low} and {high}.")
         moments = Moments.of(X)
         self.mean_, self.scale_ = moments.mean, moments.std
         return self
@@ -37,7 +38,11 @@ class TernaryEmbedding(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  
         """The codes of X (rows, features): int8 of the same shape."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])  # noqa: N806  # scikit-learn's name
-        return encode(standardize(X, self.mean_, self.scale_), self.low, self.high)
+        return encode(standardize(X, self.mean_, self.scale_), *self._cuts())
+
+    def _cuts(self) -> tuple[float, float]:
+        """The thresholds, low and high."""
+        return self.low, self.high
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -33,6 +33,7 @@ class Info:
     images: dict[str, Any] | None
     behavior: dict[str, Any] | None
     projection: dict[str, Any] | None
+    vocabulary: dict[str, Any] | None
     layers: list[dict[str, Any]]
     run: dict[str, Any]
 
@@ -49,7 +50,7 @@ def info(file: Path, *, progress: Progress = SILENT) -> Info:
         )
     if (lineage := lineage_of(str(file))) is not None:
         return _network(file, lineage)
-    tables = {"moments": _moments, "behavior": _shares, "projection": _taken}
+    tables = {"moments": _moments, "behavior": _shares, "projection": _taken, "vocabulary": _none}
     with open_file(file) as reader:
         return Info(
             path=str(file),
@@ -63,6 +64,7 @@ def info(file: Path, *, progress: Progress = SILENT) -> Info:
             images=None if reader.kind in tables else _images(reader),
             behavior=_behavior(reader) if reader.kind == "behavior" else None,
             projection=_projection(reader) if reader.kind == "projection" else None,
+            vocabulary=_vocabulary(reader) if reader.kind == "vocabulary" else None,
             layers=tables.get(reader.kind, _layers)(reader),
             run=read_record(file),
         )
@@ -92,6 +94,7 @@ def _network(file: Path, lineage: dict[str, Any]) -> Info:
         images=None,
         behavior=None,
         projection=None,
+        vocabulary=None,
         layers=[],
         run=read_record(file),
     )
@@ -166,6 +169,16 @@ def _projection(reader: Reader) -> dict[str, Any]:
         "rows": found.count,
         "explained": float(found.explained.sum()),
     }
+
+
+def _none(reader: Reader) -> list[dict[str, Any]]:
+    """A vocabulary has no layers."""
+    return []
+
+
+def _vocabulary(reader: Reader) -> dict[str, Any]:
+    found = reader.vocabulary()
+    return {"model": found.model, "words": found.words, "arrays": {n: list(v.shape) for n, v in found.arrays.items()}}
 
 
 def _taken(reader: Reader) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fne_cli.progress import SILENT, Progress
 
@@ -44,6 +44,17 @@ class LayerTable:
     left_out: list[tuple[str, str]]
 
 
+def known() -> list[dict[str, Any]]:
+    """The networks that have a name: name, image_size (side of the square input), preprocess."""
+    from fne_cli.networks.catalog import CATALOG
+    from fne_cli.networks.mini import IMAGE_SIZE
+
+    own = {"name": "mini", "image_size": IMAGE_SIZE, "preprocess": "tf"}
+    return [own] + [
+        {"name": name, "image_size": one.image_size, "preprocess": one.preprocess} for name, one in CATALOG.items()
+    ]
+
+
 def layers(
     model: str,
     *,
@@ -52,10 +63,16 @@ def layers(
     image_size: tuple[int, int] | None = None,
     progress: Progress = SILENT,
 ) -> LayerTable:
-    """The layers of `model`; `layers` and `pool` choose and pool as in extract. Nothing is downloaded."""
+    """The layers of `model`; `layers` and `pool` choose and pool as in extract. Nothing is downloaded.
+
+    Those of fisher and bow are as wide as a vocabulary of the default size makes them.
+    """
     from fne_cli.networks import pooling, taps
+    from fne_cli.networks.catalog import is_handcrafted, known_name
     from fne_cli.networks.kinds import is_onnx
 
+    if is_handcrafted(model):
+        return _handcrafted(str(known_name(model)), layers, pool, image_size)
     look = _of_onnx if is_onnx(model) else _of_keras
     name, size, preprocess, found, others = look(model, image_size)
     chosen = taps.select(found, layers)
@@ -109,3 +126,32 @@ def _of_onnx(model: str, image_size: tuple[int, int] | None) -> _Found:
     network = open_onnx(model, None, image_size, any_way=True)
     size = (network.height, network.width)
     return network.name, size, network.preprocess or "to be given", network.taps, network.left_out
+
+
+def _handcrafted(
+    model: str, layers: Sequence[str], pool: Sequence[str], image_size: tuple[int, int] | None
+) -> LayerTable:
+    from fne_cli.descriptors import handcrafted
+    from fne_cli.errors import BadInput
+
+    if pool:
+        raise BadInput(f"--pool is for networks. Found: {model}. Leave --pool out.")
+    size = image_size or handcrafted.IMAGE_SIZE
+    chosen = handcrafted.chosen_layers(model, layers)
+    rows, column = [], 0
+    for order, (name, width) in enumerate(handcrafted.widths_by_default(model, size).items(), start=1):
+        taken = name in chosen
+        rows.append(
+            LayerRow(
+                order=order,
+                layer=name,
+                kind=handcrafted.tap_of(model, name),
+                output_of=name,
+                output_shape=(width,),
+                pooling="none" if taken else "not tapped",
+                features=width,
+                first_column=column if taken else None,
+            )
+        )
+        column += width * taken
+    return LayerTable(model, size, "none", rows, column, column * 4, column, [])

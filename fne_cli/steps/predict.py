@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
-from fne_cli.errors import BadInput, WrongFile
-from fne_cli.numerics.embedding import Embedding, arrays_of, embedding
-from fne_cli.numerics.evaluation.metrics import judge
-from fne_cli.numerics.models import model_of
+from fne_cli.errors import BadInput
+from fne_cli.numerics.evaluation.metrics import Judged
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.format.layer import LayerReader
-from fne_cli.store.format.reader import Reader, open_file
-from fne_cli.store.format.schema import comparable, differences, fingerprint, moments_of
-from fne_cli.store.many.gather import gathered
-from fne_cli.store.other.classifiers import load_model
+from fne_cli.store.format.reader import open_file
+from fne_cli.store.format.schema import fingerprint
 from fne_cli.store.other.predictions import Predicted, is_predictions, label_names, write_predictions
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded
+from fne_cli.vectors.classified import SavedClassifier
+from fne_cli.vectors.items import picture_of
 
 BLOCK = 1024  # images at a time
 
@@ -49,25 +46,24 @@ def predict(
     output: Path | None = None,
     *,
     rows: str = "all",
+    regions: Literal["max", "sum"] | None = None,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Prediction:
     """Write path, truth, prediction and decision values of every good image (of a split) as CSV.
 
+    regions: a line for each picture instead, with the largest decision values of its regions, or their sums.
     Raises WrongFile if the features were not made as those that the classifier was trained on.
     """
-    head, arrays = load_model(model, arrays_of)
-    fitted = None
-    if head["embedding"] != "codes":
-        fitted = embedding(head["embedding"]).of_state(arrays, head["layer_features"], tuple(head["thresholds"]))
-    with open_file(features, "codes" if head["embedding"] == "codes" else "activations") as source:
-        layers = _layers(model, head, source)
-        made_from = _sources(source, arrays)
-        digest = fingerprint("predictions", {"rows": rows, "model": head}, made_from)
+    classifier = SavedClassifier.of(model)
+    with open_file(features, classifier.takes) as source:
+        layers = classifier.layers_of(source)
+        settings = {"rows": rows} | ({} if regions is None else {"regions": regions})
+        digest = fingerprint("predictions", {**settings, "model": classifier.head}, classifier.sources(source))
         origin = Origin(
             "predictions",
-            {"rows": rows},
-            [made_from[0], {"kind": "classifier", "fingerprint": fingerprint("classifier", head, made_from[1])}],
+            settings,
+            classifier.origin_sources(source),
             {"classifier": (model,), "features": (features,)},
             network=source.settings,
         )
@@ -77,22 +73,27 @@ def predict(
         images = source.images
         _, chosen = images.chosen(rows)
         numbers = np.flatnonzero(chosen)
-        classes: list[str] = head["classes"]
+        classes = classifier.classes
         known = {name: number for number, name in enumerate(classes)}
-        counts = {"labelled": 0, "right": 0}
+        counts = {"images": 0, "labelled": 0, "right": 0}
 
         def parts() -> Iterator[Predicted]:
             with progress.track(len(numbers), "images") as advance:
-                for start in range(0, len(numbers), BLOCK):
-                    block = numbers[start : start + BLOCK]
-                    decisions, prediction = _decided(head, arrays, fitted, source, layers, block)
-                    truth = label_names(images.label[block], images.classes)
-                    if not head["several_labels"] and images.label.ndim == 1:
+                blocks = _blocks(numbers) if regions is None else _pictures(numbers, images.path)
+                for block, groups in blocks:
+                    judged = classifier.judged(source, layers, block)
+                    paths, labels = [images.path[number] for number in block.tolist()], images.label[block]
+                    if regions is not None:
+                        paths = [picture_of(paths[group[0]]) for group in groups]
+                        judged, labels = _together(judged, groups, regions), _shown(labels, groups)
+                    prediction = label_names(classifier.said(judged), classes)
+                    truth = label_names(labels, images.classes)
+                    counts["images"] += len(paths)
+                    if not classifier.several and images.label.ndim == 1:
                         labelled = [name for name in truth if name in known]
                         counts["labelled"] += len(labelled)
                         counts["right"] += sum(a == b for a, b in zip(truth, prediction, strict=True))
-                    paths = [images.path[number] for number in block.tolist()]
-                    yield Predicted(paths, truth, prediction, decisions)
+                    yield Predicted(paths, truth, prediction, judged.decisions)
                     advance(len(block))
 
         if output is None:
@@ -106,64 +107,44 @@ def predict(
                 with open(target.into, "w", newline="", encoding="utf-8") as file:
                     write_predictions(file, classes, parts())
                 target.accept_noted({"fingerprint": digest, **origin.noted_whole(output)})
-        right = None if head["several_labels"] else counts["right"]
-        return Prediction(output, len(numbers), counts["labelled"], right)
+        right = None if classifier.several else counts["right"]
+        return Prediction(output, counts["images"], counts["labelled"], right)
 
 
-def _decided(
-    head: dict[str, Any],
-    arrays: dict[str, np.ndarray],
-    fitted: Embedding | None,
-    source: Reader,
-    layers: list[LayerReader],
-    block: np.ndarray,
-) -> tuple[np.ndarray, list[str]]:
-    """Decision values (images, classes) and the classes of some images."""
-    classes, crops = head["classes"], int(source.settings["crops"])
-    temperature = None if "temperature" not in head else float(head["temperature"])
-    model = model_of(
-        head.get("classifier", "svm"), np.arange(len(classes)), sum(head["layer_features"]), arrays, temperature
-    )
-    rows = (values for _, values in gathered(layers, crops, block))
-    decisions = np.concatenate(
-        [model.decisions(values if fitted is None else fitted.encode(values)) for values in rows]
-    )
-    judged = judge(model.classes, decisions, len(classes), crops, head["aggregate"])
-    said = (judged.decisions > 0).astype(np.int8) if head["several_labels"] else judged.predicted
-    return judged.decisions, label_names(said, classes)
+def _blocks(numbers: np.ndarray) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    for start in range(0, len(numbers), BLOCK):
+        yield numbers[start : start + BLOCK], []
 
 
-def _layers(model: Path, head: dict[str, Any], source: Reader) -> list[LayerReader]:
-    """The layers that the classifier was trained on. Raises WrongFile if these are not the same features."""
-    missing = [name for name in head["layers"] if name not in source.layers]
-    if missing:
-        raise WrongFile(f"{source.path} should have the layers of {model}. Found: no layer {missing[0]}.")
-    layers = [source.layers[name] for name in head["layers"]]
-    widths = [layer.features for layer in layers]
-    words = ("here", "there")
-    apart = differences(comparable(head["made_from"]), comparable(source.settings), words)
-    if head["embedding"] == "codes" and not apart:
-        apart += differences(moments_of(head["sources"]), moments_of(source.sources), words)
-    if widths != head["layer_features"] or apart:
-        raise WrongFile(
-            f"{source.path} should have features made like those that {model} was trained on. Found:\n  "
-            + "\n  ".join(apart or [f"{sum(widths):,} features instead of {sum(head['layer_features']):,}"])
-            + (
-                "\nMake the codes with the moments of the training images."
-                if apart and apart[0].startswith("moments")
-                else ""
-            )
-        )
-    return layers
+def _pictures(numbers: np.ndarray, paths: Sequence[str]) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    """Ascending numbers of whole pictures, and where the regions of each stand among them."""
+    members: dict[str, list[int]] = {}
+    for number in numbers.tolist():
+        members.setdefault(picture_of(paths[number]), []).append(number)
+    waiting: list[list[int]] = []
+    for own in members.values():
+        waiting.append(own)
+        if sum(map(len, waiting)) >= BLOCK:
+            yield _block(waiting)
+            waiting = []
+    if waiting:
+        yield _block(waiting)
 
 
-def _sources(source: Reader, arrays: dict[str, np.ndarray]) -> list[dict[str, str]]:
-    import hashlib
+def _block(pictures: list[list[int]]) -> tuple[np.ndarray, list[np.ndarray]]:
+    block = np.sort(np.concatenate([np.array(own, np.int64) for own in pictures]))
+    return block, [np.searchsorted(block, own) for own in pictures]
 
-    content = hashlib.sha256()
-    for name in sorted(arrays):
-        content.update(arrays[name].tobytes())
-    return [
-        {"kind": source.kind, "fingerprint": source.fingerprint},
-        {"kind": "model", "fingerprint": content.hexdigest()},
-    ]
+
+def _together(judged: Judged, groups: Sequence[np.ndarray], how: Literal["max", "sum"]) -> Judged:
+    """What all regions of each picture say together."""
+    pooled = np.max if how == "max" else np.sum
+    decisions = np.stack([pooled(judged.decisions[group], axis=0) for group in groups])
+    return Judged(decisions, decisions.argmax(axis=1))
+
+
+def _shown(labels: np.ndarray, groups: Sequence[np.ndarray]) -> np.ndarray:
+    """What some region of each picture shows; of one label what all of them show, -1 where they differ."""
+    if labels.ndim == 2:
+        return np.stack([(labels[group] == 1).any(axis=0).astype(np.int8) for group in groups])
+    return np.array([labels[group[0]] if (labels[group] == labels[group[0]]).all() else -1 for group in groups])

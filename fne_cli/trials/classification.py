@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -80,6 +81,11 @@ class ClassificationTask:
                     trials = draws(
                         images.label, train, test, protocol.per_class, protocol.draws, seed, np.sort(validation)
                     )
+                    if protocol.draws > 1 and any(len(trial.train) == len(train) for trial in trials):
+                        progress.note(
+                            f"{max(protocol.per_class)} images per class are all that there are: they are drawn once, "
+                            "and have no spread"
+                        )
                 else:
                     trials = [Trial(train, test, np.sort(validation))]
         except TooFewImages as error:
@@ -157,9 +163,15 @@ def _places(numbers: np.ndarray, count: int) -> list[np.ndarray]:
 def _split(source: Labelled, known: dict[str, np.ndarray], name: str) -> np.ndarray:
     if not len(known.get(name, ())):
         found = few([split for split in known if split]) or "none"
+        paths: Sequence[Path] = getattr(source, "paths", ())  # of files; images that were listed have none
+        words = shlex.join(map(str, paths)) if len(paths) < 4 else "FILES"
+        again = f"fne evaluate {words} " if paths else "the same command with "
         raise BadInput(
             f"{source.name} should have good, labelled images of split {name}. Found: splits {found}.\n"
-            "Put the images below train/ and test/, give --split MANIFEST with the columns path and split, or --cv 5."
+            f"Measure every image once:  {again}--cv 5\n"
+            "Or divide the images:  fne split IMAGES split.csv --per-class 30, or --test 20%\n"
+            f"and measure by that:  {again}--split split.csv\n"
+            "Folders train/ and test/ above those of the classes do as well."
         )
     return known[name]
 

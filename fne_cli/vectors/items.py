@@ -19,6 +19,15 @@ def picture_of(name: str) -> str:
     return _BOX.sub("", name)
 
 
+def box_of(name: str) -> tuple[float, float, float, float] | None:
+    """The box in the id of a region, x0, y0, x1, y1 in pixels; None if there is none."""
+    try:
+        x0, y0, x1, y1 = (float(value) for value in name[len(picture_of(name)) + 1 :].split(","))
+    except ValueError:
+        return None
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
 @dataclass(frozen=True)
 class Items:
     """Some images of files, as they are compared with others.

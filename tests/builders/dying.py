@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from activations import shards, table
+from activations import shards, table, write
 from pictures import write_image
 
 COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "merge": (("merge", "shard1.h5", "shard2.h5", "out/w.h5"), ("w.h5",)),
     "predict": (("predict", "classifier.npz", "codes.h5", "out/p.csv"), ("p.csv",)),
+    "detect": (("detect", "regions.npz", "regions.h5", "out/d.csv"), ("d.csv",)),
     "rank": (("rank", "activations.h5", "--csv", "out/r.csv"), ("r.csv",)),
     "retrieve": (
         ("retrieve", "activations.h5", "out/t.json", "--per-query", "out/q.csv"),
@@ -52,6 +53,10 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "neighbours": (("search", "activations.h5", "out/n.html"), ("n.html",)),
     "duplicates": (("search", "codes.h5", "--duplicates", "out/d.jsonl"), ("d.jsonl",)),
     "split": (("split", "list.csv", "out/s.csv", "--test", "0.5"), ("s.csv",)),
+    "vocabulary": (
+        ("vocabulary", "pictures", "out/v.h5", "--words", "2", "--components", "2", "--samples", "60"),
+        ("v.h5",),
+    ),
     "report": (("report", "results.json", "out/page.html", "--latex", "out/t.tex"), ("page.html", "t.tex")),
 }
 """Words of the command, and its outputs in out/; those that begin with the name of another have no record."""
@@ -74,6 +79,11 @@ def prepare(folder: Path) -> None:
     shards(folder, {"conv": rng.random((24, 40), np.float32)}, table(24), 2)
     words = ("evaluate", "codes.h5", "results.json", "-C", "1", "--model", "classifier.npz")
     code, said = child(lambda: command(words))
+    assert code == 0, said
+    regions = table(24, paths=[f"a.png#{n},0,{n + 9},9" for n in range(24)], split=["train", "train", "test"] * 8)
+    write(folder / "regions.h5", {"conv": rng.random((24, 4), np.float32)}, regions)
+    of_regions = ("evaluate", "regions.h5", "--embedding", "raw", "-C", "1", "--model", "regions.npz")
+    code, said = child(lambda: command(of_regions))
     assert code == 0, said
 
 

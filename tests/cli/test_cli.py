@@ -53,7 +53,7 @@ def test_every_command_says_what_it_does_and_gives_an_example(name):
             assert param.help, f"{name} {param.name} has no help"
 
 
-WITHOUT_STEP = ("cluster", "completion", "run", "config")
+WITHOUT_STEP = ("try", "cluster", "completion", "run", "transfer", "config")
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in WITHOUT_STEP])
@@ -71,6 +71,8 @@ def test_defaults_of_the_command_are_those_of_the_step(name):
         "rule",
         "course",
         "selection",
+        "tuned",
+        "learning",
     } & set(defaults):
         options = defaults.pop(several)
         defaults |= {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}

@@ -1,15 +1,20 @@
 """Signals: the first asks, the echoes that batch systems make of it change nothing, an interrupt later ends at once.
 
-And -q, with which nobody else writes to standard error.
+And -q, with which nobody else writes to standard error; bars of terminals, and lines of logs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
+import re
+import select
 import signal
+import struct
 import sys
+import termios
 import time
 from collections.abc import Iterator
 
@@ -138,3 +143,64 @@ def test_with_q_and_a_closed_standard_error(person, monkeypatch):
     person.quiet = True
     with person.alone():
         person.note("a note")
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A terminal as standard error: terminal(columns) gives a function that reads what was written to it."""
+    opened = []
+
+    def open_terminal(columns: int):
+        ours, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        stream = os.fdopen(theirs, "w")
+        opened.extend((stream, os.fdopen(ours, "rb", buffering=0)))
+        monkeypatch.setattr(sys, "stderr", stream)
+
+        def read() -> str:
+            stream.flush()
+            found = b""
+            while select.select([ours], [], [], 0.2)[0]:
+                found += os.read(ours, 1 << 16)
+            return found.decode()
+
+        return read
+
+    yield open_terminal
+    Console.restore()
+    for one in opened:
+        one.close()
+
+
+def test_a_terminal_without_a_width_is_one_of_80_columns(terminal):
+    read = terminal(0)
+    with Console().track(1000, "images", done=10) as advance:
+        advance(20)
+    lines = [line for line in re.split(r"[\r\n]", read()) if "images" in line]
+    assert lines and all(60 < len(line.rstrip()) <= 80 for line in lines)
+
+
+def test_bars_stand_within_each_other_and_count_what_is_bad(terminal):
+    read, person = terminal(100), Console()
+    with person.track(2, "steps") as step:
+        for _ in range(2):
+            with person.track(4, "images") as advance:
+                person.bad(3)
+                person.bad(0)
+                person._bar.refresh()
+                advance(4)
+            step(1)
+        person.note("between")
+    said = read()
+    assert said.count("3 bad") >= 2 and "6 bad" not in said
+    assert "between" in said and "images" in said and "steps" in said
+
+
+def test_a_line_of_a_log_has_the_time_of_day_and_what_is_bad(monkeypatch, capfd):
+    monkeypatch.setattr(console, "_FIRST_LINE", 0.0)
+    person = Console()
+    with person.track(10, "images") as advance:
+        person.bad(2)
+        advance(5)
+    Console.restore()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d 5 of 10 images, .*, 0 s left, 2 bad\n", capfd.readouterr().err)

@@ -21,13 +21,16 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "cluster": ("local:1", "--help"),
     "completion": ("bash",),
     "config": ("show", "c.toml"),
+    "detect": ("--help",),
     "discretize": ("a.h5", "m.h5", "new/c.h5"),
+    "doctor": ("--help",),
     "evaluate": ("c.h5", "-C", "1"),
     "export": ("c.h5", "new/e.copy"),
     "extract": ("--help",),
     "features": ("b.h5", "--help"),
     "info": ("a.h5",),
     "layers": ("mini",),
+    "map": ("--help",),
     "merge": ("--help",),
     "normalize": ("a.h5", "new/m.h5"),
     "plot": ("--help",),
@@ -42,8 +45,10 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "split": ("--help",),
     "train": ("--help",),
     "transfer": ("--help",),
+    "try": ("--help",),
     "tune": ("--help",),
     "verify": ("a.h5",),
+    "vocabulary": ("--help",),
 }
 """Words with which each command prints, as far as it ever does."""
 

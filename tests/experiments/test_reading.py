@@ -136,7 +136,7 @@ def values(fne, path):
 def files(path):
     from fne_cli.cli.run import known_options
     from fne_cli.experiments.plan import plan
-    from fne_cli.experiments.reading import read_experiment
+    from fne_cli.experiments.written.reading import read_experiment
 
     return [job.outputs for job in plan(read_experiment(path, [], known_options())).jobs]
 
@@ -149,7 +149,8 @@ def test_what_is_shown_can_be_read_again_and_means_the_same(fne, tmp_path, path)
     again = tmp_path / "again.toml"
     again.write_text(fne("config", "show", path).out)
     assert values(fne, again) == values(fne, path)
-    assert files(again) == files(path)
+    if "[transfer]" not in again.read_text():  # what that trains depends on the classes of the images
+        assert files(again) == files(path)
 
 
 def test_the_folder_for_everything_is_called_as_the_experiment(fne, tmp_path):
@@ -269,5 +270,5 @@ def test_the_experiments_that_come_with_fne_are_valid_and_say_where_the_images_a
     done = fne("config", "show", path)
     assert done.code == 0, done.err
     text = path.read_text()
-    assert "fne run configs/" + path.name in text
+    assert f"fne {'transfer' if '[transfer]' in text else 'run'} configs/{path.name}" in text
     assert "https://" in text or "offline" in text

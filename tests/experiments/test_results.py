@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from fne_cli.experiments.results import _csv
+from fne_cli.experiments.summed.results import _csv
 
 
 def test_names_are_no_formulas_and_numbers_stay():

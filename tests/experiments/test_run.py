@@ -192,8 +192,8 @@ def documented(folder: Path, failed: dict[Path, str]) -> dict[str, Any]:
     """results.json, if some results were missing."""
     from fne_cli.cli.run import known_options
     from fne_cli.experiments.plan import plan
-    from fne_cli.experiments.reading import read_experiment
-    from fne_cli.experiments.results import document
+    from fne_cli.experiments.summed.results import document
+    from fne_cli.experiments.written.reading import read_experiment
 
     experiment = read_experiment(folder / "noise.toml", [], known_options())
     return document(experiment, plan(experiment), failed)

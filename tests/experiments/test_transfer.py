@@ -115,7 +115,7 @@ def test_seeds_few_images_and_other_sources_are_more_networks(folder):
         ('images = "shades"', 'images = "nowhere"', "no such file"),
         ("[train]", "[trian]", "Did you mean 'train'"),
         ("epochs = 2", "epochs = 2\nlearning_rate = -1", "learning_rate"),
-        ("[transfer]", "[other]", "unknown table 'other'"),
+        ("[transfer]", "[other]", "are for fne run"),
         ("halves = 1", "halves = 1\nfew_epochs = 3", "goes with few"),
     ],
 )

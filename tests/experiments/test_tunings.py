@@ -53,6 +53,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_they_stand_in_the_table_with_seconds(fne, folder):
     train("shades", folder / "n.keras", Start("vgg-mini:width=2,depth=1,units=8,image=16"), Rule(), Course(1, 4))
     done = fne("run", "e.toml")
@@ -75,7 +76,9 @@ def test_they_stand_in_the_table_with_seconds(fne, folder):
     again = fne("run", "e.toml")
     assert "6 up to date" in again.err and table.read_bytes() == before
     shown = fne("report", table, "page.html")
-    assert shown.code == 0 and "lp-ft" in (folder / "page.html").read_text()
+    page = (folder / "page.html").read_text()
+    assert shown.code == 0 and page.count("What it took") == 2
+    assert page.count('href="#group-') == 2  # poolings: the tunings stand beside the embedding
     dry = fne("run", "e.toml", "--dry-run", "--set", "tune.epochs=2")
     assert dry.code == 4 and "changed" in dry.out
 

@@ -152,7 +152,14 @@ def test_a_label_is_one_short_line_that_prints(name):
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [("plain name", "plain name"), ("a\nb", "a\\nb"), ("$x$ <b>", "$x$ <b>"), ("Größe", "Größe"), ("画", "\\u753b")],
+    [
+        ("plain name", "plain name"),
+        ("a\nb", "a\\nb"),
+        ("$x$ <b>", "$x$ <b>"),
+        ("Größe", "Größe"),
+        ("画", "\\u753b"),
+        ("a\u1680", "a\\u1680"),
+    ],
 )
 def test_labels(name, shown):
     assert label(name) == shown

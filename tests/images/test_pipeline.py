@@ -16,6 +16,7 @@ from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.tree import from_folder
 from fne_cli.images.pipeline import ImageBatch, image_batches, placed
 from fne_cli.images.pixels.bad import Status
+from fne_cli.images.pixels.decode import decode, read_file
 from fne_cli.images.pixels.geometry import Geometry
 
 GEOMETRY = Geometry(4, 6, crops=5)
@@ -118,3 +119,35 @@ def test_boxes_and_spans_of_the_listing_are_used(tmp_path):
     assert batch.pixels[:, 0, 0, 0].tolist() == [0, 200, 0]
     assert batch.status.tolist() == [Status.GOOD, Status.GOOD, Status.BOX_OUTSIDE]
     assert set(batch.sha256) == {hashlib.sha256(content).hexdigest()}
+
+
+def test_an_image_is_read_once_for_all_its_regions_and_they_are_as_alone(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        Image.fromarray(rng.integers(0, 255, (40, 60, 3), np.uint8)).save(tmp_path / f"{name}.png")
+    boxes = [[x, y, x + 20, y + 20] for x in range(0, 40, 10) for y in range(0, 20, 10)]
+    listing = Listing(
+        ids=[str(number) for number in range(16)],
+        files=[str(tmp_path / f"{name}.png") for name in "ab" for _ in boxes],
+        splits=[""] * 16,
+        labels=[()] * 16,
+        boxes=np.array(boxes * 2, float),
+    )
+    opened = []
+
+    def counted(path, *span):
+        opened.append(path)
+        return read_file(path, *span)
+
+    monkeypatch.setattr("fne_cli.images.pipeline.read_file", counted)
+    batches = list(image_batches(listing, Geometry(5, 5), 6, range(16), 2))
+    assert sorted(opened) == sorted(set(listing.files))
+    alone = [decode(lambda file=file: read_file(file), Geometry(5, 5), box).pixels
+             for file, box in zip(listing.files, listing.boxes, strict=True)]  # fmt: skip
+    found = np.concatenate([batch.pixels[batch.slots] for batch in batches])
+    np.testing.assert_array_equal(found, np.concatenate(alone))
+    opened.clear()
+    monkeypatch.setattr("fne_cli.images.pipeline._CUT_BYTES", 3 * 75)  # three regions at a time
+    again = list(image_batches(listing, Geometry(5, 5), 6, range(16), 2))
+    assert len(opened) == 2 * 3
+    np.testing.assert_array_equal(np.concatenate([batch.pixels[batch.slots] for batch in again]), found)

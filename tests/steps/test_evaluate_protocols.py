@@ -164,6 +164,20 @@ def test_learning_curve(fne, tmp_path):
     assert "class a should have 200 training images. Found: " in short.err or "class" in short.err
 
 
+def test_all_images_of_every_class_are_drawn_once_and_have_no_spread(fne, tmp_path):
+    labels, splits = np.repeat([0, 1], 8), ["train", "test"] * 8
+    rows = np.random.default_rng(0).standard_normal((16, 6)).astype(np.float32) + labels[:, None]
+    path = write(tmp_path / "c.h5", {"x": codes_of(rows)}, labels, splits)
+    some, every = evaluated(fne, path, "--per-class", "2,4", *EXACT)["results"]
+    assert (some["trials"], every["trials"]) == (5, 1)
+    assert every["accuracy_std"] is None
+    (whole,) = evaluated(fne, path, *EXACT)["results"]
+    assert every["accuracy"] == whole["accuracy"]
+    told = fne("evaluate", path, "--per-class", "2,4")
+    assert "4 images per class are all that there are: they are drawn once, and have no spread" in told.err
+    assert "+-" in told.out.splitlines()[1] and "+-" not in told.out.splitlines()[2]
+
+
 def test_c_is_chosen_on_validation_images_never_on_test_images(fne, tmp_path):
     rows, labels, splits = noisy(300, spread=0.25)
     splits = [("train", "val", "test")[number % 3] for number in range(300)]
@@ -391,8 +405,8 @@ def test_finished_work_is_not_done_again_but_a_missing_file_is_made(fne, tmp_pat
     [
         (("--cv", "3", "--per-class", "2"), "--cv makes its own splits"),
         (("--rows", "train"), "--rows says which images --cv divides"),
-        (("--cv", "3", "--model", "m.npz"), "--model saves the classifier of one training"),
-        (("--each-layer", "--model", "m.npz"), "--model saves one classifier"),
+        (("--cv", "3", "--model", "m.npz"), "--save-classifier saves the classifier of one training"),
+        (("--each-layer", "--model", "m.npz"), "--save-classifier saves one classifier"),
         (("--embedding", "l2"), "should be an activations file for --embedding l2"),
         (("--cv", "500"), "There should be 2 to 60 folds"),
         (("--memory", "1K"), "should fit into"),
@@ -525,7 +539,7 @@ def test_what_is_not_the_optimum_is_said(fne, tmp_path, monkeypatch):
     (found,) = json.loads(result.out)["results"]
     assert 0 < found["choice_of_C"]["duality_gap"] <= 1e-4
     assert "stopped" not in result.err
-    for module in ("fne_cli.numerics.svm.problem", "fne_cli.steps.evaluate"):
+    for module in ("fne_cli.numerics.svm.problem", "fne_cli.steps.evaluate.notes"):
         monkeypatch.setattr(f"{module}.CHOOSING", 1e-300)
     monkeypatch.setattr("fne_cli.numerics.svm.solver.FEW_FEATURES", 0)  # Newton's method ends at the last bit
     result = fne("evaluate", path, "--json", "-C", "0.1,1000", "--tolerance", "1e-300")

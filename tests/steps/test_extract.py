@@ -283,7 +283,7 @@ def test_tar_and_folder_give_the_same_rows(extract, photos, tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
-def test_what_is_found_is_said_before_the_work(extract, photos, tmp_path):
+def test_what_is_found_is_said_before_the_work(extract, photos, network, tmp_path):
     (photos / "test/a/notes.md").touch()
     (photos / "test/a/copy").write_bytes((photos / "train/b/01.png").read_bytes())
     (photos / "test/a/gone.png").symlink_to("nowhere.png")
@@ -295,12 +295,13 @@ def test_what_is_found_is_said_before_the_work(extract, photos, tmp_path):
         "  folders left out by name: @eaDir 1",
         "  1 link that leads nowhere: test/a/gone.png",
         "  1 class folder without images: test/d",
+        f"loading {network}",
         "left out: scores (classifier)",
     ]
     dry = extract(photos, tmp_path / "a.h5", "--dry-run")
     assert (dry.code, dry.err.splitlines()) == (0, found)
     done = extract(photos, tmp_path / "a.h5", "--max-bad", 1)
-    assert (done.code, done.err.splitlines()[:6]) == (0, found)
+    assert (done.code, done.err.splitlines()[:7]) == (0, found)
     assert "test/a/copy" in column(tmp_path / "a.h5", "images/path")
     quiet = extract(photos, tmp_path / "b.h5", "--max-bad", 1, "-q")
     assert (quiet.code, quiet.out, quiet.err) == (0, "", "")

@@ -124,3 +124,29 @@ def test_an_unknown_network_is_an_error(fne: Callable[..., Any]) -> None:
     result = fne("layers", "vgg-61")
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith("fne: 'vgg-61' should be a network's name or a .keras file. Did you mean vgg")
+
+
+@pytest.mark.parametrize(
+    ("model", "widths"),
+    [
+        ("fisher", {"cells1x1": 40_960, "cells3x1": 122_880, "cells2x2": 163_840}),
+        ("bow", {"cells1x1": 1024, "cells3x1": 3072, "cells2x2": 4096}),
+        ("HOG", {"cell8": 34_596, "cell16": 8100, "cell32": 1764}),
+    ],
+)
+def test_features_made_by_hand_are_listed_as_layers(model, widths):
+    found = layers(model)
+    assert {row.layer: row.features for row in found.rows} == widths
+    assert (found.features, found.image_size) == (sum(widths.values()), (256, 256))
+    [last] = [row for row in layers(model, layers=("*2*",)).rows if row.first_column is not None]
+    assert (last.layer, last.first_column) == (list(widths)[-1], 0)
+    with pytest.raises(BadInput, match="--pool is for networks"):
+        layers(model, pool=("max",))
+
+
+def test_without_a_network_those_with_a_name_are_listed(fne: Callable[..., Any]) -> None:
+    found = {one["name"]: one for one in json.loads(fne("layers", "--json").out)["networks"]}
+    assert found["mini"] == {"name": "mini", "image_size": 32, "preprocess": "tf"}
+    assert found["inceptionv3"]["image_size"] == 299
+    assert all(name in fne("layers").out for name in found)
+    assert fne("layers", "--pool", "max").code == 2

@@ -54,6 +54,30 @@ def test_predictions_are_those_of_the_evaluation(fne, pipeline, features, option
     assert f"{right} of the 60 with a known label are right" in result.err
 
 
+@pytest.mark.parametrize("how", ["max", "sum"])
+def test_regions_of_a_picture_together(fne, tmp_path, how, monkeypatch):
+    """Also where they do not stand together, and blocks are small."""
+    monkeypatch.setattr("fne_cli.steps.predict.BLOCK", 7)
+    rows, labels, splits = noisy(spread=0.4)
+    paths = [f"{number % 12}.png#{number},0,{number + 9},9" for number in range(len(labels))]
+    write(tmp_path / "a.h5", {"x": rows.astype(np.float32)}, labels, splits, kind="activations", paths=paths)
+    saved = tmp_path / "k.npz"
+    assert fne("evaluate", tmp_path / "a.h5", "--embedding", "raw", "--layers", "x", "--model", saved).code == 0
+    alone = lines(fne("predict", saved, tmp_path / "a.h5").out)
+    done = fne("predict", saved, tmp_path / "a.h5", tmp_path / "p.csv", "--regions", how)
+    assert (done.code, "12 images classified" in done.err) == (0, True), done.err
+    together = lines((tmp_path / "p.csv").read_text())
+    names = [name for name in alone[0] if name.startswith("decision:")]
+    for line in together:
+        own = np.array([[float(one[n]) for n in names] for one in alone if one["path"].split("#")[0] == line["path"]])
+        expected = own.max(axis=0) if how == "max" else own.sum(axis=0)
+        np.testing.assert_allclose([float(line[name]) for name in names], expected)
+        assert line["prediction"] == names[int(expected.argmax())].removeprefix("decision:")
+        known = {one["truth"] for one in alone if one["path"].split("#")[0] == line["path"]}
+        assert line["truth"] == (known.pop() if len(known) == 1 else "")
+    assert fne("predict", saved, tmp_path / "a.h5", tmp_path / "p.csv").code == 4
+
+
 def test_images_without_labels_and_splits(fne, pipeline):
     saved, path = pipeline / "model.npz", pipeline / "new.h5"
     assert fne("evaluate", pipeline / "a.h5", "--embedding", "fne", "--model", saved).code == 0

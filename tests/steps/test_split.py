@@ -194,8 +194,8 @@ def test_up_to_date_and_different(fne, birds, tmp_path):
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        ((), 1, "Give one way to split"),
-        (("--per-class", "2", "--folds", "3"), 1, "Give one way to split"),
+        ((), 2, "Give one way to split: --test 20% or --per-class 30"),
+        (("--per-class", "2", "--folds", "3"), 2, "Found: several."),
         (("--per-class", "8"), 1, "class c should have more than 8 images"),
         (("--folds", "31"), 1, "at most 30 folds"),
         (("--folds", "3", "--val", "0.1"), 1, "--val goes with --test"),
@@ -299,7 +299,7 @@ def test_other_sizes_of_images_make_the_manifest_again(fne, birds, tmp_path):
         (("--regions", "sliding"), 2, "should be sliding:N or grid:N, such as sliding:3, found 'sliding'"),
         (("--regions", "grid:0"), 1, "with a count from 1 to 32. Found: grid:0."),
         (("--regions", "grid:2", "--val", "10%"), 1, "--val goes with --test"),
-        (("--regions", "grid:2", "--folds", "2", "--test", "10%"), 1, "Give one way to split"),
+        (("--regions", "grid:2", "--folds", "2", "--test", "10%"), 2, "Give one way to split"),
     ],
 )
 def test_regions_that_make_no_sense(fne, birds, tmp_path, options, code, message):

@@ -122,6 +122,7 @@ def test_stopped_at_any_step_it_goes_on_to_the_same_bytes(shades, tmp_path, ques
     assert sorted(path.name for path in tmp_path.glob("m.*")) == ["m.keras", "m.keras.run.json"]
 
 
+@pytest.mark.slow
 def test_unfinished_work_of_another_command_is_kept(fne, shades, tmp_path):
     with pytest.raises(Stopped):
         train(str(shades), tmp_path / "m.keras", Start(SMALL), course=Course(2, 8), progress=StopsAfter(1))
@@ -156,6 +157,7 @@ def test_frozen_layers_give_the_same_bytes_computed_once_or_in_every_epoch(fne, 
     assert "computed in every epoch: --augment changes the images" in augmented.err
 
 
+@pytest.mark.slow
 def test_images_that_do_not_fit_are_decoded_again_to_the_same_bytes(fne, shades, tmp_path):
     assert fne("train", shades, tmp_path / "a.keras", *WORDS).code == 0
     done = fne("train", shades, tmp_path / "b.keras", *WORDS, "--memory", "1K")
@@ -274,6 +276,7 @@ def test_a_class_draws_the_same_images_whatever_the_others(shades, tmp_path):
     assert {name for name in few if "dark" in name} < {name for name in more if "dark" in name}
 
 
+@pytest.mark.slow
 def test_it_ends_before_its_schedule_does(fne, shades, tmp_path):
     words = ("--model", SMALL, "--batch-size", 8, "--epochs", 4)
     assert fne("train", shades, tmp_path / "whole.keras", *words).code == 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fne_cli.experiments.config import Options, Table, Value
+from fne_cli.experiments.written.config import Options, Table, Value
 
 DATASET = ("judge", "root", "label_column", "max_bad", "max_pixels")
 NETWORK = ("model", "preprocess", "image_size", "precision")
@@ -132,7 +132,8 @@ class TransferExperiment:
             yield f"networks.{name}", {**table, **rest}
         rest = {key: Value(known[key].default, "default") for key in (*COURSE, *HOW) if key not in self.train}
         if "patience" in rest:
-            rest["patience"] = Value("epochs", "default")
+            epochs = self.train["epochs"].value if "epochs" in self.train else known["epochs"].default
+            rest["patience"] = Value(epochs, "default: all epochs, the weights of the best")
         yield "train", {**self.train, **rest}
         rest = {key: Value(_USUAL[key], "default") for key in SETTINGS if key not in self.settings}
         yield "transfer", {**self.settings, **rest}

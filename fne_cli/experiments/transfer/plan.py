@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.experiments.config import Table
 from fne_cli.experiments.datasets import Jobs
 from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.stamps import Sources
 from fne_cli.experiments.transfer.config import BASE, RANDOM, Division, TransferExperiment
+from fne_cli.experiments.written.config import Table
 from fne_cli.images.lists.manifest import LABEL
 from fne_cli.networks.trained.family import Family
 from fne_cli.unprintable import plain

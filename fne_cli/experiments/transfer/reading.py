@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fne_cli.experiments.config import OWN, Options, Table, Value
-from fne_cli.experiments.tables import NAME, Checked, overridden
 from fne_cli.experiments.transfer.config import (
     COURSE,
     DATASET,
@@ -22,6 +20,8 @@ from fne_cli.experiments.transfer.config import (
     Transfer,
     TransferExperiment,
 )
+from fne_cli.experiments.written.config import OWN, Options, Table, Value
+from fne_cli.experiments.written.tables import NAME, Checked, overridden
 
 _TABLES = ("experiment", "datasets", "networks", "train", "transfer", "divisions", "sources")
 _OWN = {
@@ -47,6 +47,8 @@ class _Reader(Checked):
     """Reads the tables of `fne transfer`."""
 
     def transfer(self, tables: dict[str, Any]) -> TransferExperiment:
+        if "transfer" not in tables:
+            raise self.wrong("", "should have a table [transfer]. Found: none; other experiments are for fne run")
         for name, table in tables.items():
             if name not in _TABLES:
                 near = difflib.get_close_matches(name, _TABLES, n=1)
@@ -54,8 +56,6 @@ class _Reader(Checked):
                 raise self.wrong("", f"has the unknown table {name!r}. {hint}", name)
             if not isinstance(table, dict):
                 raise self.wrong("", f"should have {name} as a table, [{name}]. Found: {table!r}")
-        if "transfer" not in tables:
-            raise self.wrong("", "should have a table [transfer]. Found: none; other experiments are for fne run")
         own = self.experiment_table(tables)
         datasets = self._tables("datasets", tables, DATASET, "images")
         networks = self._tables("networks", tables, NETWORK, "model")

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import DamagedFile
-from fne_cli.experiments.config import Value
-from fne_cli.experiments.results import write_text
+from fne_cli.experiments.summed.results import write_text
 from fne_cli.experiments.transfer.config import TransferExperiment
 from fne_cli.experiments.transfer.differences import Measured, differences, group_of, means
 from fne_cli.experiments.transfer.plan import Plan, Run
+from fne_cli.experiments.written.config import Value
 from fne_cli.networks.saved.lineage import lineage_of
 from fne_cli.store.other import results as stored
 from fne_cli.store.other.cells import as_cell

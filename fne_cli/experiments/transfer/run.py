@@ -88,8 +88,8 @@ def transfer(
 def outlook(experiment: TransferExperiment) -> list[Outlook]:
     """What `transfer` would do; nothing is written.
 
-    seconds: of a training that is to be done, as long as the same command line took the last time, or the mean of all
-    of its epochs' length that are known; None if none is.
+    seconds: of a training that is to be done, what the same command line took the last time, else the mean of all that
+    are known; None if none is.
     """
     sources = Sources()
     wanted: Plan = plan(experiment, sources)

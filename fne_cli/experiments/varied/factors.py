@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fne_cli.errors import BadInput
-from fne_cli.experiments.config import FACTORS, VALIDATION, Options, Table, Value
+from fne_cli.experiments.written.config import FACTORS, VALIDATION, Options, Table, Value
 from fne_cli.numerics.classifiers import foreign
 from fne_cli.steps.embeddings import spelled
 

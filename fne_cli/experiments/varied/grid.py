@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import FneError
-from fne_cli.experiments.config import Experiment, Table, Value
 from fne_cli.experiments.datasets import DatasetPlan, Jobs, ProtocolPlan
 from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.plan import LAYERS, Cell, FeaturePlan, Plan, Tried, ranked
 from fne_cli.experiments.varied.factors import Factors, Setting, classifier_name
+from fne_cli.experiments.written.config import Experiment, Table, Value
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.many.pooled import AVERAGE, is_average
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import DamagedFile, FneError
-from fne_cli.experiments.config import FACTORS, FIGURES, Experiment
 from fne_cli.experiments.plan import LAYERS, Cell, Plan, Tried
 from fne_cli.experiments.varied.factors import Factors, told
 from fne_cli.experiments.varied.grid import is_standard, test_of
+from fne_cli.experiments.written.config import FACTORS, FIGURES, Experiment
 from fne_cli.store.other import results as stored
 from fne_cli.store.other.cells import as_cell
 from fne_cli.store.other.entries import Entry

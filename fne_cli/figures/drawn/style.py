@@ -72,7 +72,7 @@ def label(name: str, length: int = 32) -> str:
     known = _characters()
     shown = "".join(
         character
-        if ord(character) in known and not UNPRINTABLE.match(character)
+        if ord(character) in known and character.isprintable() and not UNPRINTABLE.match(character)
         else character.encode("unicode_escape", "surrogatepass").decode()
         for character in name[: 4 * length] + name[4 * length :][-4 * length :]
     )

@@ -29,7 +29,7 @@ _GREYS = {"base": "none", "BnB": "-", "BnB+": "-.", "AnB": "--", "AnB+": ":"}
 def accuracies(png: Path, svg: Path, table: TransferTable) -> None:
     """A panel for each group of classes: accuracy by copied layers. The last is the paper's, in grey."""
     panels = main_panels(table)
-    columns = min(3, len(panels) + 1)
+    columns = 2 if len(panels) in (1, 3) else 3
     rows = -(-(len(panels) + 1) // columns)
     with sheet(png, svg, 0.5 + 2.4 * rows) as figure:
         places = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
@@ -64,9 +64,7 @@ def decomposition(png: Path, svg: Path, table: TransferTable) -> None:
                 )  # fmt: skip
             axes.set_title(f"{measure}\n{FORMULAS[measure]}")
             below = grid[1, column]
-            row = {
-                copied: value for copied, value in paper[measure].items() if measure != "random features" or copied < 3
-            }
+            row = paper[measure]
             below.plot(list(row), [100 * value for value in row.values()], color=_GREY, marker="o", markersize=3)
             for one in (axes, below):
                 _finish(one)
@@ -93,7 +91,7 @@ def _treated(axes: Axes, panel: TransferPanel) -> None:
             [one.copied for one in means], [100 * one.value for one in means], color=colour, marker=mark,
             markersize=4, linestyle=line, label=SAID[name],
         )  # fmt: skip
-    axes.set_title(label(f"{panel.dataset}, {panel.group}", 44) + _runs(base or panel.means))
+    axes.set_title(label(f"{panel.dataset}, {panel.group}", 40) + _runs(base or panel.means))
     axes.set_xlabel("copied layers")
     axes.set_ylabel("accuracy, %")
     _finish(axes)
@@ -101,7 +99,7 @@ def _treated(axes: Axes, panel: TransferPanel) -> None:
 
 def _runs(means: Sequence[TransferMean]) -> str:
     count = max(one.count for one in means)
-    return f" ({count} networks each)" if count > 1 else ""
+    return f" (means of {count})" if count > 1 else ""
 
 
 def _published(axes: Axes) -> None:
@@ -113,7 +111,9 @@ def _published(axes: Axes) -> None:
         )  # fmt: skip
         copied = max(row)
         if copied:
-            axes.annotate(name, (copied, 100 * row[copied]), (4, 0), "data", "offset points", color=_GREY, va="center")
+            lower = {"BnB": -3, "BnB+": 3}.get(name, 0)  # their lines end beside each other
+            place = (copied, 100 * row[copied])
+            axes.annotate(name, place, (5, lower), "data", "offset points", color=_GREY, va="center")
     axes.set_title(published.NAME, color=_GREY)
     axes.set_xlabel("copied layers", color=_GREY)
     axes.tick_params(colors=_GREY)

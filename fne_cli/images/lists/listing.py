@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ _NEVER = frozenset([
 ])  # fmt: skip
 HEAD = 64  # bytes that tell a format
 _NO_LABEL = -1
+_Value = TypeVar("_Value")
 _WHOLE = 1 << 62  # a size that no file has: all of it is read
 
 
@@ -76,6 +77,24 @@ class Listing:
             for number, row in enumerate(columns):
                 table[number, [index[name] for name in row]] = value
         return table
+
+    def part(self, numbers: Sequence[int]) -> Self:
+        """The images of these numbers; all classes stay."""
+        index = np.array(numbers, np.int64)
+
+        def some(column: Sequence[_Value]) -> list[_Value]:
+            return [column[number] for number in numbers]
+
+        return replace(
+            self,
+            ids=some(self.ids),
+            files=some(self.files),
+            splits=some(self.splits),
+            labels=some(self.labels),
+            ignored=some(self.ignored) if self.ignored else [],
+            boxes=None if self.boxes is None else self.boxes[index],
+            spans=None if self.spans is None else self.spans[index],
+        )
 
     def shard(self, number: int, count: int) -> Self:
         """Every `count`-th image, beginning with image `number`; all classes stay.

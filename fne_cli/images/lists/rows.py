@@ -114,6 +114,17 @@ def _json_rows(path: str, check: Check) -> Iterator[Row]:
         yield _checked(row, f"{path}, row {number},", known, check)
 
 
+def json_content(path: str) -> Any:
+    """What a .json file says that is no table, numbers with a fraction as text. Raises BadInput."""
+    try:
+        with _opened(path) as file:
+            return _parsed(file.read())
+    except UnicodeDecodeError as error:
+        raise _no_text(path, "JSON", error) from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path} should be JSON. Found: {error}.") from error
+
+
 def _parsed(text: str) -> Any:
     """JSON whose numbers with a fraction, and NaN, are the text that stands there, as they are in CSV."""
     return json.loads(text, parse_float=str, parse_constant=str)

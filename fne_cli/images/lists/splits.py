@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 from fne_cli.errors import BadInput
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import exact
-from fne_cli.images.lists.paths import in_one_form
+from fne_cli.images.lists.names import Names
 
 _COLUMNS = {False: ("path", "label", "split"), True: ("path", "labels", "ignore", "split")}
 _BOX = ("x0", "y0", "x1", "y1")
@@ -25,11 +24,11 @@ def by_lists(listing: Listing, lists: Mapping[str, Sequence[str]]) -> list[str]:
     image only. Raises BadInput for a line that fits none or several, and for an image in two splits.
     """
     found = [""] * len(listing)
-    places = _places(listing.ids)
+    names = Names(listing.ids)
     for split, files in lists.items():
         for path in files:
             for number, line in enumerate(_lines(path), start=1):
-                image = _fitting(places, line, f"{path}, line {number},")
+                image = _fitting(names, line, f"{path}, line {number},")
                 if found[image] not in ("", split):
                     raise BadInput(
                         f"{path}, line {number}, should not name an image of split {found[image]} again. "
@@ -39,27 +38,13 @@ def by_lists(listing: Listing, lists: Mapping[str, Sequence[str]]) -> list[str]:
     return found
 
 
-def _places(ids: Sequence[str]) -> dict[str, list[int]]:
-    """Which images a name can mean: the id and each end of it that begins at a folder, with and without its ending."""
-    places: dict[str, list[int]] = {}
-    for number, name in enumerate(ids):
-        parts = in_one_form(name).split("/")
-        for start in range(len(parts)):
-            end = "/".join(parts[start:])
-            for key in {end, os.path.splitext(end)[0]}:
-                places.setdefault(key, []).append(number)
-    return places
-
-
-def _fitting(places: Mapping[str, list[int]], line: str, where: str) -> int:
-    parts = in_one_form(line).split("/")
-    for start in range(len(parts)):
-        found = places.get("/".join(parts[start:]))
-        if found:
-            if len(found) > 1:
-                raise BadInput(f"{where} should name one image. Found: {line!r}, which fits {len(found):,} of them.")
-            return found[0]
-    raise BadInput(f"{where} should name an image that is there. Found: {line!r}.")
+def _fitting(names: Names, line: str, where: str) -> int:
+    found = names.fitting(line)
+    if len(found) > 1:
+        raise BadInput(f"{where} should name one image. Found: {line!r}, which fits {len(found):,} of them.")
+    if not found:
+        raise BadInput(f"{where} should name an image that is there. Found: {line!r}.")
+    return found[0]
 
 
 def _lines(path: str) -> list[str]:

@@ -43,8 +43,8 @@ def _image_set(path: str) -> list[str]:
     return names
 
 
-def _objects(path: str) -> tuple[set[str], set[str]]:
-    """The classes of the objects of an image, and those of its difficult objects."""
+def annotation(path: str) -> ElementTree.Element:
+    """What an annotation of PASCAL VOC says. Raises BadInput for what is none, and for what could grow when read."""
     try:
         if os.path.getsize(path) > MAX_BYTES:
             raise ValueError(f"more than {MAX_BYTES:,} bytes")
@@ -52,9 +52,14 @@ def _objects(path: str) -> tuple[set[str], set[str]]:
             content = file.read()
         if b"<!" in content.replace(b"<!--", b""):  # annotations have no definitions, and entities can grow
             raise ValueError("a document type or entities")
-        root = ElementTree.fromstring(content)  # noqa: S314  # nothing in it can be expanded
+        return ElementTree.fromstring(content)  # noqa: S314  # nothing in it can be expanded
     except (OSError, ValueError, ElementTree.ParseError) as error:
         raise BadInput(f"{path} should be an annotation of PASCAL VOC (XML). Found: {error}.") from error
+
+
+def _objects(path: str) -> tuple[set[str], set[str]]:
+    """The classes of the objects of an image, and those of its difficult objects."""
+    root = annotation(path)
     shown: set[str] = set()
     difficult: set[str] = set()
     for entry in root.iter("object"):

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -53,6 +53,17 @@ def decode(
     share: the memory that it may take, of which `stored` bytes are for what `read` returns; where there is too little
     left to decode, it waits without the image, and reads it again.
     """
+    return decoded_parts(read, geometry, [box], share, stored)[0]
+
+
+def decoded_parts(
+    read: Callable[[], bytes],
+    geometry: Geometry,
+    boxes: Sequence[np.ndarray | None],
+    share: Share | None = None,
+    stored: int = 0,
+) -> list[Decoded]:
+    """As `decode`, several parts of an image that is read and decoded once."""
     digest, wanted = "", stored
     try:
         while True:
@@ -62,7 +73,7 @@ def decode(
                 content = read()
                 digest = hashlib.sha256(content).hexdigest()
                 image = upright(content, geometry.max_pixels, partial(_reserve, share, content))
-                return Decoded(cropped(image, geometry, box), Status.GOOD, "", digest)
+                return [_part(image, geometry, box, digest) for box in boxes]
             except _Waits as waits:
                 wanted = waits.size
             del content
@@ -70,8 +81,20 @@ def decode(
         status, message = bad.status, _stable(str(bad))
     except MemoryError:
         status, message = Status.TOO_LARGE, "not enough memory to decode it"
-    nothing = np.zeros((geometry.crops, geometry.height, geometry.width, 3), np.uint8)
-    return Decoded(nothing, status, message, digest)
+    return [_nothing(geometry, status, message, digest)] * len(boxes)
+
+
+def _part(image: Image.Image, geometry: Geometry, box: np.ndarray | None, digest: str) -> Decoded:
+    try:
+        return Decoded(cropped(image, geometry, box), Status.GOOD, "", digest)
+    except BadImage as bad:
+        return _nothing(geometry, bad.status, _stable(str(bad)), digest)
+
+
+def _nothing(geometry: Geometry, status: Status, message: str, digest: str) -> Decoded:
+    return Decoded(
+        np.zeros((geometry.crops, geometry.height, geometry.width, 3), np.uint8), status, message, digest
+    )  # fmt: skip
 
 
 def _reserve(share: Share | None, content: bytes, image: Image.Image) -> None:

@@ -37,7 +37,7 @@ def cropped(image: Image.Image, geometry: Geometry, box: np.ndarray | None) -> n
     Raises BadImage for a box outside the image.
     """
     height, width = geometry.height, geometry.width
-    region = _region(image, geometry, box)
+    region = _region(image.size, geometry, box)
     if geometry.crops == 1:
         return _resized(image, region, width, height, geometry.resize)[None]
     large_width, large_height = round(width / CROP_SHARE), round(height / CROP_SHARE)
@@ -50,9 +50,22 @@ def cropped(image: Image.Image, geometry: Geometry, box: np.ndarray | None) -> n
     return np.stack(cut)
 
 
-def _region(image: Image.Image, geometry: Geometry, box: np.ndarray | None) -> tuple[int, int, int, int]:
+def seen(size: tuple[int, int], geometry: Geometry, box: np.ndarray | None) -> tuple[float, float, float, float]:
+    """The part x0, y0, x1, y1 of an image (width, height) that the network sees whole, in its pixels.
+
+    Of the image or of the box; with one crop. Raises BadImage for a box outside the image.
+    """
+    left, top, right, bottom = _region(size, geometry, box)
+    if geometry.resize == "squash":
+        return left, top, right, bottom
+    scale = min((right - left) / geometry.width, (bottom - top) / geometry.height)
+    across, down = (right - left - geometry.width * scale) / 2, (bottom - top - geometry.height * scale) / 2
+    return left + across, top + down, right - across, bottom - down
+
+
+def _region(size: tuple[int, int], geometry: Geometry, box: np.ndarray | None) -> tuple[int, int, int, int]:
     """The part of the image to use, in pixels: the box with its context, cut at the image's border."""
-    width, height = image.size
+    width, height = size
     if box is None or math.isinf(box[2]):
         return 0, 0, width, height
     x0, y0, x1, y1 = (float(value) for value in box)

@@ -60,7 +60,8 @@ def draws(
     """For a learning curve: `count` times n training images of each class, for each n of `sizes`.
 
     The smaller sets of a draw are parts of its larger ones, so that the curve shows the number of images and not the
-    luck of the draw. Raises TooFewImages for the class with the fewest.
+    luck of the draw. Where n is all images of every class, there is one draw. Raises TooFewImages for the class with
+    the fewest.
     """
     present, available = np.unique(labels[train], return_counts=True)
     for size in sizes:
@@ -68,7 +69,7 @@ def draws(
             raise TooFewImages(int(present[available.argmin()]), size, int(available.min()))
     trials = []
     for size in dict.fromkeys(sizes):
-        for draw in range(count):
+        for draw in range(count if size < available.max() else 1):  # else every draw is the same
             generator = np.random.default_rng([seed, draw])
             chosen = [generator.permutation(train[labels[train] == label])[:size] for label in present]
             trials.append(

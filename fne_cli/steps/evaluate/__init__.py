@@ -15,11 +15,13 @@ from fne_cli.machine import free_memory, processors
 from fne_cli.numerics.classifiers import spelled as spelled_classifier
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import embedding, spelled
-from fne_cli.numerics.svm.problem import CHOOSING, SolverOptions
+from fne_cli.numerics.svm.problem import SolverOptions
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES
+from fne_cli.steps.evaluate.classifiers.estimates import beside
 from fne_cli.steps.evaluate.described import origin_of, settings_of, split_fingerprint
 from fne_cli.steps.evaluate.fits import KINDS, Fits, MeasuredFit
+from fne_cli.steps.evaluate.notes import doubt, span
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, FitPlan
 from fne_cli.steps.evaluate.outputs import Outputs
 from fne_cli.steps.evaluate.projected import check_learned, projected
@@ -35,7 +37,7 @@ from fne_cli.tasks.engine import Cluster
 from fne_cli.tasks.output import parts_of
 from fne_cli.tasks.parts import Parts
 from fne_cli.trials.protocol import Protocol
-from fne_cli.trials.summary import Outcome, entries_of
+from fne_cli.trials.summary import entries_of
 
 __all__ = ["ClassifierOptions", "Evaluation", "FeatureOptions", "Protocol", "evaluate"]
 
@@ -171,7 +173,7 @@ def _table(
             outputs.keep(name, outcome.trial, fit.detail)
             took = {"seconds": round(outcome.seconds, 3)}
             run["results"].append({"name": name, **dict(outcome.trial.group), **dict(outcome.trial.of), **took})
-            _doubt(outcome, fits.plan, progress)
+            doubt(outcome, fits.plan, progress)
             found.append(outcome)
         table += entries_of(name, found, fits.task)
         progress.detail(f"{name}: {found[-1].figures['path']}, {sum(outcome.seconds for outcome in found):.1f} s")
@@ -211,13 +213,15 @@ def _check(source: JoinedFiles, chosen: FeatureOptions, layers: int, protocol: P
         )
     if chosen.pool is not None and (chosen.pool != AVERAGE or source.kind == "codes"):
         raise WrongOptions(f"--pool {chosen.pool} should be avg, of activations. Extract them with another --pool.")
-    if chosen.pool is not None and model is not None:
-        raise WrongOptions("--model saves a classifier of the features of a file. Extract them with --pool avg for it.")
     protocol.check()
     if model is not None and (protocol.cv is not None or protocol.per_class):
-        raise WrongOptions("--model saves the classifier of one training. Found: several (--cv or --per-class).")
+        raise WrongOptions(
+            "--save-classifier saves the classifier of one training. Found: several (--cv or --per-class)."
+        )
     if model is not None and (chosen.each_layer or (source.kind == "activations" and kind is None and layers > 1)):
-        raise WrongOptions("--model saves one classifier. Found: one a layer. Give --embedding, or --layers NAME.")
+        raise WrongOptions(
+            "--save-classifier saves one classifier. Found: one a layer. Give --embedding, or --layers NAME."
+        )
 
 
 def _read_back(results: Path) -> dict[str, Any]:
@@ -265,34 +269,12 @@ def _warn_of_validation(classifier: ClassifierOptions, progress: Progress) -> No
 def _announce(fits: Fits, progress: Progress) -> None:
     """Say what the largest embedding will take. Raises DoesNotFit if that is more than the memory."""
     (name, largest), wanted, memory = fits.largest, fits.estimate(), fits.plan.solver.memory
-    path, seconds = ("liblinear", "") if wanted is None else (wanted.path, f", about {_span(wanted.seconds())}")
+    path, seconds = ("liblinear", "") if wanted is None else (wanted.path, f", about {span(wanted.seconds())}")
     count, times = fits.load()
     if wanted is not None and count > 1:
-        seconds = f", about {_span(times * wanted.seconds())} for {count:,} fits"
+        more = count * beside(len(fits.task.images) * fits.task.crops, largest.count)
+        seconds = f", about {span(times * wanted.seconds() + more)} for {count:,} fits"
     progress.note(
         f"{name}: {fits.rows:,} training rows, {largest.count:,} features, {len(fits.task.classes):,} classes; {path}, "
         f"about {fits.bytes / 2**30:.2f} of {memory / 2**30:.1f} GiB{seconds}"
     )
-
-
-def _doubt(outcome: Outcome, plan: FitPlan, progress: Progress) -> None:
-    """Say of a fit that it is not the optimum, or that others were not by which its C was chosen."""
-    gap, kind = outcome.figures.get("duality_gap"), outcome.figures.get("classifier", plan.classifier.kind)
-    name = "the SVM" if kind == "svm" else "the logistic regression"
-    converged = outcome.figures.get("converged", True)
-    if not converged and kind == "ridge":
-        progress.note(
-            f"rounding left the ridge classifier a relative duality gap of {gap:.1e}; larger penalties lose less"
-        )
-    elif not converged:
-        progress.note(f"{name} stopped before it converged; its relative duality gap is {gap:.1e}")
-    gap = outcome.figures.get("choice_of_C", {}).get("duality_gap", 0.0)
-    if gap > max(plan.solver.tolerance, CHOOSING):
-        progress.note(f"C was chosen by fits of which some stopped before they converged; the largest gap is {gap:.1e}")
-
-
-def _span(seconds: float) -> str:
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{max(1, round(seconds))} s"

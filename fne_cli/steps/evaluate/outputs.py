@@ -46,8 +46,8 @@ class Outputs:
         taken = [place for path in paths for place in (path, record_path(path), Output(path).partial)]
         if len(set(taken)) < len(taken):
             raise BadInput(
-                "Results, --predictions and --model should be different files, and none the record of another. "
-                f"Found: {', '.join(map(str, paths))}."
+                "Results, --predictions and --save-classifier should be different files, and none the record of "
+                f"another. Found: {', '.join(map(str, paths))}."
             )
 
     def finished(self, overwrite: bool, progress: Progress) -> bool:
@@ -133,7 +133,7 @@ class Outputs:
             "embedding": source.kind if fits.kind is None else entry.get("recipe", plan.embedding or "l2"),
             "thresholds": list(own),
             "aggregate": plan.classifier.aggregate,
-            "made_from": source.settings,
+            "made_from": _as_pooled(source.settings, plan.pool),
             "sources": source.made_of(),
             **_trained_with(plan.classifier if "recipe" not in entry else as_tried(plan.classifier), entry),
         }
@@ -151,6 +151,12 @@ class Outputs:
                 kind, digest = self._beside()[path]
                 noted = self.origin.noted_whole(path) | {"kind": kind}
                 output.accept_noted({"fingerprint": digest, **noted, "runs": [run]})
+
+
+def _as_pooled(settings: Mapping[str, Any], pool: str | None) -> dict[str, Any]:
+    """The settings of an extraction that would have given the features, had it pooled the layers so."""
+    known = settings.get("layers")
+    return {**settings, **({"layers": dict.fromkeys(known, pool)} if pool and isinstance(known, dict) else {})}
 
 
 def _trained_with(how: ClassifierOptions, entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from fne_cli.errors import BadInput, DifferentOutput, WrongOptions
 from fne_cli.machine import free_memory
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.export.rows import exportable
+from fne_cli.steps.export.cells import Cells, check_cells, exportable_cells
+from fne_cli.steps.export.rows import Exportable, exportable
 from fne_cli.store.format.schema import canonical_json
 from fne_cli.store.other.engines import check_usearch, write_faiss, write_usearch
 from fne_cli.store.other.matrix import Matrix, MatrixBatch
@@ -64,6 +65,9 @@ def export(
     rows: str | None = None,
     vector: VectorType | None = None,
     memory: int | None = None,
+    cells: bool = False,
+    images: str | None = None,
+    root: str | None = None,
     batch_size: int = 32768,
     overwrite: bool = False,
     progress: Progress = SILENT,
@@ -75,16 +79,21 @@ def export(
     vector: the type of pgvector. memory: bytes, to fit an embedding and to build an index of usearch; by default half
     of what is free.
 
+    cells: a row for each cell of maps instead, all layers on the grid of the finest, with its box in pixels of the
+    network's input, or of the images if it is said where these are (images, root).
+
     Streams, but for .usearch: memory holds `batch_size` rows or 32 MB, whichever is less, beside the embedding.
     docs/format.md describes each form. Raises the errors of fne_cli.errors.
     """
     kind = output.suffix.lower()
     _check(output, kind, vector)
+    if images is not None and not cells:
+        raise WrongOptions("--images says in whose pixels cells are. Give --cells, too, or leave it out.")
     chosen = VectorOptions(tuple(layers), embedding, projection, thresholds, pool, rows)
     memory = free_memory() // 2 if memory is None else memory
     with ExitStack() as opened:
-        source = exportable(file, chosen, kind in ENGINES, memory, opened)
-        matrix = Matrix(source.file, source.rows)
+        asked = Cells(images, root) if cells else None
+        source, matrix = _opened(file, chosen, kind, asked, memory, opened, progress)
         count, features = matrix.shape
         beside = output.with_name(output.name + ".images.csv") if kind in _WITH_TABLE else None
         done = Exported(output, beside, count, features, matrix.bad)
@@ -133,6 +142,24 @@ def export(
                 table.accept()
             target.accept_noted({"fingerprint": digest, **pair, **origin.noted_whole(output)})
         return done
+
+
+def _opened(
+    file: Path,
+    chosen: VectorOptions,
+    kind: str,
+    cells: Cells | None,
+    memory: int,
+    opened: ExitStack,
+    progress: Progress,
+) -> tuple[Exportable, Matrix]:
+    """What is exported, and as a matrix."""
+    if cells is None:
+        source = exportable(file, chosen, kind in ENGINES, memory, opened)
+        return source, Matrix(source.file, source.rows)
+    check_cells(chosen, kind, ENGINES)
+    found = exportable_cells(file, chosen.layers, cells, opened, progress)
+    return found.exportable, Matrix(found.exportable.file, found.exportable.rows, found.boxes, found.cells)
 
 
 def _check(output: Path, kind: str, vector: VectorType | None) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from fne_cli.errors import WrongOptions
 from fne_cli.images.lists import findings, source
+from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import LABEL
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT, Progress
@@ -52,12 +55,22 @@ def extract(
         listing = listing.shard(shard[0] - 1, shard[1])
     named = [Path(images)] if os.path.exists(images) else []
     request = ExtractionRequest(listing, activations, recipe, options, part, named=named, whole=whole)
-    if options.dry_run:
+    return _of(listing, _extract(request, cluster, progress))
+
+
+def _extract(request: ExtractionRequest, cluster: Cluster | None, progress: Progress) -> Extraction:
+    if request.options.dry_run:
         return extract_here(request, progress=progress)
     if cluster is not None:
         return ShardedExtraction(request, progress).extract(cluster)
-    if not options.overwrite:
+    if not request.options.overwrite:
         leftovers.check_unbegun(request.output, request.inputs)
     done = extract_here(request, progress=progress)
     leftovers.remove_if_free(request.output, progress)
     return done
+
+
+def _of(listing: Listing, done: Extraction) -> Extraction:
+    """The same, with how many images have each class and split."""
+    classes = Counter(name for labels in listing.labels for name in labels)
+    return replace(done, classes=dict(sorted(classes.items())), splits=dict(sorted(Counter(listing.splits).items())))

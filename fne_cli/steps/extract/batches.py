@@ -72,6 +72,7 @@ class BatchLoop:
             for batch in batches:
                 background.put(partial(write, batch, self.call(batch.pixels)))
                 self.run["images"] += len(batch.numbers)
+                self.progress.bad(int((batch.status != Status.GOOD).sum()))
                 advance(len(batch.numbers))
                 if (code := self.asked()) is not None:
                     background.drain()
@@ -106,6 +107,7 @@ class BatchLoop:
             for batch in batches if len(new) else ():
                 finished = self._finished(batch, self.call(batch.pixels))
                 self.run["images"] += len(batch.numbers)
+                self.progress.bad(int((batch.status != Status.GOOD).sum()))
                 for start, end in runs(batch.numbers):
                     copy(int(batch.numbers[start]))
                     do(partial(self._add_part, batch, finished, slice(start, end)), end - start)

@@ -30,7 +30,8 @@ def extract_here(
     if (done := request.already_done()) is not None:
         return done
 
-    progress.detail(f"building {recipe.model}")
+    request.check_known()
+    progress.note(f"loading {recipe.model}")
     source = prepare(recipe)
     settings = plain(source.settings() | ({"shard": request.part} if request.part else {}))
     layers, versions = request.layers_of(source), software(*source.packages)
@@ -65,7 +66,7 @@ def extract_here(
                     growing.begin_run(run)
                     BatchLoop(source, request, growing, known, run, progress, asked).finish(options.retry_bad)
                 growing.finish(request.inputs)
-        return request.accept(wanted, run["seconds"])
+        return request.accept(wanted, run["seconds"], run["images"])
 
 
 def _announce_known(known: Known, announce: Callable[[str], None]) -> None:

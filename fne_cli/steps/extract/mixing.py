@@ -60,7 +60,12 @@ def check_loss(
     known = list(zip(_good(old), (name for name, good in zip(old.path, old.good, strict=True) if good), strict=True))
     kept = sum(image in wanted or name in elsewhere for image, name in known)
     if 2 * kept < len(known):
-        raise DifferentOutput(
-            f"{path} exists and is of other images: {kept:,} of its {len(known):,} are among the {count:,} of now.\n"
-            f"Write to another output, or give --overwrite to replace it, with --reuse {path} to keep what is known."
-        )
+        raise other_images(path, f"{kept:,}", len(known), count)
+
+
+def other_images(path: Path, kept: str, known: int, count: int) -> DifferentOutput:
+    """The error for an output of `known` images, of which `kept` are among the `count` that it is to be made from."""
+    return DifferentOutput(
+        f"{path} exists and is of other images: {kept} of its {known:,} are among the {count:,} of now.\n"
+        f"Write to another output, or give --overwrite to replace it, with --reuse {path} to keep what is known."
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from fne_cli.images.pixels.bad import Allowed, Status, bad_summary
 from fne_cli.machine import processors
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import Progress
-from fne_cli.steps.extract.mixing import check_loss, check_software, comparable
+from fne_cli.steps.extract.mixing import check_loss, check_software, comparable, other_images
 from fne_cli.steps.extract.options import RunOptions
 from fne_cli.steps.extract.sources import Source
 from fne_cli.store.format.changes import image_changes
@@ -39,7 +39,11 @@ from fne_cli.tasks.listed import image_table
 
 @dataclass(frozen=True)
 class Extraction:
-    """What became of an extraction: number of images, the bad ones as (path, message), whether it was up to date."""
+    """What became of an extraction: number of images, the bad ones as (path, message), whether it was up to date.
+
+    computed: images that went through the network now, None if that is not known. classes, splits: how many images have
+    a class, or split ("" for none).
+    """
 
     path: Path
     images: int
@@ -47,6 +51,9 @@ class Extraction:
     up_to_date: bool = False
     estimate: SizeEstimate | None = None
     seconds: float = 0.0
+    computed: int | None = None
+    classes: Mapping[str, int] = field(default_factory=dict)
+    splits: Mapping[str, int] = field(default_factory=dict)
 
     def bad_summary(self) -> str:
         """How many images are bad, and the first few with what was wrong."""
@@ -110,8 +117,19 @@ class ExtractionRequest:
         if not self.path.exists() and self.output.resumable:
             with self.output:
                 if self.output.resumable and self.output.read_journal().get("complete") == self.inputs:
-                    return self.accept()
+                    return self.accept(computed=0)
         return None
+
+    def check_known(self) -> None:
+        """Raises DifferentOutput for what the options and the listing alone decide, before a network is loaded."""
+        if not self.path.exists() or self.options.overwrite:
+            return
+        with open_file(self.path, "activations") as file:
+            ours = self.recipe.stored()
+            check_same(self.path, differences(ours, {name: file.settings.get(name) for name in ours}))
+            known, count = int(file.images.good.sum()), len(self.listing)
+            if 2 * count < known and not self._whole:
+                raise other_images(self.path, f"{count:,} at most", known, count)
 
     def is_there(
         self, settings: Mapping[str, Any], versions: Mapping[str, str], progress: Progress, by_shards: bool = False
@@ -210,7 +228,9 @@ class ExtractionRequest:
             + (f"what it has of the {safe:,} that are safe is used again" if kept else _less(self.path, safe))
         )
 
-    def accept(self, wanted: SizeEstimate | None = None, seconds: float = 0.0) -> Extraction:
+    def accept(
+        self, wanted: SizeEstimate | None = None, seconds: float = 0.0, computed: int | None = None
+    ) -> Extraction:
         """Give the complete OUTPUT.partial its final name if no more images are bad than are allowed."""
         output = self.output
         with open_file(output.partial, "activations") as file:
@@ -220,7 +240,8 @@ class ExtractionRequest:
             raise TooManyBad(
                 f"{bad_summary(bad, count)}\n{output.path} is complete but has more bad images than --max-bad "
                 f"{self.allowed.text} allows; it waits as {output.partial.name}.",
-                remedy=f"Accept it: the same command with --max-bad {len(bad)}. {_mending(self.recipe, status)}",
+                bad=len(bad),
+                mending=_mending(self.recipe, status),
             )
         journal = output.read_journal()
         record = {
@@ -232,7 +253,7 @@ class ExtractionRequest:
         }
         aside.forget(output.path)  # before nobody comes here again
         output.accept(record)
-        return Extraction(output.path, count, bad, estimate=wanted, seconds=seconds)
+        return Extraction(output.path, count, bad, estimate=wanted, seconds=seconds, computed=computed)
 
 
 def _less(path: Path, safe: int) -> str:

@@ -1,4 +1,4 @@
-"""What activations are extracted with: a network, or whatever else answers the same calls."""
+"""What activations are extracted with: a network, hand-crafted features, or what else answers the same calls."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fne_cli.descriptors import opening
 from fne_cli.networks.backend import forget
-from fne_cli.networks.opening import prepared
+from fne_cli.networks.catalog import is_handcrafted
 from fne_cli.networks.recipe import Recipe
 
 
@@ -55,12 +56,13 @@ class Source(Protocol):
 def open_source(recipe: Recipe) -> Source:
     """The source that a recipe names. Raises BadInput.
 
-    Another kind of source is another branch here: what extracts, and all that comes after it, know this protocol only.
+    What extracts, and all that comes after it, know this protocol only.
     """
-    return prepared(recipe)
+    return opening.open_source(recipe)
 
 
 def open_anew(recipe: Recipe) -> Source:
     """The same in a process that has had others: unnamed layers get the names that they have in a new one."""
-    forget()
+    if not is_handcrafted(recipe.model):
+        forget()
     return open_source(recipe)

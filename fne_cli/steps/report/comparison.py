@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from fne_cli.figures.contents import Group, Point, Row, Size, Verdict
 from fne_cli.numerics.embedding import embedding, names
@@ -24,8 +25,13 @@ _EMBEDDING = "embedding"
 def grouped(evaluated: Sequence[Evaluated]) -> list[tuple[Group, list[Evaluated]]]:
     """What can be compared with each other, in the order of first appearance, and what each was made of."""
     alike: dict[str, list[Evaluated]] = {}
+    frozen: dict[str, str] = {}  # a tuned network stands beside the first frozen one on its task
     for each in evaluated:
-        alike.setdefault(_key(each), []).append(each)
+        if not _is_tuned(each):
+            frozen.setdefault(_task(each), _key(each))
+    for each in evaluated:
+        key = _key(each)
+        alike.setdefault(frozen.get(_task(each), key) if _is_tuned(each) else key, []).append(each)
     unnamed = {
         _made(each.results) for each in evaluated for _, whole in _entries(each.results) if whole and not each.embedding
     }
@@ -48,9 +54,20 @@ def _briefly(found: list[tuple[Group, list[Evaluated]]]) -> list[tuple[Group, li
     return shorter
 
 
+def _is_tuned(each: Evaluated) -> bool:
+    return each.results.settings.get("parts") == TUNING
+
+
 def _key(each: Evaluated) -> str:
     """The same for evaluations of one network on one task by one protocol."""
-    results, made = each.results, extraction(each.results)
+    made = extraction(each.results)
+    network = [made.get(name) for name in ("network", "weights", "weights_sha256", "image_size", "crops")]
+    return _digest([network, sorted(poolings(made)), _task(each)])
+
+
+def _task(each: Evaluated) -> str:
+    """The same for evaluations on one task by one protocol, whatever network learns on or does not."""
+    results = each.results
     kind = kind_of(results)
     images = results.images
     counts = [images.get(name) for name in (("test",) if kind == "per_class" else ("training", "test"))]
@@ -59,12 +76,14 @@ def _key(each: Evaluated) -> str:
         counts, split = [], []
     parts = [
         (each.dataset, each.network, each.pooling, each.splits or each.protocol),
-        [made.get(name) for name in ("network", "weights", "weights_sha256", "image_size", "crops")],
-        sorted(poolings(made)),
         (kind, agreeing(results), counts, split),
         results.entries[0].classes,
         results.entries[0].several,
     ]
+    return _digest(parts)
+
+
+def _digest(parts: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "backslashreplace")).hexdigest()
 
 

@@ -56,4 +56,7 @@ def _gap(one: TreatmentDifference) -> TransferGap:
     pairs = [
         (f"{pair.division}, {pair.target}", pair.difference, pair.low, pair.high) for pair in one.pairs
     ]  # fmt: skip
-    return TransferGap(one.measure, one.copied, one.difference, one.low, one.high, len(one.pairs), pairs)
+    low, high = one.low, one.high
+    if low is None and len(pairs) == 1:
+        _, _, low, high = pairs[0]
+    return TransferGap(one.measure, one.copied, one.difference, low, high, len(one.pairs), pairs)

@@ -15,7 +15,7 @@ from fne_cli.images.lists.listing import Listing
 from fne_cli.images.pixels.bad import Status
 from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.machine import processors
-from fne_cli.networks.catalog import NAMES, known_name
+from fne_cli.networks.catalog import HANDCRAFTED, NAMES, is_handcrafted, known_name
 from fne_cli.networks.recipe import Recipe
 from fne_cli.numerics.codes.ternary import Cuts, Scores
 from fne_cli.progress import Progress
@@ -60,11 +60,11 @@ class QueryImages:
 
     def rows(self, progress: Progress) -> dict[str, np.ndarray]:
         """The rows of each layer, as the files would have them. Raises BadInput for an image that is bad."""
-        from fne_cli.networks.opening import prepared
+        from fne_cli.descriptors.opening import open_source  # needs TensorFlow
 
         progress.detail(f"building {self._recipe.model}")
         try:
-            source = prepared(self._recipe)
+            source = open_source(self._recipe)
             apart = differences(self._settings, plain(source.settings()), ("in the file", "of this network"))
         except BadInput as error:  # a network that cannot even take these settings
             apart = [str(error)]
@@ -131,7 +131,7 @@ class QueryImages:
         weights = options.weights or (None if options.model else asked.get("weights"))
         if weights is None and settings.get("weights") in ("imagenet", "random"):
             weights = settings["weights"]
-        there = isinstance(model, str) and (model in NAMES or os.path.exists(model))
+        there = isinstance(model, str) and (model in (*NAMES, *HANDCRAFTED) or os.path.exists(model))
         if not there:
             raise BadInput(
                 f"The network of {self._files.name}, {settings.get('network')}, should be there for the images to go "
@@ -145,14 +145,15 @@ class QueryImages:
             )
         size, crops = settings["image_size"], int(settings["crops"])
         pools = settings["layers"]
+        by_hand = is_handcrafted(str(model))
         return Recipe(
             model=str(model),
             weights=weights if known_name(str(model)) is not None else None,
             seed=int(asked.get("seed", 0)),
-            preprocess=settings["preprocess"],
+            preprocess=None if by_hand else settings["preprocess"],
             image_size=(int(size[0]), int(size[1])),
             layers=tuple(pools),
-            pool=tuple(f"{name}={pool}" for name, pool in pools.items()),
+            pool=() if by_hand else tuple(f"{name}={pool}" for name, pool in pools.items()),
             resize=settings["resize"],
             crops=crops,  # type: ignore[arg-type]  # as the file has it
             box_context=settings["box_context"],

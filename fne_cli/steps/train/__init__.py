@@ -147,7 +147,8 @@ def _trained(
     if len(decoded.bad) > allowed.limit(len(chosen.listing)):
         raise TooManyBad(
             f"{bad_summary(decoded.bad, len(chosen.listing))}\nThat is more than --max-bad {allowed.text} allows.",
-            remedy=f"Mend them, or train without them: --max-bad {len(decoded.bad)}.",
+            bad=len(decoded.bad),
+            mending="Or mend them.",
         )
     good = without(chosen, decoded.good, images)
     learned, validating, judging = (chosen.numbers(role, good) for role in ROLES)

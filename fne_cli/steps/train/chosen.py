@@ -7,7 +7,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -96,11 +95,11 @@ def choose(
             f"--judge {selection.judge} should have images of split test, of the training classes. Found: none."
         )
     numbers = [*learned, *validating]
-    part = _part(listing, numbers)
+    part = listing.part(numbers)
     names = [part.labels[number][0] for number in range(len(numbers))]
     if judging:
         assert judges is not None
-        part = part.joined(_part(judges, judging), f"{images} and --judge {selection.judge}")
+        part = part.joined(judges.part(judging), f"{images} and --judge {selection.judge}")
         names += [judges.labels[number][0] for number in judging]
     roles = np.repeat(np.arange(3, dtype=np.int8), (len(learned), len(validating), len(judging)))
     if drawn:
@@ -168,20 +167,3 @@ def without(chosen: ChosenImages, good: np.ndarray, images: str) -> np.ndarray:
         name = chosen.classes[int(np.flatnonzero(left == 0)[0])]
         raise BadInput(f"{images} should have a readable training image of every class. Found: none of {name!r}.")
     return good
-
-
-def _part(listing: Listing, numbers: Sequence[int]) -> Listing:
-    def some(column: Sequence[Any]) -> list[Any]:
-        return [column[number] for number in numbers]
-
-    index = np.array(numbers, np.int64)
-    return replace(
-        listing,
-        ids=some(listing.ids),
-        files=some(listing.files),
-        splits=some(listing.splits),
-        labels=some(listing.labels),
-        ignored=some(listing.ignored) if listing.ignored else [],
-        boxes=None if listing.boxes is None else listing.boxes[index],
-        spans=None if listing.spans is None else listing.spans[index],
-    )

@@ -109,7 +109,8 @@ def _tuned(
     if len(decoded.bad) > allowed.limit(len(listing)):
         raise TooManyBad(
             f"{bad_summary(decoded.bad, len(listing))}\nThat is more than --max-bad {allowed.text} allows.",
-            remedy=f"Mend them, or tune without them: --max-bad {len(decoded.bad)}.",
+            bad=len(decoded.bad),
+            mending="Or mend them.",
         )
     if decoded.bad:
         progress.note(bad_summary(decoded.bad, len(listing)))

@@ -13,7 +13,7 @@ from fne_cli.images.pixels.geometry import MAX_PIXELS
 from fne_cli.networks.trained.trainer import Rule
 from fne_cli.training.course import Course
 
-RATES, SCRATCH_RATES = (0.003, 0.001), (0.03, 0.01)
+RATES, SCRATCH_RATES = (0.00003, 0.0001, 0.0003), (0.01, 0.03)
 COSTS = (0.001, 0.01, 0.1)
 
 

@@ -20,6 +20,7 @@ from fne_cli.vectors.projections import read_projection
 
 _ROUNDED = 1e-12  # share of a number that rounding, here and there, may be off
 
+_ROUNDED_FLOAT32 = 1e-4  # that a product of two axes may be off, which are learned in float32
 _LENGTH = 1e-9  # that an axis may be longer or shorter than 1
 
 
@@ -180,5 +181,25 @@ def projection_problems(reader: Reader) -> tuple[int, list[str]]:
     return sum(found.layers.values()), problems
 
 
-TABLES = {"moments": moments_problems, "behavior": behavior_problems, "projection": projection_problems}
+def vocabulary_problems(reader: Reader) -> tuple[int, list[str]]:
+    """The number of words of a vocabulary file, and what of its arrays cannot be."""
+    found, problems = reader.vocabulary(), []
+    settings = reader.settings
+    if settings.get("words") != found.words:
+        problems.append(f"there should be {settings.get('words')} words, as the settings say, found {found.words}")
+    if found.model == "fisher":
+        axes = found.arrays["axes"]
+        if settings.get("components") != len(axes):
+            problems.append(f"there should be {settings.get('components')} axes, found {len(axes)}")
+        if not np.allclose(axes @ axes.T, np.eye(len(axes)), atol=_ROUNDED_FLOAT32):
+            problems.append("axes should be of length 1 and at right angles, found others")
+    return found.words, problems
+
+
+TABLES = {
+    "moments": moments_problems,
+    "behavior": behavior_problems,
+    "projection": projection_problems,
+    "vocabulary": vocabulary_problems,
+}
 """What looks into a file without rows, by its kind."""

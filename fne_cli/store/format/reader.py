@@ -33,6 +33,8 @@ from fne_cli.store.format.schema import (
     shard_of,
 )
 from fne_cli.store.format.seal import check_seal
+from fne_cli.store.format.vocabulary import StoredVocabulary
+from fne_cli.store.format.vocabulary import sound_settings as sound_vocabulary
 
 _MAX_CROPS = 100
 _LAYERS: dict[str, tuple[Any, ...]] = {"activations": ("f4 f2",), "standardized": ("f4", 2), "codes": ("i1", 2)}
@@ -69,6 +71,8 @@ class Reader:
             whole = sound_settings(settings)
         elif self.kind == "projection":
             whole = sound_projection(settings)
+        elif self.kind == "vocabulary":
+            whole = sound_vocabulary(settings)
         else:
             crops = settings.get("crops")
             whole = type(crops) is int and 1 <= crops <= _MAX_CROPS
@@ -168,6 +172,11 @@ class Reader:
         """What a projection file holds, checked but for what its embedding means."""
         with claims.doubted(self.path):
             return StoredProjection(self.path, self._file, self._layer_names(), self.settings)
+
+    def vocabulary(self) -> StoredVocabulary:
+        """What a vocabulary file holds, checked."""
+        with claims.doubted(self.path):
+            return StoredVocabulary(self.path, self._file, self.settings)
 
     def select(self, patterns: Sequence[str]) -> dict[str, LayerReader]:
         """The layers that a name or glob matches, in network order. Raises BadInput for a pattern without match."""

@@ -17,7 +17,7 @@ VERSION = 2
 READABLE = (1, VERSION)
 _FINGERPRINT_VERSION = 1  # what is fingerprinted, and how, is the same in both
 
-Kind = Literal["activations", "moments", "standardized", "codes", "behavior", "projection"]
+Kind = Literal["activations", "moments", "standardized", "codes", "behavior", "projection", "vocabulary"]
 MADE_BY: dict[str, str] = {
     "activations": "fne extract",
     "moments": "fne normalize",
@@ -25,10 +25,11 @@ MADE_BY: dict[str, str] = {
     "codes": "fne discretize",
     "behavior": "fne analyze",
     "projection": "fne reduce",
+    "vocabulary": "fne vocabulary",
 }
 
-WITHOUT_ROWS = ("moments", "behavior", "projection")
-"""Kinds that have tables of features, and no rows of images."""
+WITHOUT_ROWS = ("moments", "behavior", "projection", "vocabulary")
+"""Kinds that have tables, and no rows of images."""
 
 CHUNK_BYTES = 1 << 20
 MESSAGE_BYTES = 160
@@ -46,6 +47,11 @@ NOISE = ("sizes", "levels", "quantiles", "threshold")
 SETS = ("absence", "uncharacteristic", "presence")
 # Datasets of a layer in a projection file, as its embedding has them: float64, (features,) or (columns, features).
 PROJECTION = {"mean": 1, "std": 1, "scale": 1, "centre": 1, "axes": 2}
+# Datasets below /vocabulary by the model that they are for, and how many dimensions they have.
+VOCABULARY: dict[str, dict[str, int]] = {
+    "fisher": {"centre": 1, "axes": 2, "weights": 1, "means": 2, "variances": 2},
+    "bow": {"words": 2, "spread": 1},
+}
 # Attributes of a layer that say where its values come from; `order` is the writer's own.
 LAYER_TEXTS = ("tap", "output_shape", "pooling")
 

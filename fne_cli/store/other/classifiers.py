@@ -71,7 +71,9 @@ def load_model(path: Path, arrays_of: ArraysOf) -> tuple[dict[str, Any], dict[st
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             if _HEAD not in members:
-                raise WrongFile(f"{path} should be a classifier that fne evaluate --model saved. Found: other arrays.")
+                raise WrongFile(
+                    f"{path} should be a classifier that fne evaluate --save-classifier saved. Found: other arrays."
+                )
             head = _checked_head(path, _array(path, archive, members[_HEAD], size), arrays_of)
             own = () if head["embedding"] == "codes" else arrays_of(head["embedding"]) or ()
             needed: tuple[str, ...] = _NEEDED
@@ -83,7 +85,7 @@ def load_model(path: Path, arrays_of: ArraysOf) -> tuple[dict[str, Any], dict[st
         raise BadInput(f"{path} should be a classifier that can be read. Found: {error.strerror or error}.") from error
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, struct.error) as error:
         raise WrongFile(
-            f"{path} should be a classifier that fne evaluate --model saved. Found: no .npz file ({error})."
+            f"{path} should be a classifier that fne evaluate --save-classifier saved. Found: no .npz file ({error})."
         ) from error
     told = head.pop("digest", None)
     if head["version"] > 1 and told != _digest(head, values):
@@ -182,7 +184,9 @@ def _checked_head(path: Path, text: np.ndarray, arrays_of: ArraysOf) -> dict[str
     except ValueError:
         head = None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
-        raise WrongFile(f"{path} should be a classifier that fne evaluate --model saved. Found: something else.")
+        raise WrongFile(
+            f"{path} should be a classifier that fne evaluate --save-classifier saved. Found: something else."
+        )
     if head.get("version") not in range(1, VERSION + 1) or type(head["version"]) is not int:
         raise WrongFile(f"{path} should have version {VERSION} of the format. Found: {str(head.get('version'))[:20]}.")
     names = all(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,28 +21,39 @@ class NamedRows(RowReader, Protocol):
         """What its columns are called, with their numbers."""
 
 
+Boxes = Callable[[int], np.ndarray]
+
+
 @dataclass(frozen=True)
 class MatrixBatch:
-    """A batch: values (rows, features), and per row the image's path, split, label and crop number."""
+    """A batch: values (rows, features), and per row the image's path, split, label and crop number.
+
+    box: (rows, 4) x0, y0, x1, y1 in pixels, where rows are cells of images, which crop numbers.
+    """
 
     values: np.ndarray
     path: np.ndarray
     split: np.ndarray
     label: np.ndarray
     crop: np.ndarray
+    box: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
 
 class Matrix:
-    """The rows of all good images, (rows, features) of `dtype`; columns in the order of `layers`."""
+    """The rows of all good images, (rows, features) of `dtype`; columns in the order of `layers`.
 
-    def __init__(self, file: Reader, layers: Sequence[NamedRows]) -> None:
+    boxes: where rows are cells: of an image by its number those of its cells, (cells, 4); None for crops.
+    """
+
+    def __init__(self, file: Reader, layers: Sequence[NamedRows], boxes: Boxes | None = None, cells: int = 1) -> None:
         file.check_images()
         self._file = file
         self.layers = tuple(layers)
-        self.crops = int(file.settings["crops"])
+        self.boxes = boxes
+        self.crops = int(file.settings["crops"]) * cells
         self._images = file.length("images/status")
         self.good = file.column("images/status", 0, self._images) == GOOD
         self.classes = [name.decode(errors="replace") for name in file.column("classes", 0, file.length("classes"))]
@@ -86,4 +97,8 @@ class Matrix:
                 name: np.repeat(self._file.column(f"images/{name}", start, stop)[keep], self.crops, axis=0)
                 for name in ("path", "split", "label")
             }
-            yield MatrixBatch(values=values, crop=np.tile(np.arange(self.crops), len(keep)), **columns)
+            box = None
+            if self.boxes is not None:
+                own = [self.boxes(start + number) for number in keep.tolist()]
+                box = np.concatenate([np.zeros((0, 4)), *own])
+            yield MatrixBatch(values=values, crop=np.tile(np.arange(self.crops), len(keep)), box=box, **columns)

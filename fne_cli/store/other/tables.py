@@ -18,11 +18,17 @@ from fne_cli.store.other.matrix import Matrix, MatrixBatch
 from fne_cli.store.other.predictions import label_names
 
 KNOWN = ("path", "crop", "split", "label")
+OF_CELLS = ("path", "cell", "split", "label", "x0", "y0", "x1", "y1")
 
 
 def texts(values: np.ndarray) -> list[str]:
     """A column of bytes as text."""
     return [value.decode(errors="replace") for value in values.tolist()]
+
+
+def known_columns(matrix: Matrix) -> tuple[str, ...]:
+    """What is known of a row, by the names of columns: of a crop, or of a cell."""
+    return KNOWN if matrix.boxes is None else OF_CELLS
 
 
 def _columns(matrix: Matrix) -> list[str]:
@@ -37,6 +43,7 @@ def _known(rows: MatrixBatch, matrix: Matrix) -> tuple[list[Any], ...]:
         rows.crop.tolist(),
         [as_cell(name) for name in texts(rows.split)],
         [as_cell(name) for name in labels],
+        *([] if rows.box is None else rows.box.T.tolist()),
     )
 
 
@@ -61,7 +68,7 @@ def tabled(matrix: Matrix, batches: Iterable[MatrixBatch], table: Path | None) -
         raise ValueError("there should be a table beside the file")
     with open(table, "w", newline="", encoding="utf-8") as text:
         lines = csv.writer(text, lineterminator="\n")
-        lines.writerow(KNOWN)
+        lines.writerow(known_columns(matrix))
         for rows in batches:
             yield rows
             lines.writerows(zip(*_known(rows, matrix), strict=True))
@@ -70,7 +77,7 @@ def tabled(matrix: Matrix, batches: Iterable[MatrixBatch], table: Path | None) -
 def is_image_table(path: Path) -> bool:
     """Whether a file is empty, or its first line that of a table beside another file."""
     with open(path, "rb") as file:
-        return file.readline(80) in (b"", (",".join(KNOWN) + "\n").encode())
+        return file.readline(80) in (b"", *((",".join(names) + "\n").encode() for names in (KNOWN, OF_CELLS)))
 
 
 def _write_npz(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table: Path | None) -> None:
@@ -81,6 +88,7 @@ def _write_npz(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table
         "split": ((count,), np.dtype(f"U{matrix.text_width('split')}")),
         "label": ((count, *matrix.labels_shape()), np.dtype(np.int32)),
         "crop": ((count,), np.dtype(np.int32)),
+        **({} if matrix.boxes is None else {"box": ((count, 4), np.dtype(np.float64))}),
     }
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         with _member(archive, "features") as file:
@@ -88,7 +96,7 @@ def _write_npz(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table
             for rows in batches:
                 file.write(rows.values.tobytes())
         for name, (shape, dtype) in types.items():
-            with _member(archive, name) as file:
+            with _member(archive, "cell" if name == "crop" and matrix.boxes is not None else name) as file:
                 file.write(_npy_header(shape, dtype))
                 for rows in matrix.batches(1 << 14, with_values=False):
                     values = getattr(rows, name)
@@ -112,7 +120,7 @@ def _write_csv(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table
     """path, crop, split, label, then a column per feature (layer:number); floats with all their digits."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
-        lines.writerow((*KNOWN, *map(as_cell, _columns(matrix))))
+        lines.writerow((*known_columns(matrix), *map(as_cell, _columns(matrix))))
         for rows in batches:
             known = zip(*_known(rows, matrix), strict=True)
             lines.writerows((*head, *numbers(values)) for head, values in zip(known, rows.values, strict=True))
@@ -143,8 +151,10 @@ def _write_parquet(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, t
     from pyarrow import parquet
 
     several = bool(matrix.labels_shape())
-    fields = [("path", pa.string()), ("crop", pa.int32()), ("split", pa.string())]
+    head = known_columns(matrix)
+    fields = [("path", pa.string()), (head[1], pa.int32()), ("split", pa.string())]
     fields.append(("label", pa.list_(pa.string()) if several else pa.string()))
+    fields += [(name, pa.float64()) for name in head[4:]]
     fields += [(layer.name, pa.list_(pa.from_numpy_dtype(layer.dtype), layer.features)) for layer in matrix.layers]
     schema = pa.schema(fields, metadata={"classes": json.dumps(matrix.classes, ensure_ascii=False)})
     with parquet.ParquetWriter(os.fspath(path), schema, compression="zstd", use_dictionary=["split", "label"]) as file:
@@ -159,6 +169,7 @@ def _write_parquet(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, t
                 pa.array(texts(rows.split), pa.string()),
                 pa.array(labels, schema.field("label").type),
             ]
+            columns += [] if rows.box is None else [pa.array(side, pa.float64()) for side in rows.box.T]
             left = 0
             for layer in matrix.layers:
                 part = np.ascontiguousarray(rows.values[:, left : left + layer.features], layer.dtype)

@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import h5py
 import numpy as np
 import pytest
 from edited_files import edited
+from pictures import write_image
 from places import DOCS
 from real_files import SOFTWARE, add, images, layers, rows_of, settings, write_activations, write_all
 
@@ -28,6 +30,7 @@ from fne_cli.steps.extract import RunOptions, batches
 from fne_cli.steps.extract.request import ExtractionRequest
 from fne_cli.steps.normalize import normalize
 from fne_cli.steps.reduce import ReductionOptions, reduce
+from fne_cli.steps.vocabulary import VocabularyOptions, vocabulary
 from fne_cli.store.format import schema
 from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.record import new_run
@@ -36,8 +39,12 @@ from fne_cli.tasks.engine import Cluster
 from fne_cli.tasks.parts import Parts
 
 PAGE = (DOCS / "format.md").read_text(encoding="utf-8")
-KINDS = ("activations", "moments", "standardized", "plain codes", "packed codes", "behavior", "projection")
+KINDS = (
+    *("activations", "moments", "standardized", "plain codes", "packed codes", "behavior", "projection"),
+    *("fisher vocabulary", "bow vocabulary"),
+)
 GROUPS = {"moments": {"layers"}, "behavior": {"layers", "null", "thresholds"}, "projection": {"layers"}}
+GROUPS |= {kind: {"layers", "vocabulary"} for kind in KINDS if kind.endswith("vocabulary")}
 
 
 def table(header: str) -> list[dict[str, str]]:
@@ -49,7 +56,7 @@ def table(header: str) -> list[dict[str, str]]:
 
 
 def of_kind(rows: list[dict[str, str]], kind: str) -> list[dict[str, str]]:
-    names = {"all", kind, kind.removeprefix("plain ").removeprefix("packed ")}
+    names = {"all", kind, kind.rpartition(" ")[2]}
     return [row for row in rows if names & set(row["kinds"].split(", "))]
 
 
@@ -89,7 +96,16 @@ def write_kinds(folder: Path, count: int, **options: Any) -> dict[str, Path]:
         reduce(activations, projection, how)
     except BadInput:  # one image has no components
         reduce(folder / "other" / activations.name, projection, how)
-    return dict(zip(KINDS, (activations, moments, scores, codes, packed, behavior, projection), strict=True))
+    known = [write_vocabulary(folder / f"{model}.h5", model) for model in ("fisher", "bow")]
+    return dict(zip(KINDS, (activations, moments, scores, codes, packed, behavior, projection, *known), strict=True))
+
+
+def write_vocabulary(path: Path, model: Any) -> Path:
+    pictures = path.parent / "pictures"
+    write_image(pictures / "a.png", 0)
+    chosen = VocabularyOptions(model, words=3, components=4 if model == "fisher" else None, samples=40)
+    vocabulary(str(pictures), path, replace(chosen, image_size=(48, 48)))
+    return path
 
 
 def contents(file: h5py.File) -> tuple[set[str], dict[str, h5py.Dataset]]:
@@ -193,8 +209,12 @@ def test_every_setting_is_on_the_page_and_the_reverse(made, kind):
     with h5py.File(made[kind]) as file:
         found = json.loads(file.attrs["settings"])
         with h5py.File(made["activations"]) as source:
-            assert kind == "activations" or found["activations"] == json.loads(source.attrs["settings"])
-    assert page - {"shard", "pool"} <= set(found) <= page
+            assert (
+                kind == "activations"
+                or kind.endswith("vocabulary")
+                or found["activations"] == json.loads(source.attrs["settings"])
+            )
+    assert page - {"shard", "pool", "descriptors"} <= set(found) <= page
     if "shard" in found:
         row = next(row for row in table("key") if row["key"] == "shard")
         assert set(found["shard"]) == set(re.findall(r'"(\w+)"', row["content"]))

@@ -60,8 +60,6 @@ def test_what_does_not_say_it_is_refused(fne, files):
     assert (refused.code, "Found: a grid of 2 x 2 over a map of 5 x 6. Extract it with --pool avg." in refused.err) == (
         1, True,
     )  # fmt: skip
-    refused = fne("evaluate", files[0], "--pool", "avg", "--embedding", "fne", "--model", "m.npz")
-    assert (refused.code, "--model saves a classifier of the features of a file" in refused.err) == (2, True)
     with pytest.raises(BadInput, match="the layer conv should be pooled to cells of one size"):
         rank([files[1]], pool="avg")
 

@@ -13,6 +13,17 @@ from fne_cli.numerics.ridge import solver as ridge
 from fne_cli.numerics.svm import solver as svm
 from fne_cli.steps.evaluate.options import ClassifierOptions
 
+EACH, VALUE = 0.012, 1.1e-8
+"""Seconds of a fit, and of a value of the rows that it reads, beside what the solver takes.
+
+Measured as the processor's time of 40 fits of 3,104 features and 300 of 207 on average, on 1,797 rows each.
+"""
+
+
+def beside(rows: int, features: int) -> float:
+    """Seconds of one fit beside its solver: so many rows are read, encoded and classified."""
+    return EACH + VALUE * rows * features
+
 
 class Estimate(Protocol):
     """The path of a fit, and its bytes besides the rows."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput
-from fne_cli.experiments.config import OWN, Options, Table, Value
+from fne_cli.experiments.written.config import OWN, Options, Table, Value
 from fne_cli.images.pixels.bad import Allowed
 
 SPELLED = {"list": "lists", "C": "cost"}  # as on the command line

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import DamagedFile
-from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.jobs import Job
+from fne_cli.experiments.written.config import Experiment
 from fne_cli.measures import RANK_MEASURES
 from fne_cli.store.other.cells import name_in
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import DamagedFile, FneError
-from fne_cli.experiments.additions import additions
-from fne_cli.experiments.comparison import Measured, compared, without_comparison
-from fne_cli.experiments.config import FIGURES, Experiment, Value
-from fne_cli.experiments.costs import COSTS, with_costs
 from fne_cli.experiments.jobs import Job
 from fne_cli.experiments.plan import LAYERS, Cell, Plan
+from fne_cli.experiments.summed.additions import additions
+from fne_cli.experiments.summed.comparison import Measured, compared, without_comparison
+from fne_cli.experiments.summed.costs import COSTS, with_costs
+from fne_cli.experiments.written.config import FIGURES, Experiment, Value
 from fne_cli.measures import RANK_MEASURES
 from fne_cli.store.format.claims import parse_json
 from fne_cli.store.other import results as stored

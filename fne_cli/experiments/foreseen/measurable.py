@@ -72,7 +72,12 @@ def trainings(job: Job, training: int, classes: int, draws: int) -> list[int]:
     if "cv" in options:
         sizes = [training * (options["cv"] - 1) // options["cv"]] * options["cv"]
     if "per_class" in options:
-        sizes = [min(training, count * classes) for count in options["per_class"]] * options.get("draws", draws)
+        often = options.get("draws", draws)
+        sizes = [
+            min(training, count * classes)
+            for count in options["per_class"]
+            for _ in range(often if count * classes < training else 1)  # all images are drawn once
+        ]
     how = classifier_of(job)
     if how.recipe == "auto":
         from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES, fits_of

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fne_cli.experiments.config import Experiment
 from fne_cli.experiments.plan import LAYERS, Cell, Plan
-from fne_cli.experiments.ranking import agreements, read_figures, with_figures
+from fne_cli.experiments.summed.ranking import agreements, read_figures, with_figures
 from fne_cli.experiments.varied.optimum import summary
+from fne_cli.experiments.written.config import Experiment
 
 
 def additions(

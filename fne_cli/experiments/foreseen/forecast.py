@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import FneError
-from fne_cli.experiments.config import Experiment
-from fne_cli.experiments.jobs import Execution, Job
-from fne_cli.experiments.measurable import (
+from fne_cli.experiments.foreseen.measurable import (
     classifier_of,
     components_of,
     left_by,
@@ -21,7 +19,9 @@ from fne_cli.experiments.measurable import (
     without_components,
     without_layers,
 )
+from fne_cli.experiments.jobs import Execution, Job
 from fne_cli.experiments.stamps import Sources, Stamps
+from fne_cli.experiments.written.config import Experiment
 from fne_cli.images.lists.manifest import LABEL
 from fne_cli.options import taken
 from fne_cli.progress import Progress
@@ -131,17 +131,17 @@ class Forecast:
         try:
             for rows in trainings(job, counts.training, classes, self._draws):
                 for width in widths:
-                    seconds += self._fit_seconds(job, rows * crops, width, classes, budget, crops, alone)
+                    seconds += self._fit_seconds(job, rows * crops, found.rows, width, classes, budget, crops, alone)
         except FneError as error:
             return Expected(str(error).splitlines()[0])
         return Expected("", None, self._known(job, seconds))
 
     def _fit_seconds(
-        self, job: Job, rows: int, features: int, classes: int, memory: int, crops: int, alone: bool
+        self, job: Job, rows: int, read: int, features: int, classes: int, memory: int, crops: int, alone: bool
     ) -> float:
-        """One fit. Raises DoesNotFit."""
+        """One fit, of so many rows, of which some are trained on. Raises DoesNotFit."""
         from fne_cli.numerics.svm.solver import RATE
-        from fne_cli.steps.evaluate.classifiers.estimates import Sizes, estimate
+        from fne_cli.steps.evaluate.classifiers.estimates import Sizes, beside, estimate
         from fne_cli.steps.evaluate.classifiers.recipe import as_tried
 
         reducing, features = (0.0, features) if alone else self._reducing(job, rows, features)
@@ -150,7 +150,8 @@ class Forecast:
         how = as_tried(how) if auto else replace(how, solver="certified")
         sizes = Sizes(rows, features, classes, crops, ternary=not alone and not auto)
         found = estimate(how, sizes, memory)
-        return reducing / RATE + (0.0 if found is None else found.seconds())
+        solving = 0.0 if found is None else found.seconds()
+        return reducing / RATE + solving + beside(read, features)
 
     def _reducing(self, job: Job, rows: int, features: int) -> tuple[float, int]:
         """Operations of a reduction, and the columns behind it; what jobs in a row reduce alike is decomposed once."""
@@ -248,6 +249,7 @@ class Forecast:
         return self._measured(job)
 
     def _measured(self, job: Job) -> _Activations | str:
+        from fne_cli.descriptors.opening import open_source
         from fne_cli.networks.recipe import Recipe
         from fne_cli.networks.speed import measure
 
@@ -255,7 +257,7 @@ class Forecast:
         if recipe not in self._speeds:
             self._progress.note(f"timing {recipe.model}")
             try:
-                self._speeds[recipe] = measure(recipe)
+                self._speeds[recipe] = measure(recipe, open_source)
             except FneError as error:
                 self._speeds[recipe] = str(error)
         speed = self._speeds[recipe]

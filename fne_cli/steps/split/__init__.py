@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import BadInput
+from fne_cli.errors import BadInput, WrongOptions
 from fne_cli.images.lists import findings, source
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import LABEL, read_manifest
@@ -20,6 +20,7 @@ from fne_cli.images.lists.voc import read_voc
 from fne_cli.images.regions import Divided, Windows, divided
 from fne_cli.numerics.evaluation.protocols import strata, stratified_folds
 from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.split.boxes import annotated, by_overlap, objects_of
 from fne_cli.store.format.changes import image_changes
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
@@ -58,6 +59,7 @@ def split(
     voc: bool = False,
     holdout: float | None = None,
     regions: Windows | None = None,
+    boxes: str | None = None,
     seed: int = 0,
     root: str | None = None,
     label_column: str = LABEL,
@@ -68,12 +70,15 @@ def split(
 
     One of: official `lists` (split, file), `per_class` training images of each class, shares `test` and `val` drawn
     class by class, `folds`, `voc`, `holdout`. docs/cli.md describes them. regions: a row for each region of an image;
-    without one of the others images keep their splits. Raises BadInput, or DifferentOutput for other manifests.
+    boxes: annotations, with a row for each object, or what regions show by how much they overlap with objects; without
+    one of the others images keep their splits. Raises BadInput, or DifferentOutput for other manifests.
     """
     given = sum(way is not None and way != () for way in (lists or None, per_class, test, folds, voc or None, holdout))
-    if given > 1 or (given == 0 and regions is None):
-        raise BadInput(
-            "Give one way to split: --list, --per-class, --test, --folds, --voc or --holdout; or none with --regions."
+    if given > 1 or (given == 0 and regions is None and boxes is None):
+        raise WrongOptions(
+            "Give one way to split: --test 20% or --per-class 30, drawn by chance; --folds 5, for cross-validation; "
+            "--list train=FILE, from official lists; --voc; --holdout 20%, of the training images; or none with "
+            f"--regions or --boxes. Found: {'several' if given else 'none'}."
         )
     _check(manifest, val is not None and test is None and per_class is None, voc and label_column != LABEL)
     listing = read_voc(images, VOC_SETS) if voc else source.list_images(images, root, label_column)
@@ -92,23 +97,35 @@ def split(
     options: dict[str, Any] = {"per_class": per_class, "test": test, "val": val, "folds": folds}
     options |= {"voc": voc, "seed": seed}
     # records of before do not have these
-    later = {"holdout": holdout, "regions": None if regions is None else str(regions)}
+    later = {"holdout": holdout, "regions": None if regions is None else str(regions), "boxes": boxes and True}
     options |= {name: value for name, value in later.items() if value is not None}
     parts = Divided(listing, np.arange(len(listing))) if regions is None else _divided(listing, regions, progress)
+    seen = ""
+    if boxes is not None:
+        objects, seen = objects_of(listing, boxes)
+        if without := sum(one is None for one in objects):
+            progress.note(f"{without:,} of {len(listing):,} images have no annotation, and no labelled rows")
+        parts = annotated(listing, objects) if regions is None else by_overlap(parts, objects)
     sources = [{"kind": "images", "fingerprint": _digest(listing, listing.splits)}, *map(_list_source, lists)]
     if regions is not None:
         sizes = "".join(f"{size}\n" for size in parts.sizes)
         sources.append({"kind": "sizes of images", "fingerprint": hashlib.sha256(sizes.encode()).hexdigest()})
+    if boxes is not None:
+        sources.append({"kind": "boxes", "fingerprint": seen})
     origin = Origin(
         "split",
         {**options, "lists": [name for name, _ in lists]},
         sources,
-        {"images": (Path(images),), "lists": tuple(Path(file) for _, file in lists)},
+        {
+            "images": (Path(images),),
+            "lists": tuple(Path(file) for _, file in lists),
+            "boxes": (Path(boxes),) if boxes else (),
+        },
     )
     done = []
     for path, way in zip(paths, ways, strict=True):
         splits = [way[number] for number in parts.whose.tolist()]
-        digest = _digest(parts.listing, splits)
+        digest = _digest(parts.listing, splits, seen)
         what = "this split. Found: another one, or changed since"
         done.append(is_recorded(path, digest, origin, overwrite, what, ours=is_manifest))
         if not done[-1]:
@@ -121,7 +138,9 @@ def split(
     if "" in counts and given:
         why = "are in no list and" if holdout is None else "are left out, as test images are, and"
         progress.note(f"{counts['']:,} of {len(listing):,} images {why} get no split")
-    return Split(paths, counts, up_to_date=all(done), regions=0 if regions is None else len(parts.listing))
+    return Split(
+        paths, counts, up_to_date=all(done), regions=0 if regions is None and boxes is None else len(parts.listing)
+    )
 
 
 def _divided(listing: Listing, regions: Windows, progress: Progress) -> Divided:
@@ -246,8 +265,8 @@ def _held_out(listing: Listing, images: str, share: float, seed: int) -> list[st
     return own.tolist()
 
 
-def _digest(listing: Listing, splits: Sequence[str]) -> str:
-    content = hashlib.sha256()
+def _digest(listing: Listing, splits: Sequence[str], boxes: str = "") -> str:
+    content = hashlib.sha256(boxes.encode())
     for name, labels, part in zip(listing.ids, listing.labels, splits, strict=True):
         content.update(f"{name}\0{labels}\0{part}\n".encode("utf-8", "backslashreplace"))
     return content.hexdigest()

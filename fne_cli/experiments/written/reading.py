@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput
-from fne_cli.experiments.config import (
+from fne_cli.experiments.varied.factors import Factors
+from fne_cli.experiments.varied.factors import read as read_factor
+from fne_cli.experiments.written.config import (
     COMMANDS,
     DATA,
     DEFAULTS,
@@ -20,9 +22,7 @@ from fne_cli.experiments.config import (
     Value,
     without,
 )
-from fne_cli.experiments.tables import NAME, SPELLED, Checked, nearest, overridden
-from fne_cli.experiments.varied.factors import Factors
-from fne_cli.experiments.varied.factors import read as read_factor
+from fne_cli.experiments.written.tables import NAME, SPELLED, Checked, nearest, overridden
 from fne_cli.numerics.classifiers import foreign
 
 
@@ -36,6 +36,8 @@ class _Experiment(Checked):
     """Reads the tables of `fne run`."""
 
     def experiment(self, tables: dict[str, Any]) -> Experiment:
+        if "transfer" in tables:
+            raise self.wrong("", f"is an experiment of fne transfer. Type: fne transfer {self.path}", "transfer")
         known = ["experiment", *NAMED, "factors", *COMMANDS]
         for name, table in tables.items():
             if name not in known:

@@ -1,0 +1,1 @@
+"""What is unfinished, and what the rest will take, for `--dry-run`."""

@@ -1,0 +1,1 @@
+"""What may stand in the file of an experiment, and reading it."""

@@ -43,8 +43,8 @@ def model(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         "--model",
         default=default,
         show_default=True,
-        help="mini, a network of keras.applications (vgg16, resnet50 ...), or a .keras, .h5 or .onnx file; or fisher, "
-        "bow or hog, which are made by hand: see fne layers MODEL.",
+        help="mini, a network of keras.applications (vgg16, resnet50 ...), a .keras, .h5 or .onnx file, or the folder "
+        "of a KerasHub preset; or fisher, bow or hog, which are made by hand: see fne layers MODEL.",
     )
 
 

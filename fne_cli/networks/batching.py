@@ -11,6 +11,8 @@ import numpy as np
 from fne_cli.errors import BadInput, DoesNotFit, FneError, is_of_memory
 from fne_cli.networks.saved.files import brief
 
+_TRIED = 0  # the seed of the noise that is tried
+
 
 class Batching(ABC):
     """Calls a network. If memory gives out, the batch is halved for good, and `note` is told.
@@ -51,6 +53,43 @@ class Batching(ABC):
     @abstractmethod
     def _sized(self, rows: int) -> tuple[Callable[[np.ndarray], Any], int]:
         """The compiled function for at least `rows` rows, and how many it takes."""
+
+    def _in_order(self, made: Callable[[int], Callable[[np.ndarray], Any]], rows: int, here: bool) -> Any:
+        """The function of `made` for `rows` rows that gives a row the same bits at any place of a batch.
+
+        It is tried on noise. Where places differ, images go through the network one by one; on a GPU (not `here`) that
+        would be too slow, and it is said.
+        """
+        call = made(rows)
+        if rows == 1 or self._is_steady(call, rows):
+            return call
+        if not here:
+            self.note(
+                f"This machine treats some of {rows} rows differently: the last bits may depend on an image's "
+                "neighbours, and merged shards may differ in them from a whole run. --batch-size 1 is free of it."
+            )
+            return call
+        self.note(
+            f"{self._name} has operators that treat some of {rows} rows differently: images go through it one by one, "
+            "so that each gets the same bits at any place."
+        )
+        single = made(1)
+
+        def one_by_one(pixels: np.ndarray) -> list[np.ndarray]:
+            each = [[np.asarray(values) for values in single(pixels[row : row + 1])] for row in range(len(pixels))]
+            return [np.concatenate(values) for values in zip(*each, strict=True)]
+
+        return one_by_one
+
+    def _is_steady(self, call: Callable[[np.ndarray], Any], rows: int) -> bool:
+        """Whether noise gets the same bits at two places of a batch."""
+        shape = (rows, *self._size, 3)
+        noise = np.random.default_rng(_TRIED).integers(0, 256, shape, dtype=np.uint8)
+        straight, moved = call(noise), call(np.roll(noise, 1, axis=0))
+        return all(
+            np.array_equal(np.roll(np.asarray(later), -1, axis=0), np.asarray(first), equal_nan=True)
+            for first, later in zip(straight, moved, strict=True)
+        )
 
     def _ready(self) -> Callable[[np.ndarray], Any]:
         """The compiled function for `used` rows; compiling takes memory, too."""

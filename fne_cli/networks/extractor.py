@@ -54,6 +54,8 @@ class Extractor(Batching):
         # Linux promises memory that it does not have, and kills who uses it. A GPU refuses.
         if rows > 1 and computes_here() and rows * _largest(self._model) > free_memory():
             raise MemoryError(f"{rows} rows of the largest layer")
+        if self._network.patches is not None:  # attention has products of kinds that are not tried one by one
+            return self._in_order(self._compiled, rows, computes_here()), rows
         dtype = self._network.precision
 
         def product(left: np.ndarray, kernel: Any) -> Any:
@@ -79,7 +81,7 @@ class Extractor(Batching):
 
         def pooled(outputs: Any) -> list[Any]:
             columns = zip(self._taps, self._poolings, keras.tree.flatten(outputs), strict=True)
-            return [pool(tap.channels_last(values)) for tap, pool, values in columns]
+            return [pool(tap.channels_last(values), tap.tokens) for tap, pool, values in columns]
 
         def forward(pixels: Any) -> Any:
             return pooled(model(prepared(pixels), training=False))

@@ -64,11 +64,19 @@ class Pooling:
         """Begin and end of the cells along a side of `size`: cell i of g is floor(i n / g) ... ceil((i + 1) n / g)."""
         return [(i * size // self.grid, math.ceil((i + 1) * size / self.grid)) for i in range(self.grid)]
 
-    def __call__(self, tensor: Any) -> Any:
-        """Apply to a tensor (batch, ..., channels); computed in float32 whatever the network's precision."""
+    def __call__(self, tensor: Any, tokens: Tokens | None = None) -> Any:
+        """Apply to a tensor (batch, ..., channels); computed in float32 whatever the network's precision.
+
+        tokens: the tensor is (batch, tokens, channels), and this is where its patches are.
+        """
         from keras import ops
 
         tensor = ops.cast(tensor, "float32")
+        if tokens is not None:
+            patches = ops.reshape(tensor[:, tokens.patches], (-1, tokens.height, tokens.width, tensor.shape[-1]))
+            over = Pooling() if self.of_tokens else self
+            parts = [tensor[:, 0]] * self.of_class + [over(patches)] * (self.kind != "cls")
+            return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
         if len(tensor.shape) == 2 or self.kind == "none":
             return tensor
         axes = tuple(range(1, len(tensor.shape) - 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from fne_cli.networks import described, pooling, taps
 from fne_cli.networks.extractor import Extractor, device_name
@@ -29,10 +29,13 @@ class Prepared:
         network = open_network(
             recipe.model, recipe.weights, recipe.seed, recipe.preprocess, recipe.image_size, recipe.precision
         )
-        tapped = taps.select(taps.find_taps(network.model), recipe.layers)
+        tapped = taps.select(network.taps(), recipe.layers)
         return cls(recipe, network, tapped, pooling.pooling_of(tapped, recipe.pool))
 
-    packages: ClassVar[tuple[str, ...]] = ("keras", "tensorflow", "tensorflow-cpu", "pillow")
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages whose versions the file names."""
+        return ("keras", *(["keras-hub"] if self.network.is_hub else []), "tensorflow", "tensorflow-cpu", "pillow")
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -41,7 +44,7 @@ class Prepared:
 
     def notes(self) -> list[str]:
         """What a person should know before it begins; who has chosen layers knows what is left out."""
-        left = [] if self.recipe.layers else taps.left_out(self.network.model)
+        left = [] if self.recipe.layers else self.network.left_out()
         return [*self.network.notes, *([f"left out: {taps.in_one_line(left)}"] if left else [])]
 
     def device(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from fne_cli.networks.catalog import Precision, known_name
+from fne_cli.networks.hub.preset import files_of, is_preset
 from fne_cli.networks.kinds import is_onnx
 
 
@@ -64,6 +65,8 @@ class Recipe:
     def files(self) -> list[str]:
         """The files that it names, with what an ONNX file has beside it."""
         named = [name for name in (self.model, self.weights or "") if os.path.isfile(name)]
+        if is_preset(self.model):
+            named = [*files_of(self.model), *named]
         if is_onnx(self.model) and named:
             from fne_cli.networks.onnx.metadata import beside
             from fne_cli.networks.onnx.reading import external_files

@@ -17,6 +17,8 @@ from fne_cli.options import meant
 if TYPE_CHECKING:
     import keras
 
+IN_A_BLOCK = "part of a block"
+"""Why a layer of a transformer is not tapped: the taps of its block have what it gives."""
 _PROBABILITIES = ("softmax", "sigmoid", "logsoftmax")
 # What may stand between a layer and its activation: every value of the output has its place in the map, or is one.
 _IN_BETWEEN = re.compile(
@@ -39,16 +41,19 @@ class Tap:
     is_classifier: bool = False
     is_channels_first: bool = False
     tokens: Tokens | None = None
+    in_block: bool = False
 
     @property
     def aside(self) -> str:
         """Why it is tapped only when it is asked for."""
-        return "classifier" if self.is_classifier else ""
+        return "classifier" if self.is_classifier else IN_A_BLOCK if self.in_block else ""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the output for one image: (height, width, channels) or (features,)."""
+        """Shape of the output for one image: (height, width, channels), of the patches of tokens, or (features,)."""
         sizes = tuple(int(size) for size in self.tensor.shape[1:])
+        if self.tokens is not None:
+            return (self.tokens.height, self.tokens.width, sizes[-1])
         return (*sizes[1:], sizes[0]) if self.is_channels_first else sizes
 
     def channels_last(self, values: Any) -> Any:

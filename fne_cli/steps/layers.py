@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fne_cli.progress import SILENT, Progress
 
@@ -44,15 +44,34 @@ class LayerTable:
     left_out: list[tuple[str, str]]
 
 
-def known() -> list[dict[str, Any]]:
-    """The networks that have a name: name, image_size (side of the square input), preprocess."""
-    from fne_cli.networks.catalog import CATALOG
+@dataclass(frozen=True)
+class NamedNetwork:
+    """A network that has a name: the side of its square input, and what its full embedding and its trained weights are.
+
+    parameters count the classifier, flop the operations for one image (a multiplication and an addition are two).
+    """
+
+    name: str
+    image_size: int
+    preprocess: str
+    features: int
+    parameters: int
+    flop: int
+    licence: str
+
+
+def known(sort: str | None = None) -> list[NamedNetwork]:
+    """The networks that have a name, by families; or by one of the values, the smallest first. Nothing is built."""
+    from fne_cli.networks.catalog import CATALOG, NAMES, licence_of, sizes
     from fne_cli.networks.mini import IMAGE_SIZE
 
-    own = {"name": "mini", "image_size": IMAGE_SIZE, "preprocess": "tf"}
-    return [own] + [
-        {"name": name, "image_size": one.image_size, "preprocess": one.preprocess} for name, one in CATALOG.items()
-    ]
+    counted = sizes()
+    found = []
+    for name in NAMES:
+        one, own = CATALOG.get(name), counted[name]
+        side, preprocess = (IMAGE_SIZE, "tf") if one is None else (one.image_size, str(one.preprocess))
+        found.append(NamedNetwork(name, side, preprocess, own.features, own.parameters, own.flop, licence_of(name)))
+    return found if sort is None else sorted(found, key=lambda one: (getattr(one, sort), one.name))
 
 
 def layers(
@@ -104,20 +123,21 @@ _Found = tuple[str, tuple[int, int], str, "Sequence[Tapped]", list[tuple[str, st
 
 
 def _of_keras(model: str, image_size: tuple[int, int] | None) -> _Found:
-    from fne_cli.networks import taps
     from fne_cli.networks.catalog import known_name
+    from fne_cli.networks.hub.preset import is_preset, preprocess_of
     from fne_cli.networks.weights import open_network
 
     # Shapes need neither trained weights nor the preprocessing of a file.
     name = known_name(model)
+    told = preprocess_of(model)[0] if is_preset(model) else None
     network = (
-        open_network(model, preprocess="none", image_size=image_size)
+        open_network(model, preprocess=told or "none", image_size=image_size)
         if name is None
         else open_network(model, weights="random", image_size=image_size)
     )
-    preprocess = network.preprocess if name else "to be given"
+    preprocess = network.preprocess if name or told else "to be given"
     size = (network.height, network.width)
-    return network.name, size, preprocess, taps.find_taps(network.model), taps.left_out(network.model)
+    return network.name, size, preprocess, network.taps(), network.left_out()
 
 
 def _of_onnx(model: str, image_size: tuple[int, int] | None) -> _Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,32 @@ from onnx_transformers import vit
 from PIL import Image
 
 from fne_cli import FullNetworkEmbedding
+from fne_cli.steps.extract import Recipe, extract
 
 
-@pytest.fixture
-def network(tmp_path: Path) -> Path:
-    """A transformer whose weights are in a file beside it."""
-    path = vit(tmp_path / "vit.onnx", width=20, heads=4)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transformer whose weights are in a file beside it, seven pictures, and what is extracted of them."""
+    folder = tmp_path_factory.mktemp("onnx")
+    path = vit(folder / "vit.onnx", width=20, heads=4)
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="vit.data", size_threshold=100)
-    return path
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
     for number in range(7):
-        file = tmp_path / "pictures" / "ab"[number % 2] / f"{number}.png"
+        file = folder / "pictures" / "ab"[number % 2] / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)).save(file)
-    return tmp_path / "pictures"
+    recipe = Recipe(model=str(path), preprocess="imagenet", pool=("cls+mean",), batch_size=3)
+    extract(str(folder / "pictures"), folder / "whole.h5", recipe=recipe)
+    return folder
+
+
+@pytest.fixture
+def network(folder: Path) -> Path:
+    return folder / "vit.onnx"
+
+
+@pytest.fixture
+def pictures(folder: Path) -> Path:
+    return folder / "pictures"
 
 
 def words(network: Path) -> list[Any]:
@@ -38,14 +48,13 @@ def words(network: Path) -> list[Any]:
 
 
 def test_shards_of_an_onnx_network_merge_to_the_bytes_of_the_whole(
-    fne: Any, network: Path, pictures: Path, tmp_path: Path
+    fne: Any, folder: Path, network: Path, pictures: Path, tmp_path: Path
 ) -> None:
-    whole, parts = tmp_path / "whole.h5", [tmp_path / f"{number}.h5" for number in (1, 2)]
-    done = fne("extract", pictures, whole, *words(network))
-    assert (done.code, done.out) == (0, "")
-    assert "left out: blocks.0.attn.qkv ... blocks.1.mlp.fc2 (4 of part of a block), head (classifier)" in done.err
+    whole, parts = folder / "whole.h5", [tmp_path / f"{number}.h5" for number in (1, 2)]
     for number, part in enumerate(parts, start=1):
-        assert fne("extract", pictures, part, *words(network), "--shard", f"{number}/2").code == 0
+        done = fne("extract", pictures, part, *words(network), "--shard", f"{number}/2")
+        assert (done.code, done.out) == (0, "")
+        assert "left out: blocks.0.attn.qkv ... blocks.1.mlp.fc2 (4 of part of a block), head (classifier)" in done.err
     assert fne("merge", *parts, tmp_path / "merged.h5").code == 0
     assert (tmp_path / "merged.h5").read_bytes() == whole.read_bytes()
     embedding = FullNetworkEmbedding(str(network), preprocess="torch", batch_size=4)
@@ -56,29 +65,25 @@ def test_shards_of_an_onnx_network_merge_to_the_bytes_of_the_whole(
     assert np.array_equal(embedding.activations(names)[:, -20:], means)
 
 
-def test_weights_beside_the_model_are_an_input(fne: Any, network: Path, pictures: Path, tmp_path: Path) -> None:
-    output = tmp_path / "out.h5"
-    assert fne("extract", pictures, output, *words(network)).code == 0
-    assert "is up to date" in fne("extract", pictures, output, *words(network)).err
-    data = network.with_name("vit.data")
-    values = np.frombuffer(data.read_bytes(), np.float32)
-    data.write_bytes((1.5 * values).astype(np.float32).tobytes())
-    changed = fne("extract", pictures, output, *words(network))
+def test_weights_beside_the_model_are_an_input(fne: Any, folder: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(folder, tmp_path / "own")
+    assert "is up to date" in fne("extract", folder / "pictures", own / "whole.h5", *words(folder / "vit.onnx")).err
+    values = np.frombuffer((own / "vit.data").read_bytes(), np.float32)
+    (own / "vit.data").write_bytes((1.5 * values).astype(np.float32).tobytes())
+    changed = fne("extract", folder / "pictures", own / "whole.h5", *words(own / "vit.onnx"))
     assert changed.code == 4
     assert "weights_sha256" in changed.err
 
 
-def test_pictures_are_looked_for_through_the_recorded_network(
-    fne: Any, network: Path, pictures: Path, tmp_path: Path
-) -> None:
-    output, asked = tmp_path / "out.h5", pictures / "b" / "3.png"
-    assert fne("extract", pictures, output, *words(network)).code == 0
-    done = fne("search", output, asked, "-K", 1)
+def test_pictures_are_looked_for_through_the_recorded_network(fne: Any, folder: Path) -> None:
+    done = fne("search", folder / "whole.h5", folder / "pictures" / "b" / "3.png", "-K", 1)
     assert done.code == 0
     assert "b/3.png" in done.out
 
 
-def test_layers_and_refusals_come_before_there_is_an_output(fne: Any, network: Path, pictures: Path) -> None:
+def test_layers_and_refusals_come_before_there_is_an_output(
+    fne: Any, network: Path, pictures: Path, tmp_path: Path
+) -> None:
     listed = fne("layers", network)
     assert listed.code == 0
     assert listed.out.splitlines()[-3:] == [
@@ -86,7 +91,7 @@ def test_layers_and_refusals_come_before_there_is_an_output(fne: Any, network: P
         "left out: blocks.0.attn.qkv ... blocks.1.mlp.fc2 (4, part of a block: --layers '*' takes these too)",
         "left out: head (classifier: --layers '*' takes it too)",
     ]
-    output = pictures.parent / "out.h5"
+    output = tmp_path / "out.h5"
     for more, told in (
         ([], "does not say how its input is to be prepared. Give --preprocess caffe|tf|torch|unit|none|imagenet|clip"),
         (["--preprocess", "unit", "--weights", "random"], "has its own weights. Leave --weights out."),
@@ -95,7 +100,7 @@ def test_layers_and_refusals_come_before_there_is_an_output(fne: Any, network: P
         refused = fne("extract", pictures, output, "--model", network, *more)
         assert refused.code == 1
         assert told in refused.err
-    assert not list(pictures.parent.glob("out*"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_onnxruntime_it_is_said_what_to_install(

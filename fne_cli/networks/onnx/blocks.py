@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fne_cli.networks.onnx.graph import ROWS, Graph, attribute
+from fne_cli.networks.taps import IN_A_BLOCK
 from fne_cli.networks.tokens import Tokens
 
-_IN_A_BLOCK = "part of a block"
 _ALONG = (
     "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout", "Cast", "Mul", "Add", "Div",
     "LayerNormalization", "RMSNormalization", "MatMul", "Gemm",
@@ -50,7 +50,7 @@ def find(graph: Graph, weighted: Callable[[Any], bool]) -> Found:
         block = _block(graph, core, weighted, len(found.blocks) + 1)
         if block is not None and all(block.stream != other.stream for other in found.blocks):
             found.blocks.append(block)
-            found.aside.update({node.output[0]: _IN_A_BLOCK for node in block.weighted})
+            found.aside.update({node.output[0]: IN_A_BLOCK for node in block.weighted})
     if not found.blocks:
         return found
     return Found(found.blocks, _tokens(graph, found.blocks[0], weighted), found.aside)

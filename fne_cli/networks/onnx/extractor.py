@@ -17,8 +17,6 @@ from fne_cli.networks.onnx.taps import OnnxTap
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.preprocessing import grey
 
-_TRIED = 0  # the seed of the noise that is tried
-
 
 class OnnxExtractor(Batching):
     """Calls the network; batches that do not fit are halved as those of Keras networks are."""
@@ -44,28 +42,7 @@ class OnnxExtractor(Batching):
         """The function for `rows` rows: the same bits for a row at any place, one by one if there is no other way."""
         if rows > 1 and on_gpu() is None and rows * self._graph.largest() > free_memory():
             raise MemoryError(f"{rows} rows of the largest layer")
-        call = self._made(rows)
-        if rows == 1:
-            return call, 1
-        if self._is_steady(call, rows):
-            return call, rows
-        if on_gpu() is not None:
-            self.note(
-                f"This machine treats some of {rows} rows differently: the last bits may depend on an image's "
-                "neighbours, and merged shards may differ in them from a whole run. --batch-size 1 is free of it."
-            )
-            return call, rows
-        self.note(
-            f"{self._graph.name} has operators that treat some of {rows} rows differently: images go through it one by "
-            "one, so that each gets the same bits at any place."
-        )
-        single = self._made(1)
-
-        def one_by_one(pixels: np.ndarray) -> list[np.ndarray]:
-            each = [single(pixels[number : number + 1]) for number in range(len(pixels))]
-            return [np.concatenate(values) for values in zip(*each, strict=True)]
-
-        return one_by_one, rows
+        return self._in_order(self._made, rows, here=on_gpu() is None), rows
 
     def _made(self, rows: int) -> Callable[[np.ndarray], list[np.ndarray]]:
         program = Program(self._graph, self._taps, self._poolings, self._preprocess, self._takes, self._image, rows)
@@ -73,13 +50,3 @@ class OnnxExtractor(Batching):
         if self._takes.channels == 3:
             return call
         return lambda pixels: call(grey(pixels))
-
-    def _is_steady(self, call: Callable[[np.ndarray], list[np.ndarray]], rows: int) -> bool:
-        """Whether noise gets the same bits at two places of a batch."""
-        shape = (rows, *self._image, 3)
-        noise = np.random.default_rng(_TRIED).integers(0, 256, shape, dtype=np.uint8)
-        straight, moved = call(noise), call(np.roll(noise, 1, axis=0))
-        return all(
-            np.array_equal(np.roll(later, -1, axis=0), first, equal_nan=True)
-            for first, later in zip(straight, moved, strict=True)
-        )

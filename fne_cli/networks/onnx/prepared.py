@@ -80,7 +80,7 @@ def open_onnx(
     if any(side not in (None, asked) for side, asked in zip(fixed, size, strict=True)):
         sides = " x ".join(str(side or "any") for side in fixed)
         raise BadInput(f"{path} takes images of {sides}. Found: --image-size {size[0]} x {size[1]}.")
-    graph = Graph(file, takes.shape(*size), name)
+    graph = Graph(file, takes.shape(*size), path)
     _find_out(graph, takes)
     found, left = find_taps(graph)
     return OnnxNetwork(name, graph, found, left, takes, *size, prepared, notes)

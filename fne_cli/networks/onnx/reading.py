@@ -54,6 +54,8 @@ def read(path: str) -> OnnxFile:
     if container(path) != "onnx":
         raise BadInput(f"{path} should be an ONNX file. Found: a network of Keras.", remedy="Name it .keras or .h5.")
     message = _parsed(path, onnx)
+    if not all(isinstance(name, str) for name in _names(message)):  # bytes, where they are no UTF-8
+        raise BadInput(f"{path} should be an ONNX file. Found: names that are no text.", remedy=_AGAIN)
     _check_structure(path, message, onnx)
     _check_size(path, message)
     weights = {tensor.name: _values(path, tensor, onnx) for tensor in message.graph.initializer}
@@ -145,6 +147,19 @@ def _check_structure(path: str, message: Any, onnx: Any) -> None:
         raise refused("an output that nothing makes", _AGAIN)
 
 
+def _names(message: Any) -> Iterator[Any]:
+    graph = message.graph
+    yield graph.name
+    yield from (one.domain for one in message.opset_import)
+    yield from (text for entry in message.metadata_props for text in (entry.key, entry.value))
+    yield from (one.name for part in (graph.initializer, graph.input, graph.output) for one in part)
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (one.name for one in node.attribute)
+    for tensor in _tensors(message):
+        yield from (text for entry in tensor.external_data for text in (entry.key, entry.value))
+
+
 def _tensors(message: Any) -> Iterator[Any]:
     yield from message.graph.initializer
     for node in message.graph.node:
@@ -212,7 +227,7 @@ def _false(path: str, tensor: Any, wanted: int, found: str) -> BadInput:
 
 
 def _entries(tensor: Any) -> dict[str, str]:
-    return {entry.key: entry.value for entry in tensor.external_data}
+    return {str(entry.key): str(entry.value) for entry in tensor.external_data}
 
 
 def _beside(path: str, tensor: Any) -> str:

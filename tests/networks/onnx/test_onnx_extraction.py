@@ -68,7 +68,7 @@ def mini_file(mini: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 # Against Keras
 
 
-@pytest.mark.parametrize("preprocess", ["caffe", "torch", "mean=1/2/3,std=2,order=bgr,scale=1/64"])
+@pytest.mark.parametrize("preprocess", ["torch", "mean=1/2/3,std=2,order=bgr,scale=1/64"])
 def test_mini_is_that_of_keras(mini_file: Path, preprocess: str) -> None:
     of_keras = computed(Recipe(model="mini", weights="random", preprocess=preprocess), noise(5, 32))
     are_close(computed(Recipe(model=str(mini_file), preprocess=preprocess), noise(5, 32)), of_keras)
@@ -81,9 +81,9 @@ def test_a_network_with_its_channels_last_is_the_same(mini: Any, mini_file: Path
     are_close(*(computed(source.recipe, noise(3, 32)) for source in (one, other)))
 
 
-@pytest.mark.parametrize("pool", ["max", "avg:3", "max:2", "none"])
-def test_maps_are_pooled_as_those_of_keras(mini_file: Path, pool: str) -> None:
-    chosen = {"layers": ("block1*", "block3*", "fc1"), "pool": (pool,), "preprocess": "tf"}
+def test_maps_are_pooled_as_those_of_keras(mini_file: Path) -> None:
+    pools = ("max", "block1_conv1=avg:3", "block3_conv1=max:2", "block3_conv2=none")
+    chosen = {"layers": ("block1*", "block3*", "fc1"), "pool": pools, "preprocess": "tf"}
     of_keras = computed(Recipe(model="mini", weights="random", **chosen), noise(3, 32))
     are_close(computed(Recipe(model=str(mini_file), **chosen), noise(3, 32)), of_keras)
 

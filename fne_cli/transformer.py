@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fne_cli.descriptors.opening import Opened, open_source
+from fne_cli.descriptors.opening import open_source
 from fne_cli.errors import BadInput
 from fne_cli.images.given import as_images, digest, pixels
 from fne_cli.images.pixels.geometry import Geometry
@@ -25,6 +25,9 @@ from fne_cli.numerics.embedding import embedding as find
 from fne_cli.numerics.transformer import TernaryEmbedding
 from fne_cli.store.other.remembered import RememberedRows
 from fne_cli.store.output.record import file_state, plain, software
+
+if TYPE_CHECKING:
+    from fne_cli.descriptors.opening import Opened
 
 _LISTS = ("layers", "pool")
 _ALONE = Lock()

@@ -55,11 +55,10 @@ def _write_convolutional(path: Path) -> None:
 
 def _read(path: Path) -> str:
     """What comes of two images."""
-    from fne_cli.networks.onnx import prepared
+    from fne_cli.networks.onnx.prepared import PreparedOnnx
     from fne_cli.networks.recipe import Recipe
 
-    setattr(prepared, "load_keras", lambda: None)  # noqa: B010  # it decodes images: none here
-    source = prepared.PreparedOnnx.of(Recipe(model=str(path), preprocess="unit", batch_size=2, image_size=(16, 16)))
+    source = PreparedOnnx.of(Recipe(model=str(path), preprocess="unit", batch_size=2, image_size=(16, 16)))
     call = source.extractor(lambda text: None)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
     digest = hashlib.sha256(repr(source.settings()).encode())

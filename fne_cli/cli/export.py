@@ -34,8 +34,13 @@ from fne_cli.unprintable import plain_lines
 )
 @click.option(
     "--images",
-    help="With --cells: what the activations were extracted from, for boxes in pixels of these images.  [default: of "
-    "the network's input]",
+    help="What the activations were extracted from: for the files of a .parquet, the pictures of a .projector, and "
+    "with --cells for boxes in pixels of these images.  [default there: of the network's input]",
+)
+@click.option(
+    "--predictions",
+    type=options.FILE,
+    help="CSV with the columns path and prediction, of fne predict or fne evaluate: for a .parquet or .projector.",
 )
 @options.root
 @options.batch_rows
@@ -44,7 +49,8 @@ from fne_cli.unprintable import plain_lines
 def export(progress: Console, as_json: bool, **values: Any) -> None:
     """Write the features of FILE for other tools, or search engines.
 
-    OUTPUT ends in .npz, .npy, .parquet, .csv or .svm (libsvm). The layers stand side by side, a row per crop of every
+    OUTPUT ends in .npz, .npy, .parquet (also for FiftyOne and Spotlight), .csv, .svm (libsvm), or .projector, a folder
+    for TensorBoard. The layers stand side by side, a row per crop of every
     good image, with the image's path, split and label. Activations stay as they are, or become an --embedding fitted to
     training images, or the columns of a --projection.
 
@@ -56,6 +62,8 @@ def export(progress: Console, as_json: bool, **values: Any) -> None:
              fne export photos.h5 fc2.csv --layers fc2
              fne export photos.h5 reduced.npy --projection projection.h5
              fne export grid.h5 cells.npz --cells --images photos/
+             fne export codes.h5 codes.parquet --images photos/ --predictions predictions.csv
+             fne export codes.h5 codes.projector --images photos/
              fne export codes.h5 codes.faiss
              fne export photos.h5 photos.copy --embedding length,pca:256,whiten | psql
     """

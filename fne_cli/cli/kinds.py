@@ -218,6 +218,7 @@ _NUMBERS = re.compile(r"(?:[-+0-9.,e\s]|inf|nan)*", re.IGNORECASE)
 _SPEAKING = frozenset([
     ".csv", ".tsv", ".json", ".jsonl", ".h5", ".hdf5", ".npy", ".npz", ".svm", ".parquet", ".html", ".tex", ".png",
     ".jpg", ".jpeg", ".svg", ".pdf", ".tar", ".zip", ".txt", ".md", ".keras", ".toml", ".faiss", ".usearch", ".copy",
+    ".projector",
 ])  # fmt: skip
 """Endings that say what is in a file."""
 

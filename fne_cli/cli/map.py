@@ -43,8 +43,9 @@ from fne_cli.cli.console import Console, table
     help="Draw so many images that are wrong, those furthest off.",
 )
 @options.boxes("Measure whether maps find these objects (pointing game, CorLoc), and draw them.")
+@options.as_json
 @options.overwrite
-def map(progress: Console, **values: Any) -> None:  # noqa: A001  # the name of the command
+def map(progress: Console, as_json: bool, **values: Any) -> None:  # noqa: A001  # the name of the command
     """Draw which parts of an image speak for a class.
 
     CLASSIFIER is what fne evaluate --save-classifier saved, a linear one. ACTIVATIONS have cells: --pool avg:7, or
@@ -60,6 +61,9 @@ def map(progress: Console, **values: Any) -> None:  # noqa: A001  # the name of 
     from fne_cli.steps.map import map as map_evidence
 
     done = map_evidence(progress=progress, **values)
+    if as_json:
+        options.print_json(done, made=("images", "missing", "wrong"))
+        return
     if done.up_to_date:
         progress.note(f"{done.folder} is up to date")
         return

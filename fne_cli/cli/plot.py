@@ -21,8 +21,9 @@ from fne_cli.cli.console import Console
     default=(),
     help="Features to show images for: 'block5_conv3:117,fc2:8'.  [default: the strongest, each of another class]",
 )
+@options.as_json
 @options.overwrite
-def plot(progress: Console, **values: Any) -> None:
+def plot(progress: Console, as_json: bool, **values: Any) -> None:
     """Draw what fne analyze found, as PNG and SVG.
 
     FOLDER gets the figures. BEHAVIOR is what fne analyze wrote. Needs matplotlib: pip install 'fne-cli[report]'.
@@ -34,5 +35,8 @@ def plot(progress: Console, **values: Any) -> None:
     from fne_cli.steps.plot import plot
 
     done = plot(progress=progress, **values)
+    if as_json:
+        options.print_json(done)
+        return
     state = " is up to date" if done.up_to_date else ""
     progress.note(f"{done.folder}{state}: {', '.join(done.figures)}")

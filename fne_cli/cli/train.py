@@ -66,8 +66,9 @@ from fne_cli.options import taken
 @learning.MAX_PIXELS
 @learning.MAX_BAD
 @click.option("--history", type=options.FILE, metavar="FILE.csv", help="Write loss and accuracy of every epoch.")
+@options.as_json
 @options.overwrite
-def train(progress: Console, **values: Any) -> None:
+def train(progress: Console, as_json: bool, **values: Any) -> None:
     """Train a network on IMAGES and write MODEL.keras.
 
     IMAGES as of fne extract, with a label each; split train is learned from (all images, if there are no splits), split
@@ -79,10 +80,12 @@ def train(progress: Console, **values: Any) -> None:
     from fne_cli.steps.train import Course, Rule, Selection, Start, TrainOptions, train
 
     start, rule, course = taken(Start, values), taken(Rule, values), taken(Course, values)
-    options, selection = taken(TrainOptions, values), taken(Selection, values)
-    done = train(
-        start=start, rule=rule, course=course, options=options, selection=selection, progress=progress, **values
-    )
+    how, selection = taken(TrainOptions, values), taken(Selection, values)
+    done = train(start=start, rule=rule, course=course, options=how, selection=selection, progress=progress, **values)
+    if as_json:
+        bad = [{"path": path, "message": message} for path, message in done.bad]
+        options.print_json(done, made=("seconds",), bad=bad)
+        return
     if done.up_to_date:
         progress.note(f"{done.path} is up to date: {done.epochs:,} epochs")
         return

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,10 +15,12 @@ from PIL import Image
 
 from fne_cli.images.lists.source import list_images
 from fne_cli.images.pixels.bad import Status
-from fne_cli.images.pixels.decode import decode, read_file
+from fne_cli.images.pixels.decode import decode
 from fne_cli.images.pixels.geometry import Geometry
+from fne_cli.images.pixels.reading import read_file
 
 _QUALITY = 85
+_TOGETHER = 256  # images in memory as small pictures
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,33 @@ def encoded(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=_QUALITY, optimize=True)
     return buffer.getvalue()
+
+
+def sheet(
+    path: Path,
+    places: Places,
+    side: int,
+    resize: Literal["squash", "crop"],
+    sha256: Sequence[str],
+    advance: Callable[[int], object],
+) -> str:
+    """Write a PNG with all images, side x side pixels each, in rows of a square; those that are not there are grey.
+
+    Returns "", or what is wrong with the first if there is none at all. Memory holds the whole of it.
+    """
+    count = len(places.files)
+    across = max(1, int(np.ceil(np.sqrt(count))))
+    made = np.full((side * max(1, -(-count // across)), side * across, 3), 128, np.uint8)
+    some, first = False, ""
+    for start in range(0, count, _TOGETHER):
+        numbers = range(start, min(start + _TOGETHER, count))
+        shown = thumbnails(places.of(numbers), side, resize, [sha256[number] for number in numbers])
+        for number, (pixels, why) in zip(numbers, shown, strict=True):
+            first = first or why
+            if pixels is not None:
+                some, (down, right) = True, divmod(number, across)
+                made[down * side : (down + 1) * side, right * side : (right + 1) * side] = pixels
+        advance(len(numbers))
+    if some or not count:
+        Image.fromarray(made).save(path, "PNG")
+    return "" if some or not count else first

@@ -17,10 +17,13 @@ _TRIED = 0  # the seed of the noise that is tried
 class Batching(ABC):
     """Calls a network. If memory gives out, the batch is halved for good, and `note` is told.
 
-    `rows` is the number of rows of every batch that comes in; `used` is how many go through the network at once.
+    `rows` is the number of rows of every batch that comes in; `used` is how many go through the network at once;
+    `competes` says that it computes on processors.
     outputs: name and shape of one row of each layer. A network from a file is tried on a black batch first: raises
     BadInput if it cannot be computed.
     """
+
+    competes: bool
 
     def __init__(
         self,

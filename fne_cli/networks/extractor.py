@@ -11,7 +11,7 @@ import numpy as np
 
 from fne_cli.machine import free_memory
 from fne_cli.networks import graph
-from fne_cli.networks.backend import computes_here, lacks_onednn
+from fne_cli.networks.backend import accelerators, computes_here, lacks_onednn
 from fne_cli.networks.batching import Batching
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.preprocessing import prepare
@@ -38,6 +38,7 @@ class Extractor(Batching):
     ) -> None:
         import keras
 
+        self.competes = not accelerators()
         self._network = network
         # The pooling is no part of the model: the names of its operations would meet those of the network's.
         self._model = keras.Model(network.model.inputs, [tap.tensor for tap in taps])

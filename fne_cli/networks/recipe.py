@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from fne_cli.networks.catalog import Precision, known_name
-from fne_cli.networks.hub.preset import files_of, is_preset
 from fne_cli.networks.kinds import is_onnx
 
 
@@ -27,7 +26,7 @@ class Recipe:
     crops: Literal[1, 5, 10] = 1
     box_context: float = 1.0
     batch_size: int = 16
-    precision: Precision = "float32"
+    precision: Precision | Literal["auto"] = "float32"
     xla: bool = False
     dtype: Literal["float32", "float16"] = "float32"
 
@@ -65,8 +64,10 @@ class Recipe:
     def files(self) -> list[str]:
         """The files that it names, with what an ONNX file has beside it."""
         named = [name for name in (self.model, self.weights or "") if os.path.isfile(name)]
-        if is_preset(self.model):
-            named = [*files_of(self.model), *named]
+        if os.path.isdir(self.model):
+            from fne_cli.networks.hub.preset import files_of, is_preset
+
+            named = [*(files_of(self.model) if is_preset(self.model) else []), *named]
         if is_onnx(self.model) and named:
             from fne_cli.networks.onnx.metadata import beside
             from fne_cli.networks.onnx.reading import external_files

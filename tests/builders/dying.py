@@ -50,6 +50,8 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("t.json", "q.csv"),
     ),
     "search": (("search", "codes.h5", "out/s.csv"), ("s.csv",)),
+    "scatter": (("scatter", "codes.h5", "out/x.csv"), ("x.csv",)),
+    "map": (("scatter", "activations.h5", "out/x.html"), ("x.html",)),
     "neighbours": (("search", "activations.h5", "out/n.html"), ("n.html",)),
     "duplicates": (("search", "codes.h5", "--duplicates", "out/d.jsonl"), ("d.jsonl",)),
     "split": (("split", "list.csv", "out/s.csv", "--test", "0.5"), ("s.csv",)),

@@ -9,6 +9,9 @@ import pytest
 from pictures import write_image
 from real_files import write_all
 
+from fne_cli.cli.main import COMMANDS
+from fne_cli.cli.main import fne as group
+
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
@@ -95,3 +98,19 @@ def test_the_option_of_before_is_taken_and_not_shown(fne, files, monkeypatch):
     contents = {(files / f"{name}.npz").read_bytes() for name in ("old", "variable", "table")}
     assert len(contents) == 1
     assert "--model" not in fne("evaluate", "--help").out
+
+
+def test_every_command_with_a_result_has_it():
+    """Completion is a script, and a cluster runs until it is stopped."""
+    without = {
+        name
+        for name in COMMANDS
+        if "--json" not in [word for param in group.get_command(None, name).params for word in param.opts]
+    }
+    assert without == {"cluster", "completion"}
+
+
+def test_report_says_what_it_wrote(fne, files):
+    assert fne("evaluate", "c.h5", "r.json", "-C", "1", "-q").code == 0
+    made, again = (json.loads(fne("report", "r.json", "page.html", "--json").out) for _ in range(2))
+    assert (made["page"], made["up_to_date"], again["up_to_date"]) == ("page.html", False, True)

@@ -41,6 +41,7 @@ PRINTS: dict[str, tuple[str, ...]] = {
     "report": ("--help",),
     "run": ("c.toml", "--dry-run"),
     "sample": ("--help",),
+    "scatter": ("c.h5", "new/x.csv", "--json"),
     "search": ("c.h5",),
     "split": ("--help",),
     "train": ("--help",),

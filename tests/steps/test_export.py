@@ -203,9 +203,9 @@ def test_up_to_date_and_nothing_left_after_damage(photos, tmp_path, ending):
 def test_an_ending_that_means_nothing(photos, tmp_path, capfd):
     code, _, err = command(capfd, "export", photos[0], tmp_path / "a.xlsx")
     assert (code, err) == (
-        1,
-        f"fne: {tmp_path / 'a.xlsx'} should end in .npz, .npy, .parquet, .csv, .svm, .faiss, .usearch, .copy. Found: "
-        ".xlsx.\n",
+        2,
+        f"fne: {tmp_path / 'a.xlsx'} should end in .npz, .npy, .parquet, .csv, .svm, .projector, .faiss, .usearch, "
+        ".copy. Found: .xlsx.\n",
     )
     code, _, err = command(capfd, "export", photos[0], tmp_path / "a.npy")
     assert (code, err) == (

@@ -83,6 +83,8 @@ def test_the_command_draws_every_figure(fne, behavior, photos, tmp_path):
     states = [(folder / name).stat().st_mtime_ns for name in found(folder)]
     again = fne("plot", behavior, folder, "--activations", photos, "--images", tmp_path / "photos")
     assert "up to date" in again.err
+    again = fne("plot", behavior, folder, "--activations", photos, "--images", tmp_path / "photos", "--json")
+    assert json.loads(again.out)["up_to_date"] and "exemplars" in json.loads(again.out)["figures"]
     assert states == [(folder / name).stat().st_mtime_ns for name in found(folder)]
 
 

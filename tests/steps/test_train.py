@@ -71,6 +71,8 @@ def test_it_learns_and_its_network_is_taken(fne, shades, tmp_path):
     assert len(lines) == 12 and float(lines[-1]["val_accuracy"]) == 1 and float(lines[0]["learning_rate"]) == 0.02
     again = fne("train", shades, tmp_path / "m.keras", *words, "--learning-rate", 0.02)
     assert "is up to date: 12 epochs" in again.err
+    again = json.loads(fne("train", shades, tmp_path / "m.keras", *words, "--learning-rate", 0.02, "--json").out)
+    assert (again["up_to_date"], again["epochs"], again["kept"], again["bad"]) == (True, 12, 12, [])
     assert fne("extract", shades, tmp_path / "x.h5", "--model", tmp_path / "m.keras", "--max-bad", 1).code == 0
     told = json.loads(fne("info", tmp_path / "x.h5", "--json").out)["settings"]
     said = lineage_of(str(tmp_path / "m.keras"))
@@ -208,7 +210,7 @@ def test_lists_that_cannot_be_trained_on(fne, tmp_path):
         write_image(tmp_path / "images" / "train" / name / "1.png", 1)
     assert "--patience looks at validation images" in told("--patience", 1)
     done = fne("train", tmp_path / "images", tmp_path / "m.h5")
-    assert done.code == 1 and "should end in .keras. Found: .h5" in done.err
+    assert done.code == 2 and "should end in .keras. Found: .h5" in done.err
 
 
 def test_too_little_memory_is_told_before_the_work(fne, shades, tmp_path, monkeypatch):

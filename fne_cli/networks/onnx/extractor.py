@@ -33,6 +33,7 @@ class OnnxExtractor(Batching):
         note: Callable[[str], None],
     ) -> None:
         self._graph, self._taps, self._poolings = graph, taps, poolings
+        self.competes = on_gpu() is None
         self._preprocess, self._takes, self._image = preprocess, takes, size
         shapes = [pool.row_shape(tap.shape) for tap, pool in zip(taps, poolings, strict=True)]
         outputs = list(zip([tap.layer for tap in taps], shapes, strict=True))

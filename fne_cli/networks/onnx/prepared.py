@@ -12,7 +12,6 @@ import numpy as np
 
 from fne_cli.errors import BadInput, WrongOptions
 from fne_cli.networks import described, pooling, taps
-from fne_cli.networks.backend import load_keras
 from fne_cli.networks.graph import Input
 from fne_cli.networks.onnx import metadata
 from fne_cli.networks.onnx.extractor import OnnxExtractor
@@ -187,7 +186,6 @@ class PreparedOnnx:
     def extractor(self, note: Callable[[str], None]) -> OnnxExtractor:
         """The function, made ready once; `note` is told if it has to shrink its batch."""
         if not self._compiled:
-            load_keras()  # tf.data decodes the images; it is here that TensorFlow is loaded without its lines
             network = self.network
             self._compiled.append(
                 OnnxExtractor(

@@ -9,13 +9,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fne_cli.errors import BadInput, DifferentOutput, WrongOptions
 from fne_cli.machine import free_memory
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.export.cells import Cells, check_cells, exportable_cells
+from fne_cli.steps.export.projector import Projector
 from fne_cli.steps.export.rows import Exportable, exportable
+from fne_cli.steps.export.told import Told
 from fne_cli.store.format.schema import canonical_json
 from fne_cli.store.other.engines import check_usearch, write_faiss, write_usearch
 from fne_cli.store.other.matrix import Matrix, MatrixBatch
@@ -31,6 +34,9 @@ from fne_cli.vectors.options import VectorOptions
 BATCH_BYTES = 1 << 25  # of matrix in memory, whatever --batch-size says
 ENGINES = (".faiss", ".usearch", ".copy")
 """Endings of what is compared elsewhere as fne search compares it."""
+
+PROJECTOR = ".projector"
+"""Ending of a folder for TensorBoard."""
 
 _WITH_TABLE = (".npy", ".faiss", ".usearch")
 _NEEDED = {".parquet": ("pyarrow", "parquet"), ".usearch": ("usearch", "usearch")}
@@ -68,6 +74,7 @@ def export(
     cells: bool = False,
     images: str | None = None,
     root: str | None = None,
+    predictions: Path | None = None,
     batch_size: int = 32768,
     overwrite: bool = False,
     progress: Progress = SILENT,
@@ -80,24 +87,25 @@ def export(
     of what is free.
 
     cells: a row for each cell of maps instead, all layers on the grid of the finest, with its box in pixels of the
-    network's input, or of the images if it is said where these are (images, root).
+    network's input, or of the images if it is said where these are (images, root). In a .parquet or .projector without
+    cells images and root say where pictures are, and predictions (CSV with path and prediction) what is said of them.
 
     Streams, but for .usearch: memory holds `batch_size` rows or 32 MB, whichever is less, beside the embedding.
     docs/format.md describes each form. Raises the errors of fne_cli.errors.
     """
     kind = output.suffix.lower()
     _check(output, kind, vector)
-    if images is not None and not cells:
-        raise WrongOptions("--images says in whose pixels cells are. Give --cells, too, or leave it out.")
     chosen = VectorOptions(tuple(layers), embedding, projection, thresholds, pool, rows)
     memory = free_memory() // 2 if memory is None else memory
     with ExitStack() as opened:
         asked = Cells(images, root) if cells else None
         source, matrix = _opened(file, chosen, kind, asked, memory, opened, progress)
+        told = Told.of(source.file, kind, predictions, *((None, None) if cells else (images, root)))
+        matrix.told = told.columns if kind == ".parquet" else {}
         count, features = matrix.shape
         beside = output.with_name(output.name + ".images.csv") if kind in _WITH_TABLE else None
         done = Exported(output, beside, count, features, matrix.bad)
-        settings = {"layers": source.layers, **source.described}
+        settings = {"layers": source.layers, **source.described, **told.settings}
         if kind == ".copy":
             vector = type_of(matrix, vector)
             settings["vector"] = vector
@@ -105,18 +113,22 @@ def export(
         origin = Origin(
             f"export {kind}",
             settings,
-            source.sources,
-            source.paths,
+            [*source.sources, *told.sources],
+            {**source.paths, **told.paths},
             with_network=("layers",),
             network=source.file.settings,
         )
         made_of = {"kind": f"export {kind}", "source": source.file.fingerprint, **settings}
-        made_of |= {"sources": source.sources} if len(source.sources) > 1 else {}
+        made_of |= {"sources": list(origin.sources)} if len(origin.sources) > 1 else {}
         digest = hashlib.sha256(canonical_json(made_of).encode()).hexdigest()
         what = "this export. Found: one of another file or other layers, or changed since"
         if beside is not None:
             check_place(beside, origin.paths, overwrite)
-        there = is_recorded(output, digest, origin, overwrite, what, progress)
+        folder = Projector(output, digest, origin, told.images is not None) if kind == PROJECTOR else None
+        if folder is None:
+            there = is_recorded(output, digest, origin, overwrite, what, progress)
+        else:
+            there = folder.are_there(overwrite, what, progress)
         if beside is not None:
             there = _has_table(output, beside, there)
         if there:
@@ -130,18 +142,34 @@ def export(
         if matrix.bad:
             progress.note(f"{matrix.bad:,} bad images are left out")
         step = max(1, min(batch_size, BATCH_BYTES // max(1, features * matrix.dtype.itemsize)))
-        with ExitStack() as stack:
-            target = stack.enter_context(Output(output))
-            table = stack.enter_context(Output(beside)) if beside is not None else None
-            advance = stack.enter_context(progress.track(count, "rows"))
-            write = _writer(kind, vector)
-            write(matrix, _told(matrix, step, advance), target.into, table.into if table else None)
-            pair = {}
-            if table is not None:
-                pair["beside"] = file_state(table.into) | {"sha256": sha256_of(table.into)}
-                table.accept()
-            target.accept_noted({"fingerprint": digest, **pair, **origin.noted_whole(output)})
+        if folder is not None:
+            with progress.track(count, "rows") as advance:
+                folder.write(matrix, _told(matrix, step, advance), told, progress)
+            return done
+        _write(matrix, step, output, beside, _writer(kind, vector), {"fingerprint": digest}, origin, progress)
         return done
+
+
+def _write(
+    matrix: Matrix,
+    step: int,
+    output: Path,
+    beside: Path | None,
+    write: Write,
+    record: dict[str, Any],
+    origin: Origin,
+    progress: Progress,
+) -> None:
+    """The file, and the table beside it if there is one; step: rows at a time."""
+    with ExitStack() as stack:
+        target = stack.enter_context(Output(output))
+        table = stack.enter_context(Output(beside)) if beside is not None else None
+        advance = stack.enter_context(progress.track(matrix.shape[0], "rows"))
+        write(matrix, _told(matrix, step, advance), target.into, table.into if table else None)
+        if table is not None:
+            record["beside"] = file_state(table.into) | {"sha256": sha256_of(table.into)}
+            table.accept()
+        target.accept_noted({**record, **origin.noted_whole(output)})
 
 
 def _opened(
@@ -157,15 +185,15 @@ def _opened(
     if cells is None:
         source = exportable(file, chosen, kind in ENGINES, memory, opened)
         return source, Matrix(source.file, source.rows)
-    check_cells(chosen, kind, ENGINES)
+    check_cells(chosen, kind, (*ENGINES, PROJECTOR))
     found = exportable_cells(file, chosen.layers, cells, opened, progress)
     return found.exportable, Matrix(found.exportable.file, found.exportable.rows, found.boxes, found.cells)
 
 
 def _check(output: Path, kind: str, vector: VectorType | None) -> None:
-    """Raises BadInput for an ending that means nothing, or needs what is not installed."""
-    if kind not in (*WRITERS, *ENGINES):
-        raise BadInput(f"{output} should end in {', '.join((*WRITERS, *ENGINES))}. Found: {kind or 'no ending'}.")
+    """Raises WrongOptions for an ending that means nothing, BadInput for one that needs what is not installed."""
+    if kind not in (known := (*WRITERS, PROJECTOR, *ENGINES)):
+        raise WrongOptions(f"{output} should end in {', '.join(known)}. Found: {kind or 'no ending'}.")
     package, extra = _NEEDED.get(kind, ("", ""))
     if package and importlib.util.find_spec(package) is None:
         raise BadInput(f"{output} needs {package}, which is not installed. pip install 'fne-cli[{extra}]'")

@@ -10,17 +10,20 @@ import numpy as np
 from fne_cli.descriptors import opening
 from fne_cli.networks.backend import forget
 from fne_cli.networks.catalog import is_handcrafted
+from fne_cli.networks.kinds import is_onnx
 from fne_cli.networks.recipe import Recipe
 
 
 class Compute(Protocol):
     """Computes rows of features from pixels, a batch at a time.
 
-    rows: of a batch. used: rows at a time that it really computes, fewer once the memory was too small.
+    rows: of a batch. used: rows at a time that it really computes, fewer once the memory was too small. competes:
+    whether it computes on the processors that decode images, too.
     """
 
     rows: int
     used: int
+    competes: bool
 
     def __call__(self, pixels: np.ndarray) -> list[Any]:
         """(rows, height, width, 3) uint8 -> for each column of the source (rows, *shape), floats."""
@@ -63,6 +66,6 @@ def open_source(recipe: Recipe) -> Source:
 
 def open_anew(recipe: Recipe) -> Source:
     """The same in a process that has had others: unnamed layers get the names that they have in a new one."""
-    if not is_handcrafted(recipe.model):
+    if not (is_handcrafted(recipe.model) or is_onnx(recipe.model)):
         forget()
     return open_source(recipe)

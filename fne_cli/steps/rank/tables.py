@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fne_cli.errors import BadInput
+from fne_cli.errors import WrongOptions
 from fne_cli.progress import Progress
 from fne_cli.steps.rank.likeness import Likeness
 from fne_cli.steps.rank.measure import Fit
@@ -61,7 +61,7 @@ class Tables:
     def __init__(self, path: Path | None, sources: Sequence[Source], settings: Mapping[str, Any]) -> None:
         if path is not None and path.suffix.lower() != ".csv":
             found = path.suffix or "no ending"
-            raise BadInput(f"--csv {path} should be a file to write that ends in .csv. Found: {found}.")
+            raise WrongOptions(f"--csv {path} should be a file to write that ends in .csv. Found: {found}.")
         self._paths = [] if path is None else [path, *([beside(path)] if settings["cka"] else [])]
         made_from = [part for source in sources for part in source.file.sources()]
         self._origin = Origin(

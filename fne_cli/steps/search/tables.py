@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from fne_cli.errors import BadInput
+from fne_cli.errors import WrongOptions
 from fne_cli.numerics.neighbours.search import Found
 from fne_cli.steps.search.sides import Sides
 from fne_cli.store.other.cells import as_cell
@@ -23,10 +23,10 @@ def is_output(path: str) -> bool:
 
 
 def check_ending(output: Path) -> str:
-    """The ending of an output. Raises BadInput for another one."""
+    """The ending of an output. Raises WrongOptions for another one."""
     ending = output.suffix.lower()
     if ending not in ENDINGS:
-        raise BadInput(f"{output} should end in {', '.join(ENDINGS)}. Found: {ending or 'no ending'}.")
+        raise WrongOptions(f"{output} should end in {', '.join(ENDINGS)}. Found: {ending or 'no ending'}.")
     return ending
 
 

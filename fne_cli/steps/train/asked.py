@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fne_cli.errors import BadInput
+from fne_cli.errors import WrongOptions
 from fne_cli.images import contents
 from fne_cli.machine import processors
 from fne_cli.networks.catalog import known_name
@@ -46,7 +46,7 @@ class Asked:
         named: Sequence[Path],
     ) -> None:
         if output.suffix.lower() != ".keras":
-            raise BadInput(f"{output} should end in .keras. Found: {output.suffix or 'no ending'}.")
+            raise WrongOptions(f"{output} should end in .keras. Found: {output.suffix or 'no ending'}.")
         self.output, self.start, self.chosen = output, start, chosen
         names = {"model": start.model, "from": start.source, "weights": start.weights}  # as the options are called
         self._files = {role: Path(name) for role, name in names.items() if name and os.path.isfile(name)}

@@ -22,6 +22,8 @@ class NamedRows(RowReader, Protocol):
 
 
 Boxes = Callable[[int], np.ndarray]
+Tell = Callable[[Sequence[str]], list[str | None]]
+"""Something of images, by their paths; None where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,12 @@ class MatrixBatch:
 class Matrix:
     """The rows of all good images, (rows, features) of `dtype`; columns in the order of `layers`.
 
-    boxes: where rows are cells: of an image by its number those of its cells, (cells, 4); None for crops.
+    boxes: where rows are cells: of an image by its number those of its cells, (cells, 4); None for crops. told: what
+    else is said of images, by the names of columns, where an output has room for it.
     """
 
     def __init__(self, file: Reader, layers: Sequence[NamedRows], boxes: Boxes | None = None, cells: int = 1) -> None:
+        self.told: dict[str, Tell] = {}
         file.check_images()
         self._file = file
         self.layers = tuple(layers)

@@ -105,3 +105,36 @@ def label_names(labels: np.ndarray, classes: Sequence[str]) -> list[str]:
     if labels.ndim == 1:
         return [names[label] if label >= 0 else "" for label in labels.tolist()]
     return [";".join(names[row == 1].tolist()) for row in labels]
+
+
+def read_said(path: Path) -> dict[str, str]:
+    """What is predicted of images, by their paths: any CSV with the columns path and prediction.
+
+    Of an image with several lines (embeddings, trials) the first counts. Raises BadInput or DamagedFile.
+    """
+    csv.field_size_limit(_FIELD_CHARACTERS)
+    said: dict[str, str] = {}
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            lines = csv.reader(file)
+            head = next(lines, [])
+            if "path" not in head or "prediction" not in head:
+                raise BadInput(
+                    f"{path} should be CSV with the columns path and prediction. Found: no such columns.\n"
+                    "fne predict writes it, and fne evaluate --predictions."
+                )
+            name, prediction = head.index("path"), head.index("prediction")
+            for line in lines:
+                if len(line) != len(head):
+                    raise ValueError(f"line {lines.line_num} has {len(line)} columns")
+                said.setdefault(name_in(line[name]), name_in(line[prediction]))
+    except OSError as error:
+        raise BadInput(f"{path} should be predictions that can be read. Found: {error.strerror}.") from error
+    except (ValueError, csv.Error) as error:
+        raise DamagedFile(f"{path} should be CSV with predictions. Found: {error}.") from error
+    return said
+
+
+def is_right(truth: str, prediction: str) -> bool:
+    """Whether names of classes, several with semicolons between them, are the same."""
+    return set(truth.split(";")) == set(prediction.split(";"))

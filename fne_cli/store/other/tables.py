@@ -146,7 +146,7 @@ def numbers(values: np.ndarray) -> list[Any]:
 
 
 def _write_parquet(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, table: Path | None) -> None:
-    """path, crop, split, label, and a column per layer with its features as a list of fixed length."""
+    """path, crop, split, label, what else is told, and a column per layer: its features as a list of fixed length."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -154,7 +154,7 @@ def _write_parquet(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, t
     head = known_columns(matrix)
     fields = [("path", pa.string()), (head[1], pa.int32()), ("split", pa.string())]
     fields.append(("label", pa.list_(pa.string()) if several else pa.string()))
-    fields += [(name, pa.float64()) for name in head[4:]]
+    fields += [(name, pa.float64()) for name in head[4:]] + [(name, pa.string()) for name in matrix.told]
     fields += [(layer.name, pa.list_(pa.from_numpy_dtype(layer.dtype), layer.features)) for layer in matrix.layers]
     schema = pa.schema(fields, metadata={"classes": json.dumps(matrix.classes, ensure_ascii=False)})
     with parquet.ParquetWriter(os.fspath(path), schema, compression="zstd", use_dictionary=["split", "label"]) as file:
@@ -170,6 +170,7 @@ def _write_parquet(matrix: Matrix, batches: Iterable[MatrixBatch], path: Path, t
                 pa.array(labels, schema.field("label").type),
             ]
             columns += [] if rows.box is None else [pa.array(side, pa.float64()) for side in rows.box.T]
+            columns += [pa.array(tell(texts(rows.path)), pa.string()) for tell in matrix.told.values()]
             left = 0
             for layer in matrix.layers:
                 part = np.ascontiguousarray(rows.values[:, left : left + layer.features], layer.dtype)

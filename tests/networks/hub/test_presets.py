@@ -150,6 +150,7 @@ def test_the_same_vit_in_an_onnx_file_gives_the_same(tmp_path: Path) -> None:
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max(), err_msg=name)
 
 
+@pytest.mark.slow
 def test_registers_are_left_out(tmp_path: Path) -> None:
     network = seeded(lambda: dinov2(num_register_tokens=3), 1)
     network.set_weights([one + 0.1 for one in network.get_weights()])

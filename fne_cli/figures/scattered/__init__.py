@@ -1,0 +1,1 @@
+"""Images as points in the plane, on a page."""

@@ -1,0 +1,1 @@
+"""Rows laid out in the plane, to be looked at: along their main axes, or so that neighbours stay neighbours."""

@@ -35,6 +35,10 @@ FOLDS = 3
 """Parts of the training images, for each of which weights are learnt from the labels of the others."""
 
 
+BUDGET = 600.0
+"""Seconds that choosing may take, if nobody says otherwise."""
+
+
 def fits_of(name: str) -> int:
     """How many decompositions a candidate takes."""
     return FOLDS if "aligned" in name else 1

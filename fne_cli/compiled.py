@@ -9,7 +9,10 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-import numba
+from fne_cli.imports import lean
+
+with lean():
+    import numba
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 _PARTS = ("load", "_load_index", "_save_index", "_save_data", "_data_name", "_index_path")

@@ -28,6 +28,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from bench_sizes import at_least
 
 LAYERS = 15
 
@@ -183,17 +184,19 @@ def measure(asked: argparse.Namespace) -> None:
 def main() -> None:
     """Measure, or be one of the contestants."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=5000)
-    parser.add_argument("--classes", type=int, default=100)
-    parser.add_argument("--features", type=int, default=12416)
-    parser.add_argument("--random-classes", type=int, default=20)
-    parser.add_argument("--sample", type=int, default=2000, help="pairs that SciPy is timed on")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--images", type=at_least(4), default=5000)
+    parser.add_argument("--classes", type=at_least(2), default=100)
+    parser.add_argument("--features", type=at_least(1), default=12416)
+    parser.add_argument("--random-classes", type=at_least(1), default=20)
+    parser.add_argument("--sample", type=at_least(1), default=2000, help="pairs that SciPy is timed on")
+    parser.add_argument("--repeats", type=at_least(1), default=3)
     parser.add_argument("--uneven", action="store_true", help="classes of 100 different sizes: most random classes")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--who", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.images < 2 * asked.classes:
+        parser.error(f"--images should be at least {2 * asked.classes}, two of each class. Found: {asked.images}.")
     if asked.child:
         print(json.dumps(WORK[asked.who](asked.child, asked)))
     else:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_extract import write_photos
+from bench_sizes import at_least
 
 FNE = [sys.executable, "-m", "fne_cli"]
 
@@ -80,12 +81,14 @@ def steady(outputs: list[Path], workers: int) -> float:
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--images", type=at_least(1), default=4000)
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--shards", type=int, default=8)
+    parser.add_argument("--workers", type=at_least(1), default=2)
+    parser.add_argument("--rounds", type=at_least(1), default=5)
+    parser.add_argument("--shards", type=at_least(1), default=8)
     options = parser.parse_args()
+    if options.images < (most := max(options.workers, options.shards)):
+        parser.error(f"--images should be at least {most}, one for each worker and shard. Found: {options.images}.")
     rounds: list[dict[str, dict[str, float]]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -6,8 +6,10 @@ throughput  VGG16 (random weights), batch 16: extract end to end (decode, comput
             function on the same pixels already in memory, Keras's `predict` in a loop with NumPy concatenation, and
             PyTorch with forward hooks if it is installed. They take turns, BLOCK batches each; medians of the turns
             and of the ratios within a turn.
-precision   bfloat16 against float32 in the same way, and with --network FILE (a .keras file) and --folder FOLDER the
-            share of ternary codes that differ.
+precision   bfloat16 against float32, the bare network on noise, batch by batch in turn, by the clock and by the
+            processors' time, and what of this the processor has instructions for; with --network FILE (a .keras file)
+            and --folder FOLDER of that network too, and the share of its ternary codes that differ. --models says
+            which other networks.
 memory      resident memory while 5,000 images go through `mini`.
 
 The limit is the matrix-product rate of this machine, measured in the same run. Prints a table and a JSON object.
@@ -21,13 +23,14 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_sizes import at_least
 from extract_peers import predict_loop, torch_hooks
 from PIL import Image
 
@@ -42,17 +45,18 @@ from fne_cli.steps.extract import extract
 
 WARM_BATCHES = 2
 BLOCK = 4  # batches of a turn
+TURN = BLOCK * 16  # images of a turn
 VGG16_GFLOP = 30.95  # multiply-adds counted twice, one 224 x 224 image, 13 convolutions and three dense layers
 
 
-def write_photos(folder: Path, count: int) -> None:
-    """JPEG files of the size of photographs (500 x 375)."""
+def write_photos(folder: Path, count: int, size: tuple[int, int] = (500, 375)) -> None:
+    """JPEG files of the size of photographs."""
     values = np.random.default_rng(0)
     for number in range(count):
         target = folder / f"class{number % 5}" / f"{number:05d}.jpg"
         target.parent.mkdir(parents=True, exist_ok=True)
         small = values.integers(0, 256, (25, 32, 3), dtype=np.uint8)
-        Image.fromarray(small).resize((500, 375), Image.Resampling.BICUBIC).save(target, quality=90)
+        Image.fromarray(small).resize(size, Image.Resampling.BICUBIC).save(target, quality=90)
 
 
 class Stopwatch(Progress):
@@ -127,21 +131,19 @@ def matrix_rate() -> float:
     return 3 * 2 * 2048**3 / (time.perf_counter() - began) / 1e9
 
 
-def throughput(images: int, precisions: Sequence[str] = ("float32",), peers: bool = True) -> dict[str, list[float]]:
-    """Images per second of each way, in every turn. `images` go through extract in the first precision."""
-    recipes = [Recipe(model="vgg16", weights="random", precision=name) for name in precisions]  # type: ignore[arg-type]  # names
+def throughput(images: int, peers: bool = True) -> dict[str, list[float]]:
+    """Images per second of each way, in every turn. `images` go through extract."""
+    recipe = Recipe(model="vgg16", weights="random")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_photos(folder / "photos", images)
         listing = source.list_images(str(folder / "photos"))
-        prepared = Prepared.of(recipes[0])
+        prepared = Prepared.of(recipe)
         geometry = Geometry(prepared.network.height, prepared.network.width)
-        size = recipes[0].batch_size
+        size = recipe.batch_size
         batches = [b.pixels for b in pipeline.image_batches(listing, geometry, size, range(BLOCK * size))]
         others: dict[str, Callable[[], float]] = {}
-        for number, recipe in enumerate(recipes):
-            bare = (Prepared.of(recipe) if number else prepared).extractor(print)
-            others["bare" if not number else f"bare {recipe.precision}"] = partial(rate_of, _called(bare), batches)
+        others["bare"] = partial(rate_of, _called(prepared.extractor(print)), batches)
         hooked = torch_hooks() if peers else None
         if peers:
             others["predict_loop"] = partial(predict_loop, prepared, batches)
@@ -149,7 +151,7 @@ def throughput(images: int, precisions: Sequence[str] = ("float32",), peers: boo
             others["torch_hooks"] = partial(rate_of, hooked, batches)
         others["matrix_gflops"] = matrix_rate
         turns = Turns(others)
-        extract(str(folder / "photos"), folder / "a.h5", recipes[0], progress=turns)
+        extract(str(folder / "photos"), folder / "a.h5", recipe, progress=turns)
     return turns.rates
 
 
@@ -160,6 +162,37 @@ def _called(function: Callable[[np.ndarray], list[Any]]) -> Callable[[np.ndarray
 def ratio(rates: dict[str, list[float]], ours: str, theirs: str) -> float:
     """Median of the ratios within a turn: the machine's speed changes from one to the next."""
     return statistics.median(a / b for a, b in zip(rates[ours], rates[theirs], strict=True))
+
+
+def instructions() -> list[str]:
+    """What this processor has for numbers of 16 bits, by the kernel's names."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        flags = next((line.split() for line in file if line.startswith("flags")), [])
+    return [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "avx512_fp16") if name in flags]
+
+
+def precision(model: str, batches: int, preprocess: str | None = None) -> dict[str, float]:
+    """Medians over `batches` turns: images per second, and per second of all processors' time; and both ratios."""
+    sources = {
+        name: Prepared.of(Recipe(model, None if preprocess else "random", preprocess=preprocess, precision=name))
+        for name in ("float32", "bfloat16")
+    }
+    size = sources["float32"].image_size
+    noise = np.random.default_rng(0).integers(0, 256, (16, *size, 3), np.uint8)
+    found: dict[str, list[float]] = {}
+    for turn in range(batches + 1):
+        for name, prepared in sources.items():
+            call = _called(prepared.extractor(print))
+            began, busy = time.perf_counter(), time.process_time()
+            call(noise)
+            taken = {"wall": time.perf_counter() - began, "cpu": time.process_time() - busy}
+            if turn:  # both have been compiled in the first
+                for clock, seconds in taken.items():
+                    found.setdefault(f"{name}, {clock}", []).append(len(noise) / seconds)
+    figures = {what: statistics.median(rates) for what, rates in found.items()}
+    for clock in ("wall", "cpu"):
+        figures[f"ratio, {clock}"] = ratio(found, f"bfloat16, {clock}", f"float32, {clock}")
+    return figures
 
 
 def codes_that_differ(network: Path, folder: Path) -> dict[str, Any]:
@@ -201,8 +234,10 @@ def main() -> None:
     """Run the sections that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--section", default="throughput,precision,memory")
-    parser.add_argument("--images", type=int, default=640, help="of VGG16; 64 make a turn, the first one warms up")
+    parser.add_argument("--images", type=at_least(2 * TURN, f"{TURN} make a turn, and the first one warms up"),
+                        default=10 * TURN, help=f"of VGG16; {TURN} make a turn, the first one warms up")  # fmt: skip
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--models", nargs="*", default=["vgg16", "resnet50"], help="of the section precision")
     parser.add_argument("--network", type=Path)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
@@ -224,13 +259,19 @@ def main() -> None:
                         flush=True,
                     )
         elif section == "precision":
-            found = throughput(options.images, ("float32", "bfloat16"), peers=False)
-            plain, brief = (statistics.median(found[name]) for name in ("bare", "bare bfloat16"))
-            figures[section] = {"float32": plain, "bfloat16": brief, "ratio": ratio(found, "bare bfloat16", "bare")}
-            print(f"bfloat16 {brief:.2f} img/s, float32 {plain:.2f}: {figures[section]['ratio']:.2f} times", flush=True)
+            figures[section] = {"instructions": instructions(), "load": os.getloadavg()[0]}
+            print(f"this processor has {', '.join(instructions()) or 'none of the instructions'}")
+            networks = dict.fromkeys(options.models) | ({str(options.network): "caffe"} if options.network else {})
+            for name, preprocess in networks.items():
+                rates = figures[section][name] = precision(name, options.images // TURN, preprocess)
+                print(
+                    f"{name}: bfloat16 {rates['bfloat16, wall']:.2f} img/s, float32 {rates['float32, wall']:.2f}: "
+                    f"{rates['ratio, wall']:.2f} times, {rates['ratio, cpu']:.2f} by the processors' time",
+                    flush=True,
+                )
             if options.network and options.folder:
                 figures[section] |= codes_that_differ(options.network, options.folder)
-                print(json.dumps(figures[section]))
+                print(json.dumps(figures[section]), flush=True)
         else:
             figures[section] = memory()
             print(json.dumps(figures[section]), flush=True)

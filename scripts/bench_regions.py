@@ -21,6 +21,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from bench_sizes import at_least
 from PIL import Image
 
 
@@ -62,8 +63,8 @@ def measured(output: Path, manifest: Path, photos: Path, options: list[str]) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--photos", type=int, default=12)
-    parser.add_argument("--side", type=int, default=4000)
+    parser.add_argument("--photos", type=at_least(2, "they take turns"), default=12)
+    parser.add_argument("--side", type=at_least(100, "it is divided into regions"), default=4000)
     known, options = parser.parse_known_args()
     rows = []
     for count in (known.photos, 2 * known.photos):

@@ -22,6 +22,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from bench_sizes import at_least
 
 
 def made(rows: int, features: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -91,10 +92,14 @@ def rate() -> float:
 def main() -> None:
     """Run both, in turn, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, usual in (("rows", 3030), ("features", 12416), ("classes", 101), ("penalties", 20), ("repeats", 3)):
-        parser.add_argument(f"--{name}", type=int, default=usual)
+    rows = at_least(200, "the contestants warm up on so many")
+    parser.add_argument("--rows", type=rows, default=3030)
+    for name, least, usual in (("features", 1, 12416), ("classes", 2, 101), ("penalties", 1, 20), ("repeats", 1, 3)):
+        parser.add_argument(f"--{name}", type=at_least(least), default=usual)
     parser.add_argument("--fit", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.rows < 2 * given.classes:
+        parser.error(f"--rows should be at least {2 * given.classes}, two of each class. Found: {given.rows}.")
     penalties = np.logspace(-4, 2, given.penalties).tolist()
     if given.fit:
         print(json.dumps(fit(Path(given.fit[0]), given.fit[1], penalties)))

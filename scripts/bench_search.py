@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from bench_sizes import at_least
 
 from fne_cli.compiled import compiled
 from fne_cli.machine import free_memory, processors
@@ -212,9 +213,13 @@ def recall(given: argparse.Namespace) -> None:
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, usual in (("rows", 100_000), ("queries", 1000), ("features", 12_416), ("repeats", 5)):
-        parser.add_argument(f"--{name}", type=int, default=usual)
-    parser.add_argument("--widths", type=int, nargs="*", default=[12_416, 2048, 512], help="features of the cosine")
+    for name, least, usual in (
+        *(("rows", COUNT, 100_000), ("queries", 1, 1000), ("features", 1, 12_416), ("repeats", 1, 5)),
+    ):
+        parser.add_argument(f"--{name}", type=at_least(least), default=usual)
+    parser.add_argument(
+        "--widths", type=at_least(1), nargs="*", default=[12_416, 2048, 512], help="features of the cosine"
+    )
     parser.add_argument("--bytes", type=int, default=1 << 30, help="of the cosine's rows at most")
     parser.add_argument("--activations", type=Path)
     parser.add_argument("--codes", type=Path)

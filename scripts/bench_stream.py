@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_sizes import at_least
 
 from fne_cli.numerics.codes import ternary
 from fne_cli.steps.discretize import discretize
@@ -166,8 +167,8 @@ def peak(*arguments: object) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--rows", type=at_least(2), default=20_000)
+    parser.add_argument("--repeats", type=at_least(1), default=5)
     parser.add_argument("--sections", default=",".join(SECTIONS), help=", ".join(SECTIONS))
     parser.add_argument("--folder", type=Path, help="where the files go; they are removed at the end")
     parser.add_argument("--json", type=Path, help="also write all seconds there")

@@ -25,6 +25,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from bench_sizes import at_least
 
 COSTS = [10.0**power for power in range(-5, 2)]
 
@@ -279,8 +280,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--section", action="append", choices=sorted(SECTIONS), help="default: all")
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--peer-repeats", type=int, default=3, help="runs of LinearSVC, which takes minutes")
+    parser.add_argument("--repeats", type=at_least(1), default=3)
+    parser.add_argument("--peer-repeats", type=at_least(1), default=3, help="runs of LinearSVC, which takes minutes")
     parser.add_argument("--child", choices=["fit", "grid", "stream"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--who", help=argparse.SUPPRESS)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_sizes import at_least
 from PIL import Image
 
 from fne_cli.images.decoded import DecodedImages
@@ -135,10 +136,10 @@ def cache(turns: int, count: int, batch: int, weights: str | None) -> dict[str, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--section", default="fit,cache")
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=at_least(1), default=5)
     parser.add_argument("--weights")
-    parser.add_argument("--images", type=int, default=4096, help="of the section fit")
-    parser.add_argument("--photos", type=int, default=64, help="of the section cache")
+    parser.add_argument("--images", type=at_least(64, "a batch"), default=4096, help="of the section fit")
+    parser.add_argument("--photos", type=at_least(16, "a batch"), default=64, help="of the section cache")
     options = parser.parse_args()
     found: dict[str, Any] = {"cpus": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0]}
     if "fit" in options.section:

@@ -107,8 +107,9 @@ def images(kind: str, folder: Path) -> list[Sample]:
 
 def _read_image(path: Path) -> str:
     from fne_cli.images.pixels.bad import Status
-    from fne_cli.images.pixels.decode import decode, read_file
+    from fne_cli.images.pixels.decode import decode
     from fne_cli.images.pixels.geometry import Geometry
+    from fne_cli.images.pixels.reading import read_file
 
     found = decode(partial(read_file, str(path)), Geometry(16, 16, max_pixels=1 << 22))
     if found.pixels.shape != (1, 16, 16, 3) or (found.status != Status.GOOD) != bool(found.message):

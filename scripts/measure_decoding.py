@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fne_cli.images.pixels.decode import decode, read_file
+from fne_cli.images.pixels.decode import decode
 from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.images.pixels.memory import needed
 from fne_cli.images.pixels.opening import FORMATS
 from fne_cli.images.pixels.plugins import opener
+from fne_cli.images.pixels.reading import read_file
 
 SMALL = 64  # pixels on a side
 NOISE = 8 << 20  # bytes: what allocators and threads of codecs take, whatever the image

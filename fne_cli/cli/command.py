@@ -6,7 +6,6 @@ import dataclasses
 import difflib
 import os
 import shlex
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -136,6 +135,8 @@ def _option_names(command: click.Command) -> dict[str, str]:
 def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
+    import tomllib
+
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

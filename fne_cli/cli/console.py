@@ -15,13 +15,14 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, TextIO
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fne_cli.errors import OldVersion, Stopped
 from fne_cli.progress import Progress
 from fne_cli.unprintable import plain, plain_lines
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _SHOW = warnings.showwarning
 _FIRST_LINE, _EVERY = 10.0, 60.0
@@ -116,6 +117,8 @@ class Console(Progress):
         self._bad = 0
         try:
             if sys.stderr is not None and sys.stderr.isatty():
+                from tqdm import tqdm  # which looks for its own version: a quarter of the time of a help page
+
                 with tqdm(
                     total=total, initial=done, unit=f" {unit}", file=sys.stderr, leave=False, smoothing=0.1,
                     ncols=_columns(sys.stderr), dynamic_ncols=_columns(sys.stderr) is None,

@@ -102,6 +102,7 @@ _PENALTIES = "0.0001,0.0002,0.0005,0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.2,0.5,
     show_default=True,
     help="Crops of an image: majority vote (ties by the sum), or the sum of decision values.",
 )
+@options.together("Of features of regions: measure images instead of regions.")
 @click.option(
     "--solver",
     type=click.Choice(["certified", "liblinear"]),
@@ -164,7 +165,8 @@ def evaluate(progress: Console, features: tuple[Path, ...], as_json: bool, **val
         click.echo(plain_json(done.results))
         return
     header, rows = columns_of(done.results["results"])
-    click.echo(table(header, rows))
+    # under make -j several tables stand in one terminal
+    click.echo(table((str(done.path) if done.path else header[0], *header[1:]), rows))
 
 
 def _parted(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], Path | None]:
@@ -184,6 +186,7 @@ _CHOSEN = {"C": "in choosing C", "penalty": "left out", "shrinkage": "in choosin
 """What a classifier may choose, and what the score by which it did is called."""
 _SHOWN = ("mean_per_class_accuracy", "accuracy", "mean_average_precision", "mean_average_precision_11_point")
 
+_JUDGED = "mean_per_class_accuracy"  # what the interval is of
 _INTERVALS = ("mean_per_class_accuracy_wilson_95", "mean_per_class_accuracy_95")  # the second before version 3
 
 
@@ -196,17 +199,19 @@ def columns_of(results: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tup
     # these are chosen without a score that people know, too
     chosen = scored or next((key for key in ("recipe", "shrinkage") if key in results[0]), None)
     header = ("", *(title for _, title in groups), "features", "training rows", "test rows")
-    header += tuple(title for _, title in figures)
-    header += (("95 % interval",) if interval else ()) + ((chosen,) if chosen else ())
+    for key, title in figures:
+        header += (title, *(("its 95 % interval",) if interval and key == _JUDGED else ()))
+    header += (chosen,) if chosen else ()
     header += (_CHOSEN[scored],) if scored else ()
     rows = []
     for result in results:
         row = (result["name"], *(f"{result[key]:,}" for key, _ in groups))
         row += tuple(f"{result[key]:,}" for key in ("features", "training_rows", "test_rows"))
-        row += tuple(_percent(result[key], result.get(f"{key}_std")) for key, _ in figures)
-        if interval:
-            low, high = result[interval]
-            row += (f"{100 * low:.2f}-{100 * high:.2f} %",)
+        for key, _ in figures:
+            row += (_percent(result[key], result.get(f"{key}_std")),)
+            if interval and key == _JUDGED:
+                low, high = result[interval]
+                row += (f"{100 * low:.2f}-{100 * high:.2f} %",)
         if chosen:
             values = result[chosen] if isinstance(result[chosen], list) else [result[chosen]]
             row += (", ".join(value if isinstance(value, str) else f"{value:g}" for value in values),)

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 @click.option("--shard", type=kinds.Shard(), help="Take every N-th image only; fne merge joins the N files.")
 @click.option("--batch-size", type=click.IntRange(1, 65536), default=16, show_default=True,
               help="Rows that go through the network at once.")  # fmt: skip
-@click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
-              show_default=True, help="What the network computes in.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16", "auto"]), default="float32",
+              show_default=True, help="What the network computes in; auto: bfloat16 if it is faster here.")  # fmt: skip
 @click.option("--xla", is_flag=True, help="Compile the network with XLA.")
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True,
               help="What the activations are stored in.")  # fmt: skip

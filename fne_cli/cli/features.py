@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,46 +9,64 @@ import click
 
 from fne_cli.cli import options
 from fne_cli.cli.console import Console, table
-from fne_cli.unprintable import plain, plain_json
+from fne_cli.unprintable import plain
 
 if TYPE_CHECKING:
-    from fne_cli.steps.features import Pair, Pairs, Prototypes
+    from fne_cli.steps.features import FeatureMaps, Pair, Pairs, Prototypes
 
 
 @click.command(cls=options.Command)
 @click.argument("file", type=options.FILE)
 @click.option("--class", "class_name", help="Of this class only; for codes also the features' numbers (--json).")
 @click.option("--layer", help="Behavior: of this layer only, a name or a glob.")
-@click.option("--feature", metavar="LAYER:NUMBER", help="Behavior: of this feature only.")
-@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Lines of each table.")
+@click.option("--feature", metavar="LAYER:NUMBER", help="Behavior: of this feature only. With --maps: the one to draw.")
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Lines of each table, or maps.")
 @click.option(
     "--activations", type=options.FILE,
     help="Behavior: also show which images of this file excite the features most.",
 )  # fmt: skip
-@click.option("--rows", help="Codes: images to use, a split or all.  [default: train, or all if there are no splits]")
+@click.option(
+    "--rows",
+    help="Codes and --maps: images to use, a split or all.  [default: train, or all if there are no splits; "
+    "--maps: all]",
+)
 @click.option(
     "--share", type=click.FloatRange(0.5, 1, max_open=True), default=0.5, show_default=True,
     help="Codes: a prototype has the codes of more than this share of the images.",
 )  # fmt: skip
 @click.option("--distances", is_flag=True, help="Codes: the share of features in which prototypes differ.")
+@click.option(
+    "--maps", type=options.FILE,
+    help="Activations with cells (--pool avg:7, or none): a folder for a figure of what the feature is in every cell "
+    "of the images that excite it most.",
+)  # fmt: skip
+@click.option("--images", help="With --maps: what FILE was extracted from, to draw over the images.")
+@options.root
 @options.as_json
+@options.overwrite
 def features(progress: Console, as_json: bool, **values: Any) -> None:
     """List the strongest features, or the prototypes of the classes.
 
-    FILE is what fne analyze wrote, for the features, or a codes file, for the prototypes.
+    FILE is what fne analyze wrote, for the features, or a codes file, for the prototypes; with --maps it is activations
+    of a grid, and a feature is drawn. FOLDER gets LAYER-NUMBER.png, .svg, and .json with the numbers.
 
     \b
     Example: fne features behavior.h5 --class lotus --top 5
              fne features behavior.h5 --feature block5_conv3:117 --activations photos.h5
+             fne features grid.h5 --feature block5_conv3:117 --maps maps/ --images photos/
              fne features codes.h5 --distances
     """
-    from fne_cli.steps.features import Pairs, features
+    from fne_cli.steps.features import FeatureMaps, Pairs, features
 
     found = features(progress=progress, **values)
+    if isinstance(found, FeatureMaps):
+        progress.note(f"{found.figure}{' is up to date' if found.up_to_date else ''}: {len(found.images):,} images")
     if as_json:
-        click.echo(plain_json(dataclasses.asdict(found)))
+        options.print_json(found)
     elif isinstance(found, Pairs):
         _print_pairs(found)
+    elif isinstance(found, FeatureMaps):
+        _print_maps(found)
     elif values["distances"]:
         _print_distances(found, values["class_name"], values["top"])
     else:
@@ -67,6 +84,15 @@ def _print_pairs(found: Pairs) -> None:
         ]
         click.echo("images with the largest values")
         click.echo(table(("feature", "value", "class", "split", "image"), rows))
+
+
+def _print_maps(found: FeatureMaps) -> None:
+    rows = [
+        (f"{one.value:.4g}", f"{one.peak:.4g}", "-" if one.x is None else f"{one.x:.0f}, {one.y:.0f}", one.label,
+         one.split, one.path)
+        for one in found.images
+    ]  # fmt: skip
+    click.echo(table(("value", "largest cell", "at (x, y)", "class", "split", "image"), rows))
 
 
 def _pair(pair: Pair) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 import click
 
+from fne_cli import imports
 from fne_cli.cli.console import Console, say
 from fne_cli.errors import FneError, Stopped, is_of_memory
 from fne_cli.unprintable import plain
@@ -82,6 +83,7 @@ def fne() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code that the table in docs/cli.md gives it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    imports.claim()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fne layers vgg16 | head` ends quietly, as other commands do
     _occupy()
     _name_output()

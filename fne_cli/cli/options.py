@@ -111,6 +111,15 @@ def boxes(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     )
 
 
+def together(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--regions, of what a classifier says of rows that are regions. text: what for."""
+    return click.option(
+        "--regions",
+        type=click.Choice(["max", "sum"]),
+        help=f"{text} Its decision values are the largest, or the sums, of those of its regions (boxes).",
+    )
+
+
 def label_column(function: Callable[..., Any]) -> Callable[..., Any]:
     """--label-column, of what takes classes from lists of images."""
     return click.option(

@@ -15,11 +15,7 @@ from fne_cli.cli.console import Console
 @click.argument("features", type=options.FILE)
 @click.argument("output", type=options.CSV, required=False)
 @click.option("--rows", default="all", show_default=True, help="A split, or all images.")
-@click.option(
-    "--regions",
-    type=click.Choice(["max", "sum"]),
-    help="A line for each image, whose decision values are the largest, or the sums, of those of its regions (boxes).",
-)
+@options.together("A line for each image.")
 @options.as_json
 @options.overwrite
 def predict(progress: Console, as_json: bool, **values: Any) -> None:

@@ -26,19 +26,23 @@ class _List(click.ParamType[tuple[str, str]]):
         return split, file
 
 
-class _Regions(click.ParamType["tuple[str, int]"]):
-    """sliding:3 or grid:2."""
+class _Regions(click.ParamType["tuple[str, int | tuple[int, ...]]"]):
+    """sliding:3, sliding:4,9 or grid:2."""
 
-    name = "sliding:N|grid:N"
+    name = "sliding:N|sliding:I,J|grid:N"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
-        """To (arrangement, count)."""
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int | tuple[int, ...]]:
+        """To (arrangement, count or levels)."""
         if isinstance(value, tuple):
             return value
-        match = re.fullmatch(r"(sliding|grid):(\d{1,3})", str(value), re.ASCII)
+        match = re.fullmatch(r"(sliding|grid):(\d{1,3}(?:,\d{1,3}){0,31})", str(value), re.ASCII)
         if not match:
-            self.fail(f"should be sliding:N or grid:N, such as sliding:3, found {value!r}", param, ctx)
-        return match[1], int(match[2])
+            forms = "sliding:N, sliding:I,J or grid:N, such as sliding:3 or sliding:4,9"
+            self.fail(f"should be {forms}, found {value!r}", param, ctx)
+        counts = tuple(map(int, match[2].split(",")))
+        return match[1], counts if len(counts) > 1 else counts[0]
 
 
 @click.command(cls=options.Command)
@@ -60,10 +64,10 @@ class _Regions(click.ParamType["tuple[str, int]"]):
 @click.option(
     "--regions",
     type=_Regions(),
-    metavar="sliding:N|grid:N",
+    metavar="sliding:N|sliding:I,J|grid:N",
     help="A row with a box for each region of an image. sliding:N has levels 1 to N: at level i there are i x i "
-    "windows, 2/(i+1) of width and height, which overlap by half. grid:N has N x N cells. Without another way images "
-    "keep their splits.",
+    "windows, 2/(i+1) of width and height, which overlap by half; sliding:4,9 has these levels alone. grid:N has "
+    "N x N cells. Without another way images keep their splits.",
 )
 @options.boxes(
     "A row for each object, with its class; with --regions instead what each region shows: the classes of objects "

@@ -75,6 +75,7 @@ class Described:
     def __init__(self, describe: Describe, layers: Sequence[str], rows: int) -> None:
         self._describe, self._layers = describe, layers
         self.rows = self.used = rows
+        self.competes = True
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
         """(rows, height, width, 3) uint8 -> (rows, features) float32 of each layer."""

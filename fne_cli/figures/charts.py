@@ -70,12 +70,12 @@ def by_layer(group: Group) -> dict[str, Any] | None:
     names = list(dict.fromkeys(row.name for row in layers))
     place = {name: number for number, name in enumerate(names)}
     made = list(dict.fromkeys(row.made for row in layers))
-    best = {verdict.best.name for verdict in group.verdicts if verdict.size == size}
+    best = group.best_layer(size)
     dots, lines = [], []
     for row in layers:
         numbers = _measured(row, size, figure)
         assert numbers is not None
-        dots.append(numbers | {"place": place[row.name], "made": made.index(row.made), "best": row.name in best,
+        dots.append(numbers | {"place": place[row.name], "made": made.index(row.made), "best": row is best,
                                "tip": _tip(row, numbers)})  # fmt: skip
     wholes = [(row, numbers) for row in group.rows if row.whole and (numbers := _measured(row, size, figure))]
     for number, (row, numbers) in enumerate(wholes):
@@ -120,26 +120,25 @@ def by_layer(group: Group) -> dict[str, Any] | None:
 
 
 def learning_curve(group: Group) -> dict[str, Any] | None:
-    """Figures over training images per class: the embeddings, the layer that is best in the end, all others quietly."""
+    """Figures over training images per class: the embeddings, the best layer at each size, all layers quietly."""
     figure, sizes = group.figure, [size for size in group.sizes if size]
     if len(sizes) < 2:
         return None
-    best = next((verdict.best for verdict in reversed(group.verdicts)), None)
-    wholes = [row for row in group.rows if row.whole]
-    named = [*wholes, *([best] if best else [])]
-    titles = [shown(row.title, 40) if row.whole else f"{shown(row.name, 24)}, best layer" for row in named]
+    wholes, best = [row for row in group.rows if row.whole], group.best_title()
+    titles = [*(shown(row.title, 40) for row in wholes), *([shown(best, 40)] if best else [])]
     colours = [WHOLES[number % len(WHOLES)] for number in range(len(wholes))] + ([BEST] if best else [])
-    others = any(not row.whole and row is not best for row in group.rows)
+    named = len(titles)
+    lines = [(wholes.index(row) if row.whole else named, dict.fromkeys(sizes, row)) for row in group.rows]
+    lines += [(len(wholes), {size: row for size in sizes if (row := group.best_layer(size))})] if best else []
     values = []
-    for number, row in enumerate(group.rows):
-        series = next((place for place, one in enumerate(named) if one is row), len(named))
-        for size in sizes:
+    for number, (series, rows) in enumerate(lines):
+        for size, row in rows.items():
             numbers = _measured(row, size, figure)
             if numbers is not None:
                 values.append(numbers | {"size": size, "row": number, "series": series,
                                          "tip": f"{size} per class, {_tip(row, numbers)}"})  # fmt: skip
-    titles += ["other layers"] if others else []
-    colours += [REST] if others else []
+    if any(series == named for series, _ in lines):
+        titles, colours = [*titles, "single layers"], [*colours, REST]
     x = {"field": "size", "type": "quantitative", "title": "training images per class (logarithmic)",
          "scale": {"type": "log", "domain": [sizes[0], sizes[-1]], "nice": False, "padding": 8},
          "axis": {"values": sizes, "grid": False, "format": "d", "labelOverlap": True}}  # fmt: skip
@@ -149,7 +148,7 @@ def learning_curve(group: Group) -> dict[str, Any] | None:
               "scale": {"domain": list(range(len(titles))), "range": colours},
               "legend": {"orient": "top", "labelExpr": "titles[datum.value]", "symbolType": "stroke",
                          "symbolOpacity": 1, "columns": {"expr": "width < 420 ? 1 : 3"}}}  # fmt: skip
-    quiet, loud = {"filter": f"datum.series >= {len(named)}"}, {"filter": f"datum.series < {len(named)}"}
+    quiet, loud = {"filter": f"datum.series >= {named}"}, {"filter": f"datum.series < {named}"}
     detail = {"field": "row"}
     return {
         "$schema": SCHEMA,

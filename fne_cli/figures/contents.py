@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fne_cli.figures.evidence import MapsView
 from fne_cli.figures.experiments import FactorTable, RankAgreement, Spent, TransferTable
 
 # By size: training images per class of a learning curve, None of any other protocol.
@@ -16,13 +17,17 @@ CLOSE = 1e-9  # below it figures are the same
 
 @dataclass(frozen=True)
 class Point:
-    """What one row reached: figures and their standard deviations over `trials`, by name."""
+    """What one row reached: figures and their standard deviations over `trials`, by name.
+
+    seconds: of one training and its measurement, as a run record has them, None if there is none.
+    """
 
     figures: Mapping[str, float]
     spreads: Mapping[str, float]
     interval: tuple[float, float] | None
     trials: int
     costs: Sequence[float]
+    seconds: float | None = field(default=None, metadata={"recorded": True})
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Difference:
     """Two rows on the same test images, the first less the second, in fractions.
 
     low, high: the 95 % interval of the difference by a paired bootstrap. only_first, only_second: images that one row
-    alone has right, p: McNemar's of them; None after several trainings.
+    alone has right; None after several trainings. p: McNemar's of them, or of the signs of several trainings.
     """
 
     size: Size
@@ -57,7 +62,7 @@ class Difference:
     high: float
     only_first: int | None
     only_second: int | None
-    p: float | None
+    p: float
     significant: bool
 
     @property
@@ -68,18 +73,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """An embedding beside the best single layer. spread: the larger of their standard deviations, None without.
-
-    paired: their difference image by image, None if it is not known.
-    """
+    """An embedding beside the layer that is best at the same size. paired: image by image, None if not known."""
 
     size: Size
     row: Row
     value: float
     best: Row
     best_value: float
-    spread: float | None
-    overlap: bool
     paired: Difference | None = None
 
     @property
@@ -89,13 +89,8 @@ class Verdict:
 
     @property
     def unclear(self) -> bool:
-        """Whether the difference may be luck.
-
-        That is what the paired test says. Without one: within the standard deviation, or the 95 % intervals overlap.
-        """
-        if self.paired is not None:
-            return not self.paired.significant
-        return self.overlap or (self.spread is not None and abs(self.difference) < self.spread)
+        """Whether the difference may be luck: all that no paired test of the test images calls significant."""
+        return self.paired is None or not self.paired.significant
 
     @property
     def side(self) -> str:
@@ -175,6 +170,39 @@ class Group:
     notes: Sequence[str] = ()
     differences: Sequence[Difference] = ()
 
+    def best_layer(self, size: Size) -> Row | None:
+        """The best single layer at a size."""
+        return best_layer(self.rows, size, self.figure)
+
+    def best_at(self, row: Row) -> list[Size]:
+        """The sizes at which a layer is the best one."""
+        return [size for size in self.sizes if self.best_layer(size) is row]
+
+    def best_title(self) -> str:
+        """What the line of the best layers of a learning curve is called: "" without any, one name if it is one."""
+        names = dict.fromkeys(row.name for size in self.sizes if (row := self.best_layer(size)) is not None)
+        return "" if not names else "best layer at each size" if len(names) > 1 else f"{next(iter(names))}, best layer"
+
+
+def best_layer(rows: Sequence[Row], size: Size, figure: str) -> Row | None:
+    """The single layer with the best figure at a size, the first of equals: what "best layer" means everywhere.
+
+    Another size may have another one. None where no layer was measured.
+    """
+    known = [row for row in rows if not row.whole and size in row.points and figure in row.points[size].figures]
+    return max(known, key=lambda row: row.points[size].figures[figure], default=None)
+
+
+@dataclass(frozen=True)
+class NetworkDifference:
+    """The same embedding, or the best layer, of two networks on the same test images. networks: what each is called."""
+
+    dataset: str
+    protocol: str
+    name: str
+    networks: tuple[str, str]
+    difference: Difference
+
 
 @dataclass(frozen=True)
 class Bad:
@@ -220,3 +248,5 @@ class Page:
     agreement: Sequence[RankAgreement] = ()
     costs: Sequence[Spent] = ()
     transfers: Sequence[TransferTable] = ()
+    networks: Sequence[NetworkDifference] = ()
+    maps: Sequence[MapsView] = ()

@@ -28,5 +28,6 @@ def p_value(p: float | None) -> str:
 def tested(difference: Difference) -> str:
     """What the paired test says, in a sentence."""
     said = "significant" if difference.significant else "not significant"
-    p = f", McNemar's p {p_value(difference.p)}" if difference.p is not None else ""
+    whose = "p" if difference.only_first is None else "McNemar's p"
+    p = f", {whose} {p_value(difference.p)}"
     return f"Image by image the difference is {said} (95 % interval {interval(difference)} points{p})."

@@ -8,14 +8,32 @@ from itertools import takewhile
 
 from fne_cli.unprintable import plain
 
+_BREAK = re.compile(r"[\s_/.,;:()-]")  # what stands between the words of a name
+
 
 def shown(name: str, length: int = 64, keep: str = "") -> str:
     """A name as one line of at most `length` characters, the middle of a longer one left out. keep: as in `plain`."""
     text = plain(name if len(name) <= 2 * length else name[:length] + "…" + name[-length:], keep) or "(no name)"
-    if len(text) <= length:
-        return text
+    return text if len(text) <= length else without_middle(text, length)
+
+
+def without_middle(text: str, length: int) -> str:
+    """The beginning and the end of a longer text, cut between words where there are some nearby."""
     tail = length // 3
-    return text[: length - tail - 1].rstrip() + "…" + text[-tail:].lstrip()
+    end = text[-tail:]
+    if not _BREAK.match(text[-tail - 1]):
+        first = next((match.start() for match in _BREAK.finditer(end)), tail)
+        end = end[first:] if 3 * first <= 2 * tail else end
+    return _start(text, length - tail - 1).rstrip() + "…" + end.lstrip()
+
+
+def _start(text: str, length: int) -> str:
+    """The first characters of a longer text, up to the end of a word if there is one in their second two thirds."""
+    start = text[:length]
+    if not _BREAK.match(text[length : length + 1]):
+        last = max((match.end() for match in _BREAK.finditer(start)), default=0)
+        start = start[:last] if 3 * last >= length else start
+    return start
 
 
 def distinct(names: Sequence[str], length: int, cut: Callable[[str, int], str] = shown) -> list[str]:
@@ -31,8 +49,11 @@ def distinct(names: Sequence[str], length: int, cut: Callable[[str, int], str] =
         columns = zip(*(names[place] for place in alike), strict=False)
         same = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
         differ = max(head, same - 2)
+        word = max((match.end() for match in _BREAK.finditer(names[alike[0]][:differ])), default=0)
+        differ = word if head <= word and differ - word <= head else differ  # from the beginning of a word
         for place in alike:
-            found[place] = cut(names[place][:head], head) + "…" + cut(names[place][differ:], length - head - 1)
+            start = _start(names[place], head) if len(names[place]) > head else names[place]
+            found[place] = cut(start, head) + "…" + cut(names[place][differ:], length - head - 1)
     taken = set(found)
     for alike in places_of_equals(found):
         number = 1

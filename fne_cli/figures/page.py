@@ -10,14 +10,17 @@ from typing import Any
 import vl_convert
 from markupsafe import Markup
 
+from fne_cli.figures import across
 from fne_cli.figures.charts import as_script, specifications
-from fne_cli.figures.contents import CLOSE, Group, Page, Row, Size, Verdict
-from fne_cli.figures.differences import interval, p_value, signed, tested
+from fne_cli.figures.contents import Group, Page, Row
+from fne_cli.figures.differences import interval, p_value, signed
 from fne_cli.figures.factors import chart
 from fne_cli.figures.headings import LENGTH, headings
 from fne_cli.figures.names import shown
-from fne_cli.figures.overview import overview
 from fne_cli.figures.published import NAME
+from fne_cli.figures.statements import statements
+from fne_cli.figures.tables.layers import layer_tables
+from fne_cli.figures.tables.overview import overview
 from fne_cli.figures.templating import environment, packaged, source_of
 from fne_cli.figures.transfer import charts_of
 from fne_cli.measures import MEASURES, RANK_MEASURES
@@ -27,10 +30,13 @@ _VEGA_LITE = "6.4"
 _LONG = 60  # rows beyond which a table scrolls in a box of its own
 
 
-def render(page: Page, bad_counted: int = 0) -> bytes:
-    """The page as UTF-8. bad_counted: how many bad images the results count, where they are not listed."""
-    made = environment()
-    made.filters |= {
+def render(page: Page, bad_counted: int = 0, made: str = "") -> bytes:
+    """The page as UTF-8. bad_counted: how many bad images the results count, where they are not listed.
+
+    made: what its head says of what it was made from.
+    """
+    templates = environment()
+    templates.filters |= {
         "costs": _costs,
         "points": signed,
         "interval": interval,
@@ -46,24 +52,31 @@ def render(page: Page, bad_counted: int = 0) -> bytes:
         for kind, spec in charts_of(panel).items()
         if len(panel.means) > 1
     }
-    charts |= effects | transfers
-    style, script = packaged("page.css"), packaged("page.js")
+    beside = {f"across-{name}": spec for name, spec in across.charts(page.groups).items()}
+    charts |= effects | transfers | beside
+    layers = layer_tables(page.groups)
+    once = {number for one in layers for number, _, _ in one.homes}
+    style, script = packaged("page.css"), packaged("page.js") + packaged("copying.js")
     library = _library() if charts else "const vegaEmbed = null;"
     policy = (
         f"default-src 'none'; script-src {source_of(library)} {source_of(script)}; style-src {source_of(style)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    html = made.get_template("page.html").render(
+    html = templates.get_template("page.html").render(
         page=page,
         groups=views,
         overview=overview(page.groups),
-        statements=[_statements(view) for view in views],
+        across=list(beside),
+        layer_tables=layers,
+        once=once,
+        statements=[statements(group) for group in page.groups],
         lead=_lead(page),
         effects=effects,
         transfer_charts=transfers,
         published=NAME,
         measures=RANK_MEASURES,
         bad_counted=bad_counted,
+        made=made,
         titles=MEASURES,
         long=_LONG,
         length=LENGTH,
@@ -85,20 +98,19 @@ class _View:
         for field in dataclasses.fields(group):
             setattr(self, field.name, getattr(group, field.name))
         self.heading = heading
-        last, rows = group.sizes[-1], [row for row in group.rows if group.sizes[-1] in row.points]
-        points = [row.points[last] for row in rows]
-        self.verdicts: Sequence[Verdict] = group.verdicts
-        self.rows: Sequence[Row] = group.rows
-        self.best = [verdict.best for verdict in group.verdicts if verdict.size == last]
+        points = [row.points[group.sizes[-1]] for row in group.rows if group.sizes[-1] in row.points]
         # what the embeddings are measured by stands next to them, however many layers there are
-        self.table = sorted(group.rows, key=lambda row: (not row.whole, row not in self.best))
-        self.figure = group.figure
+        told = [(row, _tag(group, row)) for row in group.rows]
+        self.table = sorted(told, key=lambda one: (not one[0].whole, not one[1]))
+        self.few = [(row, tag) for row, tag in self.table if row.whole or tag]
+        self.tagged = any(tag for _, tag in told)
+        self.leaders = {size: group.best_layer(size) for size in group.sizes}
         self.charts: Mapping[str, Any] = specifications(group)
         self.wholes = sum(row.whole for row in group.rows)
         self.trials = max((point.trials for row in group.rows for point in row.points.values()), default=1)
         self.figures = [name for name in MEASURES if any(name in point.figures for point in points)]
         self.intervals = any(point.interval for point in points)
-        self.tested_once = any(one.p is not None for one in group.differences)
+        self.tested_once = any(one.only_first is not None for one in group.differences)
         self.costs = group.chosen or len({tuple(_costs(row)) for row in group.rows}) > 1
         values = group.views[0].values if group.views else []
         known = [place for place, value in enumerate(values) if value is not None]
@@ -106,102 +118,17 @@ class _View:
         self.hardest += [place for place, value in enumerate(values) if value is None]
 
 
+def _tag(group: Group, row: Row) -> str:
+    """What stands behind the name of a layer that is the best one, at some size or at all."""
+    sizes = group.best_at(row)
+    if not sizes or len(sizes) == len(group.sizes):
+        return "best layer" if sizes else ""
+    return f"best layer at {', '.join(str(size or 'all') for size in sizes)}"
+
+
 def _costs(row: Row) -> list[float]:
     """Those of all sizes, so that a learning curve has one column of them, too."""
     return sorted({cost for point in row.points.values() for cost in point.costs})
-
-
-def _statements(view: _View) -> list[Markup]:
-    """Whether each embedding beats the best single layer, and by how much, in plain sentences."""
-    found, alone = [], []
-    for whole in (row for row in view.rows if row.whole):
-        verdicts = [verdict for verdict in view.verdicts if verdict.row is whole]
-        if verdicts:
-            found.append(_single(view, verdicts[0]) if len(verdicts) == 1 else _curve(verdicts))
-        elif (said := _reached(view, [whole])) is not None:
-            alone.append(said)
-    if alone:
-        alone[-1] += f" No single layer was measured beside {'it' if len(alone) == 1 else 'them'}."
-    found += alone
-    if not found and (said := _reached(view, view.rows)) is not None:
-        found.append(said + " No embedding was measured beside it.")
-    return found
-
-
-def _reached(view: _View, rows: Sequence[Row]) -> Markup | None:
-    """What the best of these rows reaches, at the size where it does; None without a figure."""
-    values = [(point.figures[view.figure], row, size) for row in rows for size, point in row.points.items()
-              if view.figure in point.figures]  # fmt: skip
-    if not values:
-        return None
-    value, row, size = max(values, key=lambda one: one[0])
-    who = _whole(row) if row.whole else Markup("The best single layer, %s,") % _name(row.name)
-    said = Markup("%s reaches <b>%s %%</b> %s%s.")
-    return said % (who, _percent(value), MEASURES[view.figure], _of_size(size))
-
-
-def _of_size(size: Size) -> str:
-    return f" with {size} training images per class" if size else ""
-
-
-def _single(view: _View, verdict: Verdict) -> Markup:
-    difference, name = verdict.difference, _name(verdict.best.name)
-    reached = Markup("%s reaches <b>%s %%</b> %s%s, ") % (
-        _whole(verdict.row), _percent(verdict.value), MEASURES[view.figure],
-        _of_size(verdict.size))  # fmt: skip
-    rival = Markup("the best single layer, %s (%s&nbsp;%%)") % (name, _percent(verdict.best_value))
-    if abs(difference) < CLOSE:
-        return reached + Markup("exactly as much as %s.") % rival
-    way = "above" if difference > 0 else "below"
-    said = reached + Markup('<span class="%s">%s %s</span> %s.') % (verdict.side, _points(difference), way, rival)
-    if verdict.paired is not None:
-        said += f" {tested(verdict.paired)}"
-    elif verdict.spread is not None and abs(difference) < verdict.spread:
-        said += " The difference is smaller than the standard deviation over the trials."
-    elif verdict.overlap:
-        said += " Their 95 % intervals overlap."
-    return said
-
-
-def _curve(verdicts: Sequence[Verdict]) -> Markup:
-    """For several sizes of training sets: where it is above, and where not."""
-    above = [verdict for verdict in verdicts if verdict.difference > CLOSE]
-    below = [verdict for verdict in verdicts if verdict.difference < -CLOSE]
-    equal = [verdict for verdict in verdicts if abs(verdict.difference) <= CLOSE]
-    parts: list[Markup] = []
-    for some, text in ((above, "beats the best single layer"), (below, "falls behind it"), (equal, "equals it")):
-        if some:
-            by_how_much = [abs(verdict.difference) for verdict in some]
-            least, most = (f"{100 * value:.2f}" for value in (min(by_how_much), max(by_how_much)))
-            by = (
-                "" if some is equal else f" (by {least} points)" if least == most else f" (by {least} to {most} points)"
-            )
-            sizes = _listed([str(verdict.size) for verdict in some])
-            verb = text if parts else text.replace(" it", " the best single layer")  # the first names it
-            per = "" if parts else " training images per class"
-            mark = next((verdict.side for verdict in some if verdict.side != "quiet"), "quiet")
-            parts.append(Markup('<span class="%s">%s</span> at %s%s%s') % (mark, verb, sizes, per, by))
-    who = _whole(verdicts[0].row)
-    said = Markup("%s %s.") % (who, Markup(" and ").join(parts))
-    unclear = [verdict for verdict in verdicts if verdict.unclear]
-    by_chance = [str(verdict.size) for verdict in unclear if verdict.paired]
-    within = [str(verdict.size) for verdict in unclear if not verdict.paired and verdict.spread]
-    if by_chance:
-        said += f" At {_listed(by_chance)} the difference is not significant."
-    if within:
-        said += f" At {_listed(within)} the difference is smaller than the standard deviation over the draws."
-    return said
-
-
-def _whole(row: Row) -> Markup:
-    if row.name == "embedding":
-        return Markup("The %s") % _name(row.title)
-    return Markup("The embedding %s") % _name(row.title)
-
-
-def _listed(words: Sequence[str]) -> str:
-    """1, 2 and 5."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _lead(page: Page) -> str:
@@ -216,18 +143,6 @@ def _lead(page: Page) -> str:
     what = "How transferable layers are" if page.transfers else ""
     what = " and ".join(filter(None, ["Full-network embeddings beside single layers" if page.groups else "", what]))
     return what + (f": {'; '.join(parts)}." if parts else ".")
-
-
-def _name(text: str) -> Markup:
-    return Markup("<bdi>%s</bdi>") % shown(text, 40)
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f}"
-
-
-def _points(value: float) -> Markup:
-    return Markup("%s&nbsp;points") % f"{100 * abs(value):.2f}"
 
 
 @cache

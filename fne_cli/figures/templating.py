@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from importlib import resources
 from typing import Any
 
@@ -12,6 +13,8 @@ from markupsafe import Markup, escape
 
 from fne_cli.figures.names import shown
 from fne_cli.unprintable import plain
+
+_JOINT = re.compile(r"([_/])(?=\w)")  # a line may end behind a hyphen anyway
 
 
 def packaged(name: str) -> str:
@@ -39,6 +42,11 @@ def _lines(text: str, length: int) -> Markup:
     return escape(shown(text, length, keep="\n"))
 
 
+def _breakable(text: str) -> Markup:
+    """A name whose lines may end behind what joins its words, and so need not end within one."""
+    return Markup(_JOINT.sub(r"\1<wbr>", str(escape(text))))  # noqa: S704  # escaped before
+
+
 def environment() -> Environment:
     """Templates that escape all values, and write of texts nothing that cannot be seen."""
     made = Environment(
@@ -46,6 +54,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "shown": shown,
+        "breakable": _breakable,
         "visible": _visible,
         "lines": _lines,
         "title_case": lambda text: text[:1].upper() + text[1:] if text[:2] != "mA" else text,

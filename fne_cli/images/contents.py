@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.pixels.bad import BadImage
-from fne_cli.images.pixels.decode import read_file
+from fne_cli.images.pixels.reading import read_file
 
 _AHEAD = 256  # images handed to the threads at once
 

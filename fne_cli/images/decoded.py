@@ -18,9 +18,10 @@ from fne_cli.images.contents import file_states
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.pipeline import image_batches
 from fne_cli.images.pixels.bad import Status
-from fne_cli.images.pixels.decode import decode, read_file, stored_bytes
+from fne_cli.images.pixels.decode import decode
 from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.images.pixels.memory import DecodeMemory
+from fne_cli.images.pixels.reading import read_file, stored_bytes
 from fne_cli.machine import free_memory
 
 _Made = TypeVar("_Made")

@@ -14,8 +14,9 @@ from PIL import Image, ImageOps
 from fne_cli.errors import BadInput
 from fne_cli.images.lists.folders import png_bytes
 from fne_cli.images.pixels.bad import Status
-from fne_cli.images.pixels.decode import decode, read_file
+from fne_cli.images.pixels.decode import decode
 from fne_cli.images.pixels.geometry import Geometry
+from fne_cli.images.pixels.reading import read_file
 
 
 def as_images(given: Any) -> Sequence[Any] | None:

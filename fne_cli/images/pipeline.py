@@ -1,24 +1,29 @@
-"""Batches of decoded images, prepared by tf.data while the network computes."""
+"""Batches of decoded images, prepared by threads: while the network computes, or between its batches."""
 
 from __future__ import annotations
 
-import os
+import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from fne_cli.images.lists.listing import Listing
-from fne_cli.images.pixels.decode import decode, decoded_parts, read_file, stored_bytes
+from fne_cli.images.pixels.bad import Status
+from fne_cli.images.pixels.decode import decoded_parts
 from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.images.pixels.memory import DecodeMemory
-from fne_cli.machine import free_memory
+from fne_cli.images.pixels.reading import read_ahead, read_file, stored_bytes
+from fne_cli.machine import free_memory, processors
 
 _BLANK = -1
 _CUT_BYTES = 1 << 24  # bytes of regions that are cut of an image at once
+_AHEAD = 2  # batches that are decoded before they are asked for
+_SCARCE = 4  # processors that a network has use for, all of them
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,74 @@ def _together(listing: Listing, numbers: np.ndarray, most: int) -> np.ndarray:
     return np.array(lengths, np.int64)
 
 
+@dataclass
+class _Filling:
+    """A batch that is being decoded: what is known of each of its slots, and who is at work on it."""
+
+    row: np.ndarray
+    pixels: np.ndarray
+    status: np.ndarray
+    message: list[str]
+    sha256: list[str]
+    work: list[Future[None]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, row: np.ndarray, shape: tuple[int, ...]) -> _Filling:
+        """An empty one; `shape` is that of an image's crops."""
+        size = len(row)
+        pixels = np.zeros((size, *shape), np.uint8)
+        return cls(row, pixels, np.full(size, Status.GOOD, np.uint8), [""] * size, [""] * size)
+
+    def batch(self) -> ImageBatch:
+        """The batch, once all of the work is done. Raises what the work did."""
+        for future in self.work:
+            future.result()
+        slots = np.flatnonzero(self.row != _BLANK)
+        slots = slots[np.argsort(self.row[slots])]
+        return ImageBatch(
+            numbers=self.row[slots],
+            slots=slots,
+            pixels=self.pixels.reshape(-1, *self.pixels.shape[2:]),
+            status=self.status[slots],
+            message=[self.message[slot] for slot in slots],
+            sha256=[self.sha256[slot] for slot in slots],
+        )
+
+
+class _Decoding:
+    """Decodes pieces of work, each some regions of one image, or one whole image, into the slots of their batches."""
+
+    def __init__(self, listing: Listing, geometry: Geometry, memory: int) -> None:
+        self._listing, self._geometry = listing, geometry
+        self._shared = DecodeMemory(memory)
+        self.turn = threading.Event()
+        self.turn.set()
+
+    def _span(self, number: int) -> tuple[int, int | None]:
+        spans = self._listing.spans
+        return (0, None) if spans is None else (int(spans[number, 0]), int(spans[number, 1]))
+
+    def ahead(self, number: int) -> None:
+        """Have the system read the bytes of an image, and do not wait for them."""
+        read_ahead(self._listing.files[number], *self._span(number))
+
+    def fill(self, places: Sequence[tuple[_Filling, int]]) -> None:
+        """Decode what belongs into these slots, when it is our turn."""
+        self.turn.wait()
+        listing = self._listing
+        numbers = [int(filling.row[slot]) for filling, slot in places]
+        file, span = listing.files[numbers[0]], self._span(numbers[0])
+        own = [None if listing.boxes is None else listing.boxes[number] for number in numbers]
+        with self._shared.share() as share:
+            parts = decoded_parts(
+                partial(read_file, file, *span), self._geometry, own, share, stored_bytes(file, *span)
+            )
+        for (filling, slot), part in zip(places, parts, strict=True):
+            if part.status == Status.GOOD:
+                filling.pixels[slot] = part.pixels
+            filling.status[slot], filling.message[slot], filling.sha256[slot] = part.status, part.message, part.sha256
+
+
 def image_batches(
     listing: Listing,
     geometry: Geometry,
@@ -87,80 +160,52 @@ def image_batches(
     numbers: Sequence[int] | np.ndarray,
     workers: int | None = None,
     memory: int | None = None,
-) -> Iterator[ImageBatch]:
+    competing: bool = False,
+) -> Generator[ImageBatch]:
     """Decode the images of the given ascending numbers, in order, on `workers` threads (default: one a core).
 
     An image is decoded once for all its regions that follow each other.
 
-    memory: bytes that these threads share for what is being decoded (default: half of what is free); the batches do
-    not depend on it.
+    memory: bytes that these threads share for what is being decoded (default: half of what is free). competing: whoever
+    takes the batches computes on the same processors. Where these are few, images are decoded only while a batch is
+    waited for, as a thread that decodes one holds up all threads of a network. The batches depend on neither.
     """
-    import tensorflow as tf
-
     # Broken EXIF and the like: what matters of it becomes an image's status. Filters are the process's, not a thread's.
     warnings.filterwarnings("ignore", module="PIL")
-    shared = DecodeMemory(free_memory() // 2 if memory is None else memory)
+    decoding = _Decoding(listing, geometry, free_memory() // 2 if memory is None else memory)
     shape = (geometry.crops, geometry.height, geometry.width, 3)
-    nothing = np.zeros(shape, np.uint8)
-
-    def load(number: np.ndarray) -> tuple[np.ndarray, int, str, str]:
-        index = int(number)
-        if index == _BLANK:
-            return nothing, 0, "", ""
-        span = (0, None) if listing.spans is None else listing.spans[index].tolist()
-        box = None if listing.boxes is None else listing.boxes[index]
-        with shared.share() as share:
-            read = partial(read_file, listing.files[index], *span)
-            image = decode(read, geometry, box, share, stored_bytes(listing.files[index], *span))
-        return image.pixels, int(image.status), image.message, image.sha256
-
-    def load_parts(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str], list[str]]:
-        """Several regions of one image."""
-        first = int(numbers[0])
-        if first == _BLANK:
-            return nothing[None], np.zeros(1, np.int64), [""], [""]
-        span = (0, None) if listing.spans is None else listing.spans[first].tolist()
-        own = [None if listing.boxes is None else listing.boxes[number] for number in numbers.tolist()]
-        with shared.share() as share:
-            read = partial(read_file, listing.files[first], *span)
-            parts = decoded_parts(read, geometry, own, share, stored_bytes(listing.files[first], *span))
-        return (
-            np.stack([part.pixels for part in parts]),
-            np.array([int(part.status) for part in parts], np.int64),
-            [part.message for part in parts],
-            [part.sha256 for part in parts],
-        )
-
-    def mapped_parts(numbers: Any) -> tuple[Any, ...]:
-        kinds = (tf.uint8, tf.int64, tf.string, tf.string)
-        pixels, *rest = tf.numpy_function(load_parts, [numbers], kinds, stateful=False)
-        return tf.ensure_shape(pixels, (None, *shape)), *(tf.ensure_shape(value, (None,)) for value in rest)
-
-    def mapped(number: Any) -> tuple[Any, ...]:
-        pixels, *rest = tf.numpy_function(load, [number], (tf.uint8, tf.int64, tf.string, tf.string), stateful=False)
-        return tf.ensure_shape(pixels, shape), *(tf.ensure_shape(value, ()) for value in rest)
-
     table = placed(numbers, batch_images)
-    threads = workers or len(os.sched_getaffinity(0))
-    with tf.device("/CPU:0"):
-        if listing.boxes is None:
-            dataset = tf.data.Dataset.from_tensor_slices(table.reshape(-1))
-            dataset = dataset.map(mapped, num_parallel_calls=threads, deterministic=True)
-        else:
-            order = table.reshape(-1)
-            lengths = _together(listing, order, max(1, _CUT_BYTES // nothing.nbytes))
-            ragged = tf.RaggedTensor.from_row_lengths(order, lengths)
-            dataset = tf.data.Dataset.from_tensor_slices(ragged)
-            dataset = dataset.map(mapped_parts, num_parallel_calls=threads, deterministic=True).unbatch()
-        dataset = dataset.batch(batch_images, drop_remainder=True).prefetch(2)
-    for row, (pixels, status, message, sha256) in zip(table, dataset.as_numpy_iterator(), strict=True):
-        slots = np.flatnonzero(row != _BLANK)
-        slots = slots[np.argsort(row[slots])]
-        yield ImageBatch(
-            numbers=row[slots],
-            slots=slots,
-            pixels=pixels.reshape(-1, *shape[1:]),
-            status=status[slots].astype(np.uint8),
-            message=[message[slot].decode("utf-8", "replace") for slot in slots],
-            sha256=[sha256[slot].decode() for slot in slots],
-        )
+    taking_turns = competing and processors() <= _SCARCE
+    if listing.boxes is None:
+        lengths = np.ones(table.size, np.int64)
+    else:
+        lengths = _together(listing, table.reshape(-1), max(1, _CUT_BYTES // int(np.prod(shape))))
+    ends = np.cumsum(lengths)
+    filling: deque[_Filling] = deque()
+    begun, piece = 0, 0  # batches, and pieces of work
+    pool, reader = ThreadPoolExecutor(workers or processors()), ThreadPoolExecutor(1)
+    try:
+        for number in range(len(table)):
+            while piece < len(ends) and int(ends[piece] - lengths[piece]) < (number + 1 + _AHEAD) * batch_images:
+                places = range(int(ends[piece] - lengths[piece]), int(ends[piece]))
+                while begun * batch_images < places.stop:
+                    filling.append(_Filling.of(table[begun], shape))
+                    begun += 1
+                piece += 1
+                if table.flat[places.start] == _BLANK:
+                    continue
+                wanted = [(filling[place // batch_images - number], place % batch_images) for place in places]
+                reader.submit(decoding.ahead, int(table.flat[places.start]))
+                work = pool.submit(decoding.fill, wanted)
+                for one in {id(batch): batch for batch, _ in wanted}.values():
+                    one.work.append(work)
+            decoding.turn.set()
+            batch = filling[0].batch()
+            filling.popleft()
+            if taking_turns:
+                decoding.turn.clear()
+            yield batch
+    finally:
+        decoding.turn.set()
+        reader.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)

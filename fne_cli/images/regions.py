@@ -13,10 +13,10 @@ from fne_cli.errors import BadInput
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import boxed
 from fne_cli.images.pixels.bad import BadImage
-from fne_cli.images.pixels.decode import read_file
 from fne_cli.images.pixels.formats import looks_like_image
 from fne_cli.images.pixels.geometry import MAX_PIXELS
 from fne_cli.images.pixels.opening import upright_size
+from fne_cli.images.pixels.reading import read_file
 
 Arrangement = Literal["sliding", "grid"]
 MOST = 32
@@ -29,22 +29,30 @@ _HEAD = 1 << 18  # bytes in which the size of nearly every photograph stands
 class Windows:
     """Which parts of an image are its regions.
 
-    sliding: levels 1 ... count; at level i there are i x i windows, 2 / (i + 1) of each side long, each half a window
-    from the next: the first is the whole image. grid: count x count cells beside each other.
+    sliding: levels 1 ... count, or those of a tuple; at level i there are i x i windows, 2 / (i + 1) of each side long,
+    each half a window from the next: the first is the whole image. grid: count x count cells beside each other.
     """
 
     arrangement: Arrangement
-    count: int
+    count: int | tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if self.arrangement not in get_args(Arrangement) or not 1 <= self.count <= MOST:
+        named = isinstance(self.count, tuple)
+        counts = self.count if isinstance(self.count, tuple) else (self.count,)
+        fits = len(counts) > 0 and all(1 <= count <= MOST for count in counts)
+        if self.arrangement not in get_args(Arrangement) or not fits or (named and self.arrangement == "grid"):
             raise BadInput(
-                f"--regions should be sliding:COUNT or grid:COUNT, with a count from 1 to {MOST}. "
-                f"Found: {self.arrangement}:{self.count}."
+                f"--regions should be sliding:COUNT, sliding:LEVEL,LEVEL or grid:COUNT, with numbers from 1 to {MOST}. "
+                f"Found: {self}."
             )
 
     def __str__(self) -> str:
-        return f"{self.arrangement}:{self.count}"
+        return f"{self.arrangement}:{','.join(map(str, self.levels)) if isinstance(self.count, tuple) else self.count}"
+
+    @property
+    def levels(self) -> Sequence[int]:
+        """Of sliding windows, ascending."""
+        return sorted(set(self.count)) if isinstance(self.count, tuple) else range(1, self.count + 1)
 
     def boxes(self, width: int, height: int) -> list[tuple[float, float, float, float]]:
         """(x0, y0, x1, y1) of each in whole pixels, row by row; no box twice, as tiny images would have them."""
@@ -58,13 +66,13 @@ class Windows:
 
     def _spans(self, pixels: int) -> list[list[tuple[int, int]]]:
         """Where windows begin and end along a side, at each level: rounded outwards, or where cells meet."""
-        count = self.count
         if self.arrangement == "grid":
-            cuts = [pixels * cell // count for cell in range(count + 1)]
+            cells = self.levels[-1]
+            cuts = [pixels * cell // cells for cell in range(cells + 1)]
             return [[(low, high) for low, high in pairwise(cuts) if low < high]]  # all, but of tiny images
         return [
-            [(pixels * step // parts, -(-pixels * (step + 2) // parts)) for step in range(parts - 1)]
-            for parts in range(2, count + 2)
+            [(pixels * step // (level + 1), -(-pixels * (step + 2) // (level + 1))) for step in range(level)]
+            for level in self.levels
         ]
 
 

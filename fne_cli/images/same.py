@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from fne_cli.errors import is_of_memory
 from fne_cli.images.pixels.bad import BadImage
-from fne_cli.images.pixels.decode import read_file
 from fne_cli.images.pixels.geometry import MAX_PIXELS
 from fne_cli.images.pixels.opening import upright
+from fne_cli.images.pixels.reading import read_file
 from fne_cli.images.thumbnails import Places
 
 

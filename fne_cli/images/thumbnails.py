@@ -15,8 +15,9 @@ from PIL import Image
 
 from fne_cli.images.lists.source import list_images
 from fne_cli.images.pixels.bad import Status
-from fne_cli.images.pixels.decode import decode, read_file
+from fne_cli.images.pixels.decode import decode
 from fne_cli.images.pixels.geometry import Geometry
+from fne_cli.images.pixels.reading import read_file
 
 _QUALITY = 85
 _TOGETHER = 256  # images in memory as small pictures

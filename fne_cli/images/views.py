@@ -11,9 +11,10 @@ import numpy as np
 
 from fne_cli.errors import WrongFile
 from fne_cli.images.pixels.bad import BadImage, Status
-from fne_cli.images.pixels.decode import decode, read_file
+from fne_cli.images.pixels.decode import decode
 from fne_cli.images.pixels.geometry import Geometry, seen
 from fne_cli.images.pixels.opening import upright_size
+from fne_cli.images.pixels.reading import read_file
 from fne_cli.images.thumbnails import Places, find, thumbnails
 
 Part = tuple[float, float, float, float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -11,9 +12,13 @@ from contextlib import suppress
 from typing import Any
 
 from fne_cli.errors import BadInput, DoesNotFit
+from fne_cli.imports import lean
 
 _BACKENDS = ("tensorflow", "jax", "torch")
 _OFF = ("0", "false")
+# What Keras and TensorFlow import if it is there: for wrappers, data frames, pictures and converters that are not used
+# here. With all of it installed, as for the tests, that is half of what their import takes.
+_UNWANTED = ("sklearn", "pandas", "matplotlib")
 _ADDRESSES = 3500 << 20
 _NOISE = re.compile(rb"absl::InitializeLog|oneDNN custom operations|cpu_feature_guard|rebuild TensorFlow|^\s*$")
 _NO_GPU = re.compile(rb"Could not find cuda drivers")  # news only where there is a GPU
@@ -100,6 +105,19 @@ def _check_address_space() -> None:
         )
 
 
+def _asked_backend() -> str:
+    """The backend that Keras will take, as Keras finds it: the variable, or its file, or TensorFlow."""
+    if asked := os.environ.get("KERAS_BACKEND"):
+        return asked
+    user = os.path.expanduser("~")
+    home = os.environ.get("KERAS_HOME", os.path.join(user if os.access(user, os.W_OK) else "/tmp", ".keras"))  # noqa: S108
+    try:
+        with open(os.path.join(home, "keras.json"), encoding="utf-8") as file:
+            return str(json.load(file).get("backend", "tensorflow"))
+    except (OSError, ValueError, AttributeError):
+        return "tensorflow"
+
+
 def _import_quietly() -> None:
     if sys.stderr is not None:
         with suppress(OSError):
@@ -108,7 +126,8 @@ def _import_quietly() -> None:
         terminal = os.dup(2)
         os.dup2(log.fileno(), 2)
         try:
-            import keras  # noqa: F401  # imported for its effect, inside the redirection
+            with lean((*_UNWANTED, "jax") if _asked_backend() == "tensorflow" else _UNWANTED):
+                import keras  # noqa: F401  # imported for its effect, inside the redirection
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)

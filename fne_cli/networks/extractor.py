@@ -12,7 +12,7 @@ import numpy as np
 from fne_cli.errors import BadInput, DoesNotFit, FneError, is_of_memory
 from fne_cli.machine import free_memory
 from fne_cli.networks import graph
-from fne_cli.networks.backend import computes_here, lacks_onednn
+from fne_cli.networks.backend import accelerators, computes_here, lacks_onednn
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.preprocessing import prepare
 from fne_cli.networks.saved.files import brief
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 class Extractor:
     """Calls the network. If memory gives out, the batch is halved for good, and `note` is told.
 
-    `rows` is the number of rows of every batch that comes in; `used` is how many go through the network at once.
+    `rows` is the number of rows of every batch that comes in; `used` is how many go through the network at once;
+    `competes` says that it computes on processors.
     Preprocessing, the network in inference mode and the pooling are one graph, traced once for one fixed shape. A
     network from a file is tried on a black batch first: raises BadInput if it cannot be computed.
     """
@@ -45,6 +46,7 @@ class Extractor:
         import keras
 
         self.rows = self.used = rows
+        self.competes = not accelerators()
         self._network = network
         # The pooling is no part of the model: the names of its operations would meet those of the network's.
         self._model = keras.Model(network.model.inputs, [tap.tensor for tap in taps])

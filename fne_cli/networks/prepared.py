@@ -26,8 +26,10 @@ class Prepared:
     @classmethod
     def of(cls, recipe: Recipe) -> Prepared:
         """Build the network and choose its taps. Raises BadInput."""
+        precision = recipe.precision
+        assert precision != "auto", "to be chosen before"
         network = open_network(
-            recipe.model, recipe.weights, recipe.seed, recipe.preprocess, recipe.image_size, recipe.precision
+            recipe.model, recipe.weights, recipe.seed, recipe.preprocess, recipe.image_size, precision
         )
         tapped = taps.select(taps.find_taps(network.model), recipe.layers)
         return cls(recipe, network, tapped, pooling.pooling_of(tapped, recipe.pool))

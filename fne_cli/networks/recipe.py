@@ -25,7 +25,7 @@ class Recipe:
     crops: Literal[1, 5, 10] = 1
     box_context: float = 1.0
     batch_size: int = 16
-    precision: Precision = "float32"
+    precision: Precision | Literal["auto"] = "float32"
     xla: bool = False
     dtype: Literal["float32", "float16"] = "float32"
 

@@ -7,12 +7,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.numerics.evaluation.metrics import Judged
+from fne_cli.numerics.evaluation.regions import Together, shown, together
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import fingerprint
@@ -46,7 +45,7 @@ def predict(
     output: Path | None = None,
     *,
     rows: str = "all",
-    regions: Literal["max", "sum"] | None = None,
+    regions: Together | None = None,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Prediction:
@@ -85,7 +84,7 @@ def predict(
                     paths, labels = [images.path[number] for number in block.tolist()], images.label[block]
                     if regions is not None:
                         paths = [picture_of(paths[group[0]]) for group in groups]
-                        judged, labels = _together(judged, groups, regions), _shown(labels, groups)
+                        judged, labels = together(judged, groups, regions), shown(labels, groups)
                     prediction = label_names(classifier.said(judged), classes)
                     truth = label_names(labels, images.classes)
                     counts["images"] += len(paths)
@@ -134,17 +133,3 @@ def _pictures(numbers: np.ndarray, paths: Sequence[str]) -> Iterator[tuple[np.nd
 def _block(pictures: list[list[int]]) -> tuple[np.ndarray, list[np.ndarray]]:
     block = np.sort(np.concatenate([np.array(own, np.int64) for own in pictures]))
     return block, [np.searchsorted(block, own) for own in pictures]
-
-
-def _together(judged: Judged, groups: Sequence[np.ndarray], how: Literal["max", "sum"]) -> Judged:
-    """What all regions of each picture say together."""
-    pooled = np.max if how == "max" else np.sum
-    decisions = np.stack([pooled(judged.decisions[group], axis=0) for group in groups])
-    return Judged(decisions, decisions.argmax(axis=1))
-
-
-def _shown(labels: np.ndarray, groups: Sequence[np.ndarray]) -> np.ndarray:
-    """What some region of each picture shows; of one label what all of them show, -1 where they differ."""
-    if labels.ndim == 2:
-        return np.stack([(labels[group] == 1).any(axis=0).astype(np.int8) for group in groups])
-    return np.array([labels[group[0]] if (labels[group] == labels[group[0]]).all() else -1 for group in groups])

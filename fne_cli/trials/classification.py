@@ -48,6 +48,11 @@ class ClassificationTask:
         """All images that take part in some trial, ascending."""
         return np.unique(np.concatenate([trial.images for trial in self.trials]))
 
+    @property
+    def tested_images(self) -> int:
+        """How many images some trial measures."""
+        return len(np.unique(np.concatenate([trial.test for trial in self.trials])))
+
     def row_labels(self, images: np.ndarray) -> np.ndarray:
         """The labels of all rows (crops) of images."""
         return np.repeat(self.labels[images], self.crops, axis=0)

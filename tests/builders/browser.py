@@ -37,6 +37,11 @@ class Browser:
         charts = "return document.querySelectorAll('.chart').length == document.querySelectorAll('.chart svg').length"
         WebDriverWait(self.driver, 30).until(lambda _: self.run(charts))
 
+    def unfold(self) -> None:
+        """Open all that is folded, and wait for what is drawn anew."""
+        self.run("for (const part of document.querySelectorAll('details')) part.open = true")
+        self.run("return new Promise(done => setTimeout(done, 300))")
+
     def command(self, name: str, **values: Any) -> Any:
         """A command of the DevTools protocol."""
         return self.driver.execute_cdp_cmd(name, values)

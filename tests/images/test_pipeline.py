@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,9 @@ from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.tree import from_folder
 from fne_cli.images.pipeline import ImageBatch, image_batches, placed
 from fne_cli.images.pixels.bad import Status
-from fne_cli.images.pixels.decode import decode, read_file
+from fne_cli.images.pixels.decode import decode
 from fne_cli.images.pixels.geometry import Geometry
+from fne_cli.images.pixels.reading import read_file
 
 GEOMETRY = Geometry(4, 6, crops=5)
 
@@ -151,3 +154,38 @@ def test_an_image_is_read_once_for_all_its_regions_and_they_are_as_alone(tmp_pat
     again = list(image_batches(listing, Geometry(5, 5), 6, range(16), 2))
     assert len(opened) == 2 * 3
     np.testing.assert_array_equal(np.concatenate([batch.pixels[batch.slots] for batch in again]), found)
+
+
+def test_taking_turns_images_are_decoded_only_while_a_batch_is_waited_for(listing, monkeypatch):
+    taken, decoded = [], []
+
+    def counted(path, *span):
+        decoded.append(path)
+        return read_file(path, *span)
+
+    monkeypatch.setattr("fne_cli.images.pipeline.read_file", counted)
+    monkeypatch.setattr("fne_cli.images.pipeline.processors", lambda: 2)
+    for batch in image_batches(listing, GEOMETRY, 2, range(11), 1, competing=True):
+        began = len(decoded)
+        taken.append(batch)
+        time.sleep(0.01)
+        assert len(decoded) <= began + 1, "the one thread had begun with one image more"
+    for one, other in zip(taken, read(listing, 2), strict=True):
+        assert np.array_equal(one.pixels, other.pixels)
+
+
+def test_whoever_stops_early_waits_for_no_thread(listing):
+    before = threading.active_count()
+    batches = image_batches(listing, GEOMETRY, 1, range(11), 3, competing=True)
+    next(batches)
+    batches.close()
+    assert threading.active_count() == before
+
+
+def test_what_goes_wrong_in_a_thread_is_raised(listing, monkeypatch):
+    def broken(*given):
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr("fne_cli.images.pipeline.decoded_parts", broken)
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        list(image_batches(listing, GEOMETRY, 4, range(11)))

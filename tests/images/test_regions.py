@@ -36,6 +36,13 @@ def test_sliding_windows_by_hand():
     assert len(boxes) == 1 + 4 + 9
 
 
+def test_levels_that_are_named_are_those_of_all_levels():
+    """The windows of levels 2 and 4 of 1 ... 4: after the first, and after 1 + 4 + 9."""
+    every = Windows("sliding", 4).boxes(90, 60)
+    assert Windows("sliding", (4, 2, 4)).boxes(90, 60) == every[1:5] + every[14:]
+    assert str(Windows("sliding", (4, 2, 4))) == "sliding:2,4"
+
+
 def test_a_grid_by_hand():
     assert Windows("grid", 2).boxes(5, 4) == [(0, 0, 2, 2), (2, 0, 5, 2), (0, 2, 2, 4), (2, 2, 5, 4)]
     assert Windows("grid", 1).boxes(5, 4) == Windows("sliding", 1).boxes(5, 4) == [(0, 0, 5, 4)]
@@ -73,9 +80,12 @@ def test_tiny_images_have_no_region_twice_and_none_without_pixels(arrangement, c
     assert all(0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height for x0, y0, x1, y1 in boxes)
 
 
-@pytest.mark.parametrize(("arrangement", "count"), [("sliding", 0), ("grid", MOST + 1), ("spiral", 2)])
+@pytest.mark.parametrize(
+    ("arrangement", "count"),
+    [("sliding", 0), ("grid", MOST + 1), ("spiral", 2), ("grid", (2, 3)), ("sliding", (4, MOST + 1))],
+)
 def test_other_regions_are_refused(arrangement, count):
-    with pytest.raises(BadInput, match=r"should be sliding:COUNT or grid:COUNT, with a count from 1 to 32\. Found: "):
+    with pytest.raises(BadInput, match=r"sliding:LEVEL,LEVEL or grid:COUNT, with numbers from 1 to 32\. Found: "):
         Windows(arrangement, count)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,23 @@ def test_what_was_printed_before_a_failure_is_passed_on(tmp_path: Path) -> None:
 def test_a_backend_that_the_extraction_is_not_written_for_is_an_error(tmp_path: Path) -> None:
     done = load(tmp_path, "", backend="openvino")
     assert done.stdout == "KERAS_BACKEND should be one of tensorflow, jax, torch. Found: openvino.\n"
+
+
+@pytest.mark.parametrize("told", ["variable", "file", "nothing"])
+def test_in_a_command_keras_finds_jax_if_that_is_its_backend_and_no_data_frames(tmp_path: Path, told: str) -> None:
+    for name in ("pandas", "jax"):
+        (tmp_path / f"{name}.py").write_text("")
+    (tmp_path / "keras.py").write_text(
+        "for name in ('pandas', 'jax'):\n    try:\n        __import__(name)\n        print(name)\n"
+        "    except ImportError:\n        pass\n" + KERAS.format(lines="", then="", backend="jax")
+    )
+    if told == "file":
+        (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+    environment |= {"KERAS_HOME": str(tmp_path)} | ({"KERAS_BACKEND": "jax"} if told == "variable" else {})
+    code = "from fne_cli import imports\nimports.claim()\n" + LOAD
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == [*(["jax"] if told != "nothing" else []), *["channels_last", "float32"] * 2]
 
 
 def test_the_users_keras_json_does_not_turn_maps_around() -> None:

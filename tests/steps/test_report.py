@@ -59,7 +59,7 @@ def shown(monkeypatch):
 
     found = {}
 
-    def render(content, bad_counted):
+    def render(content, bad_counted, made):
         found.update(page=content, bad_counted=bad_counted)
         return b"a page"
 
@@ -207,7 +207,7 @@ def test_a_learning_curve_has_a_verdict_at_every_size(tmp_path):
     (group,) = groups(*curve(tmp_path, CLASSES))
     assert group.sizes == [1, 5, 10]
     assert [np.sign(verdict.difference) for verdict in group.verdicts] == [-1, 1, 1]
-    assert all(verdict.spread == 0.02 for verdict in group.verdicts)
+    assert all(verdict.side == "quiet" for verdict in group.verdicts)  # nobody knows which images are right
     assert dict(group.facts)["training images per class"] == "1, 5, 10"
 
 
@@ -307,7 +307,7 @@ def test_many_classes_and_layers_have_figures(tmp_path):
     classes = [f"c{number}" for number in range(130)]
     (group,) = groups(*pair(tmp_path, classes, [f"layer{number}" for number in range(70)]))
     for draw in (figures.by_class, figures.by_layer):
-        draw(tmp_path / "f.png", tmp_path / "f.svg", group)
+        draw(tmp_path / "f.png", tmp_path / "f.svg", tmp_path / "f.pdf", group)
         width, height = Image.open(tmp_path / "f.png").size
         assert 1000 < height < 2000 and width == 1400
 
@@ -487,7 +487,8 @@ def test_the_command_makes_a_page_once(fne, tmp_path):
     page, figures = tmp_path / "page.html", tmp_path / "new" / "figures"
     result = fne("report", *paths, page, "--figures", figures)
     assert (result.code, result.out, result.err) == (0, "", f"{page}; figures in {figures}\n")
-    names = {f"net.avg.{kind}.{ending}" for kind in ("by_layer", "confusion", "by_class") for ending in ("png", "svg")}
+    kinds = ("across.features", *(f"net.avg.{kind}" for kind in ("by_layer", "confusion", "by_class")))
+    names = {f"{kind}.{ending}" for kind in kinds for ending in ("png", "svg", "pdf")}
     assert {path.name for path in figures.iterdir()} == {*names, "report.run.json"}
     first, states = page.read_bytes(), {path: path.stat().st_mtime_ns for path in [page, *figures.iterdir()]}
     again = fne("report", *paths, page, "--figures", figures)
@@ -746,3 +747,117 @@ def test_errors_are_ours(fne, tmp_path):
         assert (result.code, result.err[:5], "r.json" in result.err) == (1, "fne: ", True)
     with pytest.raises(FneError):
         report([tmp_path], tmp_path / "p.html")
+
+
+def varied_curve(folder):
+    """A learning curve of which another layer is the best one at the largest size."""
+    paths = curve(folder, CLASSES)
+    content = json.loads(paths[1].read_text())
+    for part in content["results"]:
+        if part["training_images_per_class"] == 10:
+            part["mean_per_class_accuracy"] = {"conv1": 0.99, "conv2": 0.6}[part["name"]]
+    save(paths[1], content)
+    return paths
+
+
+def test_the_best_layer_is_that_of_each_size_everywhere(tmp_path):
+    from fne_cli.figures.charts import learning_curve
+
+    paths = varied_curve(tmp_path)
+    (group,) = groups(*paths)
+    best = {verdict.size: verdict.best.name for verdict in group.verdicts}
+    assert best == {1: "conv2", 5: "conv2", 10: "conv1"}
+    assert {size: group.best_layer(size).name for size in group.sizes} == best
+    report(paths, tmp_path / "p.html", csv=tmp_path / "p.csv", latex=tmp_path / "p.tex")
+    text = re.sub(r"<[^>]+>", "", (tmp_path / "p.html").read_text())
+    assert "That layer is conv2 at 1 and 5, conv1 at 10." in text
+    assert "conv2 best layer at 1, 5" in text and "conv1 best layer at 10" in text
+    chart = learning_curve(group)
+    orange = [value["tip"] for value in chart["data"]["values"] if value["series"] == 1]
+    assert [("conv2" in tip, "conv1" in tip) for tip in orange] == [(True, False), (True, False), (False, True)]
+    with open(tmp_path / "p.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {int(row["images_per_class"]): row["name"] for row in rows if row["best_layer"]} == best
+    assert "Best layer: conv2 (1, 5), conv1 (10)." in (tmp_path / "p.tex").read_text()
+
+
+def test_embeddings_of_other_layers_say_which(tmp_path):
+    few = {"layers": ["conv1"]}
+    paths = [
+        save(tmp_path / "a.json", document([entry("embedding", CLASSES)])),
+        save(tmp_path / "b.json", document([entry("embedding", CLASSES, 0.5)], settings=few)),
+    ]
+    (group,) = groups(*paths)
+    assert [row.title for row in group.rows] == [
+        "embedding (ternary codes, 2 layers)", "embedding (ternary codes, 1 layer: conv1)",
+    ]  # fmt: skip
+
+
+def test_layers_of_several_groups_stand_in_one_table(tmp_path):
+    paths = [*pair(tmp_path, CLASSES, ["conv0", "conv1", "conv2"]), *curve(tmp_path, CLASSES)]
+    report(paths, tmp_path / "p.html")
+    text = (tmp_path / "p.html").read_text()
+    assert len(re.findall(r"<bdi>conv1</bdi></th>", text)) == 1  # the best layer, conv2, stands in its group, too
+    (table,) = re.findall(r'<section id="layers".*?</section>', text, re.S)
+    heads = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<th scope=\"col.*?</th>", table)]
+    assert heads[:2] == ["avg, given split", "avg, learning curve, 5 draws"] and heads[-4:] == ["all", "1", "5", "10"]
+    rows = re.findall(r"<tr><th scope=\"row\".*?</tr>", table, re.S)
+    assert [re.search("<bdi>(.*?)</bdi>", row)[1] for row in rows] == ["conv0", "conv1", "conv2"]
+    assert [row.count('class="first"') for row in rows] == [0, 0, 4]
+
+
+def test_a_copied_page_is_known_by_what_it_holds(tmp_path, fne):
+    paths = pair(tmp_path, CLASSES)
+    page, copied = tmp_path / "page.html", tmp_path / "copy.html"
+    report(paths, page)
+    shutil.copyfile(page, copied)
+    assert fne("report", *paths, copied).err == f"{copied} is up to date\n"
+    assert json.loads(record_path(copied).read_text())["fingerprint"]
+    record_path(copied).unlink()
+    content = json.loads(paths[0].read_text())
+    save(paths[0], content | {"results": [entry("embedding", CLASSES, 0.2)], "fingerprint": "9" * 64})
+    again = fne("report", *paths, copied)
+    assert again.err == f"{copied} is made again, as its results have changed\n{copied}\n"
+    assert copied.read_bytes() != page.read_bytes()
+    record_path(copied).unlink()
+    with pytest.raises(DifferentOutput, match="is the copy of another page"):
+        report(paths[:1], copied)
+    text = copied.read_text().replace("ternary codes", "ternary  codes", 1)
+    copied.write_text(text)
+    with pytest.raises(DifferentOutput, match="is not the page of these results"):
+        report(paths, copied)
+    assert copied.read_text() == text
+
+
+def test_figures_have_a_pdf_and_the_width_of_a_column(tmp_path, fne):
+    paths = pair(tmp_path, CLASSES)
+    out = tmp_path / "figures"
+    assert fne("report", *paths, tmp_path / "p.html", "--figures", out, "--figure-width", "3.3").code == 0
+    names = sorted(path.name for path in out.iterdir() if path.suffix == ".pdf")
+    assert names == ["across.features.pdf", *(f"net.avg.{kind}.pdf" for kind in ("by_class", "by_layer", "confusion"))]
+    for path in out.glob("*.pdf"):
+        box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]", path.read_bytes())
+        assert float(box[1]) <= 3.3 * 72 + 0.1 and b"/Type3" not in path.read_bytes()
+    first = {path.name: path.read_bytes() for path in out.glob("*.pdf")}
+    report(paths, tmp_path / "q.html", figures=tmp_path / "again", figure_width=3.3)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "again").glob("*.pdf")} == first
+    with pytest.raises(DifferentOutput, match="made with other inputs or settings"):
+        report(paths, tmp_path / "p.html", figures=out, figure_width=6.9)
+    with pytest.raises(BadInput, match="Give --figures FOLDER with it"):
+        report(paths, tmp_path / "p.html", figure_width=6.9)
+
+
+def test_every_figure_as_csv(tmp_path):
+    paths = pair(tmp_path, ["=1+1", "b"], ["=HYPERLINK(0)", "fc"])
+    runs = [{"name": "fc", "seconds": 0.25}, {"name": "fc", "seconds": 0.75}]
+    record_path(paths[1]).write_text(json.dumps({"runs": [{"results": runs}]}))
+    report(paths, tmp_path / "p.html", csv=tmp_path / "p.csv")
+    with open(tmp_path / "p.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == ["embedding", "'=HYPERLINK(0)", "fc"]
+    assert [row["is"] for row in rows] == ["embedding", "layer", "layer"]
+    assert [row["seconds"] for row in rows] == ["", "", "0.5"]
+    expected = json.loads(paths[0].read_text())["results"][0]["mean_per_class_accuracy"]
+    assert float(rows[0]["mean_per_class_accuracy"]) == expected
+    with pytest.raises(BadInput, match=r"--csv .*p.txt should be a file to write that ends in .csv. Found: .txt"):
+        report(paths, tmp_path / "q.html", csv=tmp_path / "p.txt")

@@ -13,7 +13,7 @@ from report_files import HOSTILE, curve, document, layers_document, measured, pa
 from scipy.stats import binomtest
 
 from fne_cli.errors import BadInput, DifferentOutput
-from fne_cli.figures.latex import escaped, table
+from fne_cli.figures.tables.latex import escaped, table
 from fne_cli.steps.report import report
 from fne_cli.steps.report.comparison import grouped
 from fne_cli.steps.report.sources import gather
@@ -72,7 +72,7 @@ def test_what_image_by_image_is_luck_is_grey(tmp_path):
 
 
 def test_overlapping_intervals_hide_nothing_that_images_tell(tmp_path):
-    """Both have an interval of more than four points, and one is right wherever the other is."""
+    """Both have an interval of ten points, and one is right wherever the other is."""
     paths = written(tmp_path, layer=wrong(slice(0, 36)))
     for path in paths:
         content = json.loads(path.read_text())
@@ -80,13 +80,13 @@ def test_overlapping_intervals_hide_nothing_that_images_tell(tmp_path):
         content["results"][0]["mean_per_class_accuracy_wilson_95"] = [value - 0.05, min(1, value + 0.05)]
         save(path, content)
     (verdict, *_) = group(paths).verdicts
-    assert verdict.overlap and not verdict.unclear
+    assert not verdict.unclear
 
 
 def test_other_test_images_are_not_compared(tmp_path):
     found = group(written(tmp_path, digest="2" * 64))
     assert [one.second.made for one in found.differences] == ["ternary codes"] * 2
-    assert [verdict.paired for verdict in found.verdicts] == [None] * 3
+    assert [(verdict.paired, verdict.side) for verdict in found.verdicts] == [(None, "quiet")] * 3
 
 
 def test_results_of_version_2_are_shown_without_a_test(tmp_path):
@@ -103,6 +103,40 @@ def test_splits_are_not_compared_image_by_image(tmp_path):
     first, second = (read_results(path).entries[0] for path in written(tmp_path)[:2])
     assert first.right is not None
     assert together([first, second]).right is None
+
+
+def test_splits_are_compared_each_with_its_own_images(tmp_path):
+    from fne_cli.steps.report.differences import differences
+    from fne_cli.store.other.results import read_results
+
+    found = group(written(tmp_path))
+    first, better, *_ = (read_results(path).entries[0].right for path in written(tmp_path))
+    rows = [row for row in found.rows if row.whole][:2]
+    keys = [(row.name, row.made, True, None) for row in rows]
+    (one,) = differences(rows, [None], [], dict(zip(keys, [[first] * 3, [better, better, first]], strict=True)))
+    assert one.significant and one.only_first is None
+    assert one.value == pytest.approx(2 / 3 * 0.1) and one.p == pytest.approx(2 * binomtest(0, 20).pvalue)
+    assert differences(rows, [None], [], dict(zip(keys, [[first] * 3, [better, None, first]], strict=True))) == []
+
+
+def test_networks_are_compared_on_the_same_images(tmp_path):
+    from fne_cli.steps.report.comparison import networks
+
+    paths = written(tmp_path / "one")
+    for number, path in enumerate(others := written(tmp_path / "two", layer=BETTER)):
+        content = json.loads(path.read_text())
+        content["made_from"]["network"] = "other"
+        if number == 0:
+            content["results"] = [measured("embedding", BETTER, TRUTH, CLASSES)]
+        save(path, content | {"fingerprint": f"{number}" * 64})
+    found = {one.name: one for one in networks(grouped(gather([*paths, *others]).evaluated))}
+    assert {one.networks for one in found.values()} == {("other, avg", "net, avg")}
+    first = found["embedding (ternary codes)"].difference
+    assert (first.only_first, first.only_second, first.significant) == (20, 0, True)
+    assert found["embedding (z-scores)"].difference.value == 0
+    assert found["best layer"].difference.value == pytest.approx(0.4)
+    report([*paths, *others], tmp_path / "page.html")
+    assert "Networks beside each other" in (tmp_path / "page.html").read_text()
 
 
 def test_the_page_says_so(tmp_path):
@@ -139,15 +173,18 @@ def test_a_learning_curve_says_at_which_sizes_it_is_luck(tmp_path):
     layer = layers_document(points("conv1", LIKE, LAYER), settings=settings, **with_test_images(TRUTH))
     paths = [save(tmp_path / "e.json", whole), save(tmp_path / "l.json", layer)]
     found = group(paths)
-    assert [(one.size, one.significant, one.p) for one in found.differences] == [(1, False, None), (5, True, None)]
+    assert [(one.size, one.significant, one.only_first) for one in found.differences] == [
+        (1, False, None), (5, True, None)
+    ]  # fmt: skip
     report(paths, tmp_path / "page.html", latex=tmp_path / "t.tex")
     text = re.sub(r"<[^>]+>", "", (tmp_path / "page.html").read_text())
     assert "At 1 the difference is not significant." in text
     assert "and of draws of training images" in text
     rows = cells(tmp_path / "t.tex")
-    assert rows[0] == ["images per class", "embedding", "best layer", ""]
-    assert [row[0] for row in rows[1:]] == ["1", "5"]
-    assert [row[2] for row in rows[1:]] == [r"\textbf{85.50}", "55.00$^{-}$"]
+    assert rows[0] == ["", "", r"\multicolumn{2}{l}{learning curve, 2 draws, images per class}"]
+    assert rows[2] == ["embedding", "features", "1", "5"]
+    assert rows[3][2:] == ["85.00", r"\textbf{95.00}"]
+    assert rows[4][0] == "best layer" and rows[4][2:] == [r"\textbf{85.50}", "55.00$^{-}$"]
 
 
 def cells(path):
@@ -158,16 +195,17 @@ def cells(path):
 
 def test_the_table_has_the_best_bold_and_what_is_significant_marked(tmp_path):
     report(written(tmp_path), tmp_path / "page.html", latex=tmp_path / "t.tex")
-    head, row = cells(tmp_path / "t.tex")
-    assert head == [
-        "embedding (ternary codes)", "embedding (z{}scores)".replace("{}", "-"), "embedding (z-scores cut at 2.5)",
-        "best layer", "",
+    above, rule, head, *rows = cells(tmp_path / "t.tex")
+    assert (above, rule) == (["", "", r"\multicolumn{1}{l}{given split}"], [r"\cmidrule(lr){3-3}"])
+    assert head == ["embedding", "features", "all"]
+    assert [[row[0], row[2]] for row in rows] == [
+        ["embedding (ternary codes)", "85.00"], ["embedding (z-scores)", r"\textbf{95.00}$^{+}$"],
+        ["embedding (z-scores cut at 2.5)", "85.50"], ["best layer", "55.00$^{-}$"],
     ]  # fmt: skip
-    assert row == ["85.00", r"\textbf{95.00}$^{+}$", "85.50", "55.00$^{-}$", "conv1"]
     text = (tmp_path / "t.tex").read_text()
-    assert r"\begin{tabular}{rrrrl}" in text
+    assert r"\begin{tabular}{lrl}" in text
     assert "significantly above, below embedding (ternary codes) on the same test images" in text
-    assert "In every line: network net, avg; protocol given split; images per class all; measure" in text
+    assert "Best layer: conv1." in text and "Network net, avg" in text
 
 
 def test_the_table_is_made_once_and_nothing_else_is_replaced(fne, tmp_path):
@@ -222,8 +260,8 @@ def test_without_single_layers_or_embeddings(tmp_path):
     paths = written(tmp_path)
     for place, some in enumerate((paths[:1], paths[3:])):
         report(some, tmp_path / f"{place}.html", latex=tmp_path / f"{place}.tex")
-    assert cells(tmp_path / "0.tex") == [["embedding"], [r"\textbf{85.00}"]]
-    assert cells(tmp_path / "1.tex") == [["best layer", ""], [r"\textbf{55.00}", "conv1"]]
+    assert cells(tmp_path / "0.tex")[2:] == [["embedding", "features", "all"], ["embedding", "14", r"\textbf{85.00}"]]
+    assert cells(tmp_path / "1.tex")[3:] == [["best layer", "10", r"\textbf{55.00}"]]
 
 
 def no_specials_are_left(text: str) -> None:

@@ -296,8 +296,12 @@ def test_other_sizes_of_images_make_the_manifest_again(fne, birds, tmp_path):
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (("--regions", "sliding"), 2, "should be sliding:N or grid:N, such as sliding:3, found 'sliding'"),
-        (("--regions", "grid:0"), 1, "with a count from 1 to 32. Found: grid:0."),
+        (
+            ("--regions", "sliding"),
+            2,
+            "such as sliding:3 or sliding:4,9, found 'sliding'",
+        ),
+        (("--regions", "grid:0"), 1, "with numbers from 1 to 32. Found: grid:0."),
         (("--regions", "grid:2", "--val", "10%"), 1, "--val goes with --test"),
         (("--regions", "grid:2", "--folds", "2", "--test", "10%"), 2, "Give one way to split"),
     ],

@@ -37,10 +37,12 @@ def test_a_row_for_each_object_that_is_not_difficult(fne, photos):
 
 def test_regions_show_what_they_overlap_with_by_half(fne, photos):
     words = ("split", photos / "photos", photos / "r.csv", "--regions", "grid:2", "--boxes", photos / "boxes.csv")
-    assert fne(*words).code == 0
+    done = fne(*words)
+    assert done.code == 0, done.err
     found = [(labels, ignored) for _, labels, ignored, *_ in rows(photos / "r.csv")]
     assert found[:4] == [("cat;dog", ""), ("cat", ""), ("", "bird"), ("", "")]  # 400 / 600 of the larger cat
     assert found[4:] == [("", "")] * 4
+    assert "objects that some region overlaps with by half: cat 2 of 2, dog 1 of 1\n" in done.err
     (photos / "boxes.csv").write_text("path,label,x0,y0,x1,y1\none.png,dog,0,0,20,8\n")
     again = fne(*words)
     assert (again.code, "is made again, as its inputs have changed" in again.err) == (0, True), again.err

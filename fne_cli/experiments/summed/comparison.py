@@ -10,7 +10,8 @@ from fne_cli.experiments.plan import LAYERS
 from fne_cli.store.other.tested import Right, same_images
 
 _KEYS = (
-    "compared_with", "difference", "difference_95", "right_here_only", "right_there_only", "mcnemar_p", "significant",
+    "compared_with", "difference", "difference_95", "right_here_only", "right_there_only", "mcnemar_p", "sign_p",
+    "significant",
 )  # fmt: skip
 
 
@@ -49,8 +50,9 @@ def _differences(one: Measured, standard: Measured) -> dict[str, Any]:
     from fne_cli.numerics.evaluation import paired  # brings SciPy, which a run that is up to date does without
 
     found = paired.compared(one.right.right, standard.right.right, one.right.of.truth)
+    mcnemar, signs = (found.p, None) if found.only_first is not None else (None, found.p)
     values = (
         standard.row["embedding"], found.difference, [found.low, found.high], found.only_first, found.only_second,
-        found.p, found.significant,
+        mcnemar, signs, found.significant,
     )  # fmt: skip
     return {key: value for key, value in zip(_KEYS, values, strict=True) if value is not None}

@@ -31,7 +31,7 @@ from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import plain, software
 from fne_cli.store.output.sealed import is_intact, without_digest
 
-_TABLE = 3  # the way in which it is made from the results; another number makes every table anew
+_TABLE = 4  # the way in which it is made from the results; another number makes every table anew
 KEYS = ("dataset", "network", "pooling", "embedding", "protocol", "name")
 SETTINGS_FILE, EFFECTS_FILE = "settings.csv", "effects.csv"
 """Of an experiment with factors: every setting; what each value of each factor adds."""

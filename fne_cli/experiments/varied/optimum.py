@@ -133,7 +133,7 @@ def _difference(standard: Entry | None, optimised: Entry | None) -> dict[str, An
         test = paired.compared(optimised.right.right, standard.right.right, optimised.right.of.truth)
         row |= {
             "difference_95": [test.low, test.high],
-            "mcnemar_p": test.p,
+            "mcnemar_p": None if test.only_first is None else test.p,
             "significant": test.significant,
         }
     return row

@@ -1,1 +1,1 @@
-"""Figures that matplotlib draws, as PNG and SVG; the page and LaTeX stand above."""
+"""Figures that matplotlib draws, as PNG, SVG and, for the page, PDF; the page itself stands above."""

@@ -16,11 +16,11 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#
 _MARKERS = "osD^vPX"
 
 
-def effects(png: Path, svg: Path, factors: FactorTable) -> None:
+def effects(png: Path, svg: Path, pdf: Path, factors: FactorTable) -> None:
     """A row for each value of each factor; a mark for each dataset, with the standard deviation over the settings."""
     rows, datasets = values_of(factors), datasets_of(factors)
     names = distinct([f"{factor}: {value}" for factor, value in rows], 44, label)
-    with sheet(png, svg, 0.9 + (0.16 + 0.07 * len(datasets)) * len(rows)) as figure:
+    with sheet(png, svg, 0.9 + (0.16 + 0.07 * len(datasets)) * len(rows), pdf=pdf) as figure:
         axes = figure.subplots()
         step = 0.7 / max(1, len(datasets))
         for number, dataset in enumerate(datasets):

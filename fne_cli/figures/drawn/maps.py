@@ -36,10 +36,13 @@ class Panel:
     found: tuple[float, float, float, float] | None = None
 
 
-def maps(png: Path, svg: Path, *, panels: Sequence[Panel], signed: bool, meaning: str) -> None:
-    """Draw panels, four in a row, each with colours of its own scale, as decision values of classes differ.
+def maps(
+    png: Path, svg: Path, *, panels: Sequence[Panel], signed: bool, meaning: str, largest: float | None = None
+) -> None:
+    """Draw panels, four in a row.
 
-    signed: whether values below 0 have a colour of their own. meaning: of the colour, for the legend.
+    signed: whether values below 0 have a colour of their own. meaning: of the colour, for the legend. largest: the
+    value with the strongest colour; None for that of each map, as decision values of classes differ.
     """
     rows = -(-len(panels) // COLUMNS)
     side = WIDTH / COLUMNS
@@ -57,7 +60,7 @@ def maps(png: Path, svg: Path, *, panels: Sequence[Panel], signed: bool, meaning
             axes.spines[:].set_visible(False)
             axes.set_anchor("N")
             if number < len(panels):
-                _draw(axes, panels[number], signed)
+                _draw(axes, panels[number], signed, largest)
             else:
                 axes.set_axis_off()
         low = -1.0 if signed else 0.0
@@ -75,7 +78,7 @@ def _proportion(panel: Panel) -> float:
     return 1.0 if panel.image is None else panel.image.shape[0] / panel.image.shape[1]
 
 
-def _draw(axes: Any, panel: Panel, signed: bool) -> None:
+def _draw(axes: Any, panel: Panel, signed: bool, largest: float | None) -> None:
     axes.set_title("\n".join(label(line, 42) for line in panel.lines), fontsize=5.5, loc="left", pad=2)
     height, width = (1, 1) if panel.image is None else panel.image.shape[:2]
     axes.set_aspect("equal" if panel.image is not None else 1)
@@ -84,7 +87,8 @@ def _draw(axes: Any, panel: Panel, signed: bool) -> None:
     else:
         grey = panel.image.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
         axes.imshow(grey, cmap="gray", vmin=0, vmax=255, interpolation="none", extent=(0, width, height, 0))
-    largest = np.abs(panel.map).max() if signed else panel.map.max()
+    if largest is None:
+        largest = float(np.abs(panel.map).max() if signed else panel.map.max())
     shares = panel.map / largest if largest > 0 else np.zeros(panel.map.shape)
     if not signed:
         shares = np.maximum(shares, 0)

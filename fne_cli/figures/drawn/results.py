@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from fne_cli.figures.contents import Group, Point, Row, Size
-from fne_cli.figures.drawn.style import INK, UNCHARACTERISTIC, WIDTH, label, percent, sheet
+from fne_cli.figures.drawn.style import INK, UNCHARACTERISTIC, WIDTH, label, legend_columns, percent, sheet
 from fne_cli.figures.names import distinct
 from fne_cli.measures import MEASURES
 
@@ -38,17 +39,17 @@ def _known(group: Group, whole: bool, size: Size) -> list[tuple[Row, float, floa
     return found
 
 
-def by_layer(png: Path, svg: Path, group: Group) -> None:
+def by_layer(png: Path, svg: Path, pdf: Path, group: Group, width: float = WIDTH) -> None:
     """Every single layer in the order of the network, from top to bottom; the embeddings as lines."""
     size = group.sizes[-1]
     layers = _known(group, False, size)
     names = list(dict.fromkeys(row.name for row, _, _ in layers))
-    best = {verdict.best.name for verdict in group.verdicts if verdict.size == size}
+    best = group.best_layer(size)
     close = len(names) > _LONG_NETWORK
-    with sheet(png, svg, 0.9 + (0.09 if close else 0.15) * len(names)) as figure:
+    with sheet(png, svg, 0.9 + (0.09 if close else 0.15) * len(names), width, pdf=pdf) as figure:
         axes = figure.subplots()
         for row, value, spread in layers:
-            colour = _BEST if row.name in best else "#777777"
+            colour = _BEST if row is best else "#777777"
             place = names.index(row.name)
             axes.errorbar(value, place, xerr=spread or None, fmt="o", color=colour, markersize=4, elinewidth=1)
         for number, (row, value, _) in enumerate(_known(group, True, size)):
@@ -63,36 +64,28 @@ def by_layer(png: Path, svg: Path, group: Group) -> None:
         axes.set_xlabel(MEASURES[group.figure])
         percent(axes, "x")
         if axes.get_legend_handles_labels()[0]:
-            figure.legend(loc="outside upper center", ncols=2)
+            figure.legend(loc="outside upper center", ncols=legend_columns(width))
 
 
-def learning_curve(png: Path, svg: Path, group: Group) -> None:
-    """Figures over training images per class, embeddings and the layer that is best in the end with their spread."""
+def learning_curve(png: Path, svg: Path, pdf: Path, group: Group, width: float = WIDTH) -> None:
+    """Figures over training images per class, embeddings and the best layer at each size with their spread."""
     sizes = [size for size in group.sizes if size]
-    best = next((verdict.best for verdict in reversed(group.verdicts)), None)
-    wholes = [row for row in group.rows if row.whole]
-    with sheet(png, svg, 3.4) as figure:
+    wholes, best = [row for row in group.rows if row.whole], group.best_title()
+    with sheet(png, svg, 3.4 if legend_columns(width) > 1 else 2.9, width, pdf=pdf) as figure:
         axes = figure.subplots()
-        named = False
-        for row in group.rows:
-            points = [(size, point) for size in sizes if (point := _point(row, size, group.figure))]
-            if not points:
-                continue
-            at = [size for size, _ in points]
-            values = np.array([point.figures[group.figure] for _, point in points])
-            spread = np.array([point.spreads.get(group.figure, 0.0) for _, point in points])
-            if row.whole:
-                kind = wholes.index(row) % len(_WHOLES)
-                colour, dashes, text = _WHOLES[kind], _DASHES[kind], label(row.title, 48)
-            elif row is best:
-                colour, dashes, text = _BEST, "-", f"{label(row.name)}, best layer"
-            else:
-                axes.plot(at, values, color=UNCHARACTERISTIC, linewidth=0.7, zorder=1,
-                          label=None if named else "other layers")  # fmt: skip
-                named = True
-                continue
+        for number, layer in enumerate(row for row in group.rows if not row.whole):
+            at, values, _ = _line(group, dict.fromkeys(sizes, layer))
+            axes.plot(at, values, color=UNCHARACTERISTIC, linewidth=0.7, zorder=1,
+                      label=None if number else "single layers")  # fmt: skip
+        lines = [
+            (_WHOLES[number % len(_WHOLES)], _DASHES[number % len(_DASHES)], row.title, dict.fromkeys(sizes, row))
+            for number, row in enumerate(wholes)
+        ]
+        lines += [(_BEST, "-", best, {size: row for size in sizes if (row := group.best_layer(size))})] if best else []
+        for colour, dashes, text, rows in lines:
+            at, values, spread = _line(group, rows)
             axes.fill_between(at, values - spread, values + spread, color=colour, alpha=0.18, linewidth=0)
-            axes.plot(at, values, color=colour, linestyle=dashes, marker="o", markersize=3.5, label=text)
+            axes.plot(at, values, color=colour, linestyle=dashes, marker="o", markersize=3.5, label=label(text, 48))
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(sizes))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -102,11 +95,21 @@ def learning_curve(png: Path, svg: Path, group: Group) -> None:
         axes.set_xlabel("training images per class (logarithmic)")
         axes.set_ylabel(MEASURES[group.figure])
         percent(axes, "y")
-        figure.legend(loc="outside upper center", ncols=2)
+        figure.legend(loc="outside upper center", ncols=legend_columns(width))
 
 
-def confusion(png: Path, svg: Path, group: Group) -> None:
-    """Shares of each true class, confused classes side by side; blue is right, orange wrong."""
+def _line(group: Group, rows: Mapping[int, Row]) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """The sizes at which the row of each was measured, the figures there, and their spreads."""
+    points = {size: point for size, row in rows.items() if (point := _point(row, size, group.figure))}
+    values = np.array([point.figures[group.figure] for point in points.values()])
+    return list(points), values, np.array([point.spreads.get(group.figure, 0.0) for point in points.values()])
+
+
+def confusion(png: Path, svg: Path, pdf: Path, group: Group, width: float = WIDTH) -> None:
+    """Shares of each true class, confused classes side by side; blue is right, orange wrong.
+
+    In a width that is too small for the names of the classes these are left out.
+    """
     found = group.confusion
     view = next((view for view in group.views if view.confusion is not None), None)
     if found is None or view is None or view.confusion is None:
@@ -117,42 +120,46 @@ def confusion(png: Path, svg: Path, group: Group) -> None:
     shade = np.where(table > 0, 0.12 + 0.88 * np.sqrt(share), 0.0)  # so that few images can be seen, too
     right = np.eye(len(order), dtype=bool)
     side = min(14.0, max(0.45 * WIDTH, 1.2 + (0.115 if len(order) > 25 else 0.24) * len(order)))
-    with sheet(png, svg, side, side) as figure:
+    named = width == WIDTH or 72 * (width - 1.2) / len(order) > 5  # points for each class
+    side = side if width == WIDTH else min(side, width)
+    with sheet(png, svg, side, side, pdf=pdf) as figure:
         axes = figure.subplots()
         for cells, colours in ((right, _RIGHT), (~right, _WRONG)):
             axes.imshow(np.ma.masked_array(shade, ~cells), cmap=colours, vmin=0, vmax=1, interpolation="none")
         names = distinct([group.classes[number] for number in order], 24, label)
         small = 5 if len(order) > 25 else 7
-        axes.set_yticks(range(len(order)), names, fontsize=small)
-        axes.set_xticks(range(len(order)), names, fontsize=small, rotation=90)
+        axes.set_yticks(range(len(order)) if named else [], names if named else None, fontsize=small)
+        axes.set_xticks(range(len(order)) if named else [], names if named else None, fontsize=small, rotation=90)
         axes.xaxis.set_ticks_position("top")
         axes.xaxis.set_label_position("top")
         axes.tick_params(length=0, pad=2)
         axes.set_xlabel("classified as")
         axes.set_ylabel("true class")
-        if len(order) <= 25:
+        if len(order) <= (25 if width == WIDTH else 12):
             for row, column in zip(*table.nonzero(), strict=True):
                 dark = shade[row, column] > 0.7
                 axes.text(column, row, f"{table[row, column]}", ha="center", va="center", fontsize=6,
                           color="white" if dark else INK)  # fmt: skip
 
 
-def by_class(png: Path, svg: Path, group: Group) -> None:
+def by_class(png: Path, svg: Path, pdf: Path, group: Group, width: float = WIDTH) -> None:
     """Every class, the hardest first: the embedding beside the best single layer.
 
-    Of more than 120 classes, the 60 hardest and the 60 easiest.
+    Of more than 120 classes (in one column, of more than 60), half of these from each end.
     """
     views = [group.views[0], *group.views[-1:]] if len(group.views) > 1 else list(group.views)
     first = [np.nan if value is None else value for value in views[0].values]
     order = np.argsort(first, kind="stable")
     order = order[~np.isnan(np.array(first)[order])]
-    titles = ["", ""]
-    if len(order) > _MOST:
-        titles = [f"the {_MOST // 2} {end} of {len(order):,} classes" for end in ("hardest", "easiest")]
-        order = order[np.r_[: _MOST // 2, -_MOST // 2 : 0]]
-    columns = np.array_split(order, 2 if len(order) > _ONE_COLUMN else 1)
+    titles, wide = ["", ""], legend_columns(width) > 1
+    most = _MOST if wide else _MOST // 2
+    if len(order) > most:
+        titles = [f"the {most // 2} {end} of {len(order):,} classes" for end in ("hardest", "easiest")]
+        titles = titles if wide else [f"the {most // 2} hardest and easiest of {len(order):,} classes"]
+        order = order[np.r_[: most // 2, -most // 2 : 0]]
+    columns = np.array_split(order, 2 if len(order) > _ONE_COLUMN and wide else 1)
     tallest = max(1, *(len(column) for column in columns))
-    with sheet(png, svg, 0.9 + 0.125 * tallest) as figure:
+    with sheet(png, svg, 0.9 + 0.125 * tallest, width, pdf=pdf) as figure:
         drawn = figure.subplots(1, len(columns), squeeze=False)[0]
         for axes, column, title in zip(drawn, columns, titles, strict=False):
             places = np.arange(len(column))
@@ -170,4 +177,4 @@ def by_class(png: Path, svg: Path, group: Group) -> None:
             axes.set_xlabel("average precision" if group.figure == "mean_average_precision" else "accuracy")
             percent(axes, "x")
         handles, names = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper center", ncols=2)
+        figure.legend(handles, names, loc="outside upper center", ncols=legend_columns(width))

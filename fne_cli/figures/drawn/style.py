@@ -16,12 +16,14 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from fne_cli.figures.names import without_middle
 from fne_cli.unprintable import UNPRINTABLE
 
 # Okabe and Ito's colours, of which these also differ in lightness, for readers without colour.
 PRESENCE, ABSENCE, UNCHARACTERISTIC = "#0072B2", "#E69F00", "#BBBBBB"
 RANDOM, CHANCE, INK = "#D9D9D9", "#777777", "#222222"
 WIDTH = 7.0  # inches, two columns of a journal
+_NARROW = 5.0  # inches below which a figure is one column wide
 DPI = 200
 
 _FONT = "DejaVu Sans"  # comes with matplotlib, so that a figure is the same everywhere
@@ -46,12 +48,15 @@ _STYLE: dict[str, Any] = {
     "axes.unicode_minus": True,
     "svg.hashsalt": "fne",
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,  # TrueType: many publishers refuse the default, Type 3
 }
 
 
 @contextmanager
-def sheet(png: Path, svg: Path, height: float, width: float = WIDTH, tight: bool = False) -> Iterator[Figure]:
-    """A figure of that many inches to draw on; on leaving it is written to both files, of the same bytes every time.
+def sheet(
+    png: Path, svg: Path, height: float, width: float = WIDTH, tight: bool = False, pdf: Path | None = None
+) -> Iterator[Figure]:
+    """A figure of that many inches to draw on; on leaving it is written to all files, of the same bytes every time.
 
     tight: with little room between the parts.
     """
@@ -65,6 +70,10 @@ def sheet(png: Path, svg: Path, height: float, width: float = WIDTH, tight: bool
         figure.set_layout_engine("none")  # it stands, the same in both
         with open(svg, "wb") as file:
             figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+        if pdf is not None:
+            with open(pdf, "wb") as file:
+                silent = dict.fromkeys(("CreationDate", "Creator", "Producer"))
+                figure.savefig(file, format="pdf", metadata=silent)
 
 
 def label(name: str, length: int = 32) -> str:
@@ -76,16 +85,18 @@ def label(name: str, length: int = 32) -> str:
         else character.encode("unicode_escape", "surrogatepass").decode()
         for character in name[: 4 * length] + name[4 * length :][-4 * length :]
     )
-    if len(shown) <= length:
-        return shown
-    tail = length // 3
-    return shown[: length - tail - 1].rstrip() + "…" + shown[-tail:].lstrip()
+    return shown if len(shown) <= length else without_middle(shown, length)
 
 
 @cache
 def _characters() -> frozenset[int]:
     """The code points that the font can draw."""
     return frozenset(get_font(findfont(_FONT)).get_charmap())
+
+
+def legend_columns(width: float) -> int:
+    """How many names stand side by side above a figure of so many inches."""
+    return 1 if width < _NARROW else 2
 
 
 def percent(axes: Axes, axis: str) -> None:

@@ -26,12 +26,12 @@ _GREY = "#999999"
 _GREYS = {"base": "none", "BnB": "-", "BnB+": "-.", "AnB": "--", "AnB+": ":"}
 
 
-def accuracies(png: Path, svg: Path, table: TransferTable) -> None:
+def accuracies(png: Path, svg: Path, pdf: Path, table: TransferTable) -> None:
     """A panel for each group of classes: accuracy by copied layers. The last is the paper's, in grey."""
     panels = main_panels(table)
     columns = 2 if len(panels) in (1, 3) else 3
     rows = -(-(len(panels) + 1) // columns)
-    with sheet(png, svg, 0.5 + 2.4 * rows) as figure:
+    with sheet(png, svg, 0.5 + 2.4 * rows, pdf=pdf) as figure:
         places = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
         for axes, panel in zip(places, panels, strict=False):
             _treated(axes, panel)
@@ -42,14 +42,14 @@ def accuracies(png: Path, svg: Path, table: TransferTable) -> None:
         figure.legend(handles, labels, loc="outside upper center", ncols=3)
 
 
-def decomposition(png: Path, svg: Path, table: TransferTable) -> None:
+def decomposition(png: Path, svg: Path, pdf: Path, table: TransferTable) -> None:
     """A column for each measure, in points: ours by group of classes, and below them the paper's in grey."""
     panels = [panel for panel in main_panels(table) if panel.gaps]
     measures = [name for name in MEASURES if any(one.measure == name for panel in panels for one in panel.gaps)]
     colours = [style[0] for name, style in _STYLES.items() if name not in ("base", "random")]
     marks = "os^D"
     paper = published.differences()
-    with sheet(png, svg, 4.6) as figure:
+    with sheet(png, svg, 4.6, pdf=pdf) as figure:
         grid = figure.subplots(2, len(measures), squeeze=False)
         for column, measure in enumerate(measures):
             axes = grid[0, column]

@@ -28,10 +28,35 @@
     mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false, tooltip: tell, loader, logLevel: 1,
   });
 
+  // What is folded has no width: it is drawn as wide as its section, for paper, and anew when it is unfolded.
+  const folded = (place) => place.closest("details:not([open])");
+  const room = (place) => place.closest("section").clientWidth;
+  const fit = (place, spec) => (folded(place)
+    ? { ...spec, width: room(place), autosize: { type: "fit-x", contains: "padding" } } : spec);
+  let opened = null;  // what is unfolded for paper, for which nothing is drawn anew
+  const whenUnfolded = (place, again) => {
+    const part = folded(place);
+    const unfold = () => {
+      if (opened) return;
+      part.removeEventListener("toggle", unfold);
+      again();
+    };
+    part?.addEventListener("toggle", unfold);
+  };
   for (const place of document.querySelectorAll(".chart[data-chart]")) {
     const chart = charts[place.dataset.chart];
-    if (!chart.views) draw(place, chart);
+    if (chart.views) continue;
+    draw(place, fit(place, chart));
+    whenUnfolded(place, () => draw(place, chart));
   }
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    for (const part of opened) part.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const part of opened ?? []) part.open = false;
+    setTimeout(() => { opened = null; }, 500);  // toggling is told later
+  });
 
   // The confusion matrix: which classifier, in which order, and how large.
   const matrix = (figure) => {
@@ -42,8 +67,8 @@
     const steps = [4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20, 24, 28, 34, 42];
     // Names need eight pixels; what then is wider than the page scrolls in its box.
     const longest = Math.max(...chart.given.map((number) => chart.names[number].length));
-    const room = figure.clientWidth - Math.min(count > 25 ? 125 : 160, 45 + 7 * longest);
-    let step = Math.max(0, steps.findLastIndex((size) => size * count <= room));
+    const wide = room(figure) - Math.min(count > 25 ? 125 : 160, 45 + 7 * longest);
+    let step = Math.max(0, steps.findLastIndex((size) => size * count <= wide));
     if (steps[step] < 8) step = steps.indexOf(10);
     const show = async () => {
       const view = chart.views[Number(which.value)];
@@ -94,7 +119,7 @@
   };
   const missing = (value) => typeof value === "number" && Number.isNaN(value);
   for (const table of document.querySelectorAll("table.sortable")) {
-    const headers = [...table.tHead.rows[0].cells];
+    const headers = [...[...table.tHead.rows].at(-1).cells];
     headers.forEach((header, column) => {
       if (header.classList.contains("fixed")) return;
       const button = document.createElement("button");

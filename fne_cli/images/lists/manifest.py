@@ -18,6 +18,7 @@ from fne_cli.images.lists.layout import split_name
 from fne_cli.images.lists.listing import Listing, printable
 from fne_cli.images.lists.paths import as_on_disk
 from fne_cli.images.lists.rows import table_rows
+from fne_cli.images.names import Below
 
 LABEL = "label"
 COLUMNS = ("path", LABEL, "labels", "ignore", "split", "x0", "y0", "x1", "y1")
@@ -38,7 +39,9 @@ def read_manifest(manifest: str, root: str | None, label_column: str | None = LA
     """
     base = os.path.dirname(manifest) if root is None else root
     columns = _Columns(manifest, label_column)
-    ids, files, splits, labels, ignored, boxes = [], [], [], [], [], []
+    ids, splits, labels, ignored, boxes = [], [], [], [], []
+    prefix, elsewhere = os.path.join(base, ""), dict[int, str]()  # files that are not called as their images are
+    once: dict[Any, Any] = {}  # a million rows share a few values
     several = False
     for where, row in table_rows(manifest, columns.check):
         path = _text(row, "path", where)
@@ -48,8 +51,10 @@ def read_manifest(manifest: str, root: str | None, label_column: str | None = LA
         path = as_on_disk(base, path)
         name = printable(os.path.normpath(path).replace(os.sep, "/"))
         ids.append(name if box is None else boxed(name, box))
-        files.append(os.path.join(base, path))
-        splits.append(_split(row, where))
+        if (file := os.path.join(base, path)) != prefix + ids[-1]:
+            elsewhere[len(ids) - 1] = file
+        split = _split(row, where)
+        splits.append(once.setdefault(split, split))
         boxes.append(box)
         if label_column is None:
             continue
@@ -57,16 +62,18 @@ def read_manifest(manifest: str, root: str | None, label_column: str | None = LA
         if single and names:
             raise BadInput(f"{where} should have {label_column} or labels. Found: both.")
         several = several or bool(names) or ("labels" in row and label_column not in row)
-        labels.append((single,) if single else names)
-        ignored.append(_names(row, "ignore", where))
+        named, left = (single,) if single else names, _names(row, "ignore", where)
+        labels.append(once.setdefault(named, named))
+        ignored.append(once.setdefault(left, left))
     columns.check_label()
     if any(ignored) and not several:
         raise BadInput(f"{manifest}: the column ignore goes with labels (several per image). Found: {label_column}.")
     whole = (0.0, 0.0, math.inf, math.inf)
     corners = np.array([box or whole for box in boxes]) if any(boxes) else None
+    below = Below(prefix, ids)
     listing = Listing(
         ids=ids,
-        files=files,
+        files=[elsewhere.get(number, file) for number, file in enumerate(below)] if elsewhere else below,
         splits=splits,
         labels=labels or [()] * len(ids),
         ignored=ignored if several else [],

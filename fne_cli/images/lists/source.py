@@ -8,7 +8,6 @@ import re
 import sys
 
 from fne_cli.errors import BadInput
-from fne_cli.images.lists.archive import from_tar
 from fne_cli.images.lists.listing import Listing, from_paths, is_image_name, printable
 from fne_cli.images.lists.manifest import LABEL, read_manifest
 from fne_cli.images.lists.paths import as_on_disk, why_missing
@@ -40,6 +39,8 @@ def list_images(images: str, root: str | None = None, label_column: str | None =
         return _not_all_missing(read_manifest(images, root, label_column), images, base)
     ending = os.path.splitext(images)[1].lower()
     if ending == ".tar" or _TAR.fullmatch(images):
+        from fne_cli.images.lists.archive import from_tar  # with tarfile, for those who have one
+
         return from_tar(images)
     raise BadInput(
         f"{images} should be {_WANTED} for paths on standard input. Found: a file ending in {ending or 'nothing'}."

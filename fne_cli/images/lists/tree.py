@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from fne_cli.errors import BadInput
 from fne_cli.images.lists.findings import Seen, kind_of
 from fne_cli.images.lists.layout import Layout, is_nobodys
 from fne_cli.images.lists.listing import HEAD, Listing, content_decides, from_paths, is_image_name, printable
+from fne_cli.images.names import Below
 from fne_cli.images.pixels.formats import looks_like_image
 
 
@@ -16,7 +18,8 @@ def from_folder(root: str) -> Listing:
 
     A file whose name does not say what it is is looked into. Raises BadInput as `from_paths`, and for no images.
     """
-    found: list[tuple[str, str]] = []
+    found: list[str] = []
+    others: dict[str, str] = {}  # the files that are not called as their images are
     seen = Seen()
     pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(root, "", frozenset())]
     try:
@@ -37,7 +40,9 @@ def from_folder(root: str) -> Listing:
                         elif not entry.name.startswith("."):
                             pending.append((entry.path, f"{path}/", here))
                     elif not entry.name.startswith(".") and _is_image(entry, printable(path), seen):
-                        found.append((printable(path), entry.path))
+                        found.append(printable(path))
+                        if entry.path != os.path.join(root, found[-1]):
+                            others[found[-1]] = entry.path
     except OSError as error:
         raise BadInput(f"{root} should be a folder that can be read. Found: {error}.") from error
     if not found:
@@ -47,7 +52,10 @@ def from_folder(root: str) -> Listing:
             f"Put them in class folders ({root}/cat/1.jpg), or give a manifest with a column path."
         )
     found.sort()
-    return from_paths([path for path, _ in found], [file for _, file in found], root, seen=seen)
+    files: Sequence[str] = Below(os.path.join(root, ""), found)
+    if others:
+        files = [others.get(path, file) for path, file in zip(found, files, strict=True)]
+    return from_paths(found, files, root, seen=seen)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

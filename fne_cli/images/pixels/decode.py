@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,13 +12,9 @@ import numpy as np
 from PIL import Image
 
 from fne_cli.images.pixels.bad import BadImage, Status
-from fne_cli.images.pixels.formats import may_be_image
 from fne_cli.images.pixels.geometry import Geometry, cropped
 from fne_cli.images.pixels.memory import Share, needed
-from fne_cli.images.pixels.opening import not_an_image, upright
-
-_HEAD, _LARGE = 64, 1 << 28  # bytes: enough to know a format by; what is not read only to find that it is none
-MAX_BYTES = 1 << 31  # more than any image of so many pixels; a disk image named .jpg must not fill the memory
+from fne_cli.images.pixels.opening import upright
 
 
 @dataclass(frozen=True)
@@ -107,41 +101,3 @@ def _stable(message: str) -> str:
     """One line without what differs between runs (addresses) or cannot be stored (NUL, half characters)."""
     text = " ".join(re.sub(r" at 0x[0-9a-f]+", "", message).replace("\0", "").split())
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def read_file(path: str, offset: int = 0, size: int | None = None) -> bytes:
-    """The bytes of a regular file, or `size` bytes of it from `offset`. Raises BadImage."""
-    try:
-        with open(path, "rb", opener=_not_waiting) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise BadImage(Status.UNREADABLE, "should be a regular file")
-            available = max(0, status.st_size - offset)
-            size = available if size is None else min(size, available)
-            if size > MAX_BYTES:
-                raise BadImage(Status.TOO_LARGE, f"{size} bytes, more than the limit of {MAX_BYTES}")
-            file.seek(offset)
-            head = file.read(min(size, _HEAD))
-            if size > _LARGE and not may_be_image(head):  # such as a disk's image, or a file that is one large hole
-                raise BadImage(Status.NOT_AN_IMAGE, not_an_image(size, head))
-            file.seek(offset)
-            return file.read(size)
-    except FileNotFoundError as error:
-        raise BadImage(Status.MISSING, "no such file") from error
-    except OSError as error:
-        raise BadImage(Status.UNREADABLE, f"cannot be read: {error.strerror}") from error
-
-
-def stored_bytes(path: str, offset: int = 0, size: int | None = None) -> int:
-    """How many bytes `read_file` will read; 0 where it will not."""
-    try:
-        available = max(0, os.stat(path).st_size - offset)
-    except (OSError, ValueError):
-        return 0
-    size = available if size is None else min(size, available)
-    return size if size <= MAX_BYTES else 0
-
-
-def _not_waiting(path: str, flags: int) -> int:
-    """An opener for which a FIFO without a writer does not hang the job."""
-    return os.open(path, flags | os.O_NONBLOCK)

@@ -48,6 +48,11 @@ def may_be_image(head: bytes) -> bool:
     return looks_like_image(head) is not None or bool(_WITHOUT_START.match(head))
 
 
+def not_an_image(size: int, head: bytes) -> str:
+    """What is said of a file of `size` bytes that is no image."""
+    return f"not an image: {size} bytes that begin {head[:8]!r}"
+
+
 def _heif(head: bytes) -> str | None:
     """AVIF or HEIC: what is compatible decides where the major brand says only that there are images."""
     box = _HEIF.match(head)

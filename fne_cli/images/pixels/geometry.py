@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from PIL import Image
 
 from fne_cli.images.pixels.bad import BadImage, Status
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MAX_PIXELS = 178_956_970  # where Pillow itself refuses: half a gibibyte at three bytes a pixel
 CROP_SHARE = 0.875  # a crop's side as a share of the resized image's (256 -> 224)
@@ -92,4 +94,6 @@ def _resized(image: Image.Image, region: tuple[int, int, int, int], width: int, 
         # max: width * (29 / width) is a rounding larger than 29 for some widths, and Pillow refuses a negative corner
         spare_x, spare_y = max(0.0, image.width - width * scale), max(0.0, image.height - height * scale)
         inner = (spare_x / 2, spare_y / 2, image.width - spare_x / 2, image.height - spare_y / 2)
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=inner))
+    from PIL.Image import Resampling  # here: who is up to date needs MAX_PIXELS, and no Pillow
+
+    return np.asarray(image.resize((width, height), Resampling.BILINEAR, box=inner))

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from fne_cli.images.pixels.bad import BadImage, Status
-from fne_cli.images.pixels.formats import looks_like_image
+from fne_cli.images.pixels.formats import looks_like_image, not_an_image
 from fne_cli.images.pixels.plugins import opener
 from fne_cli.images.pixels.png import picture, without_pixels
 
@@ -86,11 +86,6 @@ def _blamed(content: bytes, kind: str | None) -> Iterator[None]:
         raise
     except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error, IndexError, ...
         raise BadImage(Status.DAMAGED, f"damaged: {type(error).__name__}: {error}") from error
-
-
-def not_an_image(size: int, head: bytes) -> str:
-    """What is said of a file of `size` bytes that is no image."""
-    return f"not an image: {size} bytes that begin {head[:8]!r}"
 
 
 def _opened(content: bytes, kind: str | None) -> Image.Image:

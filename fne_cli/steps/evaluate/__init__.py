@@ -143,10 +143,12 @@ def evaluate(
                 "software": versions,
                 "images": fits.task.description | ({"missing_shards": absent} if absent else {}),
                 "made_from": source.settings,
-                **({} if fits.task.several else {"tested": fits.task.tested(source).described()}),
+                **(
+                    {} if fits.task.several else {"tested": fits.measured.task.tested(fits.measured.source).described()}
+                ),
                 "results": table,
             }
-            outputs.write_predictions(fits.task, source.images.path)
+            outputs.write_predictions(fits.measured.task, fits.measured.source.images.path)
             outputs.write_model(source, fits, table[0])
             time_run(run, time.monotonic() - began)
             outputs.finish(document, run)
@@ -175,7 +177,7 @@ def _table(
             run["results"].append({"name": name, **dict(outcome.trial.group), **dict(outcome.trial.of), **took})
             doubt(outcome, fits.plan, progress)
             found.append(outcome)
-        table += entries_of(name, found, fits.task)
+        table += entries_of(name, found, fits.measured.task)
         progress.detail(f"{name}: {found[-1].figures['path']}, {sum(outcome.seconds for outcome in found):.1f} s")
     return table
 
@@ -267,7 +269,10 @@ def _warn_of_validation(classifier: ClassifierOptions, progress: Progress) -> No
 
 
 def _announce(fits: Fits, progress: Progress) -> None:
-    """Say what the largest embedding will take. Raises DoesNotFit if that is more than the memory."""
+    """Say what is measured, and what the largest embedding will take. Raises DoesNotFit if that exceeds the memory."""
+    if fits.measured.whose is not None:
+        regions, images = (task.tested_images for task in (fits.task, fits.measured.task))
+        progress.note(f"{regions:,} regions are measured as {images:,} test images, by the {fits.measured.how}")
     (name, largest), wanted, memory = fits.largest, fits.estimate(), fits.plan.solver.memory
     path, seconds = ("liblinear", "") if wanted is None else (wanted.path, f", about {span(wanted.seconds())}")
     count, times = fits.load()

@@ -62,6 +62,8 @@ def settings_of(
         "aggregate": classifier.aggregate,
         "protocol": protocol.described(),
     }
+    if classifier.regions is not None:
+        settings["regions"] = classifier.regions
     if chosen.pool is not None:
         settings["pool"] = chosen.pool
     if projection is not None:

@@ -28,6 +28,7 @@ from fne_cli.steps.evaluate.classifiers.training import Training
 from fne_cli.steps.evaluate.features import Features
 from fne_cli.steps.evaluate.measure import Detail, Detailed, Measurement
 from fne_cli.steps.evaluate.options import FitPlan
+from fne_cli.steps.evaluate.pictures import Measured
 from fne_cli.store.many.gather import JoinedLayer
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.pooled import Layer, averaged
@@ -60,7 +61,8 @@ class Fits:
         self.source, self.plan = source, plan
         self.task = ClassificationTask.of(source, plan.protocol, plan.solver.seed, progress)
         self.training = _training(self.task, plan)
-        self.measurement = Measurement(self.task, self.training, plan.solver.seed)
+        self.measured = Measured.of(self.task, source, plan.classifier.regions)
+        self.measurement = Measurement(self.measured, self.training, plan.solver.seed)
         self.kind: type[Embedding] | None = None if source.kind == "codes" else embedding(plan.embedding or "l2")
         self.projection = None if plan.projection is None else read_projection(plan.projection)
         if self.projection is not None:
@@ -158,7 +160,7 @@ class Fits:
         for other, (_, features) in enumerate(self.embeddings):
             if other != place:
                 features.release()
-        outcome, detail = self.measurement.outcome(self.embeddings[place][1], self.task.trials[trial])
+        outcome, detail = self.measurement.outcome(self.embeddings[place][1], trial)
         return MeasuredFit(place, outcome, detail)
 
     def results(self, parts: Parts | None, details: Detailed, progress: Progress) -> Iterator[MeasuredFit]:
@@ -184,7 +186,7 @@ class Fits:
         tasks = [{**shared, "fit": number} for number in range(len(self))]
         for number, (found, files) in enumerate(parts.results("fit", tasks, "fit", sizes, "fits")):
             place, trial = divmod(number, len(self.task.trials))
-            outcome = Outcome(self.task.trials[trial], found["figures"], found["seconds"])
+            outcome = Outcome(self.measured.task.trials[trial], found["figures"], found["seconds"])
             yield MeasuredFit(place, outcome, self._detail(place, found, files, details) if details else None)
 
     def _detail(self, place: int, found: Mapping[str, Any], files: TaskFiles, details: Detailed) -> Detail:

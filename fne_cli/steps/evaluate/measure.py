@@ -8,11 +8,10 @@ from typing import Literal
 
 from fne_cli.numerics.embedding import Embedding
 from fne_cli.numerics.evaluation.metrics import Judged
-from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.models import Model
 from fne_cli.steps.evaluate.classifiers.training import Training
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.trials.classification import ClassificationTask
+from fne_cli.steps.evaluate.pictures import Measured
 from fne_cli.trials.summary import Outcome, figures_of
 
 Detailed = Literal["", "predictions", "classifier"]
@@ -32,22 +31,23 @@ class Detail:
 
 
 class Measurement:
-    """Measures embeddings on a task, by one kind of classifier. seed: of intervals."""
+    """Measures embeddings, by one kind of classifier. seed: of intervals."""
 
-    def __init__(self, task: ClassificationTask, training: Training, seed: int) -> None:
-        self.task, self.training, self.seed = task, training, seed
+    def __init__(self, measured: Measured, training: Training, seed: int) -> None:
+        self.measured, self.training, self.seed = measured, training, seed
 
-    def outcome(self, features: Features, trial: Trial) -> tuple[Outcome, Detail]:
-        """Train on the trial's training images and measure its test images."""
-        began, task = time.monotonic(), self.task
+    def outcome(self, features: Features, number: int) -> tuple[Outcome, Detail]:
+        """Train on the training images of a trial, by its number, and measure its test images."""
+        began, task = time.monotonic(), self.training.task
+        trial, measured = task.trials[number], self.measured.task.trials[number]
         found = self.training.trained(features, trial)
-        judged = self.training.judged(found.model.classes, found.decisions)
-        figures = figures_of(task, trial, judged, self.seed)
+        judged = self.measured.judged(self.training.judged(found.model.classes, found.decisions), trial.test)
+        figures = figures_of(self.measured.task, measured, judged, self.seed)
         described = {
             "features": features.count,
             "training_rows": len(trial.train) * task.crops,
             "test_rows": len(trial.test) * task.crops,
             **found.figures,
         }
-        outcome = Outcome(trial, figures | described, time.monotonic() - began)
+        outcome = Outcome(measured, figures | described, time.monotonic() - began)
         return outcome, Detail(judged, found.model, found.embedding)

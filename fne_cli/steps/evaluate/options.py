@@ -23,6 +23,7 @@ from fne_cli.numerics.classifiers import (
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.discriminant.lda import SHRINKAGES
 from fne_cli.numerics.evaluation.metrics import Aggregate
+from fne_cli.numerics.evaluation.regions import Together
 from fne_cli.numerics.neighbours.nearest import TEMPERATURE
 from fne_cli.numerics.recipes.candidates import BUDGET
 from fne_cli.numerics.ridge.solver import PENALTIES
@@ -48,8 +49,9 @@ class ClassifierOptions:
 
     cost and tolerance are those of the SVM and of logistic regression, relative_cost says that C is in units of 1 / the
     mean squared distance of the training rows from their mean. solver is the SVM's, penalty that of ridge, shrinkage
-    that of lda, temperature that of knn: with infinity all votes are alike. recipe: what chooses the embedding, too,
-    instead of all these; budget: seconds that a training may take to choose, at the rate of `Costed`.
+    that of lda, temperature that of knn: with infinity all votes are alike. regions: what is made of the decision
+    values of a picture's regions, None to measure regions. recipe: what chooses the embedding, too, instead of all
+    these; budget: seconds that a training may take to choose, at the rate of `Costed`.
     """
 
     classifier: str = "svm"
@@ -59,6 +61,7 @@ class ClassifierOptions:
     shrinkage: Literal["auto"] | Sequence[float] = SHRINKAGES
     temperature: float = TEMPERATURE
     aggregate: Aggregate = "vote"
+    regions: Together | None = None
     solver: Solver = "certified"
     tolerance: float = 1e-5
     memory: int | None = None

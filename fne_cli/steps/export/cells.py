@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import BadInput, WrongFile, WrongOptions
+from fne_cli.errors import BadInput, WrongOptions
 from fne_cli.images.views import Part, Seen, geometry_of
-from fne_cli.numerics.localization.grids import Grid, cell_boxes, enlarged, finest, grid_of
+from fne_cli.numerics.localization.grids import Grid, cell_boxes, enlarged, finest
 from fne_cli.progress import Progress
 from fne_cli.steps.export.rows import Exportable
 from fne_cli.store.format.layer import LayerReader
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.other.matrix import Boxes
+from fne_cli.vectors.grids import check_single, grid_in
 from fne_cli.vectors.options import VectorOptions
 
 
@@ -78,10 +79,9 @@ def exportable_cells(
 ) -> ExportedCells:
     """The cells of some layers, on the grid of the finest. Raises the errors of fne_cli.errors."""
     source = opened.enter_context(open_file(file, "activations"))
-    if int(source.settings["crops"]) != 1:
-        raise WrongFile(f"{file} should have one row per image. Found: {source.settings['crops']} crops.")
+    check_single(source)
     chosen = list((source.select(layers) if layers else source.layers).values())
-    grids = [_grid(source, layer) for layer in chosen]
+    grids = [grid_in(source, layer) for layer in chosen]
     rows, columns = finest(grids)
     parts, digest = _parts(source, cells, progress)
 
@@ -95,19 +95,6 @@ def exportable_cells(
     named = [CellRows(layer, grid, rows, columns) for layer, grid in zip(chosen, grids, strict=True)]
     found = Exportable(source, list(named), [layer.name for layer in chosen], described, sources, {"file": (file,)})
     return ExportedCells(found, boxes, rows * columns)
-
-
-def _grid(source: Reader, layer: LayerReader) -> Grid:
-    texts = [layer.attrs.get(name, "") for name in ("pooling", "output_shape")]
-    pooling, shape = (text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text) for text in texts)
-    grid = grid_of(pooling, shape, layer.features)
-    if grid is None:
-        found = f"{shape or 'a map of unknown size'}, pooled by {pooling or 'nothing known'}"
-        raise WrongFile(
-            f"{source.path}: the layer {layer.name} should be cells of a map. Found: {found}.\n"
-            "Choose --layers, or extract with --pool avg:7, or none."
-        )
-    return grid
 
 
 def _parts(source: Reader, cells: Cells, progress: Progress) -> tuple[Callable[[int], Part], str]:

@@ -13,11 +13,10 @@ from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import LABEL
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.extract import leftovers
+from fne_cli.steps.extract import leftovers, precision
 from fne_cli.steps.extract.local import extract_here
 from fne_cli.steps.extract.options import RunOptions
 from fne_cli.steps.extract.request import Extraction, ExtractionRequest, part_of
-from fne_cli.steps.extract.sharded import ShardedExtraction
 from fne_cli.store.output.noted import check_noted
 from fne_cli.tasks.engine import Cluster
 
@@ -46,6 +45,11 @@ def extract(
         raise WrongOptions("Give --shard or --cluster, which makes shards of its own.")
     if cluster is None and options.shard_rows is not None:
         raise WrongOptions("Give --shard-rows with --cluster: it is the size of the shards that workers get.")
+    if recipe.precision == precision.OPEN and shard is not None:
+        raise WrongOptions(
+            "Shards should all have one precision. Found: --precision auto, which each would choose for itself.\n"
+            "Ask for it once, with --precision auto --dry-run, and give each --precision float32 or bfloat16."
+        )
     check_noted(Path(images))
     listing = source.list_images(images, root, label_column)
     findings.tell(listing, images, progress)
@@ -62,6 +66,8 @@ def _extract(request: ExtractionRequest, cluster: Cluster | None, progress: Prog
     if request.options.dry_run:
         return extract_here(request, progress=progress)
     if cluster is not None:
+        from fne_cli.steps.extract.sharded import ShardedExtraction
+
         return ShardedExtraction(request, progress).extract(cluster)
     if not request.options.overwrite:
         leftovers.check_unbegun(request.output, request.inputs)

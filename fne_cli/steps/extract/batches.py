@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from functools import cached_property, partial
 from typing import Any
 
@@ -62,10 +63,8 @@ class BatchLoop:
         if not len(numbers):
             return
         total = max(len(numbers), len(self.listing) if isinstance(numbers, range) else 0)
-        batches = pipeline.image_batches(
-            self.listing, self.geometry, self.per_batch, numbers, self.workers, self.decode_memory
-        )
         with (
+            closing(self._batches(numbers)) as batches,
             self.progress.track(total, "images", done=total - len(numbers)) as advance,
             Background() as background,
         ):
@@ -79,14 +78,18 @@ class BatchLoop:
                     self._stop(code)
             background.drain()
 
+    def _batches(self, numbers: Sequence[int] | np.ndarray) -> Generator[pipeline.ImageBatch]:
+        competing = bool(len(numbers)) and self.call.competes
+        return pipeline.image_batches(
+            self.listing, self.geometry, self.per_batch, numbers, self.workers, self.decode_memory, competing
+        )
+
     def _complete(self, first: int) -> None:
         """Compute what is not known from image `first` on, and copy what is, in order."""
         total, known = len(self.listing), self.known
         new = known.unknown(first)
-        batches = pipeline.image_batches(
-            self.listing, self.geometry, self.per_batch, new, self.workers, self.decode_memory
-        )
         with (
+            closing(self._batches(new)) as batches,
             self.progress.track(total, "images", done=first) as advance,
             Background() as background,
         ):

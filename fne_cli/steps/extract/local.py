@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.extract.batches import BatchLoop
-from fne_cli.steps.extract.known import Known, known_rows
+from fne_cli.steps.extract import precision
 from fne_cli.steps.extract.request import Extraction, ExtractionRequest
 from fne_cli.steps.extract.sources import Source, open_source
 from fne_cli.store.output.estimate import check_fits, estimate
 from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.record import new_run, plain, software
 from fne_cli.store.output.resume import Growing
+
+if TYPE_CHECKING:
+    from fne_cli.steps.extract.known import Known
 
 
 def extract_here(
@@ -26,14 +29,21 @@ def extract_here(
     """Do what is asked for; `prepare` makes the source, `announce` tells that it begins. Raises as `extract`."""
     announce = announce or progress.note
     output, recipe, options, table = request.output, request.recipe, request.options, request.table()
-    request.check_place()
+    output.check_place()
     if (done := request.already_done()) is not None:
         return done
+    request.check_place()
 
+    # Not before: who is up to date need not wait for Pillow.
+    from fne_cli.steps.extract.batches import BatchLoop
+    from fne_cli.steps.extract.known import known_rows
+
+    request.recipe = precision.kept(recipe, output, request.inputs, options.overwrite, {})
     request.check_known()
     progress.note(f"loading {recipe.model}")
-    source = prepare(recipe)
+    source = prepare(request.recipe)
     settings = plain(source.settings() | ({"shard": request.part} if request.part else {}))
+    request.recipe = precision.settled(request.recipe, settings)
     layers, versions = request.layers_of(source), software(*source.packages)
     wanted = estimate(request.path, layers, table, len(table) * recipe.crops)
     if (there := request.is_there(settings, versions, progress)) is not None:

@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.errors import TooManyBad
+from fne_cli.errors import DamagedFile, TooManyBad, WrongFile
 from fne_cli.images import contents
 from fne_cli.images.lists.listing import Listing
-from fne_cli.images.pixels.bad import Allowed, Status, bad_summary
+from fne_cli.images.pixels.bad import Allowed, bad_summary
 from fne_cli.machine import processors
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import Progress
 from fne_cli.steps.extract.mixing import check_loss, check_software, comparable, other_images
 from fne_cli.steps.extract.options import RunOptions
+from fne_cli.steps.extract.precision import mending, without_precision
 from fne_cli.steps.extract.sources import Source
 from fne_cli.store.format.changes import image_changes
 from fne_cli.store.format.reader import open_file
@@ -83,7 +84,7 @@ class ExtractionRequest:
         self.state, self._latest = contents.states(listing)
         self.inputs = inputs or _inputs(recipe, listing, part, self.state)
         self.output = Output(activations, keep=True)
-        self._named, self._whole = named, frozenset(whole)
+        self._named, self._whole = named, whole
         self.follows = False  # whether the output is there, of other images, and gives rows to the new one
         self._digests: list[str] | None = None
 
@@ -109,15 +110,22 @@ class ExtractionRequest:
             return None
         record = read_record(self.path)
         if self.path.exists() and record.get("inputs") == self.inputs:
-            with open_file(self.path, "activations") as file:
-                if file.fingerprint == record.get("fingerprint"):
-                    self.output.tidy()
-                    self._refresh()
-                    return Extraction(self.path, len(file.images), _bad(file.images), up_to_date=True)
+            done = self._recorded(record.get("fingerprint"))
+            if done is not None:
+                self.output.tidy()
+                self._refresh()
+                return done
         if not self.path.exists() and self.output.resumable:
             with self.output:
                 if self.output.resumable and self.output.read_journal().get("complete") == self.inputs:
                     return self.accept(computed=0)
+        return None
+
+    def _recorded(self, fingerprint: object) -> Extraction | None:
+        """The output if it has this fingerprint. What else it may be, `check_place` says."""
+        with contextlib.suppress(WrongFile, DamagedFile), open_file(self.path, "activations") as file:
+            if file.fingerprint == fingerprint:
+                return Extraction(self.path, len(file.images), _bad(file.images), up_to_date=True)
         return None
 
     def check_known(self) -> None:
@@ -125,7 +133,7 @@ class ExtractionRequest:
         if not self.path.exists() or self.options.overwrite:
             return
         with open_file(self.path, "activations") as file:
-            ours = self.recipe.stored()
+            ours = without_precision(self.recipe)
             check_same(self.path, differences(ours, {name: file.settings.get(name) for name in ours}))
             known, count = int(file.images.good.sum()), len(self.listing)
             if 2 * count < known and not self._whole:
@@ -155,7 +163,7 @@ class ExtractionRequest:
                 if changes is not None:
                     self.follows = True
                     wanted = self.wanted(progress)
-                    check_loss(self.path, file.images, wanted, len(self.listing), self._whole)
+                    check_loss(self.path, file.images, wanted, len(self.listing), frozenset(self._whole))
                     check_software(file, versions, None if by_shards else wanted, options.reuse)
                     progress.note("\n  ".join([f"{self.path} is made again, as its images have changed:", *changes]))
                     return None
@@ -241,7 +249,7 @@ class ExtractionRequest:
                 f"{bad_summary(bad, count)}\n{output.path} is complete but has more bad images than --max-bad "
                 f"{self.allowed.text} allows; it waits as {output.partial.name}.",
                 bad=len(bad),
-                mending=_mending(self.recipe, status),
+                mending=mending(self.recipe, status),
             )
         journal = output.read_journal()
         record = {
@@ -274,24 +282,6 @@ def _inputs(recipe: Recipe, listing: Listing, part: dict[str, Any] | None, state
         "state": state,
     })  # fmt: skip
     return inputs
-
-
-def _mending(recipe: Recipe, status: np.ndarray) -> str:
-    """What to do about bad images: those that a network has no finite numbers for are no worse than others."""
-    infinite = status == Status.NOT_FINITE
-    lines = [] if infinite.all() else ["Or mend the images and add --retry-bad."]
-    if infinite.any():
-        wider = [
-            option
-            for option, chosen in (("--dtype float32", recipe.dtype), ("--precision float32", recipe.precision))
-            if chosen == "float16"
-        ]
-        lines.append(
-            f"Or take numbers that go further: {' '.join(wider)}, with --overwrite."
-            if wider
-            else "A network that gives numbers that are not finite may be damaged, or want another --preprocess."
-        )
-    return "\n".join(lines)
 
 
 def _bad(images: Images) -> list[tuple[str, str]]:

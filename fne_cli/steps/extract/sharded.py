@@ -19,7 +19,7 @@ from fne_cli.errors import BadInput, DifferentOutput, DoesNotFit, FneError, Stop
 from fne_cli.images.lists.slices import write_slice
 from fne_cli.machine import free_memory
 from fne_cli.progress import Progress, counted
-from fne_cli.steps.extract import leftovers
+from fne_cli.steps.extract import leftovers, precision
 from fne_cli.steps.extract.leftovers import MOST_SHARDS, read_plan
 from fne_cli.steps.extract.request import Extraction, ExtractionRequest, part_of
 from fne_cli.store.format.schema import Layer, differences
@@ -68,7 +68,9 @@ class ShardedExtraction:
         if (done := self.request.already_done()) is not None:
             leftovers.remove_if_free(self.output, self.progress)
             return done
-        began = time.monotonic()
+        began, request = time.monotonic(), self.request
+        plan, overwrite = read_plan(self.folder), request.options.overwrite
+        request.recipe = precision.kept(request.recipe, self.output, request.inputs, overwrite, plan)
         if self.decode_memory is None and cluster.local_workers > 1:
             self.decode_memory = free_memory() // 2 // cluster.local_workers
         if self.as_one:
@@ -81,6 +83,7 @@ class ShardedExtraction:
                 self.workers = self.workers or engine.threads
                 ((_, outline),) = engine.run("outline", [self.outline_task()], unit="")
                 notes = outline.pop("notes")
+                request.recipe = precision.settled(request.recipe, outline["settings"])
                 done = self.request.is_there(outline["settings"], outline["software"], self.progress, True)
                 if done is not None:
                     return done

@@ -16,11 +16,13 @@ from fne_cli.networks.recipe import Recipe
 class Compute(Protocol):
     """Computes rows of features from pixels, a batch at a time.
 
-    rows: of a batch. used: rows at a time that it really computes, fewer once the memory was too small.
+    rows: of a batch. used: rows at a time that it really computes, fewer once the memory was too small. competes:
+    whether it computes on the processors that decode images, too.
     """
 
     rows: int
     used: int
+    competes: bool
 
     def __call__(self, pixels: np.ndarray) -> list[Any]:
         """(rows, height, width, 3) uint8 -> for each column of the source (rows, *shape), floats."""

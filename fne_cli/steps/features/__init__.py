@@ -1,16 +1,19 @@
-"""behavior -> the strongest pairs of features and classes; codes -> prototypes of classes, and their distances."""
+"""behavior -> the strongest pairs of features and classes; codes -> prototypes; grids -> maps of a feature."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from fne_cli.errors import BadInput
+from fne_cli.errors import BadInput, WrongFile, WrongOptions
 from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.features.maps import FeatureMap, FeatureMaps, MapOptions, feature_maps
 from fne_cli.steps.features.pairs import Exciting, Pair, Pairs, exciting_images, known, strongest_pairs
 from fne_cli.steps.features.prototypes import LayerPart, Prototype, Prototypes, find_prototypes
 from fne_cli.store.format.reader import Reader, open_file
 
-__all__ = ["Exciting", "LayerPart", "Pair", "Pairs", "Prototype", "Prototypes", "features"]
+__all__ = [
+    "Exciting", "FeatureMap", "FeatureMaps", "LayerPart", "Pair", "Pairs", "Prototype", "Prototypes", "features",
+]  # fmt: skip
 
 IMAGES = 5  # of each feature, where several features are shown
 
@@ -26,16 +29,40 @@ def features(
     rows: str | None = None,
     share: float = 0.5,
     distances: bool = False,
+    maps: Path | None = None,
+    images: str | None = None,
+    root: str | None = None,
+    overwrite: bool = False,
     progress: Progress = SILENT,
-) -> Pairs | Prototypes:
-    """What a behavior file or a codes file says of features.
+) -> Pairs | Prototypes | FeatureMaps:
+    """What a behavior file or a codes file says of features; or the maps of one, of activations of a grid.
 
     A behavior file: the `top` pairs by presence and by absence, of a class, of a layer (name or glob) or of one feature
     (LAYER:NUMBER); with `activations`, the images of that file which excite these features most. A codes file: for each
     class the features that are +1, or -1, in more than `share` (0.5 or more) of its `rows` (train by default, all if
     there are no splits); with `distances`, the share of features in which the prototypes of two classes differ.
+
+    Activations of a grid, with `maps`, a folder: what the feature (LAYER:NUMBER) is in every cell of the `top` images
+    of its `rows`, or of a class there, that have the largest values; drawn over them if `images` and `root` say where
+    they are, as fne extract takes them.
     """
-    with open_file(file, "behavior", "codes") as source:
+    if maps is not None:
+        if feature is None:
+            raise WrongOptions("--maps draws one feature. Give --feature LAYER:NUMBER.")
+        if activations is not None or layer is not None or distances:
+            raise WrongOptions(
+                "--maps takes the activations as FILE. Leave --activations, --layer and --distances out."
+            )
+        options = MapOptions(feature, rows or "all", class_name, top)
+        return feature_maps(file, maps, options, images, root, overwrite, progress)
+    if images is not None or root is not None or overwrite:
+        raise WrongOptions("--images, --root and --overwrite go with --maps FOLDER. Give it, or leave them out.")
+    with open_file(file, "behavior", "codes", "activations") as source:
+        if source.kind == "activations":
+            raise WrongFile(
+                f"{file} should be an fne behavior or codes file. Found: kind=activations. Run fne analyze first; or "
+                "draw what a feature is in the cells of a grid: --feature LAYER:NUMBER --maps FOLDER"
+            )
         if source.kind == "codes":
             _refuse(source, {"--layer": layer, "--feature": feature, "--activations": activations})
             if not 0.5 <= share < 1:

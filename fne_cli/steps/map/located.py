@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from fne_cli.errors import BadInput, WrongFile
 from fne_cli.numerics.localization.evidence import Cells, Evidence
-from fne_cli.numerics.localization.grids import Grid, grid_of
+from fne_cli.numerics.localization.grids import Grid
 from fne_cli.store.format.layer import LayerReader
 from fne_cli.store.format.reader import Reader
 from fne_cli.store.format.schema import comparable, differences
 from fne_cli.store.many.gather import gathered
 from fne_cli.vectors.classified import SavedClassifier
+from fne_cli.vectors.grids import check_single, grid_in
 
 _OF_AVERAGES = ("layers", "dtype", "box_context")
 """Settings in which the file of a classifier of averages may differ from one of their cells."""
@@ -38,13 +39,9 @@ class Located:
                 f"{classifier.path} should be a linear classifier, which has weights. Found: {head['classifier']}.\n"
                 "Train another: fne evaluate --classifier svm --save-classifier FILE"
             )
-        if int(source.settings["crops"]) != 1:
-            raise WrongFile(
-                f"{source.path} should have one row per image. Found: {source.settings['crops']} crops.\n"
-                "Extract with --crops 1."
-            )
+        check_single(source)
         layers = classifier.named(source)
-        grids = [_grid(source, layer) for layer in layers]
+        grids = [grid_in(source, layer) for layer in layers]
         averaged = [layer.features for layer in layers] != head["layer_features"]
         if averaged:
             _check_averages(classifier, source, layers, grids)
@@ -83,23 +80,6 @@ class Located:
     def evidence(self, row: np.ndarray, class_number: int) -> Evidence:
         """What its cells say for a class."""
         return self.cells.of(row, class_number)
-
-
-def _grid(source: Reader, layer: LayerReader) -> Grid:
-    pooling, shape = (str(_text(layer, name)) for name in ("pooling", "output_shape"))
-    grid = grid_of(pooling, shape, layer.features)
-    if grid is None:
-        found = f"{shape or 'a map of unknown size'}, pooled by {pooling or 'nothing known'}"
-        raise WrongFile(
-            f"{source.path}: the layer {layer.name} should be cells of a map. Found: {found}.\n"
-            "Choose layers, or extract with --pool avg:7, or none."
-        )
-    return grid
-
-
-def _text(layer: LayerReader, name: str) -> Any:
-    value = layer.attrs.get(name, "")
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _check_averages(

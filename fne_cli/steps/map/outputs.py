@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from fne_cli.store.format.schema import fingerprint
 from fne_cli.store.other.drawings import Drawings
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
+from fne_cli.store.output.record import new_run, software, time_run
 from fne_cli.store.output.up_to_date import is_recorded
 from fne_cli.vectors.classified import SavedClassifier
 
@@ -90,6 +92,7 @@ class Outputs:
 
     def write(self, work: Work, progress: Progress) -> Mapped:
         """Go through the images, and fill all."""
+        began, run = time.monotonic(), new_run(software("matplotlib"))
         with (
             progress.track(len(work.numbers), "images") as advance,
             open(self._open[TABLE].into, "w", newline="", encoding="utf-8") as file,
@@ -119,7 +122,11 @@ class Outputs:
                 draw(self._drawings, name, own, [one.image for one in pages[name][:MOST]], work)
         pointing = work.tally.described() if work.objects is not None else None
         counts = {"images": len(work.numbers), "missing": work.missing, "wrong": work.wrong}
-        self._open[NUMBERS].write_json({**counts, "pointing": pointing, "drawn": entries})
+        head = {"format": "fne", "kind": "maps"}
+        self._open[NUMBERS].write_json({**head, **counts, "pointing": pointing, "drawn": entries})
+        run["images"] = len(work.numbers)
+        time_run(run, time.monotonic() - began)
         for name, output in self._open.items():
-            output.accept_noted({"fingerprint": self._of(name), **self._origin.noted_whole(output.path)})
+            noted = {"fingerprint": self._of(name), **self._origin.noted_whole(output.path), "runs": [run]}
+            output.accept_noted(noted)
         return Mapped(self._folder, len(work.numbers), work.missing, work.wrong, pointing)

@@ -59,7 +59,14 @@ def together(entries: Sequence[Entry]) -> Entry:
         each_class=rows,
         confusion=np.sum(tables, axis=0) if len(tables) == len(entries) else None,
         right=None,
+        seconds=_mean([entry.seconds for entry in entries]),
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """None unless all are known."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def confused(seen: Sequence[ClassView]) -> Confusion | None:

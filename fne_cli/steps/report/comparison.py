@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from fne_cli.figures.contents import Group, Point, Row, Size, Verdict
+from fne_cli.figures.contents import Group, NetworkDifference, Point, Row, Size, Verdict, best_layer
 from fne_cli.numerics.embedding import embedding, names
 from fne_cli.steps.report.classes import confused, together, views
-from fne_cli.steps.report.differences import differences, with_tests
-from fne_cli.steps.report.facts import facts
+from fne_cli.steps.report.differences import between_networks, differences, with_tests
+from fne_cli.steps.report.facts import facts, few_layers
 from fne_cli.steps.report.protocols import TUNING, agreeing, called, cost_name, costs_of, kind_of
+from fne_cli.steps.report.records import seconds_of
 from fne_cli.steps.report.sources import Evaluated, extraction, poolings
 from fne_cli.store.other.entries import Entry
 from fne_cli.store.other.results import Results
@@ -38,6 +39,15 @@ def grouped(evaluated: Sequence[Evaluated]) -> list[tuple[Group, list[Evaluated]
     names = called(list(alike.values()))
     found = zip(alike.values(), names, strict=True)
     return _briefly([(_group(members, name, len(unnamed) > 1), members) for members, name in found])
+
+
+def networks(found: Sequence[tuple[Group, list[Evaluated]]]) -> list[NetworkDifference]:
+    """What differs between the networks of the groups, by the test images that each has right."""
+    rights = [
+        (group, {key: [one.right for one in parts] for key, parts in _by_row(members).items()})
+        for group, members in found
+    ]
+    return between_networks(rights)
 
 
 def _briefly(found: list[tuple[Group, list[Evaluated]]]) -> list[tuple[Group, list[Evaluated]]]:
@@ -110,7 +120,7 @@ def _group(members: Sequence[Evaluated], protocol: str, several: bool) -> Group:
     sizes: list[Size] = sorted({size for row in table for size in row.points}, key=lambda size: size or 0)
     figure = "mean_average_precision" if entry.several else "mean_per_class_accuracy"
     verdicts = judged(table, sizes, figure)
-    paired = differences(table, sizes, verdicts, {key: found.right for key, found in entries.items()})
+    paired = differences(table, sizes, verdicts, {key: [one.right for one in parts] for key, parts in splits.items()})
     shown = _shown(table, sizes, figure)
     seen = views([(row, sizes[-1], entries[row.name, row.made, row.whole, sizes[-1]]) for row in shown])
     return Group(
@@ -135,10 +145,13 @@ def _group(members: Sequence[Evaluated], protocol: str, several: bool) -> Group:
 def _by_row(members: Sequence[Evaluated]) -> dict[tuple[str, str, bool, Size], list[Entry]]:
     """The entries by name, features, whether an embedding, and size; one of each split."""
     found: dict[tuple[str, str, bool, Size], dict[str, Entry]] = {}
+    others = _other_layers(members)
     for each in members:
-        for entry, whole in _entries(each.results):
+        seconds = seconds_of(each.results.path)
+        for read, whole in _entries(each.results):
+            entry = replace(read, seconds=seconds.get((read.name, read.per_class)))
             name = each.embedding if whole and each.embedding else entry.name
-            how = _made(each.results)
+            how = _made(each.results) + others.get(_layers(each.results), "") * whole
             split = each.protocol if each.splits else ""
             path = each.results.path
             for made in (how, f"{how}, {path.name}", f"{how}, {path}"):
@@ -162,8 +175,27 @@ def _made(results: Results) -> str:
     return "chosen by training images" if kind == "auto" else embedding(kind).title if kind in names() else kind
 
 
+def _layers(results: Results) -> tuple[str, ...]:
+    """Those that an embedding is made of."""
+    listed = results.settings.get("layers")
+    return tuple(name for name in listed if isinstance(name, str)) if isinstance(listed, list) else ()
+
+
+def _other_layers(members: Sequence[Evaluated]) -> dict[tuple[str, ...], str]:
+    """How embeddings that are made alike, but of other layers, are told apart: ", 2 layers: fc1, fc2"."""
+    sets: dict[tuple[str, str], dict[tuple[str, ...], None]] = {}
+    for each in members:
+        if any(whole for _, whole in _entries(each.results)):
+            sets.setdefault((each.embedding, _made(each.results)), {})[_layers(each.results)] = None
+    mixed = [layers for found in sets.values() if len(found) > 1 for layers in found if layers]
+    longest = max((len(layers) for layers in mixed), default=0)
+    return {
+        layers: f", {few_layers(layers)}" if len(layers) < longest else f", {len(layers)} layers" for layers in mixed
+    }
+
+
 def _point(entry: Entry) -> Point:
-    return Point(entry.figures, entry.spreads, entry.interval, entry.trials, entry.costs)
+    return Point(entry.figures, entry.spreads, entry.interval, entry.trials, entry.costs, entry.seconds)
 
 
 def judged(rows: Sequence[Row], sizes: Sequence[Size], figure: str) -> list[Verdict]:
@@ -171,21 +203,9 @@ def judged(rows: Sequence[Row], sizes: Sequence[Size], figure: str) -> list[Verd
     found = []
     for row in rows:
         for size in sizes:
-            layers = [one for one in rows if not one.whole and _value(one, size, figure) is not None]
-            value = _value(row, size, figure)
-            if not row.whole or value is None or not layers:
-                continue
-            best = max(layers, key=lambda one: _value(one, size, figure) or 0.0)
-            ours, theirs = row.points[size], best.points[size]
-            spreads = [point.spreads[figure] for point in (ours, theirs) if figure in point.spreads]
-            overlap = bool(
-                ours.interval
-                and theirs.interval
-                and ours.interval[0] <= theirs.interval[1]
-                and theirs.interval[0] <= ours.interval[1]
-            )
-            best_value = theirs.figures[figure]
-            found.append(Verdict(size, row, value, best, best_value, max(spreads, default=None), overlap))
+            value, best = _value(row, size, figure), best_layer(rows, size, figure)
+            if row.whole and value is not None and best is not None:
+                found.append(Verdict(size, row, value, best, best.points[size].figures[figure]))
     return found
 
 
@@ -197,8 +217,8 @@ def _shown(rows: Sequence[Row], sizes: Sequence[Size], figure: str) -> list[Row]
     """The rows to show class by class: the embeddings, and the best single layer."""
     last = sizes[-1]
     wholes = [row for row in rows if row.whole and last in row.points]
-    layers = [row for row in rows if not row.whole and last in row.points]
-    return wholes + sorted(layers, key=lambda row: -(_value(row, last, figure) or 0.0))[:1]
+    best = best_layer(rows, last, figure)
+    return wholes if best is None else [*wholes, best]
 
 
 def _layer_order(members: Sequence[Evaluated]) -> dict[str, int]:

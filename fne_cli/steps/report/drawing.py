@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from fne_cli.figures.across import Mark, compared
 from fne_cli.figures.contents import Group, Page
 from fne_cli.figures.experiments import FactorTable, TransferTable
 from fne_cli.figures.names import file_name
@@ -13,20 +16,30 @@ from fne_cli.progress import Progress
 from fne_cli.store.other.drawings import Drawings
 from fne_cli.store.output.origin import Origin
 
-
-def drawings_of(folder: Path, page: Page, digest: str, origin: Origin) -> Drawings:
-    """Those of a page, as files of the folder."""
-    return Drawings(folder, "report", [*named(page.groups), *_effects(page), *_transfers(page)], digest, origin)
+ENDINGS = (".png", ".svg", ".pdf")
 
 
-def draw(into: Drawings, page: Page, progress: Progress) -> None:
-    """Write every figure."""
-    from fne_cli.figures.drawn import effects, results, transfer
+def drawings_of(folder: Path, page: Page, digest: str, origin: Origin, width: float | None) -> Drawings:
+    """Those of a page, as files of the folder. width: in inches, None for the usual one."""
+    if width is not None:
+        digest = hashlib.sha256(f"{digest} {width:g}".encode()).hexdigest()
+        origin = replace(origin, settings={**origin.settings, "figure_width": width})
+    names = [*named(page.groups), *_across(page), *_effects(page), *_transfers(page)]
+    return Drawings(folder, "report", names, digest, origin, ENDINGS)
 
-    figures, varied, transferred = named(page.groups), _effects(page), _transfers(page)
-    with into, progress.track(len(figures) + len(varied) + len(transferred), "figures") as advance:
+
+def draw(into: Drawings, page: Page, width: float | None, progress: Progress) -> None:
+    """Write every figure; those of several panels keep their width."""
+    from fne_cli.figures.drawn import across, effects, results, transfer
+
+    figures, beside, varied, transferred = named(page.groups), _across(page), _effects(page), _transfers(page)
+    wide = {} if width is None else {"width": width}
+    with into, progress.track(len(figures) + len(beside) + len(varied) + len(transferred), "figures") as advance:
         for name, (kind, group) in figures.items():
-            into.draw(name, getattr(results, kind), group)
+            into.draw(name, getattr(results, kind), group, **wide)
+            advance(1)
+        for name, (kind, marks) in beside.items():
+            into.draw(name, getattr(across, kind), marks, **wide)
             advance(1)
         for name, factors in varied.items():
             into.draw(name, effects.effects, factors)
@@ -34,6 +47,11 @@ def draw(into: Drawings, page: Page, progress: Progress) -> None:
         for name, (kind, table) in transferred.items():
             into.draw(name, getattr(transfer, kind), table)
             advance(1)
+
+
+def _across(page: Page) -> dict[str, tuple[str, Sequence[Mark]]]:
+    """Those across all that was measured, by name: a function of fne_cli.figures.drawn.across."""
+    return {f"across.{kind}": (kind, marks) for kind, marks in compared(page.groups).items()}
 
 
 def _transfers(page: Page) -> dict[str, tuple[str, TransferTable]]:

@@ -23,6 +23,7 @@ def facts(members: Sequence[Evaluated]) -> list[tuple[str, str]]:
 def _of(each: Evaluated) -> list[tuple[str, Any]]:
     results, made = each.results, extraction(each.results)
     settings, images = results.settings, results.images
+    layers = settings.get("layers")
     curve = [entry.per_class for entry in results.entries if entry.per_class is not None]
     return [
         ("protocol's name", each.splits or each.protocol),
@@ -34,6 +35,7 @@ def _of(each: Evaluated) -> list[tuple[str, Any]]:
         ("resizing", made.get("resize")),
         ("crops", made.get("crops")),
         ("pooling", each.pooling or sorted(poolings(made))),
+        ("layers", few_layers([name for name in layers if isinstance(name, str)]) if isinstance(layers, list) else ""),
         ("precision", made.get("precision")),
         ("thresholds", settings.get("thresholds", results.made_from.get("thresholds"))),
         ("moments from", results.made_from.get("moments_rows")),
@@ -56,6 +58,12 @@ def _of(each: Evaluated) -> list[tuple[str, Any]]:
         ("without training images", images.get("classes_without_training_images")),
         ("without test images", images.get("classes_without_test_images")),
     ]
+
+
+def few_layers(names: Sequence[str]) -> str:
+    """How many, and the first and last of them."""
+    few = names if len(names) <= 3 else [names[0], "…", names[-1]]
+    return f"{len(names)} layer{'s' if len(names) != 1 else ''}: {', '.join(few)}" if names else ""
 
 
 def _size(entry: Entry) -> str:

@@ -42,6 +42,8 @@ def agreeing(results: Results) -> dict[str, Any]:
         found["seed"] = settings.get("seed")
     if extraction(results).get("crops") != 1:
         found["aggregate"] = settings.get("aggregate", "vote")
+    if settings.get("regions"):
+        found["regions"] = settings["regions"]
     return found
 
 

@@ -47,6 +47,18 @@ def timings(paths: Sequence[Path], base: Path) -> list[Timing]:
     return found
 
 
+def seconds_of(path: Path) -> dict[tuple[str, int | None], float]:
+    """Of the results in a file, by name and training images per class: what a training took on average."""
+    found: dict[tuple[str, int | None], list[float]] = {}
+    for run in _runs(path):
+        listed = run.get("results")
+        for one in listed if isinstance(listed, list) else []:
+            if isinstance(one, dict) and isinstance(one.get("name"), str) and "seconds" in one:
+                size = one.get("training_images_per_class")
+                found.setdefault((one["name"], size if type(size) is int else None), []).append(_number(one["seconds"]))
+    return {key: sum(values) / len(values) for key, values in found.items()}
+
+
 def untimed(paths: Sequence[Path], base: Path) -> list[str]:
     """Those of these outputs whose run records are missing, or tell no time."""
     return [os.path.relpath(path, base) for path in paths if not _runs(path)]

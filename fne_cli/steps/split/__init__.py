@@ -13,6 +13,7 @@ import numpy as np
 
 from fne_cli.errors import BadInput, WrongOptions
 from fne_cli.images.lists import findings, source
+from fne_cli.images.lists.annotations import Objects
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import LABEL, read_manifest
 from fne_cli.images.lists.splits import by_lists, is_manifest, write_manifest
@@ -20,7 +21,7 @@ from fne_cli.images.lists.voc import read_voc
 from fne_cli.images.regions import Divided, Windows, divided
 from fne_cli.numerics.evaluation.protocols import strata, stratified_folds
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.split.boxes import annotated, by_overlap, objects_of
+from fne_cli.steps.split.boxes import annotated, by_overlap, objects_of, reached
 from fne_cli.store.format.changes import image_changes
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
@@ -103,9 +104,8 @@ def split(
     seen = ""
     if boxes is not None:
         objects, seen = objects_of(listing, boxes)
-        if without := sum(one is None for one in objects):
-            progress.note(f"{without:,} of {len(listing):,} images have no annotation, and no labelled rows")
         parts = annotated(listing, objects) if regions is None else by_overlap(parts, objects)
+        _say_what_is_annotated(parts if regions is not None else None, objects, progress)
     sources = [{"kind": "images", "fingerprint": _digest(listing, listing.splits)}, *map(_list_source, lists)]
     if regions is not None:
         sizes = "".join(f"{size}\n" for size in parts.sizes)
@@ -169,6 +169,17 @@ def _check(manifest: Path, val_alone: bool, column_of_voc: bool) -> None:
 def _list_source(given: tuple[str, str]) -> dict[str, str]:
     name, path = given
     return {"kind": f"list {name}", "fingerprint": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+
+
+def _say_what_is_annotated(regions: Divided | None, objects: Sequence[Objects | None], progress: Progress) -> None:
+    """Which images are not; and what regions are too large, too small or too far for: nobody finds that in them."""
+    if without := sum(one is None for one in objects):
+        progress.note(f"{without:,} of {len(objects):,} images have no annotation, and no labelled rows")
+    found = {} if regions is None else reached(regions, objects)
+    shares = [f"{plain(name)} {shown:,} of {count:,}" for name, (shown, count) in list(found.items())[:20]]
+    more = f" and {len(found) - 20} more classes" if len(found) > 20 else ""
+    if shares:
+        progress.note(f"objects that some region overlaps with by half: {', '.join(shares)}{more}")
 
 
 def _say_what_changed(manifest: Path, listing: Listing, progress: Progress) -> None:

@@ -57,6 +57,24 @@ def annotated(listing: Listing, objects: Sequence[Objects | None]) -> Divided:
     return Divided(rows.checked("--boxes"), places)
 
 
+def reached(parts: Divided, objects: Sequence[Objects | None]) -> dict[str, tuple[int, int]]:
+    """By class how many objects, difficult ones left out, some region shows; and how many there are."""
+    boxes = parts.listing.boxes
+    assert boxes is not None
+    found: dict[str, tuple[int, int]] = {}
+    ends = np.searchsorted(parts.whose, np.arange(len(objects) + 1))  # regions of an image follow each other
+    for number, own in enumerate(objects):
+        regions = boxes[ends[number] : ends[number + 1]]
+        if own is None or not own.boxes or np.isinf(regions).any():
+            continue
+        best = overlaps(regions, np.array(own.boxes)).max(axis=0)
+        for name, overlap, difficult in zip(own.classes, best.tolist(), own.difficult, strict=True):
+            if not difficult:
+                shown, count = found.get(name, (0, 0))
+                found[name] = (shown + (overlap >= SHOWN), count + 1)
+    return dict(sorted(found.items()))
+
+
 def by_overlap(parts: Divided, objects: Sequence[Objects | None]) -> Divided:
     """The regions with the classes of the objects that they overlap with by half or more, and those to be ignored.
 

@@ -1,10 +1,11 @@
-"""Figures as files of a folder, each a PNG and an SVG, and a record there that says what they were made from."""
+"""Figures as files of a folder, each a PNG and an SVG or more, and a record there of what they were made from."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,12 +21,18 @@ from fne_cli.store.output.up_to_date import follow, is_older
 class Drawings:
     """The figures of these names. `maker`, plot or report, names the record; `digest` says what they show.
 
+    endings: of the files of each figure; what a record of fewer says is of the first of them.
+
     Use as a context manager to draw: the record is written before the first, so that what an interrupted run leaves is
     known as ours, and again when all are there. Raises the errors of Output.
     """
 
-    def __init__(self, folder: Path, maker: str, names: Sequence[str], digest: str, origin: Origin) -> None:
+    def __init__(
+        self, folder: Path, maker: str, names: Sequence[str], digest: str, origin: Origin,
+        endings: Sequence[str] = (".png", ".svg"),
+    ) -> None:  # fmt: skip
         self._folder, self._names, self._digest, self._origin = folder, names, digest, origin
+        self._endings = endings
         self._record = folder / maker
         self._others: Any = None
 
@@ -63,7 +70,7 @@ class Drawings:
         if record and "figures" not in record:
             return  # of a run that was interrupted: nobody knows how far it came
         for name in self._names:
-            for path, state in zip(self._paths(name), _noted(record, name), strict=True):
+            for path, state in self._noted(record, name):
                 if path.exists() and path.stat().st_size and not _is_same(path, state):
                     raise DifferentOutput(
                         f"{path} exists, so it should be the figure that fne has drawn there to be replaced. "
@@ -73,9 +80,7 @@ class Drawings:
     def _as_noted(self, record: Mapping[str, Any]) -> bool:
         """Whether the figures are those that the record speaks of."""
         return all(
-            path.exists() and _is_same(path, state)
-            for name in self._names
-            for path, state in zip(self._paths(name), _noted(record, name), strict=True)
+            path.exists() and _is_same(path, state) for name in self._names for path, state in self._noted(record, name)
         )
 
     def _refresh(self) -> None:
@@ -88,12 +93,12 @@ class Drawings:
                 self._note({"figures": self._states()})
 
     def draw(self, name: str, function: Callable[..., None], *contents: Any, **tables: Any) -> None:
-        """Call function(PNG, SVG, ...), which writes both."""
-        png, svg = self._paths(name)
-        with Output(png) as one, Output(svg) as other:
-            function(one.into, other.into, *contents, **tables)
-            one.accept()
-            other.accept()
+        """Call function(PNG, SVG, ...), which writes all of them."""
+        with ExitStack() as stack:
+            outputs = [stack.enter_context(Output(path)) for path in self._paths(name)]
+            function(*(output.into for output in outputs), *contents, **tables)
+            for output in outputs:
+                output.accept()
 
     def __enter__(self) -> Self:
         self._others = read_record(self._record).get("figures")
@@ -110,20 +115,19 @@ class Drawings:
             output.write_json({"fingerprint": self._digest, **self._origin.noted_whole(self._record), **state})
             output.accept()
 
-    def _paths(self, name: str) -> tuple[Path, Path]:
-        return self._folder / f"{name}.png", self._folder / f"{name}.svg"
+    def _paths(self, name: str) -> list[Path]:
+        return [self._folder / f"{name}{ending}" for ending in self._endings]
+
+    def _noted(self, record: Mapping[str, Any], name: str) -> list[tuple[Path, Any]]:
+        """The files of a figure, and what a record says of each, None where it says nothing."""
+        known = record.get("figures")
+        states = known.get(name) if isinstance(known, dict) else None
+        return list(zip_longest(self._paths(name), states[: len(self._endings)] if isinstance(states, list) else []))
 
     def _states(self) -> dict[str, Any]:
         return {
             name: [file_state(path) | {"sha256": sha256_of(path)} for path in self._paths(name)] for name in self._names
         }
-
-
-def _noted(record: Mapping[str, Any], name: str) -> Sequence[Any]:
-    """What a record says of the two files of a figure."""
-    known = record.get("figures")
-    states = known.get(name) if isinstance(known, dict) else None
-    return states if isinstance(states, list) and len(states) == 2 else (None, None)
 
 
 def _is_same(path: Path, state: Any) -> bool:

@@ -33,6 +33,7 @@ class Entry:
     images per class of a learning curve. confusion: (k, k) int64, rows are true classes; None with several labels per
     image (`several`). costs: the values of C, of ridge the penalties, by which it was trained. right: which test images
     are; None before version 3, and with several labels. recipes: what the recipe auto chose, with its classifier.
+    seconds: of a training and its measurement on average, which only the run record beside the file may say.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Entry:
     several: bool
     right: Right | None = None
     recipes: Sequence[str] = ()
+    seconds: float | None = None
 
 
 def read_entry(part: Claim, tested: Tested | None) -> Entry:

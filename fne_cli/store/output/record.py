@@ -12,7 +12,6 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +83,8 @@ def _parts(value: Any, newline: str, write: Any) -> Iterator[str]:
 
 def software(*packages: str) -> dict[str, str]:
     """Versions of fne, Python, NumPy, h5py and `packages`, by name; packages that are not installed are left out."""
+    from importlib import metadata  # with the libraries of electronic mail: who is up to date need not wait
+
     versions = {"fne": __version__, "python": platform.python_version()}
     for name in ("numpy", "h5py", *packages):
         try:

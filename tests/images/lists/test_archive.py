@@ -22,7 +22,7 @@ from fne_cli.images.lists.folders import png_bytes
 from fne_cli.images.lists.tree import from_folder
 from fne_cli.images.pixels import decode
 from fne_cli.images.pixels.bad import BadImage, Status
-from fne_cli.images.pixels.decode import read_file
+from fne_cli.images.pixels.reading import read_file
 
 
 def member(name: str, size: int = 0, **fields: object) -> tarfile.TarInfo:

@@ -14,8 +14,9 @@ from encoded_images import LOSSLESS, LOSSY, encoded, good, patches, seen
 from PIL import Image, ImageOps, TiffTags, UnidentifiedImageError
 
 from fne_cli.images.pixels.bad import BadImage, Status
-from fne_cli.images.pixels.decode import MAX_BYTES, decode, read_file
+from fne_cli.images.pixels.decode import decode
 from fne_cli.images.pixels.geometry import Geometry
+from fne_cli.images.pixels.reading import MAX_BYTES, read_file
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 

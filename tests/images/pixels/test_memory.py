@@ -23,9 +23,10 @@ from fne_cli.images.lists.tree import from_folder
 from fne_cli.images.pipeline import image_batches
 from fne_cli.images.pixels import memory
 from fne_cli.images.pixels.bad import BadImage, Status
-from fne_cli.images.pixels.decode import decode, read_file, stored_bytes
+from fne_cli.images.pixels.decode import decode
 from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.images.pixels.memory import DecodeMemory, needed
+from fne_cli.images.pixels.reading import read_file, stored_bytes
 
 
 def until(event: Callable[[], object]) -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, permutation_test
 
+from fne_cli.numerics.evaluation import paired
 from fne_cli.numerics.evaluation.metrics import confusion, mean_per_class_accuracy
-from fne_cli.numerics.evaluation.paired import compared, mcnemar, mean_difference
+from fne_cli.numerics.evaluation.paired import compared, mcnemar, mean_difference, over_splits, sign_test
 
 
 @given(st.integers(0, 400), st.integers(0, 400))
@@ -128,7 +129,8 @@ def test_draws_of_training_images_vary_too():
     first = np.repeat(better[:, None] > 0, 100, axis=1)
     found = compared(first, ~first, truth)
     assert found.difference == pytest.approx(0.2)
-    assert (found.p, found.only_first, found.only_second, found.significant) == (None, None, None, False)
+    assert (found.only_first, found.only_second, found.significant) == (None, None, False)
+    assert found.p < 1e-9  # of these draws it is certain, of others it is not
     assert found.low <= -0.5 and found.high == 1
     always = compared(np.ones((5, 100), bool), np.zeros((5, 100), bool), truth)
     assert (always.low, always.high, always.significant) == (1, 1, True)
@@ -146,3 +148,45 @@ def test_draws_of_training_images_against_a_bootstrap_written_out():
         means.append(np.mean([differences[np.ix_(draws, images)].mean() for images in taken]))
     found = compared(first, second, truth)
     assert (found.low, found.high) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.02)
+
+
+@pytest.mark.parametrize("sums", [[1], [2, -1, 3], [0, 1, 1, -2, 5, 5], [3, 3, 3, 3, -1, 2, 2, 1], [-4, -3, -2, 1]])
+def test_signs_are_tried_as_by_a_permutation_test(sums):
+    """SciPy flips the sign of a sample of pairs in every way."""
+    values = np.array([*sums, 0])
+    expected = permutation_test(
+        (values, np.zeros_like(values)), lambda a, b, axis: np.abs((a - b).sum(axis=axis)), vectorized=True,
+        permutation_type="samples", n_resamples=1 << 10, alternative="greater",
+    ).pvalue  # fmt: skip
+    assert sign_test(values) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("trainings", [1, 5])
+def test_trainings_that_are_alike_say_no_more_than_one(trainings):
+    """Four images of sixty that one classifier alone has right are luck, however often they are counted."""
+    first, truth = np.ones((trainings, 60), bool), np.repeat(np.arange(3), 20)
+    second = first.copy()
+    second[:, [1, 2, 21, 41]] = False
+    found = compared(first, second, truth)
+    assert found.p == pytest.approx(binomtest(0, 4).pvalue) and not found.significant
+    second[:, [3, 22, 23, 42, 43]] = False
+    found = compared(first, second, truth)
+    assert found.p == pytest.approx(binomtest(0, 9).pvalue) and found.significant
+
+
+def test_many_signs_are_as_the_normal_distribution_has_them(monkeypatch):
+    sums = np.repeat([-2, -1, 1, 2, 3], [500, 500, 520, 510, 40])
+    exact = sign_test(sums)
+    monkeypatch.setattr(paired, "_EXACT", 0)
+    assert 0.001 < exact < 0.05
+    assert exact == pytest.approx(sign_test(sums), rel=0.05)
+
+
+def test_splits_together_are_never_surer_than_twice_the_middle_one():
+    parts = [sample(seed, (20, 20, 20), (0.9, chance)) for seed, chance in ((1, 0.4), (2, 0.5), (3, 0.9))]
+    found = [compared(first[None], second[None], truth) for first, second, truth in parts]
+    together = over_splits(found)
+    assert together.difference == pytest.approx(np.mean([one.difference for one in found]))
+    assert together.p == pytest.approx(2 * sorted(one.p for one in found)[1])
+    assert together.significant and together.only_first is None
+    assert not over_splits([found[0], found[2], found[2]]).significant

@@ -1,7 +1,9 @@
-"""Average precision of boxes against scikit-learn's, and against numbers worked out by hand; overlaps; maps' boxes."""
+"""Average precision of boxes against scikit-learn and pycocotools, and by hand; overlaps; the boxes of maps."""
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import average_precision_score
 
 from fne_cli.numerics.localization import places
@@ -69,3 +71,56 @@ def test_places_of_a_map():
     assert places.box(-np.abs(values)) is None
     np.testing.assert_allclose(places.within((0.5, 0.25), (10, 20, 110, 60)), [60, 30])
     assert places.hit((5, 5), UNIT[None]) and not places.hit((5, 11), UNIT[None])
+
+
+def test_precision_is_that_of_pycocotools():
+    """Of 100 objects, whose recalls are the places at which COCO reads the curve; there at recall 0, too.
+
+    The objects lie apart, as COCO lets a box take its second-best object and VOC does not. Difficult ones are crowds.
+    """
+    rng = np.random.default_rng(3)
+    corners = 60.0 * np.stack(np.meshgrid(np.arange(5), np.arange(5)), axis=-1).reshape(-1, 2)
+    objects = np.concatenate([corners, corners + rng.uniform(20, 50, (25, 2))], axis=1)
+    hard = np.arange(25) >= 22
+    counts = [23, 23, 23, 23, 12]
+    truth = {f"{n}": (objects[:count], hard[:count]) for n, count in enumerate(counts)}
+    assert sum(int((~own).sum()) for _, own in truth.values()) == 100
+    places_of = rng.integers(0, 22, 400)
+    boxes = objects[places_of] + rng.normal(0, 6, (400, 4))
+    images = [f"{n}" for n in rng.integers(0, 5, 400)]
+    images += [f"{n}" for n in range(1, 4)]  # boxes that are difficult objects exactly
+    boxes = np.concatenate([boxes, objects[[22] * 3]])
+    scores = rng.normal(size=403)
+
+    reference = COCO()
+    annotations = [
+        {"id": 0, "image_id": int(name), "category_id": 1, "bbox": _sides(box), "area": 1.0, "iscrowd": int(crowd)}
+        for name, (own, crowds) in truth.items()
+        for box, crowd in zip(own, crowds, strict=True)
+    ]
+    for number, one in enumerate(annotations, 1):
+        one["id"] = number
+    reference.dataset = {
+        "images": [{"id": n} for n in range(5)], "categories": [{"id": 1}], "annotations": annotations
+    }  # fmt: skip
+    reference.createIndex()
+    found = [
+        {"image_id": int(name), "category_id": 1, "bbox": _sides(box), "score": float(score)}
+        for name, box, score in zip(images, boxes, scores, strict=True)
+    ]
+    judge = COCOeval(reference, reference.loadRes(found), "bbox")
+    judge.params.iouThrs, judge.params.maxDets = np.array([0.5]), [1000]
+    judge.params.recThrs = np.arange(101) / 100  # as recalls of 100 objects are divided, bit for bit
+    judge.params.areaRng, judge.params.areaRngLbl = [[0, 1e10]], ["all"]
+    judge.evaluate()
+    judge.accumulate()
+    curve = judge.eval["precision"][0, :, 0, 0, 0]  # at recall 0, 0.01 ... 1
+    own = voc_precision(images, boxes, scores, truth)
+    assert 0.05 < own.area < 0.95
+    assert own.area == pytest.approx(curve[1:].mean(), abs=1e-12)
+    assert own.points == pytest.approx(curve[::10].mean(), abs=1e-12)
+
+
+def _sides(box):
+    """x, y, width, height of x0, y0, x1, y1."""
+    return [float(value) for value in (*box[:2], *(box[2:] - box[:2]))]

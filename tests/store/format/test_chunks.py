@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fne_cli.store.format import chunks
 from fne_cli.store.format.checksum import fletcher32
-from fne_cli.store.format.chunks import Appender, create_column, read_raw, read_rows, replace_rows
+from fne_cli.store.format.chunks import Appender, create_column, plain_fletcher32, read_raw, read_rows, replace_rows
 
 TYPES = ("<f4", "<f2", "i1", "S3")
 
@@ -44,7 +44,10 @@ def filter_of_hdf5() -> Filter:
 
 
 def checksum(content: bytes) -> bytes:
-    return fletcher32(np.frombuffer(content, np.uint8)).to_bytes(4, "little")
+    values = np.frombuffer(content, np.uint8)
+    found = fletcher32(values)
+    assert plain_fletcher32(values) == found
+    return found.to_bytes(4, "little")
 
 
 def test_checksum_is_that_of_hdf5_for_thousands_of_inputs(filter_of_hdf5):

@@ -140,4 +140,4 @@ def choose(rows: np.ndarray, widths: Sequence[int], labels: np.ndarray) -> str:
         found = left_out(said, truth, every, int(counts.min()), 0, fits_of(name) > 1, lambda numbers: numbers)
         place, each = likelihoods(found, truth)
         tried.append(Tried(name, PENALTIES[place], float(each.mean()), each))
-    return best_of(tried).name
+    return best_of(tried).name if tried else prior_of(count)

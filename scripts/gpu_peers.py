@@ -60,7 +60,7 @@ def torch_by_hand(pixels: np.ndarray, rate: Callable[[Callable[[], object], floa
     import torch
     from torch import nn
 
-    class Network(nn.Module):
+    class Network(nn.Module):  # type: ignore[misc]  # PyTorch has no types here
         """Thirteen convolutions and three dense layers, each with its ReLU."""
 
         def __init__(self) -> None:
@@ -80,7 +80,7 @@ def torch_by_hand(pixels: np.ndarray, rate: Callable[[Callable[[], object], floa
             """(rows, 3, 224, 224) -> a row of each layer."""
             found = []
             for block in self.blocks:
-                for convolution in block:  # type: ignore[attr-defined]  # PyTorch's lists of modules have no types
+                for convolution in block:
                     images = torch.relu(convolution(images))
                     found.append(images.mean(dim=(2, 3)))
                 images = nn.functional.max_pool2d(images, 2)
@@ -94,7 +94,7 @@ def torch_by_hand(pixels: np.ndarray, rate: Callable[[Callable[[], object], floa
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     found: dict[str, Any] = {"torch": torch.__version__, "device": device}
     for dtype in (torch.float32, torch.bfloat16):
-        network = Network().eval().to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # an overload that is not written down
+        network = Network().eval().to(device, dtype, memory_format=torch.channels_last)
         compiled = torch.compile(network)
 
         def call(compiled: Any = compiled, dtype: Any = dtype) -> list[np.ndarray]:

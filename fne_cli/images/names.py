@@ -45,7 +45,10 @@ class Names(Sequence[str]):
     def __getitem__(self, place: int | slice) -> str | Names:
         """One text, or others as a column of their own."""
         if isinstance(place, slice):
-            return Names.of(map(self._at, range(*place.indices(len(self)))))
+            ends, numbers = self._ends[place], np.arange(*place.indices(len(self)))
+            starts = np.where(numbers > 0, self._ends[numbers - 1], 0)
+            parts = zip(starts.tolist(), ends.tolist(), strict=True)
+            return Names(b"".join([self._content[start:end] for start, end in parts]), np.cumsum(ends - starts))
         number = place + len(self) if place < 0 else place
         if not 0 <= number < len(self):
             raise IndexError(place)

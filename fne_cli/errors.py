@@ -24,7 +24,7 @@ class FneError(Exception):
 
 
 _OF_MEMORY = re.compile(
-    r"cannot allocate|out of memory|unable to allocate|memory allocation failed|bad_alloc"
+    r"cannot allocate|failed to allocate memory|out of memory|unable to allocate|memory allocation failed|bad_alloc"
     r"|can't start new thread|OOM when allocating|Resource_?Exhausted|OutOfMemoryError",
     re.IGNORECASE,
 )

@@ -9,24 +9,27 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fne_cli.descriptors.handcrafted import Handcrafted
 from fne_cli.descriptors.opening import open_source
 from fne_cli.errors import BadInput
 from fne_cli.images.given import as_images, digest, pixels
 from fne_cli.images.pixels.geometry import Geometry
-from fne_cli.networks.prepared import Prepared
 from fne_cli.networks.recipe import Recipe
+from fne_cli.numerics.classifiers import RECIPES
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import Embedding, Standardizing
 from fne_cli.numerics.embedding import embedding as find
+from fne_cli.numerics.recipes.choice import choose
 from fne_cli.numerics.transformer import TernaryEmbedding
 from fne_cli.store.other.remembered import RememberedRows
 from fne_cli.store.output.record import file_state, plain, software
+
+if TYPE_CHECKING:
+    from fne_cli.descriptors.opening import Opened
 
 _LISTS = ("layers", "pool")
 _ALONE = Lock()
@@ -40,14 +43,16 @@ class FullNetworkEmbedding(TernaryEmbedding):
     paths, of uint8 arrays, or of Pillow's images.
 
     Parameters: model, weights, seed, preprocess, image_size, layers, pool, resize, crops and batch_size as in
-    `fne extract`, embedding and thresholds as in `fne evaluate` (docs/cli.md). With crops an image is one row here: the
-    mean of its crops' activations. widths: the number of features of each layer of a matrix, for embeddings that weigh
-    layers. memory: a folder, or a joblib.Memory, that keeps the activations of images, by their content, for other fits
-    and other processes. low and high: thresholds by the names of before; they win.
+    `fne extract`, embedding, thresholds and recipe as in `fne evaluate` (docs/cli.md): published is what there is
+    without, auto chooses the embedding by the labels of the training images, which `fit` needs then; a ridge classifier
+    behind it is what it was chosen for. With crops an image is one row here: the mean of its crops' activations.
+    widths: the number of features of each layer of a matrix, for embeddings that weigh layers. memory: a folder, or a
+    joblib.Memory, that keeps the activations of images, by their content, for other fits and other processes. low and
+    high: thresholds by the names of before; they win.
 
-    Attributes: mean_ and scale_ (features,); feature_names_ if it was fitted to images, `layer:number`. Principal
-    components have fewer columns, `pca0` and so on. Raises BadInput for an embedding that there is not, and, naming it,
-    for an image that cannot be used: a row cannot be left out here.
+    Attributes: mean_ and scale_ (features,); embedding_, which was given or chosen; feature_names_ if it was fitted to
+    images, `layer:number`. Principal components have fewer columns, `pca0` and so on. Raises BadInput for an embedding
+    that there is not, and, naming it, for an image that cannot be used: a row cannot be left out here.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
         crops: int = 1,
         batch_size: int = 16,
         embedding: str = "fne",
+        recipe: str | None = None,
         thresholds: tuple[float, float] = (LOW, HIGH),
         widths: Sequence[int] | None = None,
         memory: Any = None,
@@ -81,6 +87,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
         self.crops = crops
         self.batch_size = batch_size
         self.embedding = embedding
+        self.recipe = recipe
         self.thresholds = thresholds
         self.widths = widths
         self.memory = memory
@@ -89,11 +96,15 @@ class FullNetworkEmbedding(TernaryEmbedding):
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803  # scikit-learn's name
         """Compute the moments of the training rows: of X, or of the activations of its images."""
+        self._check_recipe(y)
         images = as_images(X)
         rows = X if images is None else self.activations(X)
         super().fit(rows)
-        kind, cuts = find(self.embedding), self._cuts()
         widths = self._widths(images is not None)
+        self.embedding_ = self.embedding
+        if self.recipe == "auto":
+            self.embedding_ = choose(np.asarray(rows, np.float32), widths, np.asarray(y))
+        kind, cuts = find(self.embedding_), self._cuts()
         moments = {"mean": self.mean_, "std": self.scale_}
         self._fitted: Embedding = (
             kind.of_state(moments, widths, cuts)
@@ -112,9 +123,9 @@ class FullNetworkEmbedding(TernaryEmbedding):
     def transform(self, X: Any) -> np.ndarray:  # noqa: N803  # scikit-learn's name
         """The embedding, (n, features): int8 codes, or float32."""
         rows = X if as_images(X) is None else self.activations(X)
-        if self.embedding == "fne":  # codes of float64 rows are those of their float64 scores
-            return super().transform(rows)
         check_is_fitted(self)
+        if self.embedding_ == "fne":  # codes of float64 rows are those of their float64 scores
+            return super().transform(rows)
         return self._fitted.encode(validate_data(self, rows, reset=False, dtype=np.float32))
 
     def activations(self, X: Any) -> np.ndarray:  # noqa: N803  # scikit-learn's name
@@ -133,7 +144,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
             return self._known_or_computed(kept, prepared, images, rows)
 
     def _known_or_computed(
-        self, kept: RememberedRows, prepared: Prepared | Handcrafted, images: Sequence[Any], rows: np.ndarray
+        self, kept: RememberedRows, prepared: Opened, images: Sequence[Any], rows: np.ndarray
     ) -> np.ndarray:
         """`rows`, filled with those that are kept, and with others that are computed, each once, and kept then."""
         names = [digest(image) for image in images]
@@ -151,7 +162,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
             rows[number] = known[name]
         return rows
 
-    def _computed(self, prepared: Prepared | Handcrafted, images: Sequence[Any]) -> Iterator[tuple[slice, np.ndarray]]:
+    def _computed(self, prepared: Opened, images: Sequence[Any]) -> Iterator[tuple[slice, np.ndarray]]:
         """Which images, and their rows (count, features) float32, a batch at a time."""
         if not images:
             return
@@ -197,15 +208,27 @@ class FullNetworkEmbedding(TernaryEmbedding):
         """How many features each layer has; a matrix without `widths` is one layer."""
         if of_images:
             return self._image_widths()
-        if self.widths is None and find(self.embedding).by_layer:
+        named = f"embedding {self.embedding}" if self.recipe != "auto" else "recipe auto"
+        if self.widths is None and (self.recipe == "auto" or find(self.embedding).by_layer):
             raise BadInput(
-                f"The embedding {self.embedding} should know the layers of a matrix. Found: none. Give widths, the "
+                f"The {named} should know the layers of a matrix. Found: none. Give widths, the "
                 "number of features of each."
             )
         widths = [len(self.mean_)] if self.widths is None else list(self.widths)
         if sum(widths) != len(self.mean_) or min(widths) < 1:
             raise BadInput(f"widths should be those of layers with {len(self.mean_):,} features. Found: {widths}.")
         return widths
+
+    def _check_recipe(self, y: Any) -> None:
+        """Raises BadInput for a recipe that there is not, that goes with no other option, or that has no labels."""
+        if self.recipe is None:
+            return
+        if self.recipe not in RECIPES:
+            raise BadInput(f"recipe should be {' or '.join(RECIPES)}. Found: {self.recipe!r}.")
+        if self.embedding != "fne" or self._cuts() != (LOW, HIGH):
+            raise BadInput("recipe says which embedding there is, and its thresholds. Leave it out, or these.")
+        if self.recipe == "auto" and (y is None or np.ndim(y) != 1):
+            raise BadInput("recipe auto chooses by labels. Found: none, or several of an image. Give y, one of each.")
 
     def _image_widths(self) -> list[int]:
         return [math.prod(shape) for _, shape, _ in self._prepared().columns()]
@@ -214,7 +237,7 @@ class FullNetworkEmbedding(TernaryEmbedding):
         low, high = self.thresholds
         return (low if self.low is None else self.low, high if self.high is None else self.high)
 
-    def _prepared(self) -> Prepared | Handcrafted:
+    def _prepared(self) -> Opened:
         given: dict[str, Any] = self.get_params()  # scikit-learn's parameters are checked where they are used
         names = ("model", "weights", "seed", "preprocess", "resize", "crops", "batch_size")
         side = self.image_size
@@ -227,6 +250,6 @@ class FullNetworkEmbedding(TernaryEmbedding):
 
 
 @lru_cache(maxsize=2)
-def _prepared_of(recipe: Recipe, files: str) -> Prepared | Handcrafted:
+def _prepared_of(recipe: Recipe, files: str) -> Opened:
     """The network of a recipe, built once for all estimators and their clones. files: the state of those it names."""
     return open_source(recipe)

@@ -1,13 +1,14 @@
 """Spoil files of every kind, and see that each ends in the right result, or in an error that names the file.
 
-    python scripts/fuzz_files.py [--kind h5,keras,network,npz,tar,image,table,toml,results] [--seconds 60] [--seed 0]
-                                 [--most 1000] [--keep FOLDER]
+    python scripts/fuzz_files.py [--kind h5,keras,network,onnx,npz,tar,image,table,toml,results]
+                                 [--seconds 60] [--seed 0] [--most 1000] [--keep FOLDER]
     python scripts/fuzz_files.py --kind h5 --seed 0 --only 1234 --keep .     # that one input again
     python scripts/fuzz_files.py --corpus tests/corpus                       # what was ever found
 
 h5       the six kinds of fne: bytes; objects, chunks, metadata under a seal and checksums that fit again
 keras    .keras archives: their descriptions, weights, members
 network  whole networks in HDF5, of Keras 3 and 2
+onnx     ONNX networks: bytes; operators, attributes, weights, and where weights lie
 npz      classifiers; results: results.json and predictions; tar; image: eleven formats
 table    CSV, TSV, JSON, JSONL as lists of images; toml: experiments and clusters
 

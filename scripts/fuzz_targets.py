@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import fuzz_onnx
 import fuzz_ours
 import fuzz_theirs
 from fuzz_sample import Sample
 
-KINDS = ("h5", "keras", "network", "npz", "tar", "image", "table", "toml", "results")
+KINDS = ("h5", "keras", "network", "onnx", "npz", "tar", "image", "table", "toml", "results")
 
 
 def samples(kind: str, folder: Path) -> list[Sample]:
@@ -19,6 +20,7 @@ def samples(kind: str, folder: Path) -> list[Sample]:
         "h5": fuzz_ours.hdf5,
         "keras": fuzz_theirs.networks,
         "network": fuzz_theirs.networks,
+        "onnx": fuzz_onnx.networks,
         "npz": fuzz_ours.classifiers,
         "results": fuzz_ours.classifiers,
         "tar": fuzz_theirs.tar,

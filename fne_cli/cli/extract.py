@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     "--pool",
     type=kinds.Names(),
     default=(),
-    help="avg, max, avg:2 (a grid of 2 x 2), max:3 ... or none; per layer 'block5*=avg:2'.  [default: avg]",
+    help="avg, max, avg:2 (a grid of 2 x 2), max:3 ... or none; of transformers cls, mean or cls+mean; per layer "
+    "'block5*=avg:2'.  [default: avg]",
 )
 @click.option("--resize", type=click.Choice(["squash", "crop"]), default="squash", show_default=True,
               help="Fit images by changing their aspect ratio, or by cutting out the centre.")  # fmt: skip

@@ -178,9 +178,9 @@ class Preprocess(click.ParamType[str]):
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """The names, and how numbers begin."""
-        from fne_cli.steps.preprocessing import PREPROCESS
+        from fne_cli.steps.preprocessing import NAMED
 
-        return f"[{'|'.join(PREPROCESS)}|mean=...]"
+        return f"[{'|'.join(NAMED)}|mean=...]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """To the one way in which it is written."""

@@ -43,8 +43,8 @@ def model(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         "--model",
         default=default,
         show_default=True,
-        help="mini, a network of keras.applications (vgg16, resnet50 ...), or a .keras or .h5 file; or fisher, bow or "
-        "hog, which are made by hand: see fne layers MODEL.",
+        help="mini, a network of keras.applications (vgg16, resnet50 ...), a .keras, .h5 or .onnx file, or the folder "
+        "of a KerasHub preset; or fisher, bow or hog, which are made by hand: see fne layers MODEL.",
     )
 
 
@@ -54,8 +54,8 @@ def preprocess(function: Callable[..., Any]) -> Callable[..., Any]:
         "--preprocess",
         type=kinds.Preprocess(),
         help="What a network of your own expects: BGR minus channel means, -1 ... 1, ImageNet mean and deviation, "
-        "0 ... 1, 0 ... 255, or numbers: mean=0.485/0.456/0.406,std=0.229/0.224/0.225,order=rgb,scale=1/255 is "
-        "(pixel x scale - mean) / std; order is rgb or bgr.",
+        "0 ... 1, 0 ... 255, ImageNet's again, CLIP's, or numbers: mean=0.485/0.456/0.406,std=0.229/0.224/0.225,"
+        "order=rgb,scale=1/255 is (pixel x scale - mean) / std; order is rgb or bgr.",
     )(function)
 
 

@@ -12,8 +12,10 @@ from fne_cli.errors import BadInput
 from fne_cli.version import __version__
 
 PACKAGES = (
-    *("numpy", "h5py", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "pillow", "pillow-heif"),
+    *("numpy", "h5py", "keras", "keras-hub", "tensorflow", "tensorflow-cpu", "jax", "torch", "onnxruntime"),
     *(
+        "pillow",
+        "pillow-heif",
         "numba",
         "scipy",
         "scikit-learn",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from fne_cli.errors import BadInput
@@ -47,8 +49,42 @@ CATALOG: dict[str, Known] = {
     **_family("none", "MobileNetV3Small", "MobileNetV3Large"),
 }
 NAMES = ("mini", *CATALOG)
+# Of the weights, by how names begin: what Keras's documentation of its applications says of the older ones, and of the
+# others the licence of the repository that they were ported from.
+_LICENCES = (
+    ("mini", "MIT"),
+    ("vgg", "CC BY 4.0"),
+    ("resnet50v2", "BSD"),
+    ("resnet101v2", "BSD"),
+    ("resnet152v2", "BSD"),
+    ("resnet", "MIT"),
+    ("xception", "MIT"),
+    ("densenet", "BSD 3-clause"),
+    ("convnext", "MIT"),
+    ("", "Apache 2.0"),
+)
 HANDCRAFTED = ("fisher", "bow", "hog")
 """Features without a network, in the place of one: fne_cli/descriptors makes them."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """features: of the full embedding. parameters: with the classifier. flop: of one image."""
+
+    features: int
+    parameters: int
+    flop: int
+
+
+def sizes() -> dict[str, Sizes]:
+    """Those of every network with a name: sizes.json, which scripts/write_networks_sizes.py writes."""
+    text = Path(__file__).with_name("sizes.json").read_text(encoding="utf-8")
+    return {name: Sizes(**values) for name, values in json.loads(text).items()}
+
+
+def licence_of(name: str) -> str:
+    """The licence of a network's trained weights."""
+    return next(licence for start, licence in _LICENCES if name.startswith(start))
 
 
 def is_handcrafted(model: str) -> bool:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fne_cli.errors import BadInput, DoesNotFit, FneError, is_of_memory
 from fne_cli.machine import free_memory
 from fne_cli.networks import graph
 from fne_cli.networks.backend import accelerators, computes_here, lacks_onednn
+from fne_cli.networks.batching import Batching
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.preprocessing import prepare
-from fne_cli.networks.saved.files import brief
 from fne_cli.networks.steady import steady_rows
 from fne_cli.networks.taps import Tap
 
@@ -25,14 +24,8 @@ if TYPE_CHECKING:
     from fne_cli.networks.weights import Network
 
 
-class Extractor:
-    """Calls the network. If memory gives out, the batch is halved for good, and `note` is told.
-
-    `rows` is the number of rows of every batch that comes in; `used` is how many go through the network at once;
-    `competes` says that it computes on processors.
-    Preprocessing, the network in inference mode and the pooling are one graph, traced once for one fixed shape. A
-    network from a file is tried on a black batch first: raises BadInput if it cannot be computed.
-    """
+class Extractor(Batching):
+    """Calls a Keras network. Preprocessing, the network in inference mode and the pooling are one graph."""
 
     def __init__(
         self,
@@ -45,80 +38,15 @@ class Extractor:
     ) -> None:
         import keras
 
-        self.rows = self.used = rows
         self.competes = not accelerators()
         self._network = network
         # The pooling is no part of the model: the names of its operations would meet those of the network's.
         self._model = keras.Model(network.model.inputs, [tap.tensor for tap in taps])
         self._taps, self._poolings = taps, poolings
         self._xla = xla
-        self.note = note
-        self._padded = rows
-        self._call: Callable[[np.ndarray], Any] | None = None
-        self._ready()
-
-    def __call__(self, pixels: np.ndarray) -> list[Any]:
-        """(rows, height, width, 3) uint8 -> one (rows, *row_shape) float32 array for each tap.
-
-        On a GPU the arrays may still be under way: np.asarray waits for one.
-        """
-        while True:
-            call = self._ready()
-            try:
-                return self._in_parts(call, pixels)
-            except Exception as error:
-                self._halve(error)
-
-    def _ready(self) -> Callable[[np.ndarray], Any]:
-        """The compiled function for `used` rows; compiling takes memory, too."""
-        while self._call is None:
-            try:
-                call, self._padded = self._sized(self.used)
-                if self._network.from_file:
-                    self._try(call)
-                self._call = call
-            except Exception as error:
-                if self._network.from_file and not (is_of_memory(error) or isinstance(error, FneError)):
-                    raise BadInput(f"{self._network.name} cannot be computed here: {brief(error)}") from error
-                self._halve(error)
-        return self._call
-
-    def _try(self, call: Callable[[np.ndarray], Any]) -> None:
-        computed = call(np.zeros((self._padded, self._network.height, self._network.width, 3), np.uint8))
-        for tap, pool, values in zip(self._taps, self._poolings, computed, strict=True):
-            wanted = (self._padded, *pool.row_shape(tap.shape))
-            if tuple(values.shape) != wanted:
-                raise BadInput(
-                    f"{self._network.name} should give a row for each image. Found: {tap.layer}, of shape "
-                    f"{tuple(values.shape)} for {self._padded} images instead of {wanted}."
-                )
-
-    def _halve(self, error: Exception) -> None:
-        """Go on with half the rows if memory is what was missing, else raise the error."""
-        if not is_of_memory(error):
-            raise error
-        if self.used == 1:
-            raise DoesNotFit(
-                f"{self._network.name} does not fit into memory even with one row of "
-                f"{self._network.height} x {self._network.width}. Use fewer --layers or a smaller network."
-            ) from error
-        self.used = -(-self.used // 2)
-        self.note(
-            f"Out of memory: going on with {self.used} rows at once instead of {self.rows}. "
-            "The last bits of the activations may differ from those of a full batch."
-        )
-        self._call = None
-
-    def _in_parts(self, call: Callable[[np.ndarray], Any], pixels: np.ndarray) -> list[Any]:
-        if self.used == self._padded == self.rows:
-            return list(call(pixels))
-        parts = []
-        for start in range(0, self.rows, self.used):
-            part = pixels[start : start + self.used]
-            blank = np.zeros((self._padded - len(part), *part.shape[1:]), part.dtype)
-            computed = call(np.concatenate([part, blank]))
-            parts.append([np.asarray(values)[: len(part)] for values in computed])
-        return [np.concatenate(values) for values in zip(*parts, strict=True)]
+        shapes = [pool.row_shape(tap.shape) for tap, pool in zip(taps, poolings, strict=True)]
+        outputs = list(zip([tap.layer for tap in taps], shapes, strict=True))
+        super().__init__(network.name, (network.height, network.width), outputs, rows, note, network.from_file)
 
     def _sized(self, rows: int) -> tuple[Callable[[np.ndarray], Any], int]:
         """The compiled function for at least `rows` rows, and how many it takes."""
@@ -127,6 +55,8 @@ class Extractor:
         # Linux promises memory that it does not have, and kills who uses it. A GPU refuses.
         if rows > 1 and computes_here() and rows * _largest(self._model) > free_memory():
             raise MemoryError(f"{rows} rows of the largest layer")
+        if self._network.patches is not None:  # attention has products of kinds that are not tried one by one
+            return self._in_order(self._compiled, rows, computes_here()), rows
         dtype = self._network.precision
 
         def product(left: np.ndarray, kernel: Any) -> Any:
@@ -152,7 +82,7 @@ class Extractor:
 
         def pooled(outputs: Any) -> list[Any]:
             columns = zip(self._taps, self._poolings, keras.tree.flatten(outputs), strict=True)
-            return [pool(tap.channels_last(values)) for tap, pool, values in columns]
+            return [pool(tap.channels_last(values), tap.tokens) for tap, pool, values in columns]
 
         def forward(pixels: Any) -> Any:
             return pooled(model(prepared(pixels), training=False))

@@ -10,16 +10,18 @@ from typing import Literal
 
 from fne_cli.errors import BadInput
 
-Container = Literal["hdf5", "zip"]
+Container = Literal["hdf5", "zip", "onnx"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _FIRST = 4096
 _SAVE = "In the Python that has the network: model.save('network.keras')."
 _AGAIN = "Copy or download it again."
 _NO_CODE = "It may run code of its own when it is read, so it is never opened."
-_BUILD_IT = f"fne reads networks of Keras only. Build the network in Keras, give it these weights, and save it. {_SAVE}"
+_BUILD_IT = (
+    "fne reads networks of Keras and ONNX files. In the Python that has the network: torch.onnx.export(...), as "
+    "docs/networks.md has it."
+)
 _BY_NAME = {
-    ".onnx": ("an ONNX file", _BUILD_IT),
     ".pb": ("a TensorFlow graph, which has compiled code", _SAVE),
     ".safetensors": ("weights without a network", _BUILD_IT),
     ".index": ("a TensorFlow checkpoint: weights without a network", _SAVE),
@@ -28,19 +30,20 @@ _BY_NAME = {
 }
 _PYTORCH = ("a PyTorch file", f"{_NO_CODE} {_BUILD_IT}")
 _PICKLE = ("a pickle", f"{_NO_CODE} {_SAVE}")
-ENDINGS = (".keras", ".h5", ".hdf5", ".pt", ".pth", ".tflite", ".pkl", ".pickle", *_BY_NAME)
+_ONNX = ".onnx"  # has no mark of its own at its beginning
+ENDINGS = (".keras", ".h5", ".hdf5", _ONNX, ".pt", ".pth", ".tflite", ".pkl", ".pickle", *_BY_NAME)
 """Names with these are of files, whether they exist or not."""
 
 
 def container(path: str) -> Container:
-    """HDF5 or zip: what the network at `path` may be in, whatever its name.
+    """HDF5 or zip: what the network at `path` may be in, whatever its name; ONNX by its name, if nothing else.
 
     Raises BadInput for what is missing, unreadable, or something else, with what it is and what to do.
     """
     if os.path.isdir(path):
         raise _refused(path, *_folder(path))
     if not os.path.exists(path):
-        raise BadInput(f"{path} should be a network in a .keras or .h5 file. Found: no such file.")
+        raise BadInput(f"{path} should be a network in a .keras, .h5 or .onnx file. Found: no such file.")
     try:
         with open(path, "rb") as file:
             first = file.read(_FIRST)
@@ -53,7 +56,10 @@ def container(path: str) -> Container:
         if found is None:
             return "zip"
         raise _refused(path, *found)
-    raise _refused(path, *_file(path, first))
+    found = _file(path, first)
+    if found is None:
+        return "onnx"
+    raise _refused(path, *found)
 
 
 def is_hdf5(path: str) -> bool:
@@ -63,10 +69,15 @@ def is_hdf5(path: str) -> bool:
 
 
 def _refused(path: str, found: str, remedy: str) -> BadInput:
-    return BadInput(f"{path} should be a network in a .keras or .h5 file. Found: {found}.", remedy=remedy)
+    return BadInput(f"{path} should be a network in a .keras, .h5 or .onnx file. Found: {found}.", remedy=remedy)
 
 
-def _file(path: str, first: bytes) -> tuple[str, str]:
+def is_onnx(model: str) -> bool:
+    """Whether --model means an ONNX file, which may be missing or something else. Nothing is loaded for the answer."""
+    return model.lower().endswith(_ONNX)
+
+
+def _file(path: str, first: bytes) -> tuple[str, str] | None:
     ending = os.path.splitext(path)[1].lower()
     text = first.lstrip().lower()
     of_torch = ending in (".pt", ".pth")
@@ -91,7 +102,7 @@ def _file(path: str, first: bytes) -> tuple[str, str]:
         ),
         (b"\0" not in first and _is_text(first), ("text", _SAVE)),
     )
-    damaged = ("something else", f"If it was a network, it is damaged. {_AGAIN}")
+    damaged = None if is_onnx(path) else ("something else", f"If it was a network, it is damaged. {_AGAIN}")
     return next((found for fits, found in known if fits), damaged)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
-from fne_cli.networks import pooling, taps
+from fne_cli.networks import described, pooling, taps
 from fne_cli.networks.extractor import Extractor, device_name
 from fne_cli.networks.recipe import Recipe
 from fne_cli.networks.weights import Network, open_network
@@ -31,10 +31,13 @@ class Prepared:
         network = open_network(
             recipe.model, recipe.weights, recipe.seed, recipe.preprocess, recipe.image_size, precision
         )
-        tapped = taps.select(taps.find_taps(network.model), recipe.layers)
+        tapped = taps.select(network.taps(), recipe.layers)
         return cls(recipe, network, tapped, pooling.pooling_of(tapped, recipe.pool))
 
-    packages: ClassVar[tuple[str, ...]] = ("keras", "tensorflow", "tensorflow-cpu", "pillow")
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages whose versions the file names."""
+        return ("keras", *(["keras-hub"] if self.network.is_hub else []), "tensorflow", "tensorflow-cpu", "pillow")
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -43,7 +46,7 @@ class Prepared:
 
     def notes(self) -> list[str]:
         """What a person should know before it begins; who has chosen layers knows what is left out."""
-        left = [] if self.recipe.layers else taps.left_out(self.network.model)
+        left = [] if self.recipe.layers else self.network.left_out()
         return [*self.network.notes, *([f"left out: {taps.in_one_line(left)}"] if left else [])]
 
     def device(self) -> str:
@@ -52,31 +55,18 @@ class Prepared:
 
     def settings(self) -> dict[str, Any]:
         """What determines the numbers, as the file stores it."""
-        network, recipe = self.network, self.recipe
-        return {
+        network = self.network
+        own = {
             "network": network.name,
             "weights": network.weights,
             "weights_sha256": network.weights_sha256(),
             "preprocess": network.preprocess,
-            "image_size": [network.height, network.width],
-            "layers": {tap.layer: str(pool) for tap, pool in zip(self.taps, self.poolings, strict=True)},
-            **recipe.numeric(),
         }
+        return own | described.settings(self.recipe, self.image_size, self.taps, self.poolings)
 
     def columns(self) -> list[tuple[str, tuple[int, ...], dict[str, str]]]:
         """Name, shape of one row, and description of each tapped layer."""
-        return [
-            (
-                tap.layer,
-                pool.row_shape(tap.shape),
-                {
-                    "tap": f"{tap.kind} after {tap.output_of}",
-                    "output_shape": " x ".join(map(str, tap.shape)),
-                    "pooling": str(pool),
-                },
-            )
-            for tap, pool in zip(self.taps, self.poolings, strict=True)
-        ]
+        return described.columns(self.taps, self.poolings)
 
     def extractor(self, note: Callable[[str], None]) -> Extractor:
         """The function, compiled once; `note` is told if it has to shrink its batch."""

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fne_cli.errors import BadInput
 from fne_cli.networks import graph
 from fne_cli.networks.catalog import PREPROCESS
@@ -16,10 +18,17 @@ from fne_cli.networks.graph import Input
 if TYPE_CHECKING:
     import keras
 
+# What people call by the name of where it comes from.
+_OTHER_NAMES = {
+    "imagenet": "torch",
+    "clip": "mean=0.48145466/0.4578275/0.40821073,std=0.26862954/0.26130258/0.27577711,order=rgb,scale=1/255",
+}
+NAMED = (*PREPROCESS, *_OTHER_NAMES)
+"""Every name that --preprocess takes."""
 NUMBERS = "mean=0.485/0.456/0.406,std=0.229/0.224/0.225,order=rgb,scale=1/255"
 WHAT_THEY_DO = (
-    "caffe: BGR minus the ImageNet means; tf: -1 ... 1; torch: ImageNet mean and deviation; unit: 0 ... 1; "
-    f"none: 0 ... 255;\nor numbers: {NUMBERS}."
+    "caffe: BGR minus the ImageNet means; tf: -1 ... 1; torch or imagenet: ImageNet mean and deviation; clip: those of "
+    f"CLIP; unit: 0 ... 1; none: 0 ... 255;\nor numbers: {NUMBERS}."
 )
 HOW_TO_FIND_OUT = (
     "It is what was done to the images in training: / 255 is unit, / 127.5 - 1 is tf, ToTensor and Normalize are "
@@ -94,8 +103,8 @@ def _parts(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _no_preprocessing(text: str, problem: str) -> BadInput:
-    near = difflib.get_close_matches(text.lower(), PREPROCESS, n=1)
-    names = ", ".join(PREPROCESS)
+    near = difflib.get_close_matches(text.lower(), NAMED, n=1)
+    names = ", ".join(NAMED)
     hint = f" Did you mean {near[0]}?" if near else ""
     told = f": {problem}" if problem else ""
     return BadInput(f"--preprocess should be {names}, or numbers: {NUMBERS}. Found: {text!r}{told}.{hint}")
@@ -135,9 +144,10 @@ def spelled(text: str) -> str:
     Old names are themselves. Numbers that say the same are the same; those that change nothing are none.
     """
     name = text.strip().lower()
+    name = _OTHER_NAMES.get(name, name)
     if name in PREPROCESS:
         return name
-    numbers = Numbers.parse(text)
+    numbers = Numbers.parse(_OTHER_NAMES.get(text.strip().lower(), text))
     return "none" if numbers == Numbers() else str(numbers)
 
 
@@ -187,3 +197,10 @@ def prepare(pixels: Any, preprocess: str, takes: Input) -> Any:
         mean, std = (ops.convert_to_tensor(values, "float32") for values in (numbers.mean, numbers.std))
         images = (images * numbers.scale - mean) / std
     return keras.ops.moveaxis(images, -1, 1) if takes.channels_first else images
+
+
+def grey(pixels: np.ndarray) -> np.ndarray:
+    """(rows, height, width, 3) uint8 -> (rows, height, width, 1) uint8, as Pillow's mode L has it."""
+    red, green, blue = (pixels[..., number].astype(np.int32) for number in range(3))
+    luma = (red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2] + 0x8000) >> 16
+    return luma.astype(np.uint8)[..., None]

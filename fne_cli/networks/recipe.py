@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from fne_cli.networks.catalog import Precision, known_name
+from fne_cli.networks.kinds import is_onnx
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,19 @@ class Recipe:
         return {name: getattr(self, name) for name in names}
 
     def files(self) -> list[str]:
-        """The files that it names."""
-        return [name for name in (self.model, self.weights or "") if os.path.isfile(name)]
+        """The files that it names, with what an ONNX file has beside it."""
+        named = [name for name in (self.model, self.weights or "") if os.path.isfile(name)]
+        if os.path.isdir(self.model):
+            from fne_cli.networks.hub.preset import files_of, is_preset
+
+            named = [*(files_of(self.model) if is_preset(self.model) else []), *named]
+        if is_onnx(self.model) and named:
+            from fne_cli.networks.onnx.metadata import beside
+            from fne_cli.networks.onnx.reading import external_files
+
+            says = beside(self.model) if self.preprocess is None else None
+            named += [*external_files(self.model), *([says] if says else [])]
+        return named
 
     def absolute(self) -> Recipe:
         """The same for whoever stands in another folder."""

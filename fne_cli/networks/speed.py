@@ -12,6 +12,7 @@ import numpy as np
 
 from fne_cli.networks.backend import forget
 from fne_cli.networks.catalog import Precision, is_handcrafted, known_name
+from fne_cli.networks.opening import prepared as opened
 from fne_cli.networks.prepared import Prepared
 from fne_cli.networks.recipe import Recipe
 
@@ -29,7 +30,7 @@ class Speed:
     row_seconds: float
 
 
-def measure(recipe: Recipe, prepare: Callable[[Recipe], Any] = Prepared.of) -> Speed:
+def measure(recipe: Recipe, prepare: Callable[[Recipe], Any] = opened) -> Speed:
     """Time a few batches of nothing; named networks get random weights, which are as fast. Raises BadInput.
 
     prepare: what makes a source of the recipe.

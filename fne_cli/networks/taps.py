@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import BadInput
 from fne_cli.networks import graph
+from fne_cli.networks.tapped import AnyTap
+from fne_cli.networks.tokens import Tokens
 from fne_cli.options import meant
 
 if TYPE_CHECKING:
     import keras
 
+IN_A_BLOCK = "part of a block"
+"""Why a layer of a transformer is not tapped: the taps of its block have what it gives."""
 _PROBABILITIES = ("softmax", "sigmoid", "logsoftmax")
 # What may stand between a layer and its activation: every value of the output has its place in the map, or is one.
 _IN_BETWEEN = re.compile(
@@ -36,11 +40,20 @@ class Tap:
     tensor: Any
     is_classifier: bool = False
     is_channels_first: bool = False
+    tokens: Tokens | None = None
+    in_block: bool = False
+
+    @property
+    def aside(self) -> str:
+        """Why it is tapped only when it is asked for."""
+        return "classifier" if self.is_classifier else IN_A_BLOCK if self.in_block else ""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the output for one image: (height, width, channels) or (features,)."""
+        """Shape of the output for one image: (height, width, channels), of the patches of tokens, or (features,)."""
         sizes = tuple(int(size) for size in self.tensor.shape[1:])
+        if self.tokens is not None:
+            return (self.tokens.height, self.tokens.width, sizes[-1])
         return (*sizes[1:], sizes[0]) if self.is_channels_first else sizes
 
     def channels_last(self, values: Any) -> Any:
@@ -250,13 +263,13 @@ def classifier_of(output: Any) -> Any:
         call = graph.call_of(call.input_tensors[0])
 
 
-def select(taps: Sequence[Tap], patterns: Sequence[str]) -> list[Tap]:
+def select(taps: Sequence[AnyTap], patterns: Sequence[str]) -> list[AnyTap]:
     """The taps that a name or glob matches, in network order; without patterns all but the classifier.
 
     Raises BadInput for a pattern that matches nothing, and if there is only a classifier.
     """
     if not patterns:
-        hidden = [tap for tap in taps if not tap.is_classifier]
+        hidden = [tap for tap in taps if not tap.aside]
         if not hidden:
             raise BadInput(f"There should be a layer before the classifier. Found none: try --layers {taps[0].layer}.")
         return hidden

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.networks import graph, mini
+from fne_cli.networks import graph, mini, taps
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.catalog import CATALOG, PREPROCESS, Precision, is_handcrafted, known_name
+from fne_cli.networks.catalog import CATALOG, Precision, is_handcrafted, known_name
+from fne_cli.networks.hub import blocks, preset
 from fne_cli.networks.kinds import container
-from fne_cli.networks.preprocessing import HOW_TO_FIND_OUT, WHAT_THEY_DO, canonical, scaled_twice, spelled
+from fne_cli.networks.preprocessing import HOW_TO_FIND_OUT, NAMED, WHAT_THEY_DO, canonical, scaled_twice, spelled
 from fne_cli.networks.saved import files
 from fne_cli.networks.saved.lineage import preprocess_of
 from fne_cli.networks.saved.weight_files import with_file
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
     import keras
 
 
+_KERAS_ONLY = "Extractions take ONNX files, too; what trains networks takes those of Keras alone."
+
+
 @dataclass(frozen=True)
 class Network:
     """A Keras model ready to be tapped, and how its input is to be prepared.
 
     `weights` says where they come from, `from_file` whether the layers, too, come from a file, `notes` what a person
-    should know of it.
+    should know of it. `patches`: rows and columns of a transformer's patches; `is_hub`: it has layers of KerasHub.
     """
 
     name: str
@@ -46,6 +50,18 @@ class Network:
     takes: graph.Input = graph.RGB
     notes: tuple[str, ...] = ()
     from_file: bool = False
+    patches: tuple[int, int] | None = None
+    is_hub: bool = False
+
+    def taps(self) -> list[taps.Tap]:
+        """All taps, of a transformer's blocks, too. Raises BadInput for a network without any."""
+        return taps.find_taps(self.model) if self.patches is None else blocks.find_taps(self.model, self.patches)
+
+    def left_out(self) -> list[tuple[str, str]]:
+        """(name, reason) of what has weights and is not tapped unless it is asked for, or not at all."""
+        if self.patches is None:
+            return taps.left_out(self.model)
+        return blocks.left_out(self.model, self.taps())
 
     def weights_sha256(self) -> str:
         """That of `digest_of`."""
@@ -191,16 +207,42 @@ def _mini(weights: str | None, seed: int, preprocess: str | None, image_size: tu
 def _from_file(path: str, weights: str | None, preprocess: str | None, image_size: tuple[int, int] | None) -> Network:
     if weights is not None:
         raise BadInput(f"{path} has its own weights. Leave --weights out.")
-    container(path)
+    if preset.is_preset(path):
+        return _from_preset(path, preprocess, image_size)
+    if container(path) == "onnx":
+        raise BadInput(f"{path} should be a network of Keras. Found: an ONNX file.", remedy=_KERAS_ONLY)
     if preprocess is None:  # networks that were trained here say it themselves
         preprocess = preprocess_of(path)
     if preprocess is None:
-        raise BadInput(
-            f"{path} does not say how its input is to be prepared. Give --preprocess {'|'.join(PREPROCESS)}:\n"
-            f"{WHAT_THEY_DO}\n{HOW_TO_FIND_OUT}"
-        )
+        raise _unprepared(path)
     load_keras()  # seconds, which an answer that needs no network does not cost
     model = files.load(path)
+    return _of_size(path, model, preprocess, image_size)
+
+
+def _from_preset(path: str, preprocess: str | None, image_size: tuple[int, int] | None) -> Network:
+    told, size = preset.preprocess_of(path)
+    notes: tuple[str, ...] = ()
+    if preprocess is None:
+        if told is None:
+            raise _unprepared(path)
+        preprocess, notes = spelled(told), (f"--preprocess {spelled(told)}, by the folder itself",)
+    load_keras()
+    model, patches = preset.load(path)
+    if image_size is None and None in files.input_of(path, model)[1]:
+        image_size = size
+    network = _of_size(path, model, preprocess, image_size)
+    return replace(network, notes=notes, patches=patches, is_hub=True)
+
+
+def _unprepared(path: str) -> BadInput:
+    return BadInput(
+        f"{path} does not say how its input is to be prepared. Give --preprocess {'|'.join(NAMED)}:\n"
+        f"{WHAT_THEY_DO}\n{HOW_TO_FIND_OUT}"
+    )
+
+
+def _of_size(path: str, model: Any, preprocess: str | None, image_size: tuple[int, int] | None) -> Network:
     takes, fixed = files.input_of(path, model)
     if preprocess not in (None, "none"):
         takes = replace(takes, dtype="float32")

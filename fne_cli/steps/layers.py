@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fne_cli.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from fne_cli.networks.tapped import Tapped
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One convolutional or dense layer. first_column is None for a layer that is not tapped."""
+    """One layer that can be tapped. first_column is None for a layer that is not tapped."""
 
     order: int
     layer: str
@@ -41,15 +44,34 @@ class LayerTable:
     left_out: list[tuple[str, str]]
 
 
-def known() -> list[dict[str, Any]]:
-    """The networks that have a name: name, image_size (side of the square input), preprocess."""
-    from fne_cli.networks.catalog import CATALOG
+@dataclass(frozen=True)
+class NamedNetwork:
+    """A network that has a name: the side of its square input, and what its full embedding and its trained weights are.
+
+    parameters count the classifier, flop the operations for one image (a multiplication and an addition are two).
+    """
+
+    name: str
+    image_size: int
+    preprocess: str
+    features: int
+    parameters: int
+    flop: int
+    licence: str
+
+
+def known(sort: str | None = None) -> list[NamedNetwork]:
+    """The networks that have a name, by families; or by one of the values, the smallest first. Nothing is built."""
+    from fne_cli.networks.catalog import CATALOG, NAMES, licence_of, sizes
     from fne_cli.networks.mini import IMAGE_SIZE
 
-    own = {"name": "mini", "image_size": IMAGE_SIZE, "preprocess": "tf"}
-    return [own] + [
-        {"name": name, "image_size": one.image_size, "preprocess": one.preprocess} for name, one in CATALOG.items()
-    ]
+    counted = sizes()
+    found = []
+    for name in NAMES:
+        one, own = CATALOG.get(name), counted[name]
+        side, preprocess = (IMAGE_SIZE, "tf") if one is None else (one.image_size, str(one.preprocess))
+        found.append(NamedNetwork(name, side, preprocess, own.features, own.parameters, own.flop, licence_of(name)))
+    return found if sort is None else sorted(found, key=lambda one: (getattr(one, sort), one.name))
 
 
 def layers(
@@ -66,30 +88,23 @@ def layers(
     """
     from fne_cli.networks import pooling, taps
     from fne_cli.networks.catalog import is_handcrafted, known_name
-    from fne_cli.networks.weights import open_network
+    from fne_cli.networks.kinds import is_onnx
 
     if is_handcrafted(model):
         return _handcrafted(str(known_name(model)), layers, pool, image_size)
-
-    # Shapes need neither trained weights nor the preprocessing of a file.
-    name = known_name(model)
-    network = (
-        open_network(model, preprocess="none", image_size=image_size)
-        if name is None
-        else open_network(model, weights="random", image_size=image_size)
-    )
-    found = taps.find_taps(network.model)
+    look = _of_onnx if is_onnx(model) else _of_keras
+    name, size, preprocess, found, others = look(model, image_size)
     chosen = taps.select(found, layers)
-    poolings = dict(zip(chosen, pooling.pooling_of(chosen, pool), strict=True))
+    poolings = dict(zip((tap.layer for tap in chosen), pooling.pooling_of(chosen, pool), strict=True))
     rows, column = [], 0
     for order, tap in enumerate(found, start=1):
-        pooled = poolings.get(tap)
+        pooled = poolings.get(tap.layer)
         features = math.prod((pooled or pooling.Pooling()).row_shape(tap.shape))
         rows.append(
             LayerRow(
                 order=order,
                 layer=tap.layer,
-                kind=tap.kind + (" (classifier)" if tap.is_classifier else ""),
+                kind=tap.kind + (f" ({tap.aside})" if tap.aside else ""),
                 output_of=tap.output_of,
                 output_shape=tap.shape,
                 pooling=str(pooled) if pooled else "not tapped",
@@ -99,15 +114,38 @@ def layers(
         )
         if pooled is not None:
             column += features
-    preprocess = network.preprocess if name else "to be given"
-    size = (network.height, network.width)
     taken = tuple(f"{tap.layer}." for tap in chosen)  # conv.1. is of conv, too
-    left = [
-        (name, reason)
-        for name, reason in taps.left_out(network.model)
-        if not any(tapped.startswith(f"{name}.") for tapped in taken)
-    ]
-    return LayerTable(network.name, size, preprocess, rows, column, column * 4, column, left)
+    left = [(layer, reason) for layer, reason in others if not any(tapped.startswith(f"{layer}.") for tapped in taken)]
+    return LayerTable(name, size, preprocess, rows, column, column * 4, column, left)
+
+
+_Found = tuple[str, tuple[int, int], str, "Sequence[Tapped]", list[tuple[str, str]]]
+
+
+def _of_keras(model: str, image_size: tuple[int, int] | None) -> _Found:
+    from fne_cli.networks.catalog import known_name
+    from fne_cli.networks.hub.preset import is_preset, preprocess_of
+    from fne_cli.networks.weights import open_network
+
+    # Shapes need neither trained weights nor the preprocessing of a file.
+    name = known_name(model)
+    told = preprocess_of(model)[0] if is_preset(model) else None
+    network = (
+        open_network(model, preprocess=told or "none", image_size=image_size)
+        if name is None
+        else open_network(model, weights="random", image_size=image_size)
+    )
+    preprocess = network.preprocess if name or told else "to be given"
+    size = (network.height, network.width)
+    return network.name, size, preprocess, network.taps(), network.left_out()
+
+
+def _of_onnx(model: str, image_size: tuple[int, int] | None) -> _Found:
+    from fne_cli.networks.onnx.prepared import open_onnx
+
+    network = open_onnx(model, None, image_size, any_way=True)
+    size = (network.height, network.width)
+    return network.name, size, network.preprocess or "to be given", network.taps, network.left_out
 
 
 def _handcrafted(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fne_cli.networks.catalog import PREPROCESS
-from fne_cli.networks.preprocessing import spelled
+from fne_cli.networks.preprocessing import NAMED, spelled
 
-__all__ = ["PREPROCESS", "spelled"]
+__all__ = ["NAMED", "spelled"]

@@ -25,7 +25,7 @@ from pictures import write_image
 from scipy.stats import binomtest
 from waiting import PROGRAM, wait_for
 
-from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES, CAUTIOUS
+from fne_cli.numerics.recipes.candidates import CANDIDATES, CAUTIOUS
 from fne_cli.store.output.sealed import with_digest, without_digest
 
 CONFIG = """

@@ -93,7 +93,13 @@ def test_sums_of_16_bit_maps_are_taken_in_32_bits() -> None:
 
 @pytest.mark.parametrize(
     ("text", "pooling"),
-    [("avg", Pooling("avg")), ("max:3", Pooling("max", 3)), ("avg:1", Pooling("avg")), ("none", Pooling("none"))],
+    [
+        ("avg", Pooling("avg")),
+        ("max:3", Pooling("max", 3)),
+        ("avg:1", Pooling("avg")),
+        ("none", Pooling("none")),
+        ("cls+mean", Pooling("cls+mean")),
+    ],
 )
 def test_parse(text: str, pooling: Pooling) -> None:
     assert Pooling.parse(text) == pooling
@@ -101,12 +107,13 @@ def test_parse(text: str, pooling: Pooling) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "mean", "avg:0", "avg:-1", "avg:100", "avg:2.5", "none:2", "AVG", "avg\n", "avg:²"]
+    "text", ["", "mean:2", "cls+max", "avg:0", "avg:-1", "avg:100", "avg:2.5", "none:2", "AVG", "avg\n", "avg:²"]
 )
 def test_other_poolings_are_errors(text: str) -> None:
     with pytest.raises(BadInput) as error:
         Pooling.parse(text)
-    assert str(error.value) == f"--pool should be avg, max, avg:2, max:3 ... or none. Found: {text!r}."
+    told = "--pool should be avg, max, avg:2, max:3 ... or none; of transformers also cls, mean or cls+mean. Found: "
+    assert str(error.value) == f"{told}{text!r}."
 
 
 TAPS = [Tap(name, "Conv2D", name, None) for name in ("block1_conv1", "block5_conv1", "block5_conv2", "fc")]

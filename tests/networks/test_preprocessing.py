@@ -88,7 +88,7 @@ def test_what_says_the_same_is_written_the_same(written: str, one: str) -> None:
     [
         ("pytorch", "Found: 'pytorch'. Did you mean torch?"),
         ("", "Found: ''."),
-        ("imagenet", "Found: 'imagenet'."),
+        ("imagenette", "Found: 'imagenette'. Did you mean imagenet?"),
         ("mena=1", "Found: 'mena=1': 'mena' is unknown."),
         ("mean=1,mean=2", "Found: 'mean=1,mean=2': 'mean' is twice."),
         ("scale=1,2", "Found: 'scale=1,2': '2' has no key."),

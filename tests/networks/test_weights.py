@@ -323,9 +323,11 @@ def test_what_does_not_go_with_a_keras_file(saved: Callable[[Any], str]) -> None
     )
     message = fails(path)
     assert message.startswith(
-        f"{path} does not say how its input is to be prepared. Give --preprocess caffe|tf|torch|unit|none:\n"
-        "caffe: BGR minus the ImageNet means; tf: -1 ... 1; torch: ImageNet mean and deviation; unit: 0 ... 1; "
-        "none: 0 ... 255;\nor numbers: mean=0.485/0.456/0.406,std=0.229/0.224/0.225,order=rgb,scale=1/255.\n"
+        f"{path} does not say how its input is to be prepared. Give --preprocess caffe|tf|torch|unit|none|"
+        "imagenet|clip:\n"
+        "caffe: BGR minus the ImageNet means; tf: -1 ... 1; torch or imagenet: ImageNet mean and deviation; "
+        "clip: those of CLIP; unit: 0 ... 1; none: 0 ... 255;\nor numbers: "
+        "mean=0.485/0.456/0.406,std=0.229/0.224/0.225,order=rgb,scale=1/255.\n"
         "It is what was done to the images in training: "
     )
 

@@ -12,10 +12,13 @@ from evaluation_files import evaluate, noisy, write
 from sklearn.linear_model import Ridge
 from sklearn.metrics import log_loss
 
+from fne_cli.errors import BadInput
 from fne_cli.numerics.embedding import embedding
 from fne_cli.numerics.evaluation import protocols
+from fne_cli.numerics.recipes import choice
+from fne_cli.numerics.recipes.candidates import CANDIDATES, CAUTIOUS, LATE, PENALTIES, PRIOR_PENALTY, ROOTS
 from fne_cli.steps.evaluate.classifiers import recipe
-from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES, CAUTIOUS, LATE, PENALTIES, PRIOR_PENALTY, ROOTS
+from fne_cli.transformer import FullNetworkEmbedding
 
 WIDTHS = (6, 20, 9)
 AUTO = ("--recipe", "auto")
@@ -111,16 +114,16 @@ def test_layers_that_know_nothing_are_weighed_down(fne, layers):
 def test_another_family_has_to_be_better_by_more_than_chance():
     values = np.random.default_rng(0).normal(-1, 0.5, 40)
 
-    def tried(name: str, ahead: np.ndarray | float) -> recipe._Tried:
+    def tried(name: str, ahead: np.ndarray | float) -> choice.Tried:
         each = values + ahead
-        return recipe._Tried(name, 0.1, float(each.mean()), each)
+        return choice.Tried(name, 0.1, float(each.mean()), each)
 
     noise = np.random.default_rng(1).normal(0, 1, 40)
     noise -= noise.mean()
     first, second = tried("z,root,equal", 0.0), tried("z,root", -0.1)
-    assert recipe._best([second, first, tried("z", 0.5 / np.sqrt(40) + noise)]) is first
+    assert choice.best_of([second, first, tried("z", 0.5 / np.sqrt(40) + noise)]) is first
     other = tried("z", 1.5 / np.sqrt(40) + noise)
-    assert recipe._best([first, other, second]) is other
+    assert choice.best_of([first, other, second]) is other
 
 
 def test_few_images_get_a_prior(fne, layers):
@@ -223,3 +226,32 @@ def test_codes_are_an_embedding_already(fne, layers, tmp_path):
     assert "should be an activations file for --recipe auto" in result.err
     plain, published = (evaluated(fne, codes, *more)["results"] for more in ((), ("--recipe", "published")))
     assert plain == published
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_the_estimator_chooses_what_the_command_does(fne, layers, few):
+    path, rows, labels, splits = layers
+    train = np.flatnonzero(splits == "train")
+    if few:  # the prior
+        train = train[:30]
+        path = write(path.parent / "few.h5", {"x": rows[:, :6], "y": rows[:, 6:26], "z": rows[:, 26:]}, labels,
+                     ["train" if n in train else "test" for n in range(120)], kind="activations")  # fmt: skip
+    (found,) = evaluated(fne, path, *AUTO)["results"]
+    own = FullNetworkEmbedding(recipe="auto", widths=WIDTHS).fit(rows[train], np.array(list("abc"))[labels[train]])
+    assert own.embedding_ == found["recipe"]
+    fitted = embedding(own.embedding_).fit([rows[train]], WIDTHS, labels=labels[train])
+    assert np.array_equal(own.transform(rows), fitted.encode(rows))
+
+
+@pytest.mark.parametrize(
+    ("options", "labels", "said"),
+    [
+        ({"recipe": "best"}, None, "recipe should be published or auto. Found: 'best'"),
+        ({"recipe": "auto", "widths": [4]}, None, "recipe auto chooses by labels"),
+        ({"recipe": "auto"}, [0, 1] * 3, "The recipe auto should know the layers of a matrix"),
+        ({"recipe": "published", "embedding": "l2"}, None, "recipe says which embedding there is"),
+    ],
+)
+def test_what_a_recipe_of_the_estimator_needs(options, labels, said):
+    with pytest.raises(BadInput, match=said):
+        FullNetworkEmbedding(**options).fit(np.eye(6, 4, dtype=np.float32), labels)

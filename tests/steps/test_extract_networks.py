@@ -140,10 +140,8 @@ def test_configuration_files_and_variables_have_it_too(
 def test_without_a_preprocessing_it_is_asked_for(fne: Any, of_keras_2: Path, photos: Path, tmp_path: Path) -> None:
     done = fne("extract", photos, tmp_path / "out.h5", "--model", of_keras_2)
     assert done.code == 1
-    assert (
-        f"{of_keras_2} does not say how its input is to be prepared. Give --preprocess caffe|tf|torch|unit|none:"
-        in done.err
-    )
+    told = "does not say how its input is to be prepared. Give --preprocess caffe|tf|torch|unit|none|imagenet|clip:"
+    assert f"{of_keras_2} {told}" in done.err
     assert "It is what was done to the images in training" in done.err
     assert sorted(tmp_path.glob("out*")) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 
 from fne_cli.errors import BadInput
 from fne_cli.networks.backend import load_keras
-from fne_cli.steps.layers import layers
+from fne_cli.networks.weights import open_network
+from fne_cli.steps.layers import known, layers
 
 VGG16 = """\
 order  layer         kind                output           pooling     features  first column
@@ -106,7 +108,11 @@ def test_another_size_of_a_known_network_leaves_its_dense_layers_out() -> None:
     ("options", "message"),
     [
         ({"layers": ("fc9",)}, "--layers 'fc9' should match a convolutional or dense layer. There are: block1_conv1, "),
-        ({"pool": ("mean",)}, "--pool should be avg, max, avg:2, max:3 ... or none. Found: 'mean'."),
+        (
+            {"pool": ("median",)},
+            "--pool should be avg, max, avg:2, max:3 ... or none; of transformers also cls, mean or ",
+        ),
+        ({"pool": ("mean",)}, "--pool 'mean' should be for layers with tokens. Found: block1_conv1, which has none."),
         ({"pool": ("predictions=max",)}, "--pool 'predictions=max' should name layers that are tapped."),
     ],
 )
@@ -142,7 +148,45 @@ def test_features_made_by_hand_are_listed_as_layers(model, widths):
 
 def test_without_a_network_those_with_a_name_are_listed(fne: Callable[..., Any]) -> None:
     found = {one["name"]: one for one in json.loads(fne("layers", "--json").out)["networks"]}
-    assert found["mini"] == {"name": "mini", "image_size": 32, "preprocess": "tf"}
+    assert {name: found["mini"][name] for name in ("name", "image_size", "preprocess", "features", "licence")} == {
+        "name": "mini", "image_size": 32, "preprocess": "tf", "features": 3104, "licence": "MIT",
+    }  # fmt: skip
+    # The parameters as https://keras.io/api/applications has them in millions, VGG16's as its paper counts them.
+    published = {"vgg16": 138.4, "resnet50": 25.6, "xception": 22.9, "mobilenetv2": 3.5, "densenet121": 8.1,
+                 "inceptionv3": 23.9, "efficientnetb0": 5.3, "convnexttiny": 28.6, "nasnetlarge": 88.9}  # fmt: skip
+    assert {name: round(found[name]["parameters"] / 1e6, 1) for name in published} == published
+    # Multiplications with additions as the papers have them, in billions; here both are counted.
+    papers = {"vgg16": 15.5, "resnet50": 3.8, "mobilenetv2": 0.3, "xception": 8.4, "densenet121": 2.9,
+              "efficientnetb0": 0.39, "convnexttiny": 4.5, "nasnetlarge": 23.8}  # fmt: skip
+    assert {name: found[name]["flop"] / 2e9 for name in papers} == pytest.approx(papers, rel=0.08)
     assert found["inceptionv3"]["image_size"] == 299
-    assert all(name in fne("layers").out for name in found)
+    listed = fne("layers", "--list")
+    assert listed.out == fne("layers").out
+    assert all(name in listed.out for name in found)
     assert fne("layers", "--pool", "max").code == 2
+    assert fne("layers", "vgg16", "--list").code == 2
+
+
+@pytest.mark.parametrize("key", ["name", "image_size", "features", "parameters", "flop", "licence"])
+def test_the_list_of_networks_can_be_sorted(key: str, fne: Callable[..., Any]) -> None:
+    found = json.loads(fne("layers", "--list", "--sort", key, "--json").out)["networks"]
+    values = [one[key] for one in found]
+    assert values == sorted(values)
+    assert len(values) == 41
+
+
+@pytest.mark.parametrize("name", ["mini", pytest.param("mobilenetv2", marks=pytest.mark.slow)])
+def test_what_the_list_says_is_what_the_network_has(name: str, fne: Callable[..., Any]) -> None:
+    model = open_network(name, weights="random").model
+    (listed,) = [one for one in known() if one.name == name]
+    assert model.count_params() == listed.parameters
+    assert layers(name).features == listed.features
+    products = 0  # of convolutions and dense layers, which all but a little of the work is in
+    for layer in model.layers:
+        kernel = getattr(layer, "kernel", None)
+        if kernel is not None:
+            per_place = kernel.shape[0] * kernel.shape[1] * layer.input.shape[-1] if "Depthwise" in type(
+                layer
+            ).__name__ else math.prod(kernel.shape)  # fmt: skip
+            products += per_place * math.prod(layer.output.shape[1:-1])
+    assert 2 * products == pytest.approx(listed.flop, rel=0.05)

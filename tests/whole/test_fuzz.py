@@ -35,7 +35,7 @@ def test_some_files_of_the_quick_kinds():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["h5", "keras,network", "npz,results", "image,tar", "table,toml"])
+@pytest.mark.parametrize("kind", ["h5", "keras,network", "onnx", "npz,results", "image,tar", "table,toml"])
 def test_files_of_all_kinds_for_a_minute_together(kind):
     code, found = fuzz("--kind", kind, "--seconds", str(12 / len(kind.split(","))), "--seed", "2")
     assert (found["total"]["findings"], code) == (0, 0), found

@@ -80,7 +80,7 @@ def trainings(job: Job, training: int, classes: int, draws: int) -> list[int]:
         ]
     how = classifier_of(job)
     if how.recipe == "auto":
-        from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES, fits_of
+        from fne_cli.numerics.recipes.candidates import CANDIDATES, fits_of
 
         return sizes * (1 + sum(map(fits_of, CANDIDATES)))
     costs = how.tried

@@ -83,6 +83,11 @@ def build(start: Start, classes: int) -> Trainable:
     if start.source is not None:
         source = open_network(start.source, start.weights, start.seed, start.preprocess, start.image_size)
     base = _base(start, source)
+    if base.is_hub or (source is not None and source.is_hub):
+        raise BadInput(
+            f"Networks that are trained should have Keras's own layers alone. Found: {base.name}, of KerasHub.",
+            remedy="Extractions take it: fne extract --model FOLDER.",
+        )
     drawn = seeded(lambda: keras.models.clone_model(_with_head(base, classes, start.precision)), start.seed)
     # Of a copy of the same layers, in which another precision is a matter of the copy alone.
     model = graph.flat(drawn, base.height, base.width, start.precision, base.takes)

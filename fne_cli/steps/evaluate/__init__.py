@@ -15,9 +15,9 @@ from fne_cli.machine import free_memory, processors
 from fne_cli.numerics.classifiers import spelled as spelled_classifier
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import embedding, spelled
+from fne_cli.numerics.recipes.candidates import CANDIDATES
 from fne_cli.numerics.svm.problem import SolverOptions
 from fne_cli.progress import SILENT, Progress
-from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES
 from fne_cli.steps.evaluate.classifiers.estimates import beside
 from fne_cli.steps.evaluate.described import origin_of, settings_of, split_fingerprint
 from fne_cli.steps.evaluate.fits import KINDS, Fits, MeasuredFit

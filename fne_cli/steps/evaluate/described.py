@@ -7,7 +7,7 @@ from typing import Any
 
 from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.embedding import embedding
-from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES, CAUTIOUS, LATE, PENALTIES, PRIOR_PENALTY
+from fne_cli.numerics.recipes.candidates import CANDIDATES, CAUTIOUS, LATE, PENALTIES, PRIOR_PENALTY
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.thresholds import Thresholds, read_thresholds

@@ -13,10 +13,10 @@ from fne_cli.numerics.embedding import Embedding, embedding
 from fne_cli.numerics.evaluation.metrics import Judged
 from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.models import model_of
+from fne_cli.numerics.recipes.candidates import CANDIDATES, fits_of
 from fne_cli.numerics.svm.dual import GROUP
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.blocks import Blocks
-from fne_cli.steps.evaluate.classifiers.candidates import CANDIDATES, fits_of
 from fne_cli.steps.evaluate.classifiers.discriminant import CentroidTraining, LdaTraining
 from fne_cli.steps.evaluate.classifiers.estimates import Estimate, Sizes, estimate
 from fne_cli.steps.evaluate.classifiers.logistic import LogisticTraining

@@ -25,11 +25,10 @@ from fne_cli.numerics.discriminant.lda import SHRINKAGES
 from fne_cli.numerics.evaluation.metrics import Aggregate
 from fne_cli.numerics.evaluation.regions import Together
 from fne_cli.numerics.neighbours.nearest import TEMPERATURE
+from fne_cli.numerics.recipes.candidates import BUDGET
 from fne_cli.numerics.ridge.solver import PENALTIES
 from fne_cli.numerics.svm.problem import Solver, SolverOptions
 from fne_cli.trials.protocol import Protocol
-
-BUDGET = 600.0  # seconds
 
 
 @dataclass(frozen=True)

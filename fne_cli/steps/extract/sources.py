@@ -10,6 +10,7 @@ import numpy as np
 from fne_cli.descriptors import opening
 from fne_cli.networks.backend import forget
 from fne_cli.networks.catalog import is_handcrafted
+from fne_cli.networks.kinds import is_onnx
 from fne_cli.networks.recipe import Recipe
 
 
@@ -65,6 +66,6 @@ def open_source(recipe: Recipe) -> Source:
 
 def open_anew(recipe: Recipe) -> Source:
     """The same in a process that has had others: unnamed layers get the names that they have in a new one."""
-    if not is_handcrafted(recipe.model):
+    if not (is_handcrafted(recipe.model) or is_onnx(recipe.model)):
         forget()
     return open_source(recipe)

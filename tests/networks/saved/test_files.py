@@ -96,7 +96,10 @@ def cut(folder: Path) -> Path:
 
 
 NO_CODE = "It may run code of its own when it is read, so it is never opened."
-BUILD = f"fne reads networks of Keras only. Build the network in Keras, give it these weights, and save it. {SAVE}"
+BUILD = (
+    "fne reads networks of Keras and ONNX files. In the Python that has the network: torch.onnx.export(...), as "
+    "docs/networks.md has it."
+)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,6 @@ BUILD = f"fne reads networks of Keras only. Build the network in Keras, give it 
         (written("net.pth", pickle.dumps([1], 2)), "a PyTorch file", f"{NO_CODE} {BUILD}"),
         (written("net.pkl", pickle.dumps({"a": 1})), "a pickle", f"{NO_CODE} {SAVE}"),
         (written("net.keras", pickle.dumps({"a": 1})), "a pickle", f"{NO_CODE} {SAVE}"),
-        (written("net.onnx", b"\x08\x07\x12\x07pytorch"), "an ONNX file", BUILD),
         (written("net.tflite", b"\x1c\x00\x00\x00TFL3\x00"), "a TensorFlow Lite file",
          f"It has no layers to tap: take the network that it was made from. {SAVE}"),
         (written("net.safetensors", b"\x40\x00\x00\x00\x00\x00\x00\x00{"), "weights without a network", BUILD),
@@ -133,7 +135,7 @@ def test_what_is_no_network_is_refused_by_what_it_is(
     make: Callable[[Path], Path], found: str, remedy: str, tmp_path: Path
 ) -> None:
     path = make(tmp_path)
-    assert fails(path) == f"{path} should be a network in a .keras or .h5 file. Found: {found}.\n{remedy}"
+    assert fails(path) == f"{path} should be a network in a .keras, .h5 or .onnx file. Found: {found}.\n{remedy}"
     with pytest.raises(BadInput) as error:
         open_network(str(path))  # it is no question of the preprocessing
     assert "--preprocess" not in str(error.value)
@@ -160,7 +162,7 @@ def test_a_folder_of_keras_2_is_converted_by_two_lines(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there() -> None:
     for name in ("gone.keras", "gone.h5", "gone.pt"):
-        assert fails(Path(name)) == f"{name} should be a network in a .keras or .h5 file. Found: no such file."
+        assert fails(Path(name)) == f"{name} should be a network in a .keras, .h5 or .onnx file. Found: no such file."
 
 
 def test_weights_alone_belong_to_a_network(tmp_path: Path) -> None:

@@ -371,8 +371,8 @@ def test_the_two_lines_for_a_saved_model_do_what_they_say(k: Any, tmp_path: Path
     theirs.save(tmp_path / "saved", save_format="tf")
     message = fails(tmp_path / "saved")
     assert message.splitlines()[:-1] == [
-        f"{tmp_path}/saved should be a network in a .keras or .h5 file. Found: a SavedModel folder of Keras 2, which "
-        "has compiled code.",
+        f"{tmp_path}/saved should be a network in a .keras, .h5 or .onnx file. Found: a SavedModel folder of Keras 2, "
+        "which has compiled code.",
         "These two lines make a file of it:",
         "pip install tf_keras",
     ]

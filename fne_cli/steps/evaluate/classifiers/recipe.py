@@ -7,61 +7,25 @@ With few images, or one of every class, nothing can be decided, and a prior is t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from fne_cli.errors import BadInput
 from fne_cli.numerics.embedding import embedding
 from fne_cli.numerics.evaluation import metrics
-from fne_cli.numerics.evaluation.likelihood import log_likelihoods
-from fne_cli.numerics.evaluation.protocols import Trial, folds
+from fne_cli.numerics.evaluation.protocols import Trial
+from fne_cli.numerics.recipes import choice
+from fne_cli.numerics.recipes.candidates import BUDGET, CANDIDATES, FEWEST, PENALTIES, PRIOR_PENALTY, fits_of
+from fne_cli.numerics.recipes.choice import Tried, affordable, best_of, likelihoods, prior_of
 from fne_cli.numerics.ridge import solver as ridge
-from fne_cli.steps.evaluate.classifiers.candidates import (
-    CANDIDATES,
-    CAUTIOUS,
-    FEWEST,
-    FOLDS,
-    LATE,
-    PENALTIES,
-    PRIOR_PENALTY,
-    ROOTS,
-    fits_of,
-)
 from fne_cli.steps.evaluate.classifiers.ridge import LEFT_OUT, RidgeTraining, left_out_score
 from fne_cli.steps.evaluate.classifiers.training import Trained, Training
 from fne_cli.steps.evaluate.features import Features
-from fne_cli.steps.evaluate.options import BUDGET, ClassifierOptions
+from fne_cli.steps.evaluate.options import ClassifierOptions
 
 GIVEN = f"the prior, as there are fewer than {FEWEST} training images, or one of every class"
-
-
-@dataclass(frozen=True)
-class _Tried:
-    """A candidate at its best penalty. score: mean log-likelihood of left-out images (several labels: their mAP).
-
-    each: (images,), of which the score is the mean; accuracy: of the left-out images. None with several labels.
-    """
-
-    name: str
-    penalty: float
-    score: float
-    each: np.ndarray | None = None
-    accuracy: float | None = None
-
-    def beats(self, other: _Tried) -> bool:
-        """Whether it is better by more than a standard error of the difference."""
-        if self.each is None or other.each is None:
-            return self.score > other.score
-        apart = self.each - other.each
-        return float(apart.mean()) > float(apart.std(ddof=1)) / np.sqrt(len(apart))
-
-    def described(self) -> dict[str, Any]:
-        """As results have it."""
-        own = {"recipe": self.name, "score": metrics.json_number(self.score), "penalty": self.penalty}
-        return own if self.accuracy is None else own | {"mean_per_class_accuracy": self.accuracy}
 
 
 class RecipeTraining(Training):
@@ -70,17 +34,16 @@ class RecipeTraining(Training):
     def trained(self, features: Features, trial: Trial) -> Trained:
         """As Training has it."""
         tried = [self._tried(features, trial, name) for name in self.candidates(features, trial)]
-        prior = CAUTIOUS if len(trial.train) < FEWEST else LATE
-        best = _best(tried) if tried else _Tried(prior, PRIOR_PENALTY, float("nan"))
+        best = best_of(tried) if tried else Tried(prior_of(len(trial.train)), PRIOR_PENALTY, float("nan"))
         how = replace(as_tried(self.how), penalty=(best.penalty,))
         found = RidgeTraining(self.task, how, self.solver).trained(features.made_by(embedding(best.name)), trial)
-        choice = {
+        chosen = {
             "by": LEFT_OUT if tried else GIVEN,
             "figure": self.figure if self.task.several else "log_likelihood",
             "score": metrics.json_number(best.score),
             "scores": [one.described() for one in tried],
         }
-        own = {"recipe": best.name, "classifier": "ridge", "choice_of_recipe": choice}
+        own = {"recipe": best.name, "classifier": "ridge", "choice_of_recipe": chosen}
         figures = {key: value for key, value in found.figures.items() if key != "choice_of_penalty"}
         return replace(found, figures=own | figures)
 
@@ -98,11 +61,19 @@ class RecipeTraining(Training):
             for name in CANDIDATES
             if embedding(name).fit_bytes(rows, features.inputs, max(features.widths)) <= memory
         ]
-        spent = np.cumsum([fits_of(name) * one for name in fitting])
-        return tuple(fitting[: max(1, int((spent <= self.how.budget).sum()))])
+        return affordable(fitting, one, self.how.budget)
 
-    def _tried(self, features: Features, trial: Trial, name: str) -> _Tried:
-        left_out = self._left_out(features.made_by(embedding(name)), trial, fits_of(name) > 1)
+    def _tried(self, features: Features, trial: Trial, name: str) -> Tried:
+        made, fewest = features.made_by(embedding(name)), self.task.trained(trial.train)
+        left_out = choice.left_out(
+            partial(self._predictions, made),
+            self.task.labels,
+            trial.train,
+            int(fewest[fewest > 0].min()),
+            self.how.seed,
+            fits_of(name) > 1,
+            partial(self.rows, trial.train),
+        )
         labels = self.task.labels[trial.train]
         if self.task.several:
             scores = [left_out_score(self, part, trial) for part in left_out]
@@ -112,33 +83,10 @@ class RecipeTraining(Training):
                     "does. Give an --embedding and a --classifier."
                 )
             place = int(np.argmax(scores))
-            return _Tried(name, PENALTIES[place], scores[place])
-        _, truth, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        known = counts[truth] > 1  # nothing of a class is known when its only image is left out
-        each = [
-            log_likelihoods(part.reshape(len(labels), self.task.crops, -1).mean(axis=1)[known], truth[known])
-            for part in left_out
-        ]
-        place = int(np.argmax([values.mean() for values in each]))
+            return Tried(name, PENALTIES[place], scores[place])
+        place, each = likelihoods(left_out, labels)
         accuracy = left_out_score(self, left_out[place], trial)
-        return _Tried(name, PENALTIES[place], float(each[place].mean()), each[place], accuracy)
-
-    def _left_out(self, features: Features, trial: Trial, labelled: bool) -> np.ndarray:
-        """(penalties, rows, classes): what is said of the training images without them.
-
-        labelled: whether the embedding looks at labels.
-        """
-        if not labelled:
-            return self._predictions(features, trial.train, trial.train)
-        fewest = self.task.trained(trial.train)
-        count = min(FOLDS, max(2, int(fewest[fewest > 0].min())), len(trial.train))
-        found: np.ndarray | None = None
-        for part in folds(self.task.labels, trial.train, count, self.how.seed):
-            said = self._predictions(features, part.train, trial.train)
-            own = self.rows(trial.train, part.test)
-            found = said if found is None else found
-            found[:, own] = said[:, own]
-        return self._predictions(features, trial.train, trial.train) if found is None else found
+        return Tried(name, PENALTIES[place], float(each.mean()), each, accuracy)
 
     def _predictions(self, features: Features, known: np.ndarray, images: np.ndarray) -> np.ndarray:
         """What ridge says of each of the images without it, the embedding fitted to those that are `known`."""
@@ -159,13 +107,3 @@ class RecipeTraining(Training):
 def as_tried(how: ClassifierOptions) -> ClassifierOptions:
     """How a candidate is trained."""
     return replace(how, recipe=None, budget=BUDGET, classifier="ridge", penalty=PENALTIES)
-
-
-def _best(tried: Sequence[_Tried]) -> _Tried:
-    """The first, or the best of ROOTS if it beats that, or the best of the others if it beats both."""
-    found = tried[0]
-    for own in (True, False):
-        family = [one for one in tried if one.name.startswith(ROOTS) is own]
-        best = max(family, key=lambda one: one.score, default=found)
-        found = best if best.beats(found) else found
-    return found

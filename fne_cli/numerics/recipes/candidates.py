@@ -33,6 +33,8 @@ PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """In units of the mean diagonal of the kernel."""
 FOLDS = 3
 """Parts of the training images, for each of which weights are learnt from the labels of the others."""
+BUDGET = 600.0
+"""Seconds that choosing may take, if nobody says otherwise."""
 
 
 def fits_of(name: str) -> int:

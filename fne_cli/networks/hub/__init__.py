@@ -1,0 +1,1 @@
+"""Networks of KerasHub, from the folder of a preset."""

@@ -1,0 +1,1 @@
+"""Networks in ONNX files: read with distrust, tapped, and computed by onnxruntime."""

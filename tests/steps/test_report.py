@@ -35,7 +35,7 @@ from report_files import (
     save,
 )
 
-from fne_cli.errors import BadInput, DifferentOutput, DoesNotFit, FneError, WrongFile
+from fne_cli.errors import BadInput, DifferentOutput, DoesNotFit, FneError, WrongFile, WrongOptions
 from fne_cli.steps import report as module
 from fne_cli.steps.report import report
 from fne_cli.steps.report.classes import together
@@ -571,7 +571,7 @@ def test_a_page_that_was_left_out_replaces_no_results(fne, tmp_path):
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for last in (layers, tmp_path / "none.json", tmp_path):
         result = fne("report", whole, last, "--overwrite")
-        assert result.code == 1
+        assert result.code == 2
         assert "PAGE, the last argument, should be a file to write that ends in .html" in result.err
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     with pytest.raises(BadInput, match="is an input of this command"):
@@ -859,5 +859,5 @@ def test_every_figure_as_csv(tmp_path):
     assert [row["seconds"] for row in rows] == ["", "", "0.5"]
     expected = json.loads(paths[0].read_text())["results"][0]["mean_per_class_accuracy"]
     assert float(rows[0]["mean_per_class_accuracy"]) == expected
-    with pytest.raises(BadInput, match=r"--csv .*p.txt should be a file to write that ends in .csv. Found: .txt"):
+    with pytest.raises(WrongOptions, match=r"--csv .*p.txt should be a file to write that ends in .csv. Found: .txt"):
         report(paths, tmp_path / "q.html", csv=tmp_path / "p.txt")

@@ -12,7 +12,7 @@ import pytest
 from report_files import HOSTILE, curve, document, layers_document, measured, pair, save, with_test_images
 from scipy.stats import binomtest
 
-from fne_cli.errors import BadInput, DifferentOutput
+from fne_cli.errors import BadInput, DifferentOutput, WrongOptions
 from fne_cli.figures.tables.latex import escaped, table
 from fne_cli.steps.report import report
 from fne_cli.steps.report.comparison import grouped
@@ -224,7 +224,7 @@ def test_the_table_is_made_once_and_nothing_else_is_replaced(fne, tmp_path):
     with pytest.raises(DifferentOutput, match="is not the table of these results"):
         report(paths, tmp_path / "q.html", latex=mine)
     assert mine.read_text() == "mine" and not (tmp_path / "q.html").exists()
-    with pytest.raises(BadInput, match=r"--latex .*q.txt should be a file to write that ends in .tex. Found: .txt"):
+    with pytest.raises(WrongOptions, match=r"--latex .*q.txt should be a file to write that ends in .tex. Found: .txt"):
         report(paths, tmp_path / "q.html", latex=tmp_path / "q.txt")
     with pytest.raises(BadInput, match="in an existing folder"):
         report(paths, tmp_path / "q.html", latex=tmp_path / "no" / "t.tex")

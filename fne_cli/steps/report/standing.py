@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fne_cli.errors import BadInput, DifferentOutput, FneError
+from fne_cli.errors import BadInput, DifferentOutput, FneError, WrongOptions
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.output.notes import read_record, record_path, write_json
 from fne_cli.store.output.origin import Origin
@@ -70,10 +70,10 @@ def _sealed(page: Path) -> Made | None:
 
 
 def check_name(page: Path, results: Sequence[Path]) -> None:
-    """Raises BadInput if PAGE, the last of several paths, is not the name of a page: most likely it was left out."""
+    """Raises WrongOptions if PAGE, the last of several paths, is not the name of a page: most likely it was left out."""
     if page.suffix.lower() not in ENDINGS:
         what = "the folder " if page.is_dir() else ""
-        raise BadInput(
+        raise WrongOptions(
             f"PAGE, the last argument, should be a file to write that ends in .html or .htm. Found: {what}{page}.\n"
             f"Is PAGE missing? fne report {shlex.join(str(path) for path in [*results, page])} page.html"
         )

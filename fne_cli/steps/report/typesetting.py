@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fne_cli.errors import BadInput
+from fne_cli.errors import WrongOptions
 from fne_cli.figures.contents import Group
 from fne_cli.figures.tables.latex import table
 from fne_cli.progress import Progress
@@ -23,13 +23,13 @@ _MADE: dict[str, tuple[str, str, Callable[[Sequence[Group]], str]]] = {
 
 
 class Typeset:
-    """The table that an option asks for. Raises BadInput unless it is the name of such a file."""
+    """The table that an option asks for. Raises WrongOptions unless it is the name of such a file."""
 
     def __init__(self, option: str, path: Path) -> None:
         ending, self._kind, self._make = _MADE[option]
         self.option, self.path = option, path
         if path.suffix.lower() != ending:
-            raise BadInput(
+            raise WrongOptions(
                 f"--{option} {path} should be a file to write that ends in {ending}. "
                 f"Found: {path.suffix or 'no ending'}."
             )

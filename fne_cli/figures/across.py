@@ -38,9 +38,8 @@ class Mark:
     @property
     def tip(self) -> str:
         """All of it in a line."""
-        place = f", {self.where}" if self.where else ""
         took = "" if self.seconds is None else f", {self.seconds:.2f} s"
-        return (f"{shown(self.name, 60)}{place}: {100 * self.value:.2f} % ({100 * self.low:.2f} to "
+        return (f"{shown(self.name, 60)}, {self.where}: {100 * self.value:.2f} % ({100 * self.low:.2f} to "
                 f"{100 * self.high:.2f}), {self.features:,} features{took}")  # fmt: skip
 
 
@@ -50,7 +49,7 @@ def marks(groups: Sequence[Group]) -> list[Mark]:
     found = []
     for group, (home, told) in zip(groups, named, strict=True):
         for size in group.sizes:
-            where = ", ".join([*told, *([f"{size} per class"] if size else [])])
+            where = ", ".join([*told, *([f"{size} per class"] if size else [])]) or group.protocol
             best, last = group.best_layer(size), size == group.sizes[-1]
             for row in group.rows:
                 point = row.points.get(size)

@@ -134,7 +134,7 @@ def _read_listing(path: Path) -> str:
     from fne_cli.images.lists.source import list_images
 
     found = list_images(str(path))
-    return repr((found.ids, found.files))
+    return repr((list(found.ids), list(found.files)))
 
 
 def tables(kind: str, folder: Path) -> list[Sample]:

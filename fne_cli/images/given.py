@@ -22,14 +22,15 @@ from fne_cli.images.pixels.reading import read_file
 def as_images(given: Any) -> Sequence[Any] | None:
     """The images, one by one, if that is what was given; None if it is something else, such as a matrix.
 
-    Images are a uint8 array (n, height, width, 3), or a list, array or column (of pandas) of paths, of uint8 arrays
+    Images are a uint8 array (n, height, width, 3), or a sequence, array or column (of pandas) of paths, of uint8 arrays
     (height, width) or (height, width, 3), and of Pillow's images; each may be of another kind and size.
     """
     if isinstance(given, np.ndarray) and given.ndim == 4:
         return list(given) if given.dtype == np.uint8 and given.shape[3] == 3 else None
-    if not isinstance(given, list | tuple | np.ndarray) and not (hasattr(given, "to_numpy") and hasattr(given, "name")):
+    listed = isinstance(given, Sequence) and not isinstance(given, str | bytes)
+    if not listed and not isinstance(given, np.ndarray) and not (hasattr(given, "to_numpy") and hasattr(given, "name")):
         return None
-    one_by_one = given if isinstance(given, list | tuple) else np.asarray(given, object)
+    one_by_one = given if listed else np.asarray(given, object)
     if len(one_by_one) == 0 or getattr(one_by_one, "ndim", 1) != 1:
         return None
     found = list(one_by_one)

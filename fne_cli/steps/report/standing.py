@@ -70,7 +70,7 @@ def _sealed(page: Path) -> Made | None:
 
 
 def check_name(page: Path, results: Sequence[Path]) -> None:
-    """Raises WrongOptions if PAGE, the last of several paths, is not the name of a page: it was left out, most likely."""
+    """Raises WrongOptions if PAGE, the last of several paths, is not the name of a page: most likely it is missing."""
     if page.suffix.lower() not in ENDINGS:
         what = "the folder " if page.is_dir() else ""
         raise WrongOptions(

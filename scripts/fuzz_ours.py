@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import random
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -172,7 +173,9 @@ def _read_page(path: Path) -> str:
     out = path.with_name("page.html")
     report([path], out, title="x")
     own = hashlib.sha256(path.read_bytes()).hexdigest()  # another one for another space between two words
-    out.write_text(out.read_text(encoding="utf-8").replace(own, ""), encoding="utf-8")
+    # and with it other digests that the page has of itself in its head
+    shown = re.sub('<meta name="fne-made"[^>]*>', "", out.read_text(encoding="utf-8").replace(own, ""))
+    out.write_text(shown, encoding="utf-8")
     return digest(out)
 
 

@@ -27,6 +27,7 @@ from fne_cli.networks.opening import prepared
 from fne_cli.networks.recipe import Recipe
 
 _SIDE = 2048  # of the matrices
+_REST = 0.3  # seconds after which the threads of the turn before have stopped to wait in a loop, and take nobody's time
 
 
 def bare(path: str, pixels: np.ndarray) -> Callable[[], Any]:
@@ -83,6 +84,7 @@ def main() -> None:
     times: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(asked.turns + 1):
         for name, call in calls.items():
+            time.sleep(_REST)
             began = time.perf_counter()
             call()
             if turn:  # the first warms up

@@ -22,6 +22,7 @@ With --other the stages `list`, `manifest` and `slices` also with another checko
 from __future__ import annotations
 
 import argparse
+import filecmp
 import hashlib
 import json
 import os
@@ -41,11 +42,10 @@ ROOT = Path(__file__).parent.parent
 SIDE, FEATURES, BATCH = 8, 8, 512
 
 
-def names(count: int) -> list[str]:
+def names(count: int) -> Iterator[str]:
     """Sorted names of 60 bytes."""
     of_class = -(-count // 1000)
-    found = (f"n{number // of_class:08d}/{'0' * 36}{number % of_class:010d}.jpg" for number in range(count))
-    return list(found)
+    return (f"n{number // of_class:08d}/{'0' * 36}{number % of_class:010d}.jpg" for number in range(count))
 
 
 class Made:
@@ -99,15 +99,24 @@ def without_files() -> None:
 
 
 def listed(count: int) -> Any:
-    """As `from_folder` makes it of what it has found."""
+    """As `from_folder` makes it of what it finds: names that come in any order within a folder."""
     from fne_cli.images.lists.listing import from_paths
 
-    ids = names(count)
     try:
+        from fne_cli.images.gathering import SortedTexts
         from fne_cli.images.names import Below
     except ImportError:  # another checkout
+        ids = list(names(count))
+        ids.sort()
         return from_paths(ids, ["/photos/" + name for name in ids], "/photos")
-    return from_paths(ids, Below("/photos/", ids), "/photos")
+    gathered, last = SortedTexts(), ""
+    for name in names(count):
+        if name[:9] != last:
+            last = name[:9]
+            gathered.pause()
+        gathered.append(name)
+    found = gathered.column()
+    return from_paths(found, Below("/photos/", found), "/photos")
 
 
 def list_only(folder: Path, images: int, shards: int) -> object:
@@ -268,7 +277,7 @@ def main() -> None:
                     f"{stage + what:18}{images:12,}{times}{found['peak'] / 1e6:10.0f}{more:12.0f}{kept:10.0f}",
                     flush=True,
                 )
-        if (folder / "merged.h5").read_bytes() != (folder / "whole.h5").read_bytes():
+        if not filecmp.cmp(folder / "merged.h5", folder / "whole.h5", shallow=False):
             sys.exit("merged.h5 and whole.h5 should have the same bytes")
     print(json.dumps(figures, indent=2))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ def write_slice(listing: Listing, path: Path) -> None:
     """Write a listing as JSON, whole or not at all, with absolute paths: its reader may stand in another folder."""
     document = {
         "ids": list(listing.ids),
-        "files": [os.path.abspath(file) for file in listing.files],
+        "files": list(_absolute(listing.files)),
         "splits": list(listing.splits),
         "labels": list(listing.labels),
         "ignored": list(listing.ignored),
@@ -31,6 +32,19 @@ def write_slice(listing: Listing, path: Path) -> None:
     with open(scratch, "x", encoding="ascii") as file:  # new: never what a link of this name points to
         file.write(json.dumps(document))
     os.replace(scratch, path)
+
+
+def _absolute(files: Iterable[str]) -> Iterator[str]:
+    """`os.path.abspath` of each; of a folder, which many have in common, it is asked once."""
+    last, absolute = None, ""
+    for file in files:
+        folder, _, name = file.rpartition("/")
+        if name in ("", ".", "..") or not folder or file.startswith("//"):
+            yield os.path.abspath(file)
+            continue
+        if folder != last:
+            last, absolute = folder, os.path.join(os.path.abspath(folder), "")
+        yield absolute + name
 
 
 def read_slice(path: Path) -> Listing:

@@ -18,7 +18,7 @@ BLOCK_ROWS = 1 << 15
 
 def text_bytes(values: Iterable[str]) -> int:
     """Length of the longest of `values` in UTF-8, at least 1."""
-    return max((len(value.encode()) for value in values), default=1) or 1
+    return max(map(len, map(str.encode, values)), default=1) or 1
 
 
 def text_column(values: Sequence[str], size: int | None = None) -> np.ndarray:
@@ -26,14 +26,16 @@ def text_column(values: Sequence[str], size: int | None = None) -> np.ndarray:
 
     Raises BadInput for a string that ends in NUL: HDF5 pads with it, and the end would be lost.
     """
-    encoded = [value.encode() for value in values]
+    encoded = list(map(str.encode, values))
     for value in encoded:
-        if value.endswith(b"\0"):
+        if value[-1:] == b"\0":
             raise BadInput(f"A name should not end in a NUL character. Found: {value!r}.")
+    longest = max(map(len, encoded), default=1) or 1
     if size is None:
-        size = text_bytes(values)
-    cut = [value if len(value) <= size else value[:size].decode(errors="ignore").encode() for value in encoded]
-    return np.array(cut, dtype=h5py.string_dtype("utf-8", size))
+        size = longest
+    if longest > size:
+        encoded = [value[:size].decode(errors="ignore").encode() for value in encoded]
+    return np.array(encoded, dtype=h5py.string_dtype("utf-8", size))
 
 
 def check_utf8(path: Path, name: str, values: np.ndarray) -> None:

@@ -144,11 +144,12 @@ def slices(folder: Path, images: int, shards: int) -> object:
 def extraction(images: int, output: Path, part: tuple[int, int] | None = None, stop: int | None = None) -> object:
     """Extract, or a shard of it; `stop` says after how many images a signal comes."""
     from fne_cli.errors import Stopped
+    from fne_cli.images import contents
     from fne_cli.networks.recipe import Recipe
     from fne_cli.progress import Progress
     from fne_cli.steps.extract.local import extract_here
     from fne_cli.steps.extract.options import RunOptions
-    from fne_cli.steps.extract.request import ExtractionRequest, part_of
+    from fne_cli.steps.extract.request import ExtractionRequest
 
     class Signal(Progress):
         done = 0
@@ -167,7 +168,9 @@ def extraction(images: int, output: Path, part: tuple[int, int] | None = None, s
     without_files()
     whole = listed(images)
     own = whole if part is None else whole.shard(part[0] - 1, part[1])
-    which = None if part is None else part_of(whole, *part)
+    which = None
+    if part is not None:
+        which = {"number": part[0], "of": part[1], "images": len(whole), "listing": contents.listing_digest(whole)}
     request = ExtractionRequest(own, output, Recipe(model="mini", batch_size=BATCH), RunOptions(), which)
     try:
         extract_here(request, Made, progress=Signal())

@@ -6,7 +6,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, repeat
 
 from fne_cli.images.lists.listing import Listing
@@ -67,6 +66,7 @@ def file_states(files: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 def read_digests(listing: Listing, threads: int, advance: Callable[[int], object]) -> list[str]:
     """The SHA-256 of the bytes of each image, "" for one that cannot be read, in hexadecimal digits."""
+    from concurrent.futures import ThreadPoolExecutor  # with logging: who is up to date need not wait
 
     def digest(number: int) -> str:
         span: Sequence[int | None] = (0, None) if listing.spans is None else listing.spans[number].tolist()

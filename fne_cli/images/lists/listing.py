@@ -6,9 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from fne_cli.errors import BadInput
 from fne_cli.images import names as entries
@@ -17,6 +15,9 @@ from fne_cli.images.lists.findings import NOTHING, Findings, Seen
 from fne_cli.images.lists.layout import layout
 from fne_cli.images.names import coded, compact, repeats
 from fne_cli.images.pixels.formats import ENDINGS
+
+if TYPE_CHECKING:  # who is up to date need not wait for it
+    import numpy as np
 
 # Never looked into: what datasets have beside every image, photographs as the camera's sensor saw them (which begin as
 # TIFF files do, and whose first picture is a small preview), and copies and halves of files.
@@ -85,6 +86,8 @@ class Listing:
 
     def label_array(self) -> np.ndarray:
         """(n,) int32 class indices, -1 for none; with several labels (n, k) int8: 1 present, 0 absent, -1 ignore."""
+        import numpy as np
+
         index = {name: number for number, name in enumerate(self.classes)}
         if not self.several:
             numbers = (index[row[0]] if row else _NO_LABEL for row in self.labels)
@@ -97,6 +100,8 @@ class Listing:
 
     def part(self, numbers: Sequence[int]) -> Self:
         """The images of these numbers; all classes stay."""
+        import numpy as np
+
         index = np.array(numbers, np.int64)
 
         def some(column: Sequence[_Value]) -> list[_Value]:
@@ -134,6 +139,8 @@ class Listing:
 
     def joined(self, other: Self, origin: str) -> Self:
         """The images of both, this one's first. Raises BadInput if they have an id in common."""
+        import numpy as np
+
         count = len(self) + len(other)
         if (self.boxes is None) != (other.boxes is None) or self.several != other.several:
             raise BadInput(f"{origin} should be of one kind. Found: boxes, or several labels, in one of them only.")

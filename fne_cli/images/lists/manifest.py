@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
-import numpy as np
-
 from fne_cli.errors import BadInput
 from fne_cli.images.gathering import Texts, Values
 from fne_cli.images.lists.layout import split_name
@@ -74,13 +72,18 @@ def read_manifest(manifest: str, root: str | None, label_column: str | None = LA
     if any(ignored.values) and not several:
         raise BadInput(f"{manifest}: the column ignore goes with labels (several per image). Found: {label_column}.")
     own = ids.column()
+    corners = None
+    if boxes:
+        import numpy as np  # here: who is up to date need not wait for it
+
+        corners = np.array(boxes).reshape(-1, len(_WHOLE))
     listing = Listing(
         ids=own,
         files=files.column(own),
         splits=splits.column(),
         labels=repeated((), len(own)) if label_column is None else labels.column(),
         ignored=ignored.column() if several else [],
-        boxes=np.array(boxes).reshape(-1, len(_WHOLE)) if boxes else None,
+        boxes=corners,
         several=several,
     ).checked(manifest)
     _check_numbers(listing.classes, manifest)
@@ -238,4 +241,6 @@ def boxed(name: str, box: Sequence[float]) -> str:
 
 def exact(value: float) -> str:
     """A coordinate in the fewest digits that are still exactly it: ids name boxes, and different boxes differ."""
+    import numpy as np
+
     return np.format_float_positional(value + 0.0, trim="-")

@@ -10,7 +10,6 @@ from __future__ import annotations
 from concurrent.futures import Executor
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from fne_cli.numerics.codes.packed import Rows, dense
 from fne_cli.numerics.svm.certified import Hyperplanes
@@ -37,6 +36,8 @@ def _solve(
     values: np.ndarray, sign: np.ndarray, cost: float, tolerance: float, max_steps: int
 ) -> tuple[np.ndarray, np.ndarray, float, float, int]:
     """Hyperplane (features + 1,), dual variables (rows,), primal and dual objective, and number of steps."""
+    from scipy.linalg import cho_factor, cho_solve
+
     plane, decisions = np.zeros(values.shape[1]), np.zeros(len(values))
     steps = 0
     while True:
@@ -52,7 +53,7 @@ def _solve(
         hessian.flat[:: len(hessian) + 1] += 1.0
         try:
             direction = cho_solve(cho_factor(hessian, overwrite_a=True, check_finite=False), gathered - plane)
-        except LinAlgError:  # a C so large that 1 is lost beside it: what has been reached is what there is
+        except np.linalg.LinAlgError:  # a C so large that 1 is lost beside it: what has been reached is what there is
             return plane, alpha, float(objective), float(dual), steps
         change = values @ direction
         length = _line_search(plane, direction, decisions, change, sign, cost)

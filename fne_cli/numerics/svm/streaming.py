@@ -24,7 +24,7 @@ from fne_cli.numerics.svm.gram import exact_type, gram
 BLOCK, GROUP, STRIP = 256, 32, 64
 """Rows that follow one another on their own small Gram matrix; problems and rows of a task."""
 
-Blocks = Callable[[np.random.Generator], Iterable[tuple[np.ndarray, Rows]]]
+Blocks = Callable[["np.random.Generator"], Iterable[tuple[np.ndarray, Rows]]]
 """Called once a pass: yields (row numbers, those rows), every row once. Best in a new random order every time."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fne_cli.errors import BadInput
+from fne_cli.store.format.text import canonical_json
 
 FORMAT = "fne"
 VERSION = 2
@@ -169,12 +169,6 @@ def choose(rows: str | None, names: Mapping[str, int], index: np.ndarray, good: 
 
 
 _LINES = 1 << 12  # of a fingerprint that are hashed at once
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def canonical_json(value: Any) -> str:
-    """JSON that depends on the content alone: sorted keys, no spaces, characters as they are."""
-    return _CANONICAL.encode(value)
 
 
 def fingerprint(kind: str, settings: Mapping[str, Any], sources: Any, images: Images | None = None) -> str:

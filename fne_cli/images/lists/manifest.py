@@ -190,6 +190,8 @@ def _text(row: Mapping[str, Any], name: str, where: str) -> str:
         raise BadInput(f"{where} has a NUL character under {name}.")
     if text.strip() in _NO_VALUE:
         return ""
+    if text.isascii():  # as nearly all of millions
+        return text if name == "path" else text.strip()
     try:
         if name == "path":
             os.fsencode(text)  # bytes that are not UTF-8 come as lone surrogates, as os.listdir gives them
@@ -222,6 +224,8 @@ def _names(row: Mapping[str, Any], column: str, where: str) -> tuple[str, ...]:
 
 
 def _box(row: Mapping[str, Any], where: str) -> tuple[float, float, float, float] | None:
+    if row.keys().isdisjoint(_BOX):
+        return None
     given = [row.get(name) for name in _BOX]
     if all(value is None or (isinstance(value, str) and value.strip() in {"", *_NO_VALUE}) for value in given):
         return None

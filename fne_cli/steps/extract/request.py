@@ -227,7 +227,7 @@ class ExtractionRequest:
             "inputs": journal["complete"],
             "runs": journal["runs"],
         }
-        if not bad and count <= MOST:
+        if count <= MOST:
             record["intact"] = intact(output.partial)
         aside.forget(output.path)  # before nobody comes here again
         output.accept(record)

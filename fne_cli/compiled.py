@@ -13,6 +13,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator
 from functools import update_wrapper
+from types import CodeType
 from typing import Any, TypeVar
 
 from fne_cli.imports import lean
@@ -22,20 +23,22 @@ _making = threading.RLock()  # a kernel may need others
 _PARTS = ("load", "_load_index", "_save_index", "_save_data", "_data_name", "_index_path")
 
 
-def compiled(*signatures: str) -> Callable[[Kernel], Kernel]:
+def compiled(*signatures: str, any_order: bool = False) -> Callable[[Kernel], Kernel]:
     """Compile a function on its first call, for the given signatures or for what it is called with.
 
-    In strict arithmetic. A cache that cannot be written (a read-only installation without a home) costs seconds of
+    In strict arithmetic. any_order: sums may be added in the order that is fastest on this processor, as libraries of
+    linear algebra do. A cache that cannot be written (a read-only installation without a home) costs seconds of
     compiling, not the run.
     """
+    loose = {"reassoc", "contract"} if any_order else False
 
     def make(function: Kernel) -> Any:
         numba = _loaded()
         try:
-            kernel: Any = numba.njit(nogil=True, cache=True)(function)
+            kernel: Any = numba.njit(nogil=True, cache=True, fastmath=loose)(function)
             _keep_whole(kernel)
         except (RuntimeError, OSError):
-            kernel = numba.njit(nogil=True)(function)
+            kernel = numba.njit(nogil=True, fastmath=loose)(function)
         for signature in signatures:
             kernel.compile(signature)
         if signatures:
@@ -84,13 +87,21 @@ class _Late:
     def _new(self) -> Any:
         """Make it. The functions that it calls are to be numba's, too."""
         names = self._function.__globals__
-        for name in self._function.__code__.co_names:
+        for name in _names_in(self._function.__code__):
             if isinstance(other := names.get(name), _Late) and other is not self:
                 names[name] = other._ready()
         made, own = self._make(self._function), self._function.__name__
         if names.get(own) is self:
             names[own] = made
         return made
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    """What a function takes from its module, also within functions of its own."""
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names_in(inner)
 
 
 def _loaded() -> Any:

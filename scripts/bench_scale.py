@@ -2,11 +2,12 @@
 
     python scripts/bench_scale.py [--images 10000000] [--extracted 1000000] [--shards 4] [--other TREE]
 
-Names of 60 bytes, in a thousand classes; no file is there. Pixels are made of an image's name, and eight features of
+Names of 60 bytes, in a thousand classes; but for `walk` no file is there. Pixels are made of an image's name, and eight features of
 its pixels, so that what is left is the command's own work. Each stage runs in a process of its own. Printed are its
 time, its processors' time, its largest memory, and the bytes of an image: at most, and those that are kept in the end,
 without what the process had before it began.
 
+walk       the listing of a folder of at most 100,000 empty files, which are there
 list       the listing that `fne extract FOLDER` makes, once the folder has been read
 manifest   the same from a CSV manifest
 slices     the lists that workers get, 500 of them
@@ -16,7 +17,7 @@ shards     each of --shards shards of the same images, one after the other
 merge      of these, whose bytes are those of the whole
 normalize  of the whole
 
-With --other the stages `list`, `manifest` and `slices` also with another checkout's code.
+With --other the stages `walk`, `list`, `manifest` and `slices` also with another checkout's code.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from __future__ import annotations
 import argparse
 import filecmp
 import hashlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -40,6 +42,7 @@ from bench_sizes import at_least
 
 ROOT = Path(__file__).parent.parent
 SIDE, FEATURES, BATCH = 8, 8, 512
+WALKED = 100_000
 
 
 def names(count: int) -> Iterator[str]:
@@ -102,13 +105,16 @@ def listed(count: int) -> Any:
     """As `from_folder` makes it of what it finds: names that come in any order within a folder."""
     from fne_cli.images.lists.listing import from_paths
 
-    try:
-        from fne_cli.images.gathering import SortedTexts
-        from fne_cli.images.names import Below
-    except ImportError:  # another checkout
-        ids = list(names(count))
-        ids.sort()
+    if not importlib.util.find_spec("fne_cli.images.names"):  # another checkout
+        ids = sorted(names(count))
         return from_paths(ids, ["/photos/" + name for name in ids], "/photos")
+    from fne_cli.images.names import Below
+
+    if not importlib.util.find_spec("fne_cli.images.gathering"):
+        ids = sorted(names(count))
+        return from_paths(ids, Below("/photos/", ids), "/photos")
+    from fne_cli.images.gathering import SortedTexts
+
     gathered, last = SortedTexts(), ""
     for name in names(count):
         if name[:9] != last:
@@ -117,6 +123,21 @@ def listed(count: int) -> Any:
         gathered.append(name)
     found = gathered.column()
     return from_paths(found, Below("/photos/", found), "/photos")
+
+
+def write_empty(folder: Path, count: int) -> None:
+    """Empty files of these names."""
+    for name in names(count):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def walk(folder: Path, images: int, shards: int) -> object:
+    """The listing of a folder, kept."""
+    from fne_cli.images.lists.tree import from_folder
+
+    return from_folder(str(folder / "empty"))
 
 
 def list_only(folder: Path, images: int, shards: int) -> object:
@@ -205,6 +226,7 @@ def normalize(folder: Path, images: int, shards: int) -> object:
 
 
 LISTS: dict[str, Callable[[Path, int, int], object]] = {
+    "walk": walk,
     "list": list_only,
     "manifest": from_manifest,
     "slices": slices,
@@ -269,9 +291,11 @@ def main() -> None:
         with open(folder / "images.csv", "w", encoding="utf-8") as file:
             file.write("path,label\n")
             file.writelines(f"{one},{one[:9]}\n" for one in names(options.images))
+        write_empty(folder / "empty", min(WALKED, options.images))
         print(f"{'':18}{'images':>12}{'seconds':>10}{'CPU':>10}{'peak MB':>10}{'bytes/image':>12}{'kept':>10}")
         for stage in (*LISTS, *FILES):
             images = options.images if stage in LISTS else options.extracted
+            images = min(WALKED, images) if stage == "walk" else images
             for what, tree in trees.items() if stage in LISTS else [("", ROOT)]:
                 found = figures[stage + what] = child(stage, folder, images, options.shards, tree)
                 more, kept = (found[key] / images for key in ("peak_more", "kept_more"))

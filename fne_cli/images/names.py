@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 if TYPE_CHECKING:
@@ -72,9 +72,14 @@ class Names(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         before = 0
         for start in range(0, len(self), TOGETHER):
-            for end in self._ends[start : start + TOGETHER].tolist():
-                yield self._content[before:end].decode(*_ENCODING)
-                before = end
+            ends = self._ends[start : start + TOGETHER].tolist()
+            block = self._content[before : ends[-1]]
+            cuts = map(slice, chain((0,), (end - before for end in ends)), [end - before for end in ends])
+            if block.isascii():  # a character is a byte
+                yield from map(block.decode().__getitem__, cuts)
+            else:
+                yield from (block[cut].decode(*_ENCODING) for cut in cuts)
+            before = ends[-1]
 
     def __eq__(self, other: object) -> bool:
         return _same(self, other)

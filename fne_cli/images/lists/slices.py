@@ -35,16 +35,12 @@ def write_slice(listing: Listing, path: Path) -> None:
 
 
 def _absolute(files: Iterable[str]) -> Iterator[str]:
-    """`os.path.abspath` of each; of a folder, which many have in common, it is asked once."""
-    last, absolute = None, ""
+    """`os.path.abspath` of each, which is asked only where a path may not be as short as it can be."""
+    here = os.path.join(os.getcwd(), "")
     for file in files:
-        folder, _, name = file.rpartition("/")
-        if name in ("", ".", "..") or not folder or file.startswith("//"):
-            yield os.path.abspath(file)
-            continue
-        if folder != last:
-            last, absolute = folder, os.path.join(os.path.abspath(folder), "")
-        yield absolute + name
+        path = file if file.startswith("/") else here + file
+        plain = "//" not in path and "/." not in path and not path.endswith("/")
+        yield path if plain else os.path.abspath(file)
 
 
 def read_slice(path: Path) -> Listing:

@@ -2,10 +2,10 @@
 
     python scripts/bench_scale.py [--images 10000000] [--extracted 1000000] [--shards 4] [--other TREE]
 
-Names of 60 bytes, in a thousand classes; but for `walk` no file is there. Pixels are made of an image's name, and eight features of
-its pixels, so that what is left is the command's own work. Each stage runs in a process of its own. Printed are its
-time, its processors' time, its largest memory, and the bytes of an image: at most, and those that are kept in the end,
-without what the process had before it began.
+Names of 60 bytes, in a thousand classes; but for `walk` no file is there. Pixels are made of an image's name, and
+eight features of its pixels, so that what is left is the command's own work. Each stage runs in a process of its own.
+Printed are its time, its processors' time, its largest memory, and the bytes of an image: at most, and those that are
+kept in the end, without what the process had before it began.
 
 walk       the listing of a folder of at most 100,000 empty files, which are there
 list       the listing that `fne extract FOLDER` makes, once the folder has been read

@@ -174,13 +174,14 @@ class ImageTable:
     def _assembled(self, whole: bool) -> Images:
         path, status = self._path, self._column("images/status")
         text = {name: self._column(f"images/{name}") for name in ("path", "split", "message", "sha256")}
-        nothing = [""] * len(status)
+        count = len(status)
+        nothing = TextColumn(count, lambda start, stop: np.zeros(max(0, min(stop, count) - start), "S1"))
         return Images(
             path=TextColumn.of(path, text["path"]),
             split=TextColumn.of(path, text["split"]),
             label=claims.values(path, self._column("images/label")),
             classes=list(TextColumn.of(path, self._column("classes"))),
-            status=claims.values(path, status) if whole else np.zeros(len(status), np.uint8),
+            status=claims.values(path, status) if whole else np.zeros(count, np.uint8),
             message=TextColumn.of(path, text["message"]) if whole else nothing,
             sha256=TextColumn.of(path, text["sha256"]) if whole else nothing,
         )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -18,11 +17,14 @@ from fne_cli.images.pixels.decode import decoded_parts
 from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.images.pixels.memory import DecodeMemory
 from fne_cli.images.pixels.reading import read_ahead, read_file, stored_bytes
+from fne_cli.images.workers import Workers
 from fne_cli.machine import free_memory, processors
 
 _BLANK = -1
 _CUT_BYTES = 1 << 24  # bytes of regions that are cut of an image at once
-_AHEAD = 2  # batches that are decoded before they are asked for
+_AHEAD = 2  # batches that are given to threads before they are asked for
+_TURN_SECONDS = 0.25  # of decoding, in which many small images are done, or a batch of large ones
+_TURN_BYTES = 1 << 25  # of pixels that wait for their turn to end
 _SCARCE = 4  # processors that a network has use for, all of them
 
 
@@ -91,14 +93,13 @@ def _together(listing: Listing, numbers: np.ndarray, most: int) -> np.ndarray:
 
 @dataclass
 class _Filling:
-    """A batch that is being decoded: what is known of each of its slots, and who is at work on it."""
+    """A batch that is being decoded: what is known of each of its slots."""
 
     row: np.ndarray
     pixels: np.ndarray
     status: np.ndarray
     message: list[str]
     sha256: list[str]
-    work: list[Future[None]] = field(default_factory=list)
 
     @classmethod
     def of(cls, row: np.ndarray, shape: tuple[int, ...]) -> _Filling:
@@ -108,9 +109,7 @@ class _Filling:
         return cls(row, pixels, np.full(size, Status.GOOD, np.uint8), [""] * size, [""] * size)
 
     def batch(self) -> ImageBatch:
-        """The batch, once all of the work is done. Raises what the work did."""
-        for future in self.work:
-            future.result()
+        """The batch, once all of the work is done."""
         slots = np.flatnonzero(self.row != _BLANK)
         slots = slots[np.argsort(self.row[slots])]
         return ImageBatch(
@@ -123,38 +122,80 @@ class _Filling:
         )
 
 
+_Piece = list[tuple[_Filling, int]]  # the slots of some regions of one image, or of one whole image
+
+
 class _Decoding:
-    """Decodes pieces of work, each some regions of one image, or one whole image, into the slots of their batches."""
+    """Decodes pieces of work into the slots of their batches."""
 
     def __init__(self, listing: Listing, geometry: Geometry, memory: int) -> None:
         self._listing, self._geometry = listing, geometry
         self._shared = DecodeMemory(memory)
-        self.turn = threading.Event()
-        self.turn.set()
 
     def _span(self, number: int) -> tuple[int, int | None]:
         spans = self._listing.spans
         return (0, None) if spans is None else (int(spans[number, 0]), int(spans[number, 1]))
 
-    def ahead(self, number: int) -> None:
+    def ahead(self, piece: _Piece) -> None:
         """Have the system read the bytes of an image, and do not wait for them."""
+        filling, slot = piece[0]
+        number = int(filling.row[slot])
         read_ahead(self._listing.files[number], *self._span(number))
 
-    def fill(self, places: Sequence[tuple[_Filling, int]]) -> None:
-        """Decode what belongs into these slots, when it is our turn."""
-        self.turn.wait()
+    def fill(self, piece: _Piece) -> None:
+        """Decode what belongs into these slots."""
         listing = self._listing
-        numbers = [int(filling.row[slot]) for filling, slot in places]
+        numbers = [int(filling.row[slot]) for filling, slot in piece]
         file, span = listing.files[numbers[0]], self._span(numbers[0])
         own = [None if listing.boxes is None else listing.boxes[number] for number in numbers]
         with self._shared.share() as share:
             parts = decoded_parts(
                 partial(read_file, file, *span), self._geometry, own, share, stored_bytes(file, *span)
             )
-        for (filling, slot), part in zip(places, parts, strict=True):
+        for (filling, slot), part in zip(piece, parts, strict=True):
             if part.status == Status.GOOD:
                 filling.pixels[slot] = part.pixels
             filling.status[slot], filling.message[slot], filling.sha256[slot] = part.status, part.message, part.sha256
+
+
+class _Batches:
+    """The batches of a table of `placed`, given to the workers a few ahead of the one that is waited for."""
+
+    def __init__(
+        self, table: np.ndarray, lengths: np.ndarray, shape: tuple[int, ...], workers: Workers[_Piece]
+    ) -> None:
+        self._table, self._shape, self._workers = table, shape, workers
+        self._starts = np.cumsum(lengths) - lengths  # of the pieces, each some places of the table
+        self._lengths = lengths
+        self._piece = self._first = 0  # the next piece; the batch that `filling` begins with
+        self._filling: deque[_Filling] = deque()
+        self._due: dict[int, int] = {}  # of each batch that has been given, how many pieces are to be done for it
+
+    def decode(self, number: int) -> None:
+        """Wait until batch `number` is decoded; those behind it are given to the workers before."""
+        batch_images = self._table.shape[1]
+        pieces: list[_Piece] = []
+        stop = int(np.searchsorted(self._starts, (number + 1 + _AHEAD) * batch_images))
+        given = self._workers.give(())
+        for piece in range(self._piece, stop):
+            places = range(int(self._starts[piece]), int(self._starts[piece] + self._lengths[piece]))
+            while (self._first + len(self._filling)) * batch_images < places.stop:
+                row = self._table[self._first + len(self._filling)]
+                self._filling.append(_Filling.of(row, self._shape))
+            if self._table.flat[places.start] != _BLANK:
+                pieces.append(
+                    [(self._filling[place // batch_images - self._first], place % batch_images) for place in places]
+                )
+            for batch in range(places.start // batch_images, (places.stop - 1) // batch_images + 1):
+                self._due[batch] = given + len(pieces)
+        self._piece = max(self._piece, stop)
+        self._workers.give(pieces)
+        self._workers.wait(self._due.pop(number))
+
+    def next(self) -> ImageBatch:
+        """The batch that follows, which has been decoded."""
+        self._first += 1
+        return self._filling.popleft().batch()
 
 
 def image_batches(
@@ -171,8 +212,9 @@ def image_batches(
     An image is decoded once for all its regions that follow each other.
 
     memory: bytes that these threads share for what is being decoded (default: half of what is free). competing: whoever
-    takes the batches computes on the same processors. Where these are few, images are decoded only while a batch is
-    waited for, as a thread that decodes one holds up all threads of a network. The batches depend on neither.
+    takes the batches computes on the same processors. Where these are few, images are decoded in turns, some batches at
+    once, and not while the taker has one, as a thread that decodes holds up all threads of a network. The batches
+    depend on neither.
     """
     # Broken EXIF and the like: what matters of it becomes an image's status. Filters are the process's, not a thread's.
     warnings.filterwarnings("ignore", module="PIL")
@@ -184,32 +226,20 @@ def image_batches(
         lengths = np.ones(table.size, np.int64)
     else:
         lengths = _together(listing, table.reshape(-1), max(1, _CUT_BYTES // int(np.prod(shape))))
-    ends = np.cumsum(lengths)
-    filling: deque[_Filling] = deque()
-    begun, piece = 0, 0  # batches, and pieces of work
-    pool, reader = ThreadPoolExecutor(workers or processors()), ThreadPoolExecutor(1)
+    most = max(1, _TURN_BYTES // (batch_images * int(np.prod(shape)))) if taking_turns else 1
+    team = Workers(min(workers or processors(), max(1, len(lengths))), decoding.fill, decoding.ahead)
     try:
+        batches, decoded = _Batches(table, lengths, shape, team), 0
         for number in range(len(table)):
-            while piece < len(ends) and int(ends[piece] - lengths[piece]) < (number + 1 + _AHEAD) * batch_images:
-                places = range(int(ends[piece] - lengths[piece]), int(ends[piece]))
-                while begun * batch_images < places.stop:
-                    filling.append(_Filling.of(table[begun], shape))
-                    begun += 1
-                piece += 1
-                if table.flat[places.start] == _BLANK:
-                    continue
-                wanted = [(filling[place // batch_images - number], place % batch_images) for place in places]
-                reader.submit(decoding.ahead, int(table.flat[places.start]))
-                work = pool.submit(decoding.fill, wanted)
-                for one in {id(batch): batch for batch, _ in wanted}.values():
-                    one.work.append(work)
-            decoding.turn.set()
-            batch = filling[0].batch()
-            filling.popleft()
-            if taking_turns:
-                decoding.turn.clear()
-            yield batch
+            if decoded == number:
+                team.turn(True)
+                began = time.monotonic()
+                # The first batch is not kept waiting.
+                last = min(len(table), number + (most if number else 1))
+                while decoded == number or (decoded < last and time.monotonic() - began < _TURN_SECONDS):
+                    batches.decode(decoded)
+                    decoded += 1
+                team.turn(not taking_turns)
+            yield batches.next()
     finally:
-        decoding.turn.set()
-        reader.shutdown(cancel_futures=True)
-        pool.shutdown(cancel_futures=True)
+        team.close()

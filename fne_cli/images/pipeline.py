@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -18,12 +17,14 @@ from fne_cli.images.pixels.decode import decoded_parts
 from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.images.pixels.memory import DecodeMemory
 from fne_cli.images.pixels.reading import read_ahead, read_file, stored_bytes
+from fne_cli.images.workers import Workers
 from fne_cli.machine import free_memory, processors
 
 _BLANK = -1
 _CUT_BYTES = 1 << 24  # bytes of regions that are cut of an image at once
-_AHEAD = 2  # batches that are decoded before they are asked for
-_TOGETHER, _SHARES = 16, 4  # pieces of work that a thread gets at once, at most; and how often it gets some of a batch
+_AHEAD = 2  # batches that are given to threads before they are asked for
+_TURN_SECONDS = 0.25  # of decoding, in which many small images are done, or a batch of large ones
+_TURN_BYTES = 1 << 25  # of pixels that wait for their turn to end
 _SCARCE = 4  # processors that a network has use for, all of them
 
 
@@ -99,7 +100,7 @@ class _Plan:
     def __init__(self, listing: Listing, numbers: Sequence[int] | np.ndarray, batch_images: int, most: int) -> None:
         """most: regions of an image that are cut out at once."""
         following = isinstance(numbers, range) and numbers.step == 1 and listing.boxes is None
-        self._size, self._numbers = batch_images, numbers
+        self.batch_images, self._numbers = batch_images, numbers
         self._table: np.ndarray | None = None
         self._lengths: np.ndarray | None = None
         self.batches = -(-len(numbers) // batch_images)
@@ -113,12 +114,13 @@ class _Plan:
         """(batch_images,) int64, the images of a batch by their slots, -1 for none."""
         if self._table is not None:
             return self._table[number]
-        return placed(self._numbers[number * self._size : (number + 1) * self._size], self._size)[0]
+        start = number * self.batch_images
+        return placed(self._numbers[start : start + self.batch_images], self.batch_images)[0]
 
     def pieces(self) -> Iterator[range]:
         """Places in all batches, one behind the other."""
         if self._lengths is None:
-            yield from (range(place, place + 1) for place in range(self.batches * self._size))
+            yield from (range(place, place + 1) for place in range(self.batches * self.batch_images))
             return
         start = 0
         for length in self._lengths:
@@ -128,14 +130,13 @@ class _Plan:
 
 @dataclass
 class _Filling:
-    """A batch that is being decoded: what is known of each of its slots, and who is at work on it."""
+    """A batch that is being decoded: what is known of each of its slots."""
 
     row: np.ndarray
     pixels: np.ndarray
     status: np.ndarray
     message: list[str]
     sha256: list[str]
-    work: list[Future[None]] = field(default_factory=list)
 
     @classmethod
     def of(cls, row: np.ndarray, shape: tuple[int, ...]) -> _Filling:
@@ -145,9 +146,7 @@ class _Filling:
         return cls(row, pixels, np.full(size, Status.GOOD, np.uint8), [""] * size, [""] * size)
 
     def batch(self) -> ImageBatch:
-        """The batch, once all of the work is done. Raises what the work did."""
-        for future in self.work:
-            future.result()
+        """The batch, once all of the work is done."""
         slots = np.flatnonzero(self.row != _BLANK)
         slots = slots[np.argsort(self.row[slots])]
         return ImageBatch(
@@ -160,57 +159,76 @@ class _Filling:
         )
 
 
-_Piece = Sequence[tuple[_Filling, int]]
-"""The slots of batches that one image, or regions of it, are for."""
-
-
-def _handed_over(pieces: Sequence[_Piece], threads: int) -> Iterator[Sequence[_Piece]]:
-    """The pieces as a thread gets them: some at once, as handing over takes as long as reading a small image.
-
-    No thread is left without any: they are several times as many as there are threads, if there are so many pieces.
-    """
-    some = min(_TOGETHER, max(1, len(pieces) // (_SHARES * threads)))
-    return (pieces[start : start + some] for start in range(0, len(pieces), some))
+_Piece = list[tuple[_Filling, int]]  # the slots of some regions of one image, or of one whole image
 
 
 class _Decoding:
-    """Decodes pieces of work, each some regions of one image, or one whole image, into the slots of their batches."""
+    """Decodes pieces of work into the slots of their batches."""
 
     def __init__(self, listing: Listing, geometry: Geometry, memory: int) -> None:
         self._listing, self._geometry = listing, geometry
         self._shared = DecodeMemory(memory)
-        self.turn = threading.Event()
-        self.turn.set()
 
     def _span(self, number: int) -> tuple[int, int | None]:
         spans = self._listing.spans
         return (0, None) if spans is None else (int(spans[number, 0]), int(spans[number, 1]))
 
-    def ahead(self, pieces: Sequence[_Piece]) -> None:
-        """Have the system read the bytes of the images of these pieces, and do not wait for them."""
-        for (filling, slot), *_ in pieces:
-            number = int(filling.row[slot])
-            read_ahead(self._listing.files[number], *self._span(number))
+    def ahead(self, piece: _Piece) -> None:
+        """Have the system read the bytes of an image, and do not wait for them."""
+        filling, slot = piece[0]
+        number = int(filling.row[slot])
+        read_ahead(self._listing.files[number], *self._span(number))
 
-    def fill(self, pieces: Sequence[_Piece]) -> None:
-        """Decode one piece after the other into its slots, when it is our turn."""
-        for places in pieces:
-            self.turn.wait()
-            self._fill(places)
-
-    def _fill(self, places: _Piece) -> None:
+    def fill(self, piece: _Piece) -> None:
+        """Decode what belongs into these slots."""
         listing = self._listing
-        numbers = [int(filling.row[slot]) for filling, slot in places]
+        numbers = [int(filling.row[slot]) for filling, slot in piece]
         file, span = listing.files[numbers[0]], self._span(numbers[0])
         own = [None if listing.boxes is None else listing.boxes[number] for number in numbers]
         with self._shared.share() as share:
             parts = decoded_parts(
                 partial(read_file, file, *span), self._geometry, own, share, stored_bytes(file, *span)
             )
-        for (filling, slot), part in zip(places, parts, strict=True):
+        for (filling, slot), part in zip(piece, parts, strict=True):
             if part.status == Status.GOOD:
                 filling.pixels[slot] = part.pixels
             filling.status[slot], filling.message[slot], filling.sha256[slot] = part.status, part.message, part.sha256
+
+
+class _Batches:
+    """The batches of a plan, given to the workers a few ahead of the one that is waited for."""
+
+    def __init__(self, plan: _Plan, shape: tuple[int, ...], workers: Workers[_Piece]) -> None:
+        self._plan, self._shape, self._workers = plan, shape, workers
+        self._coming = plan.pieces()
+        self._places = next(self._coming, None)  # of the next piece
+        self._first = 0  # the batch that `filling` begins with
+        self._filling: deque[_Filling] = deque()
+        self._due: dict[int, int] = {}  # of each batch that has been given, how many pieces are to be done for it
+
+    def decode(self, number: int) -> None:
+        """Wait until batch `number` is decoded; those behind it are given to the workers before."""
+        size = self._plan.batch_images
+        pieces: list[_Piece] = []
+        given = self._workers.give(())
+        while (places := self._places) is not None and places.start < (number + 1 + _AHEAD) * size:
+            while (self._first + len(self._filling)) * size < places.stop:
+                row = self._plan.row(self._first + len(self._filling))
+                self._filling.append(_Filling.of(row, self._shape))
+            piece = [(self._filling[place // size - self._first], place % size) for place in places]
+            filling, slot = piece[0]
+            if filling.row[slot] != _BLANK:
+                pieces.append(piece)
+            for batch in range(places.start // size, (places.stop - 1) // size + 1):
+                self._due[batch] = given + len(pieces)
+            self._places = next(self._coming, None)
+        self._workers.give(pieces)
+        self._workers.wait(self._due.pop(number))
+
+    def next(self) -> ImageBatch:
+        """The batch that follows, which has been decoded."""
+        self._first += 1
+        return self._filling.popleft().batch()
 
 
 def image_batches(
@@ -227,8 +245,9 @@ def image_batches(
     An image is decoded once for all its regions that follow each other.
 
     memory: bytes that these threads share for what is being decoded (default: half of what is free). competing: whoever
-    takes the batches computes on the same processors. Where these are few, images are decoded only while a batch is
-    waited for, as a thread that decodes one holds up all threads of a network. The batches depend on neither.
+    takes the batches computes on the same processors. Where these are few, images are decoded in turns, some batches at
+    once, and not while the taker has one, as a thread that decodes holds up all threads of a network. The batches
+    depend on neither.
     """
     # Broken EXIF and the like: what matters of it becomes an image's status. Filters are the process's, not a thread's.
     warnings.filterwarnings("ignore", module="PIL")
@@ -236,36 +255,20 @@ def image_batches(
     shape = (geometry.crops, geometry.height, geometry.width, 3)
     plan = _Plan(listing, numbers, batch_images, max(1, _CUT_BYTES // int(np.prod(shape))))
     taking_turns = competing and processors() <= _SCARCE
-    filling: deque[_Filling] = deque()
-    begun, coming = 0, plan.pieces()
-    places = next(coming, None)
-    threads = workers or processors()
-    pool, reader = ThreadPoolExecutor(threads), ThreadPoolExecutor(1)
+    most = max(1, _TURN_BYTES // (batch_images * int(np.prod(shape)))) if taking_turns else 1
+    team = Workers(min(workers or processors(), max(1, len(numbers))), decoding.fill, decoding.ahead)
     try:
+        batches, decoded = _Batches(plan, shape, team), 0
         for number in range(plan.batches):
-            pieces: list[_Piece] = []
-            while places is not None and places.start < (number + 1 + _AHEAD) * batch_images:
-                while begun * batch_images < places.stop:
-                    filling.append(_Filling.of(plan.row(begun), shape))
-                    begun += 1
-                piece = [(filling[place // batch_images - number], place % batch_images) for place in places]
-                places = next(coming, None)
-                batch, slot = piece[0]
-                if batch.row[slot] != _BLANK:
-                    pieces.append(piece)
-            if pieces:
-                reader.submit(decoding.ahead, pieces)
-            for some in _handed_over(pieces, threads):
-                work = pool.submit(decoding.fill, some)
-                for one in {id(batch): batch for places in some for batch, _ in places}.values():
-                    one.work.append(work)
-            decoding.turn.set()
-            finished = filling[0].batch()
-            filling.popleft()
-            if taking_turns:
-                decoding.turn.clear()
-            yield finished
+            if decoded == number:
+                team.turn(True)
+                began = time.monotonic()
+                # The first batch is not kept waiting.
+                last = min(plan.batches, number + (most if number else 1))
+                while decoded == number or (decoded < last and time.monotonic() - began < _TURN_SECONDS):
+                    batches.decode(decoded)
+                    decoded += 1
+                team.turn(not taking_turns)
+            yield batches.next()
     finally:
-        decoding.turn.set()
-        reader.shutdown(cancel_futures=True)
-        pool.shutdown(cancel_futures=True)
+        team.close()

@@ -182,6 +182,25 @@ def test_taking_turns_images_are_decoded_only_while_a_batch_is_waited_for(listin
         assert np.array_equal(one.pixels, other.pixels)
 
 
+def test_a_turn_of_many_small_images_is_as_many_batches_as_may_wait(listing, monkeypatch):
+    counts, decoded = [], []
+
+    def counted(path, *span):
+        decoded.append(path)
+        return read_file(path, *span)
+
+    monkeypatch.setattr("fne_cli.images.pipeline.read_file", counted)
+    monkeypatch.setattr("fne_cli.images.pipeline.processors", lambda: 2)
+    monkeypatch.setattr("fne_cli.images.pipeline._TURN_SECONDS", 600)
+    monkeypatch.setattr("fne_cli.images.pipeline._TURN_BYTES", 3 * 2 * 5 * 4 * 6 * 3)  # three batches
+    for _ in image_batches(listing, GEOMETRY, 2, range(11), 1, competing=True):
+        time.sleep(0.01)
+        counts.append(len(decoded))
+    # Batch 0 at once, then 1 to 3, then the last two; a thread ends what it has begun when its turn is over.
+    assert all(count >= images for count, images in zip(counts, [2, 8, 8, 8, 11, 11], strict=True))
+    assert counts[3] <= counts[1] + 1
+
+
 def test_whoever_stops_early_waits_for_no_thread(listing):
     before = threading.active_count()
     batches = image_batches(listing, GEOMETRY, 1, range(11), 3, competing=True)

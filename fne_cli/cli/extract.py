@@ -41,6 +41,8 @@ if TYPE_CHECKING:
               help="Rows per image: the whole, four corners and the centre, or those mirrored too.")  # fmt: skip
 @click.option("--box-context", type=click.FloatRange(min=0.1), default=1.0, show_default=True,
               help="Enlarge boxes of the manifest by this factor.")  # fmt: skip
+@click.option("--decode", type=click.Choice(["full", "reduced"]), default="full", show_default=True,
+              help="reduced: large JPEGs to 1/2, 1/4 or 1/8, where that is enough: faster, other pixels.")  # fmt: skip
 @options.root
 @options.label_column
 @click.option("--shard", type=kinds.Shard(), help="Take every N-th image only; fne merge joins the N files.")

@@ -25,6 +25,7 @@ class Recipe:
     resize: Literal["squash", "crop"] = "squash"
     crops: Literal[1, 5, 10] = 1
     box_context: float = 1.0
+    decode: Literal["full", "reduced"] = "full"
     batch_size: int = 16
     precision: Precision | Literal["auto"] = "float32"
     xla: bool = False
@@ -41,8 +42,11 @@ class Recipe:
         return self.images_per_batch * self.crops
 
     def as_dict(self) -> dict[str, Any]:
-        """The options by name."""
-        return asdict(self)
+        """The options by name; `decode` only where it is not as it always was before there was a choice."""
+        options = asdict(self)
+        if self.decode == "full":
+            del options["decode"]
+        return options
 
     @classmethod
     def of_dict(cls, options: Mapping[str, Any]) -> Recipe:
@@ -57,9 +61,13 @@ class Recipe:
         return {**({} if named is None else {"network": named}), **self.numeric()}
 
     def numeric(self) -> dict[str, Any]:
-        """The options that any source stores, as they change numbers."""
+        """The options that any source stores, as they change numbers.
+
+        `decode` is stored only if it is `reduced`: files of full decoding have the bytes that they always had.
+        """
         names = ("resize", "crops", "box_context", "batch_rows", "precision", "xla", "dtype")
-        return {name: getattr(self, name) for name in names}
+        reduced = {} if self.decode == "full" else {"decode": self.decode}
+        return {name: getattr(self, name) for name in names} | reduced
 
     def files(self) -> list[str]:
         """The files that it names, with what an ONNX file has beside it."""

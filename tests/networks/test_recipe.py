@@ -69,6 +69,7 @@ CHANGES: dict[str, Any] = {
     "resize": "crop",
     "crops": 5,
     "box_context": 1.5,
+    "decode": "reduced",
     "batch_size": 4,
     "precision": "bfloat16",
     "xla": True,

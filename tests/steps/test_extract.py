@@ -496,3 +496,34 @@ def test_numbers_that_are_not_finite_are_no_reason_to_mend_images(
     (photos / "test" / "a" / "00.png").write_bytes(b"no image")
     result = extract(photos, tmp_path / "b.h5", *options)
     assert "Or mend the images and add --retry-bad.\n" + advice in result.err
+
+
+def test_reduced_decoding_is_a_setting_that_new_images_follow(fne, extract, tmp_path):
+    for number in range(8):
+        path = tmp_path / "photos" / "train" / "ab"[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number).integers(0, 256, (18, 24, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((96, 72)).save(path, quality=95)
+    photos = tmp_path / "photos"
+    assert extract(photos, tmp_path / "full.h5").code == 0
+    assert extract(photos, tmp_path / "same.h5", "--decode", "full").code == 0
+    assert (tmp_path / "full.h5").read_bytes() == (tmp_path / "same.h5").read_bytes()
+    assert extract(photos, tmp_path / "a.h5", "--decode", "reduced").code == 0
+    before = (tmp_path / "a.h5").read_bytes()
+    settings = [json.loads(h5py.File(tmp_path / name).attrs["settings"]) for name in ("full.h5", "a.h5")]
+    assert [made.get("decode") for made in settings] == [None, "reduced"]
+    assert not np.array_equal(rows(tmp_path / "full.h5"), rows(tmp_path / "a.h5"))
+
+    assert "up to date" in extract(photos, tmp_path / "a.h5", "--decode", "reduced").err
+    other = extract(photos, tmp_path / "a.h5")
+    assert (other.code, 'decode: "reduced" in the existing output' in other.err) == (4, True), other.err
+    other = extract(photos, tmp_path / "full.h5", "--decode", "reduced")
+    assert (other.code, '"reduced" asked for' in other.err) == (4, True), other.err
+    assert extract(photos, tmp_path / "b.h5", "--decode", "reduced", "--batch-size", 3, "--workers", 1).code == 0
+    np.testing.assert_array_equal(rows(tmp_path / "b.h5"), rows(tmp_path / "a.h5"))
+    assert (tmp_path / "a.h5").read_bytes() == before
+
+    found = fne("search", tmp_path / "a.h5", photos / "train" / "a" / "0.jpg", "-K", 1, "--json")
+    [query] = json.loads(found.out)["queries"]
+    [near] = query["neighbours"]
+    assert (near["path"], near["distance"]) == ("train/a/0.jpg", 0), "the very bits of the file"

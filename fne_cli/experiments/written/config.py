@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _DATASET = ("root", "label_column", "max_bad", "box_context", "max_pixels")
 _NETWORK = ("weights", "seed", "preprocess", "image_size", "layers", "batch_size", "precision", "xla", "dtype")
-_POOLING = ("pool", "resize", "crops")
+_POOLING = ("pool", "resize", "crops", "decode")
 _EMBEDDING = ("embedding", "recipe", "budget", "layers", "thresholds")
 _PROJECTION = ("components", "embedding", "whiten", "exponent", "within", "lda", "power", "rows", "layers")
 _CLASSIFIER = (

@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image
 
 from fne_cli.images.pixels.bad import BadImage, Status
-from fne_cli.images.pixels.geometry import Geometry, cropped
+from fne_cli.images.pixels.formats import looks_like_image
+from fne_cli.images.pixels.geometry import Geometry, Whole, cropped, reduction
 from fne_cli.images.pixels.memory import Share, needed
-from fne_cli.images.pixels.opening import upright
+from fne_cli.images.pixels.opening import REDUCIBLE, upright, whole
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,7 @@ def decoded_parts(
             try:
                 content = read()
                 digest = hashlib.sha256(content).hexdigest()
-                image = upright(content, geometry.max_pixels, partial(_reserve, share, content))
-                return [_part(image, geometry, box, digest) for box in boxes]
+                return _parts(content, geometry, boxes, partial(_reserve, share, content), digest)
             except _Waits as waits:
                 wanted = waits.size
             del content
@@ -78,9 +78,38 @@ def decoded_parts(
     return [_nothing(geometry, status, message, digest)] * len(boxes)
 
 
-def _part(image: Image.Image, geometry: Geometry, box: np.ndarray | None, digest: str) -> Decoded:
+def _parts(
+    content: bytes,
+    geometry: Geometry,
+    boxes: Sequence[np.ndarray | None],
+    begin: Callable[[Image.Image], None],
+    digest: str,
+) -> list[Decoded]:
+    """The parts of an image of these bytes. Raises BadImage, _Waits."""
+    if geometry.decode == "full" or looks_like_image(content[:64]) not in REDUCIBLE:
+        image = upright(content, geometry.max_pixels, begin)
+        return [_part(image, geometry, box, digest) for box in boxes]
+    full = whole(content, geometry.max_pixels)
+    reductions = [reduction(full.size, geometry, box) for box in boxes]
+    found: dict[int, Decoded] = {}
+    for divisor in sorted(set(reductions)):  # a part is what it is alone, whatever others need
+        image = upright(content, geometry.max_pixels, begin, divisor)
+        for place, box in enumerate(boxes):
+            if reductions[place] == divisor:
+                found[place] = _part(image, geometry, box, digest, full, divisor)
+    return [found[place] for place in range(len(boxes))]
+
+
+def _part(
+    image: Image.Image,
+    geometry: Geometry,
+    box: np.ndarray | None,
+    digest: str,
+    full: Whole | None = None,
+    divisor: int = 1,
+) -> Decoded:
     try:
-        return Decoded(cropped(image, geometry, box), Status.GOOD, "", digest)
+        return Decoded(cropped(image, geometry, box, full, divisor), Status.GOOD, "", digest)
     except BadImage as bad:
         return _nothing(geometry, bad.status, _stable(str(bad)), digest)
 

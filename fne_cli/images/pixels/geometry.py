@@ -15,13 +15,16 @@ if TYPE_CHECKING:  # who is up to date needs MAX_PIXELS, and neither NumPy nor P
 MAX_PIXELS = 178_956_970  # where Pillow itself refuses: half a gibibyte at three bytes a pixel
 CROP_SHARE = 0.875  # a crop's side as a share of the resized image's (256 -> 224)
 
+Region = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+
 
 @dataclass(frozen=True)
 class Geometry:
     """From an image of any size to `crops` arrays of (height, width) pixels.
 
     resize: "squash" changes the aspect ratio; "crop" keeps it and takes the central part. crops: 1 the whole, 5 the
-    corners and the centre, 10 those mirrored too. box_context enlarges a box about its centre (1.5 = by half).
+    corners and the centre, 10 those mirrored too. box_context enlarges a box about its centre (1.5 = by half). decode:
+    "reduced" lets a JPEG be decoded to a half, a quarter or an eighth of its size where that is enough.
     """
 
     height: int
@@ -30,27 +33,72 @@ class Geometry:
     crops: Literal[1, 5, 10] = 1
     box_context: float = 1.0
     max_pixels: int = MAX_PIXELS
+    decode: Literal["full", "reduced"] = "full"
+
+    @property
+    def resized(self) -> tuple[int, int]:
+        """Width and height that an image, or the part of it in a box, is brought to before crops are cut."""
+        if self.crops == 1:
+            return self.width, self.height
+        return round(self.width / CROP_SHARE), round(self.height / CROP_SHARE)
 
 
-def cropped(image: Image.Image, geometry: Geometry, box: np.ndarray | None) -> np.ndarray:
+@dataclass(frozen=True)
+class Whole:
+    """An image before it is reduced, upright: its width and height, and whether it was turned round along each of them.
+
+    Then what is left over where its size is no multiple stands at the beginning.
+    """
+
+    size: tuple[int, int]
+    backwards: tuple[bool, bool] = (False, False)
+
+
+def cropped(
+    image: Image.Image, geometry: Geometry, box: np.ndarray | None, whole: Whole | None = None, divisor: int = 1
+) -> np.ndarray:
     """(crops, height, width, 3) uint8 of an RGB image, or of the part of it in `box` (x0, y0, x1, y1).
 
-    Raises BadImage for a box outside the image.
+    whole, divisor: what the box is in, if the image is that reduced. Raises BadImage for a box outside the image.
     """
     import numpy as np
 
     height, width = geometry.height, geometry.width
-    region = _region(image.size, geometry, box)
-    if geometry.crops == 1:
-        return _resized(image, region, width, height, geometry.resize)[None]
-    large_width, large_height = round(width / CROP_SHARE), round(height / CROP_SHARE)
+    region: Region = _region(image.size if whole is None else whole.size, geometry, box)
+    if whole is not None and divisor > 1:
+        sides = zip(image.size, whole.size, whole.backwards, strict=True)
+        shift_x, shift_y = (reduced * divisor - full if backwards else 0 for reduced, full, backwards in sides)
+        left, top, right, bottom = region
+        region = (
+            (left + shift_x) / divisor,
+            (top + shift_y) / divisor,
+            (right + shift_x) / divisor,
+            (bottom + shift_y) / divisor,
+        )
+    large_width, large_height = geometry.resized
     large = _resized(image, region, large_width, large_height, geometry.resize)
+    if geometry.crops == 1:
+        return large[None]
     down, right = large_height - height, large_width - width
     corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
     cut = [large[top : top + height, left : left + width] for top, left in corners]
     if geometry.crops == 10:
         cut += [crop[:, ::-1] for crop in cut]
     return np.stack(cut)
+
+
+def reduction(size: tuple[int, int], geometry: Geometry, box: np.ndarray | None) -> int:
+    """By what an image (width, height) may be divided so that what is cut of it is no smaller than what it becomes.
+
+    1, 2, 4 or 8; it depends on this box alone, not on others of the image.
+    """
+    try:
+        left, top, right, bottom = _region(size, geometry, box)
+    except BadImage:
+        return 1
+    width, height = geometry.resized
+    spare = min((right - left) / width, (bottom - top) / height)
+    return next((factor for factor in (8, 4, 2) if factor <= spare), 1)
 
 
 def seen(size: tuple[int, int], geometry: Geometry, box: np.ndarray | None) -> tuple[float, float, float, float]:
@@ -85,18 +133,24 @@ def _region(size: tuple[int, int], geometry: Geometry, box: np.ndarray | None) -
     return math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)
 
 
-def _resized(image: Image.Image, region: tuple[int, int, int, int], width: int, height: int, resize: str) -> np.ndarray:
+def _resized(image: Image.Image, region: Region, width: int, height: int, resize: str) -> np.ndarray:
     """(height, width, 3) uint8: the region, bilinear with antialiasing."""
     import numpy as np
 
-    if region != (0, 0, *image.size):
-        image = image.crop(region)  # first, so that nothing from outside a box bleeds into it
-    inner = None
+    left, top, right, bottom = region
+    outer = math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)
+    inner: Region | None = None
+    if region != outer:
+        inner = (left - outer[0], top - outer[1], right - outer[0], bottom - outer[1])
+    if outer != (0, 0, *image.size):
+        image = image.crop(outer)  # first, so that nothing from outside a box bleeds into it
     if resize == "crop":
-        scale = min(image.width / width, image.height / height)
+        begin_x, begin_y, end_x, end_y = (0.0, 0.0, *image.size) if inner is None else inner
+        across, down = end_x - begin_x, end_y - begin_y
+        scale = min(across / width, down / height)
         # max: width * (29 / width) is a rounding larger than 29 for some widths, and Pillow refuses a negative corner
-        spare_x, spare_y = max(0.0, image.width - width * scale), max(0.0, image.height - height * scale)
-        inner = (spare_x / 2, spare_y / 2, image.width - spare_x / 2, image.height - spare_y / 2)
-    from PIL.Image import Resampling
+        spare_x, spare_y = max(0.0, across - width * scale), max(0.0, down - height * scale)
+        inner = (begin_x + spare_x / 2, begin_y + spare_y / 2, end_x - spare_x / 2, end_y - spare_y / 2)
+    from PIL.Image import Resampling  # here: who is up to date needs MAX_PIXELS, and no Pillow
 
     return np.asarray(image.resize((width, height), Resampling.BILINEAR, box=inner))

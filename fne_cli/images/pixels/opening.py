@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from fne_cli.images.pixels.bad import BadImage, Status
 from fne_cli.images.pixels.formats import looks_like_image, not_an_image
+from fne_cli.images.pixels.geometry import Whole
 from fne_cli.images.pixels.plugins import opener
 from fne_cli.images.pixels.png import picture, without_pixels
 
@@ -18,6 +19,8 @@ from fne_cli.images.pixels.png import picture, without_pixels
 Image.init()
 _WANTED = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "TGA")
 FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)
+
+REDUCIBLE = ("JPEG", "MPO")  # whose blocks of 8 x 8 are decoded to as few pixels as are wanted
 
 # The limit is checked below, before any pixel is decoded, and can be set; Pillow's own would only warn.
 Image.MAX_IMAGE_PIXELS = None
@@ -31,15 +34,19 @@ _TO_UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_BACKWARDS = {2: (True, False), 3: (True, True), 4: (False, True), 6: (True, False), 7: (True, True), 8: (False, True)}
 _ON_THE_SIDE = {_TO_UPRIGHT[number] for number in (5, 6, 7, 8)}
 _WIDTH, _HEIGHT, _BITS_PER_SAMPLE, _PHOTOMETRIC = 256, 257, 258, 262  # tags of TIFF
 _STRIP = 1 << 20  # pixels that are converted at a time, where a conversion has several steps
 
 
-def upright(content: bytes, max_pixels: int, begin: Callable[[Image.Image], None] | None = None) -> Image.Image:
+def upright(
+    content: bytes, max_pixels: int, begin: Callable[[Image.Image], None] | None = None, reduction: int = 1
+) -> Image.Image:
     """The image as upright RGB. `begin` is told of the image when its size is known, before a pixel is decoded.
 
-    Raises BadImage, also for more than `max_pixels` pixels.
+    reduction: 2, 4 or 8 have a JPEG decoded to that part of its width and height, rounded up. Raises BadImage, also for
+    more than `max_pixels` pixels.
     """
     if not content:
         raise BadImage(Status.EMPTY, "0 bytes")
@@ -49,6 +56,8 @@ def upright(content: bytes, max_pixels: int, begin: Callable[[Image.Image], None
         _check_size(image, max_pixels)
         if begin is not None:
             begin(image)
+        if reduction > 1 and image.format in REDUCIBLE:
+            image.draft(None, (image.width // reduction, image.height // reduction))
         image.load()
         _check_size(image, max_pixels)  # a plugin may have believed a header before
         turn = _TO_UPRIGHT.get(_orientation(image))
@@ -59,6 +68,11 @@ def upright(content: bytes, max_pixels: int, begin: Callable[[Image.Image], None
 
 def upright_size(content: bytes, max_pixels: int) -> tuple[int, int]:
     """Width and height of what `upright` makes of the image, without its pixels being decoded. Raises BadImage."""
+    return whole(content, max_pixels).size
+
+
+def whole(content: bytes, max_pixels: int) -> Whole:
+    """What `upright` makes of the image, without its pixels being decoded. Raises BadImage."""
     if not content:
         raise BadImage(Status.EMPTY, "0 bytes")
     kind = looks_like_image(content[:64])
@@ -69,8 +83,9 @@ def upright_size(content: bytes, max_pixels: int) -> tuple[int, int]:
         if kind == "TIFF":  # newer Pillows have turned the size already, but not what the file says
             tags = getattr(image, "tag_v2", {})
             width, height = int(tags.get(_WIDTH, width)), int(tags.get(_HEIGHT, height))
-        turned = _TO_UPRIGHT.get(_orientation(image, decoding=False)) in _ON_THE_SIDE
-    return (height, width) if turned else (width, height)
+        orientation = _orientation(image, decoding=False)
+    turned = _TO_UPRIGHT.get(orientation) in _ON_THE_SIDE
+    return Whole((height, width) if turned else (width, height), _BACKWARDS.get(orientation, (False, False)))
 
 
 @contextmanager

@@ -35,7 +35,9 @@ class BatchLoop:
         asked: Callable[[], int | None],
     ) -> None:
         recipe, options, (height, width) = request.recipe, request.options, source.image_size
-        self.geometry = Geometry(height, width, recipe.resize, recipe.crops, recipe.box_context, options.max_pixels)
+        self.geometry = Geometry(
+            height, width, recipe.resize, recipe.crops, recipe.box_context, options.max_pixels, recipe.decode
+        )
         self.per_batch, self.precision = recipe.images_per_batch, recipe.precision
         self.source = source
         self.listing, self.layers = request.listing, request.layers_of(source)
@@ -155,21 +157,27 @@ class BatchLoop:
     ) -> tuple[dict[str, np.ndarray], np.ndarray, list[str]]:
         """The rows of the images in storage type, NaN for bad ones; an image the network fails on is bad too."""
         status, message = batch.status.copy(), list(batch.message)
-        crops = self.geometry.crops
-        kept = (batch.slots[:, None] * crops + np.arange(crops)).ravel()
-        rows = {}
+        crops, rows = self.geometry.crops, {}
+        places = (batch.slots[:, None] * crops + np.arange(crops)).ravel()
+        in_order = np.array_equal(places, np.arange(len(places)))  # as mostly: then without a copy
+        kept: slice | np.ndarray = slice(len(places)) if in_order else places
         for layer, values in zip(self.layers, outputs, strict=True):
             exact = np.asarray(values)[kept]
             limit = np.finfo(layer.dtype).max
-            images = exact.reshape(len(status), -1)
-            beyond = ~(np.abs(images) <= limit).all(axis=1)
-            for place in np.flatnonzero(beyond & (status == Status.GOOD)):
-                ends = layer.dtype if np.isfinite(images[place]).all() else self.precision
-                status[place] = Status.NOT_FINITE
-                message[place] = f"layer {layer.name} has values that are not finite in {ends}"
+            # Of all at once first, as hardly any image is beyond.
+            if exact.size and not (-limit <= exact.min() and exact.max() <= limit):
+                beyond = ~(np.abs(exact.reshape(len(status), -1)) <= limit).all(axis=1)
+                for place in np.flatnonzero(beyond & (status == Status.GOOD)):
+                    finite = np.isfinite(exact.reshape(len(status), -1)[place]).all()
+                    status[place] = Status.NOT_FINITE
+                    message[place] = (
+                        f"layer {layer.name} has values that are not finite in "
+                        f"{layer.dtype if finite else self.precision}"
+                    )
             with np.errstate(over="ignore"):  # what is beyond has just been marked bad
-                rows[layer.name] = exact.astype(layer.dtype)
+                rows[layer.name] = exact.astype(layer.dtype, copy=False)
         bad = np.repeat(status != Status.GOOD, crops)
-        for values in rows.values():
-            values[bad] = np.nan
+        if bad.any():
+            for name, values in rows.items():
+                rows[name] = np.where(bad.reshape(-1, *[1] * (values.ndim - 1)), values.dtype.type(np.nan), values)
         return rows, status, message

@@ -33,6 +33,7 @@ def _of(each: Evaluated) -> list[tuple[str, Any]]:
         ("preprocessing", made.get("preprocess")),
         ("image size", told(made.get("image_size")).replace(", ", " × ")),
         ("resizing", made.get("resize")),
+        ("decoding", made.get("decode")),
         ("crops", made.get("crops")),
         ("pooling", each.pooling or sorted(poolings(made))),
         ("layers", few_layers([name for name in layers if isinstance(name, str)]) if isinstance(layers, list) else ""),

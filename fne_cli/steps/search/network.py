@@ -85,7 +85,7 @@ class QueryImages:
         from fne_cli.images import pipeline  # needs TensorFlow
 
         recipe, (height, width), count = self._recipe, source.image_size, len(self.listing)
-        geometry = Geometry(height, width, recipe.resize, recipe.crops, recipe.box_context)
+        geometry = Geometry(height, width, recipe.resize, recipe.crops, recipe.box_context, decode=recipe.decode)
         call, names = source.extractor(progress.note), [name for name, _, _ in source.columns()]
         batches = pipeline.image_batches(
             self.listing, geometry, recipe.images_per_batch, range(count), memory=self._memory // 4
@@ -157,6 +157,7 @@ class QueryImages:
             resize=settings["resize"],
             crops=crops,  # type: ignore[arg-type]  # as the file has it
             box_context=settings["box_context"],
+            decode=settings.get("decode", "full"),
             batch_size=settings["batch_rows"],
             precision=settings["precision"],
             xla=settings["xla"],

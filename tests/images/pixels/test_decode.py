@@ -14,7 +14,7 @@ from encoded_images import LOSSLESS, LOSSY, encoded, good, patches, seen
 from PIL import Image, ImageOps, TiffTags, UnidentifiedImageError
 
 from fne_cli.images.pixels.bad import BadImage, Status
-from fne_cli.images.pixels.decode import decode
+from fne_cli.images.pixels.decode import decode, decoded_parts
 from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.images.pixels.reading import MAX_BYTES, read_file
 
@@ -223,6 +223,75 @@ def test_box_is_in_the_upright_image():
     content = encoded(Image.fromarray(stored), exif=exif)
     decoded = decode(lambda: content, Geometry(8, 5), np.array([2.0, 10.0, 7.0, 18.0]))
     assert np.array_equal(decoded.pixels[0], np.rot90(stored, -1)[10:18, 2:7])
+
+
+# Reduced
+
+
+def photograph(width: int, height: int, orientation: int = 1, kind: str = "JPEG") -> bytes:
+    """A ramp to the right and one downwards, which every codec keeps, in a stored image of this size."""
+    rows, columns = np.mgrid[:height, :width]
+    pixels = np.stack([columns * 200 // width, rows * 200 // height, np.full_like(rows, 90)], axis=2)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options: dict[str, object] = {"quality": 95, "subsampling": 0} if kind == "JPEG" else LOSSLESS[kind]
+    return encoded(Image.fromarray(pixels.astype(np.uint8)), kind, exif=exif, **options)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize(("side", "divisor"), [(20, 4), (40, 2), (49, 1), (11, 8)])
+def test_a_reduced_jpeg_is_pillows_draft(side, divisor, orientation):
+    content = photograph(128, 96, orientation)
+    with Image.open(io.BytesIO(content)) as image:
+        image.draft(None, (128 // divisor, 96 // divisor))
+        assert image.size == (128 // divisor, 96 // divisor)
+        upright = ImageOps.exif_transpose(image)
+    expected = upright.resize((side, side), Image.Resampling.BILINEAR)
+    found = decode(lambda: content, Geometry(side, side, decode="reduced"))
+    assert np.array_equal(found.pixels[0], np.asarray(expected))
+    assert found.sha256 == decode(lambda: content, Geometry(side, side)).sha256
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("box", [None, [13.0, 30.0, 70.5, 69.0]])
+def test_a_size_that_is_no_multiple_shifts_nothing(orientation, resize, box):
+    content, where = photograph(125, 99, orientation), None if box is None else np.array(box)
+    full, reduced = (
+        decode(lambda: content, Geometry(10, 10, resize, decode=how), where).pixels[0].astype(int)
+        for how in ("full", "reduced")
+    )
+    # Without a box 3 columns and 5 rows of a reduced pixel's 8 are not there: 5 and 10 values of the ramps.
+    assert 0 < np.abs(full - reduced).max() <= 3
+    assert np.abs(full - reduced).mean() < 1
+
+
+def test_a_part_is_decoded_as_far_as_it_needs_itself():
+    content = photograph(128, 96)
+    boxes = [np.array(box, float) for box in ([0, 0, 128, 96], [3, 3, 20, 20], [60, 10, 100, 50], [200, 0, 210, 5])]
+    geometry = Geometry(9, 9, decode="reduced")
+    together = decoded_parts(lambda: content, geometry, boxes)
+    for part, box in zip(together, boxes, strict=True):
+        alone = decode(lambda: content, geometry, box)
+        assert np.array_equal(part.pixels, alone.pixels)
+        assert (part.status, part.message) == (alone.status, alone.message)
+    assert together[-1].message == "the box 200,0,210,5 is outside the 128 x 96 image"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_other_formats_are_decoded_in_full(kind):
+    content = photograph(128, 96, kind=kind)
+    full, reduced = (decode(lambda: content, Geometry(9, 9, decode=how)).pixels for how in ("full", "reduced"))
+    assert np.array_equal(full, reduced)
+
+
+def test_a_reduced_image_may_be_damaged_or_too_large_as_any_other():
+    content = photograph(128, 96)
+    for broken in (content[:300], content[:-400], b"\xff\xd8\xff" + b"nothing"):
+        full, reduced = (decode(lambda: broken, Geometry(9, 9, decode=how)) for how in ("full", "reduced"))  # noqa: B023
+        assert (full.status, full.message) == (reduced.status, reduced.message)
+    decoded = decode(lambda: content, Geometry(9, 9, max_pixels=12_000, decode="reduced"))
+    assert decoded.status == Status.TOO_LARGE
 
 
 # Reading files

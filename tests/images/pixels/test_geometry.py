@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fne_cli.images.pixels.bad import BadImage, Status
-from fne_cli.images.pixels.geometry import Geometry, cropped
+from fne_cli.images.pixels.geometry import Geometry, cropped, reduction
 
 sides = st.integers(1, 60)
 
@@ -119,3 +119,14 @@ def test_box_outside_is_bad_whatever_its_context(box, context):
     with pytest.raises(BadImage, match=r"^the box .* is outside the 30 x 20 image$") as caught:
         cut(numbered(20, 30), 4, 4, box, box_context=context)
     assert caught.value.status == Status.BOX_OUTSIDE
+
+
+def test_what_an_image_may_be_divided_by_depends_on_what_is_cut_of_it():
+    geometry = Geometry(100, 100)
+    assert [reduction((width, 900), geometry, None) for width in (99, 199, 200, 399, 400, 799, 800, 9000)] == [
+        1, 1, 2, 2, 4, 4, 8, 8,
+    ]  # fmt: skip
+    assert reduction((9000, 9000), geometry, np.array([0, 0, 250, 500.0])) == 2
+    assert reduction((9000, 9000), Geometry(100, 100, box_context=2), np.array([300, 300, 550, 800.0])) == 4
+    assert reduction((9000, 9000), geometry, np.array([9001, 0, 9100, 50.0])) == 1, "outside"
+    assert reduction((800, 800), Geometry(100, 100, crops=5), None) == 4, "crops are cut of more"

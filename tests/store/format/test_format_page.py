@@ -214,7 +214,7 @@ def test_every_setting_is_on_the_page_and_the_reverse(made, kind):
                 or kind.endswith("vocabulary")
                 or found["activations"] == json.loads(source.attrs["settings"])
             )
-    assert page - {"shard", "pool", "descriptors"} <= set(found) <= page
+    assert page - {"shard", "pool", "descriptors", "decode"} <= set(found) <= page
     if "shard" in found:
         row = next(row for row in table("key") if row["key"] == "shard")
         assert set(found["shard"]) == set(re.findall(r'"(\w+)"', row["content"]))

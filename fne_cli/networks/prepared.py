@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from fne_cli.networks import described, pooling, taps
+from fne_cli.networks import backend, described, pooling, taps
 from fne_cli.networks.extractor import Extractor, device_name
 from fne_cli.networks.recipe import Recipe
 from fne_cli.networks.weights import Network, open_network
@@ -37,7 +37,7 @@ class Prepared:
     @property
     def packages(self) -> tuple[str, ...]:
         """The packages whose versions the file names."""
-        return ("keras", *(["keras-hub"] if self.network.is_hub else []), "tensorflow", "tensorflow-cpu", "pillow")
+        return ("keras", *(["keras-hub"] if self.network.is_hub else []), *backend.packages(), "pillow")
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_transformers import Writer
 
 from fne_cli.errors import BadInput, DoesNotFit, WrongOptions
+from fne_cli.networks.kinds import container
 from fne_cli.networks.onnx import reading
 from fne_cli.networks.onnx.prepared import PreparedOnnx, open_onnx
 from fne_cli.networks.recipe import Recipe
@@ -255,3 +256,13 @@ def test_the_processor_of_hugging_face_beside_the_model_says_it(tmp_path: Path) 
         (tmp_path / "preprocessor_config.json").write_text(text)
         with pytest.raises(BadInput, match="does not say how its input is to be prepared"):
             open_onnx(path)
+
+
+def test_a_file_that_begins_with_names_alone_is_no_text(tmp_path: Path) -> None:
+    """As PyTorch 2.13 begins a ConvNeXt: every length is that of a letter, or of a control character."""
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"\x08\x09\x12\x07pytorch\x1a\x062.13.0:\xed\x89\x85\x07" + 200 * b"\x0a4\x0a\x0donnx::Mul_293")
+    assert container(str(path)) == "onnx"
+    path.write_bytes("layer,units\nétage,2\n".encode())
+    with pytest.raises(BadInput, match="Found: text"):
+        container(str(path))

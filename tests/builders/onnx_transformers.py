@@ -116,7 +116,11 @@ def vit(
             shares = w.node("Where", [w.node("IsNaN", [shares], name), w.value(np.float32(0)), shares], name)
         mixed = w.node("MatMul", [shares, value], name)
         mixed = w.node("Transpose", [mixed], name, perm=[0, 2, 1, 3])
-        mixed = w.node("Reshape", [mixed, w.value(np.array([some, 0, width]))], name)
+        to = w.value(np.array([some, 0, width]))
+        if not batch:  # who asks for its size uses it, too
+            own = w.node("Gather", [w.node("Shape", [mixed], name), w.value(np.array([0, 1]))], name)
+            to = w.node("Concat", [own, w.value(np.array([width]))], name, axis=0)
+        mixed = w.node("Reshape", [mixed, to], name)
         y = w.linear(mixed, f"{name}.attn.proj", width, width)
         y = w.node("Mul", [y, w.weight(f"{name}.ls1.gamma", width, scale=1.0)], name)
         x = w.node("Add", [x, y], name)

@@ -40,10 +40,11 @@ class Graph:
             for out in node.output:
                 if out:
                     self.made_by[out] = node
-            for given in dict.fromkeys(node.input):
-                self.users[given].append(node)
             # What is computed from weights alone is a weight; the shape of a batch is known beforehand.
-            if node.op_type in ("Shape", "Size") or all(not given or given in self.constant for given in node.input):
+            of_shape = node.op_type in ("Shape", "Size")
+            for given in () if of_shape else dict.fromkeys(node.input):
+                self.users[given].append(node)
+            if of_shape or all(not given or given in self.constant for given in node.input):
                 self.constant.update(node.output)
         self.shapes, self.types = self._inferred()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fne_cli.errors import WrongOptions
 from fne_cli.networks import backend, described, pooling, taps
 from fne_cli.networks.extractor import Extractor, device_name
 from fne_cli.networks.recipe import Recipe
@@ -26,6 +27,12 @@ class Prepared:
     @classmethod
     def of(cls, recipe: Recipe) -> Prepared:
         """Build the network and choose its taps. Raises BadInput."""
+        computes = backend.load_keras().backend.backend()
+        if recipe.xla and computes != "tensorflow":
+            raise WrongOptions(
+                f"--xla should have TensorFlow. Found: KERAS_BACKEND={computes}. Leave --xla out: JAX always has XLA, "
+                "and PyTorch never."
+            )
         precision = recipe.precision
         assert precision != "auto", "to be chosen before"
         network = open_network(

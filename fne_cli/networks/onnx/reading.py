@@ -130,7 +130,8 @@ def _check_structure(path: str, message: Any, onnx: Any) -> None:
         if any(one.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for one in node.attribute):
             raise refused(
                 f"{node.op_type}, whose parts run or not, depending on values",
-                "Export it for images of one size, so that nothing is left to decide.",
+                "Export it for images of one size, so that nothing is left to decide; or by torch.onnx.export with "
+                "dynamo=True.",
             )
     known = {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input}
     for node in nodes:

@@ -18,18 +18,20 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 _PARTS = ("load", "_load_index", "_save_index", "_save_data", "_data_name", "_index_path")
 
 
-def compiled(*signatures: str) -> Callable[[Kernel], Kernel]:
+def compiled(*signatures: str, any_order: bool = False) -> Callable[[Kernel], Kernel]:
     """Compile a function for the given signatures at once, or without any on its first call, in strict arithmetic.
 
+    any_order: sums may be added in the order that is fastest on this processor, as libraries of linear algebra do.
     A cache that cannot be written (a read-only installation without a home) costs seconds of compiling, not the run.
     """
 
     def decorate(function: Kernel) -> Kernel:
+        loose = {"reassoc", "contract"} if any_order else False
         try:
-            kernel: Any = numba.njit(nogil=True, cache=True)(function)
+            kernel: Any = numba.njit(nogil=True, cache=True, fastmath=loose)(function)
             _keep_whole(kernel)
         except (RuntimeError, OSError):
-            kernel = numba.njit(nogil=True)(function)
+            kernel = numba.njit(nogil=True, fastmath=loose)(function)
         for signature in signatures:
             kernel.compile(signature)
         if signatures:

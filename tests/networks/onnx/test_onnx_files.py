@@ -266,3 +266,20 @@ def test_a_file_that_begins_with_names_alone_is_no_text(tmp_path: Path) -> None:
     path.write_bytes("layer,units\nétage,2\n".encode())
     with pytest.raises(BadInput, match="Found: text"):
         container(str(path))
+
+
+@pytest.mark.parametrize(
+    "noted", [b"['', 'layer', 'conv2d']", b"['', '\xff\xff\xff', 'conv2d']", b"['][' ''''\\'''''''"]
+)
+def test_what_an_exporter_notes_of_operators_is_read_with_distrust(noted: bytes, tmp_path: Path) -> None:
+    model = small()
+    model.graph.node[0].input[1] = model.graph.initializer[0].name = "val_7"
+    model.graph.node[0].name = "node_Conv_0"
+    model.graph.node[0].metadata_props.add(key="pkg.torch.onnx.name_scopes", value="A" * len(noted))
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString().replace(b"A" * len(noted), noted))
+    if b"\xff" in noted:
+        assert refusal(str(path)).startswith("NET should be an ONNX file. Found: names that are no text.")
+    else:
+        wanted = "layer" if b"layer" in noted else "conv_1"
+        assert [tap.layer for tap in open_onnx(str(path), "none").taps] == [wanted]

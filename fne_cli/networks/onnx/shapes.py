@@ -25,25 +25,37 @@ def tapped_graph(file: OnnxFile, takes: Input, size: tuple[int, int]) -> _Found:
     declared = dims[0].dim_value if dims[0].HasField("dim_value") else 0
     if declared in (0, ROWS):
         return _found(file, takes, size, ROWS)
-    try:
-        found = _found(file, takes, size, ROWS)
-    except BadInput as error:
-        try:
-            fixed = _found(file, takes, size, declared)
-        except BadInput:
-            raise error from None
-    else:
-        if not lacking_rows(found[2]):
+    found, refusal = _or_error(file, takes, size, ROWS)
+    if found is not None and not lacking_rows(found[2]):
+        return found
+    fixed, _ = _or_error(file, takes, size, declared)
+    if fixed is None and refusal is not None:
+        raise refusal
+    if found is not None:
+        if fixed is None or len(lacking_rows(fixed[2])) >= len(lacking_rows(found[2])):
             return found
-        fixed = _found(file, takes, size, declared)
-        if len(lacking_rows(fixed[2])) >= len(lacking_rows(found[2])):
+        if declared != 1 and _tapped(fixed) == _tapped(found):  # it is the classifier alone that is lost
             return found
+    assert fixed is not None
     if declared != 1:
         raise BadInput(
             f"{file.path} should take any number of images, or one. Found: {declared} at a time.",
             remedy="Export it with an open batch, or for one image.",
         )
     return fixed
+
+
+def _tapped(found: _Found) -> int:
+    return sum(not tap.aside for tap in found[1])
+
+
+def _or_error(
+    file: OnnxFile, takes: Input, size: tuple[int, int], rows: int
+) -> tuple[_Found, None] | tuple[None, BadInput]:
+    try:
+        return _found(file, takes, size, rows), None
+    except BadInput as error:
+        return None, error
 
 
 def _found(file: OnnxFile, takes: Input, size: tuple[int, int], rows: int) -> _Found:

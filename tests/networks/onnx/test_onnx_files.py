@@ -283,3 +283,17 @@ def test_what_an_exporter_notes_of_operators_is_read_with_distrust(noted: bytes,
     else:
         wanted = "layer" if b"layer" in noted else "conv_1"
         assert [tap.layer for tap in open_onnx(str(path), "none").taps] == [wanted]
+
+
+@pytest.mark.parametrize(("batch", "layers"), [(1, ["first", "head"]), (8, ["first"]), ("N", ["first"])])
+def test_a_batch_that_is_in_constants_costs_the_classifier_or_none(
+    batch: Any, layers: list[str], tmp_path: Path
+) -> None:
+    def flattened(w: Writer, x: str) -> str:
+        number = batch if isinstance(batch, int) else 8
+        x = w.node("Reshape", [w.node("GlobalAveragePool", [x]), w.value(np.array([number, 4]))])
+        return w.node("Gemm", [x, w.weight("head.weight", 4, 3)])
+
+    network = open_onnx(written(tmp_path / "net.onnx", small(flattened, (batch, 3, 8, 8))), "none")
+    assert [tap.layer for tap in network.taps] == layers
+    assert network.graph.rows == (1 if batch == 1 else 3)

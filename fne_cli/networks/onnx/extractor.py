@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fne_cli.machine import free_memory
-from fne_cli.networks.batching import Batching
+from fne_cli.networks.batching import Batching, one_by_one
 from fne_cli.networks.graph import Input
 from fne_cli.networks.onnx.graph import Graph
 from fne_cli.networks.onnx.program import Program
@@ -43,6 +43,8 @@ class OnnxExtractor(Batching):
         """The function for `rows` rows: the same bits for a row at any place, one by one if there is no other way."""
         if rows > 1 and on_gpu() is None and rows * self._graph.largest() > free_memory():
             raise MemoryError(f"{rows} rows of the largest layer")
+        if self._graph.rows == 1:
+            return one_by_one(self._made(1)), rows
         return self._in_order(self._made, rows, here=on_gpu() is None), rows
 
     def _made(self, rows: int) -> Callable[[np.ndarray], list[np.ndarray]]:

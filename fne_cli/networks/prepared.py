@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fne_cli.networks import described, pooling, taps
-from fne_cli.networks.extractor import Extractor, device_name
 from fne_cli.networks.recipe import Recipe
+from fne_cli.networks.running.extractor import Extractor, device_name
 from fne_cli.networks.weights import Network, open_network
 
 

@@ -40,6 +40,43 @@ def no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "_FIRST_LINE", math.inf)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """What is synced is with the system before, and no test takes this machine's power away.
+
+    Tests of what is synced, and when, put their own in its place; processes that tests start sync as ever.
+    """
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(os, "fsync", lambda handle: None if os.fstat(handle) else None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def networks() -> dict[object, object]:
+    """What `opened_once` has opened."""
+    return {}
+
+
+@pytest.fixture
+def opened_once(networks: dict[object, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Extractions in this process open a network once, as a worker does that is given one shard after the other.
+
+    Nothing changes a network that is opened; of a file that has changed it is another one.
+    """
+    from fne_cli.networks import prepared
+
+    real = prepared.open_network
+
+    def once(*arguments: object) -> object:
+        files = [path for path in arguments if isinstance(path, str) and os.path.isfile(path)]
+        key = (arguments, *((path, os.stat(path).st_mtime_ns, os.stat(path).st_size) for path in files))
+        if key not in networks:
+            networks[key] = real(*arguments)
+        return networks[key]
+
+    monkeypatch.setattr(prepared, "open_network", once)
+
+
 @pytest.fixture
 def fne(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
     """Run the command line in this process: fne("normalize", a, b, "--rows", "all")."""
@@ -109,7 +146,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def extract(fne: Callable[..., Result], network: Path) -> Callable[..., Result]:
+def extract(fne: Callable[..., Result], network: Path, opened_once: None) -> Callable[..., Result]:
     """fne extract with the small network: extract(images, output, "--crops", 5)."""
 
     def run(images: object, output: object, *more: object) -> Result:

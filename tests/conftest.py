@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import tempfile
@@ -26,6 +27,18 @@ hypothesis.settings.register_profile("patient", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("patient")
 
 
+def pytest_collection_finish() -> None:
+    """What has been imported is no garbage: hundreds of thousands of objects that would be looked at for ever."""
+    gc.set_threshold(20_000, 20, 20)
+    keep()
+
+
+def keep() -> None:
+    """Look for garbage among what comes now only."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real networks and datasets, outside the repository."""
@@ -46,8 +59,12 @@ def no_waiting_for_the_disk() -> Iterator[None]:
 
     Tests of what is synced, and when, put their own in its place; processes that tests start sync as ever.
     """
+
+    def fsync(handle: int) -> None:
+        os.fstat(handle)  # which raises for what is no open file
+
     with pytest.MonkeyPatch.context() as patches:
-        patches.setattr(os, "fsync", lambda handle: None if os.fstat(handle) else None)
+        patches.setattr(os, "fsync", fsync)
         yield
 
 
@@ -131,6 +148,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from fne_cli.networks.backend import load_keras
 
     keras = load_keras()
+    keep()
     keras.utils.set_random_seed(3)
     x = images = keras.Input((12, 12, 3))
     x = keras.layers.Conv2D(12, 3, activation="relu", name="conv1")(x)

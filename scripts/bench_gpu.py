@@ -47,9 +47,9 @@ from fne_cli.images import pipeline
 from fne_cli.images.lists import source
 from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.networks.backend import accelerators, load_keras
-from fne_cli.networks.extractor import processor_name
 from fne_cli.networks.prepared import Prepared
 from fne_cli.networks.recipe import Recipe
+from fne_cli.networks.running.extractor import processor_name
 from fne_cli.steps.extract import extract
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from fne_cli.machine import free_memory
-from fne_cli.networks.batching import Batching, one_by_one
 from fne_cli.networks.graph import Input
 from fne_cli.networks.onnx.graph import Graph
 from fne_cli.networks.onnx.program import Program
@@ -16,6 +15,7 @@ from fne_cli.networks.onnx.session import on_gpu, session
 from fne_cli.networks.onnx.taps import OnnxTap
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.preprocessing import grey
+from fne_cli.networks.running.batching import Batching, one_by_one
 
 
 class OnnxExtractor(Batching):

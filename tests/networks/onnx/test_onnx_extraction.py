@@ -24,7 +24,6 @@ from fne_cli.networks.weights import seeded
 from fne_cli.numerics.transformer import TernaryEmbedding
 
 layers = keras.layers
-MODELS = Path(__file__).parents[4] / "shared" / "models"
 
 
 def noise(rows: int, side: int, seed: int = 0) -> np.ndarray:
@@ -145,15 +144,12 @@ def codes_of(rows: dict[str, np.ndarray]) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["squeezenet_v1_1", "squeezenet_bn_places365", "bvlc_googlenet"])
-def test_real_networks_give_the_activations_and_codes_of_keras(name: str, tmp_path: Path) -> None:
-    source = MODELS / f"{name}.keras"
-    if not source.exists():
-        pytest.skip(f"{source} is not there")
+def test_real_networks_give_the_activations_and_codes_of_keras(name: str, shared: Path, tmp_path: Path) -> None:
+    source = shared / "models" / f"{name}.keras"
     model = keras.models.load_model(source, compile=False)
     path, side = export(model, tmp_path / f"{name}.onnx"), model.input_shape[1]
-    photos = sorted((MODELS.parent / "data" / "caltech101").rglob("*.jpg"))[::240][:24]
-    if len(photos) < 24:
-        pytest.skip("the photos of Caltech-101 are not there")
+    photos = sorted((shared / "data" / "caltech101").rglob("*.jpg"))[::240][:24]
+    assert len(photos) == 24
     from PIL import Image
 
     pixels = np.stack([np.asarray(Image.open(photo).convert("RGB").resize((side, side))) for photo in photos])

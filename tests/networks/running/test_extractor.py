@@ -20,11 +20,11 @@ import pytest
 from fne_cli.errors import DoesNotFit, WrongOptions
 from fne_cli.networks import graph
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.extractor import Extractor, device_name
 from fne_cli.networks.mini import build as build_mini
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.prepared import Prepared
 from fne_cli.networks.recipe import Recipe
+from fne_cli.networks.running.extractor import Extractor, device_name
 from fne_cli.networks.taps import find_taps, select
 from fne_cli.networks.weights import Network, open_network
 
@@ -294,7 +294,7 @@ def test_a_batch_larger_than_the_memory_is_halved_before_linux_kills_for_it(monk
     model, pixels = small_net(), noise(8, 9)
     expected = [np.asarray(values) for values in extractor(model, 9, rows=8)(pixels)]
     largest = max(int(np.prod(layer.output.shape[1:])) for layer in model.layers)
-    monkeypatch.setattr("fne_cli.networks.extractor.free_memory", lambda: 2 * 4 * largest)
+    monkeypatch.setattr("fne_cli.networks.running.extractor.free_memory", lambda: 2 * 4 * largest)
     extract = extractor(model, 9, rows=8)
     all_close(extract(pixels), expected, 1e-6)
     assert extract.used == 2
@@ -368,5 +368,5 @@ def test_another_backend_gives_the_same_without_tensorflow(backend: str, network
 
 def test_the_device_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device_name().strip()
-    monkeypatch.setattr("fne_cli.networks.extractor.accelerators", lambda: ["a card", "another"])
+    monkeypatch.setattr("fne_cli.networks.running.extractor.accelerators", lambda: ["a card", "another"])
     assert device_name() == "a card"

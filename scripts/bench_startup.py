@@ -110,7 +110,7 @@ def stages(photos: str, activations: str) -> list[tuple[str, float]]:
             yield batch
 
     vars(pipeline)["image_batches"] = first
-    from fne_cli.networks.extractor import Extractor
+    from fne_cli.networks.running.extractor import Extractor
 
     call, calls = Extractor.__call__, 0
 

@@ -77,6 +77,8 @@ def test_it_learns_and_its_network_is_taken(fne, shades, tmp_path):
     told = json.loads(fne("info", tmp_path / "x.h5", "--json").out)["settings"]
     said = lineage_of(str(tmp_path / "m.keras"))
     assert told["weights_sha256"] == said["weights_sha256"] and told["preprocess"] == "tf"
+    verified = fne("verify", tmp_path / "m.keras")
+    assert (verified.code, "m.keras is good: network, " in verified.err) == (0, True)
     shown = fne("info", tmp_path / "m.keras").out
     assert said["weights_sha256"] in shown and 'classes      ["bright", "dark"]' in shown
 

@@ -19,7 +19,7 @@ from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import LABEL
 from fne_cli.images.pixels.bad import Allowed, Status, bad_summary
 from fne_cli.images.pixels.geometry import Geometry
-from fne_cli.networks.extractor import device_name
+from fne_cli.networks.running.extractor import device_name
 from fne_cli.networks.trained.building import Trainable
 from fne_cli.networks.trained.tuned import Tuned, tunable
 from fne_cli.progress import SILENT, Progress

@@ -84,8 +84,13 @@ class Drawings:
         )
 
     def _refresh(self) -> None:
-        """Give figures that are up to date today's time if what they are made from is newer, as `refresh` does."""
+        """Give figures that are up to date today's time if what they are made from is newer, as `refresh` does.
+
+        What a killed run left beside them goes.
+        """
         files = [path for name in self._names for path in self._paths(name)]
+        for path in (record_path(self._record), *files):
+            Output(path).tidy()
         if files and any(is_older(path, self._origin.paths) for path in files):
             with suppress(OSError, FneError):
                 for path in files:

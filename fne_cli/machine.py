@@ -7,8 +7,12 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 def processors() -> int:
@@ -76,7 +80,10 @@ def thread_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
     A BLAS that splits a product over its own threads rounds differently with their number; the callers split the work
     into pieces of fixed size instead. The limit holds for the whole process while the pool is open.
     """
-    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads or processors()) as pool:
+    with (
+        _libraries(len(sys.modules)).limit(limits=1, user_api="blas"),
+        ThreadPoolExecutor(threads or processors()) as pool,
+    ):
         try:
             yield pool
         except BaseException:
@@ -87,22 +94,13 @@ def thread_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """While it is open, BLAS and OpenMP use one thread, in the whole process: sums have the same order everywhere."""
-    with _libraries().limit(limits=1):
+    with _libraries(len(sys.modules)).limit(limits=1):
         yield
 
 
-_known: tuple[int, Any] = (-1, None)
-
-
-def _libraries() -> Any:
-    """BLAS and OpenMP, as they are loaded.
-
-    Finding them takes milliseconds, as there are thousands of mappings to read; so that is done again only when modules
-    have been loaded since, and with them perhaps libraries.
-    """
-    global _known  # noqa: PLW0603  # of the process, as what it has loaded
+@lru_cache(1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """Those that have threads of their own. They are looked for again when modules have been loaded since."""
     from threadpoolctl import ThreadpoolController
 
-    if _known[0] != len(sys.modules):
-        _known = (len(sys.modules), ThreadpoolController())
-    return _known[1]
+    return ThreadpoolController()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +23,7 @@ from fne_cli.machine import free_memory, processors
 _BLANK = -1
 _CUT_BYTES = 1 << 24  # bytes of regions that are cut of an image at once
 _AHEAD = 2  # batches that are decoded before they are asked for
+_TOGETHER, _SHARES = 16, 4  # pieces of work that a thread gets at once, at most; and how often it gets some of a batch
 _SCARCE = 4  # processors that a network has use for, all of them
 
 
@@ -89,6 +90,42 @@ def _together(listing: Listing, numbers: np.ndarray, most: int) -> np.ndarray:
     return np.array(lengths, np.int64)
 
 
+class _Plan:
+    """Which images go into which of `batches`, and which places of these are filled by one piece of work.
+
+    Nothing is kept of images that follow each other: there may be millions of them.
+    """
+
+    def __init__(self, listing: Listing, numbers: Sequence[int] | np.ndarray, batch_images: int, most: int) -> None:
+        """most: regions of an image that are cut out at once."""
+        following = isinstance(numbers, range) and numbers.step == 1 and listing.boxes is None
+        self._size, self._numbers = batch_images, numbers
+        self._table: np.ndarray | None = None
+        self._lengths: np.ndarray | None = None
+        self.batches = -(-len(numbers) // batch_images)
+        if not following:
+            self._table = placed(numbers, batch_images)
+            self.batches = len(self._table)
+            if listing.boxes is not None:
+                self._lengths = _together(listing, self._table.reshape(-1), most)
+
+    def row(self, number: int) -> np.ndarray:
+        """(batch_images,) int64, the images of a batch by their slots, -1 for none."""
+        if self._table is not None:
+            return self._table[number]
+        return placed(self._numbers[number * self._size : (number + 1) * self._size], self._size)[0]
+
+    def pieces(self) -> Iterator[range]:
+        """Places in all batches, one behind the other."""
+        if self._lengths is None:
+            yield from (range(place, place + 1) for place in range(self.batches * self._size))
+            return
+        start = 0
+        for length in self._lengths:
+            yield range(start, start + int(length))
+            start += int(length)
+
+
 @dataclass
 class _Filling:
     """A batch that is being decoded: what is known of each of its slots, and who is at work on it."""
@@ -123,6 +160,19 @@ class _Filling:
         )
 
 
+_Piece = Sequence[tuple[_Filling, int]]
+"""The slots of batches that one image, or regions of it, are for."""
+
+
+def _handed_over(pieces: Sequence[_Piece], threads: int) -> Iterator[Sequence[_Piece]]:
+    """The pieces as a thread gets them: some at once, as handing over takes as long as reading a small image.
+
+    No thread is left without any: they are several times as many as there are threads, if there are so many pieces.
+    """
+    some = min(_TOGETHER, max(1, len(pieces) // (_SHARES * threads)))
+    return (pieces[start : start + some] for start in range(0, len(pieces), some))
+
+
 class _Decoding:
     """Decodes pieces of work, each some regions of one image, or one whole image, into the slots of their batches."""
 
@@ -136,13 +186,19 @@ class _Decoding:
         spans = self._listing.spans
         return (0, None) if spans is None else (int(spans[number, 0]), int(spans[number, 1]))
 
-    def ahead(self, number: int) -> None:
-        """Have the system read the bytes of an image, and do not wait for them."""
-        read_ahead(self._listing.files[number], *self._span(number))
+    def ahead(self, pieces: Sequence[_Piece]) -> None:
+        """Have the system read the bytes of the images of these pieces, and do not wait for them."""
+        for (filling, slot), *_ in pieces:
+            number = int(filling.row[slot])
+            read_ahead(self._listing.files[number], *self._span(number))
 
-    def fill(self, places: Sequence[tuple[_Filling, int]]) -> None:
-        """Decode what belongs into these slots, when it is our turn."""
-        self.turn.wait()
+    def fill(self, pieces: Sequence[_Piece]) -> None:
+        """Decode one piece after the other into its slots, when it is our turn."""
+        for places in pieces:
+            self.turn.wait()
+            self._fill(places)
+
+    def _fill(self, places: _Piece) -> None:
         listing = self._listing
         numbers = [int(filling.row[slot]) for filling, slot in places]
         file, span = listing.files[numbers[0]], self._span(numbers[0])
@@ -178,37 +234,37 @@ def image_batches(
     warnings.filterwarnings("ignore", module="PIL")
     decoding = _Decoding(listing, geometry, free_memory() // 2 if memory is None else memory)
     shape = (geometry.crops, geometry.height, geometry.width, 3)
-    table = placed(numbers, batch_images)
+    plan = _Plan(listing, numbers, batch_images, max(1, _CUT_BYTES // int(np.prod(shape))))
     taking_turns = competing and processors() <= _SCARCE
-    if listing.boxes is None:
-        lengths = np.ones(table.size, np.int64)
-    else:
-        lengths = _together(listing, table.reshape(-1), max(1, _CUT_BYTES // int(np.prod(shape))))
-    ends = np.cumsum(lengths)
     filling: deque[_Filling] = deque()
-    begun, piece = 0, 0  # batches, and pieces of work
-    pool, reader = ThreadPoolExecutor(workers or processors()), ThreadPoolExecutor(1)
+    begun, coming = 0, plan.pieces()
+    places = next(coming, None)
+    threads = workers or processors()
+    pool, reader = ThreadPoolExecutor(threads), ThreadPoolExecutor(1)
     try:
-        for number in range(len(table)):
-            while piece < len(ends) and int(ends[piece] - lengths[piece]) < (number + 1 + _AHEAD) * batch_images:
-                places = range(int(ends[piece] - lengths[piece]), int(ends[piece]))
+        for number in range(plan.batches):
+            pieces: list[_Piece] = []
+            while places is not None and places.start < (number + 1 + _AHEAD) * batch_images:
                 while begun * batch_images < places.stop:
-                    filling.append(_Filling.of(table[begun], shape))
+                    filling.append(_Filling.of(plan.row(begun), shape))
                     begun += 1
-                piece += 1
-                if table.flat[places.start] == _BLANK:
-                    continue
-                wanted = [(filling[place // batch_images - number], place % batch_images) for place in places]
-                reader.submit(decoding.ahead, int(table.flat[places.start]))
-                work = pool.submit(decoding.fill, wanted)
-                for one in {id(batch): batch for batch, _ in wanted}.values():
+                piece = [(filling[place // batch_images - number], place % batch_images) for place in places]
+                places = next(coming, None)
+                batch, slot = piece[0]
+                if batch.row[slot] != _BLANK:
+                    pieces.append(piece)
+            if pieces:
+                reader.submit(decoding.ahead, pieces)
+            for some in _handed_over(pieces, threads):
+                work = pool.submit(decoding.fill, some)
+                for one in {id(batch): batch for places in some for batch, _ in places}.values():
                     one.work.append(work)
             decoding.turn.set()
-            batch = filling[0].batch()
+            finished = filling[0].batch()
             filling.popleft()
             if taking_turns:
                 decoding.turn.clear()
-            yield batch
+            yield finished
     finally:
         decoding.turn.set()
         reader.shutdown(cancel_futures=True)

@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from fne_cli.images.pixels.bad import BadImage, Status
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # who is up to date needs MAX_PIXELS, and neither NumPy nor Pillow
+    import numpy as np
     from PIL import Image
 
 MAX_PIXELS = 178_956_970  # where Pillow itself refuses: half a gibibyte at three bytes a pixel
@@ -38,6 +37,8 @@ def cropped(image: Image.Image, geometry: Geometry, box: np.ndarray | None) -> n
 
     Raises BadImage for a box outside the image.
     """
+    import numpy as np
+
     height, width = geometry.height, geometry.width
     region = _region(image.size, geometry, box)
     if geometry.crops == 1:
@@ -86,6 +87,8 @@ def _region(size: tuple[int, int], geometry: Geometry, box: np.ndarray | None) -
 
 def _resized(image: Image.Image, region: tuple[int, int, int, int], width: int, height: int, resize: str) -> np.ndarray:
     """(height, width, 3) uint8: the region, bilinear with antialiasing."""
+    import numpy as np
+
     if region != (0, 0, *image.size):
         image = image.crop(region)  # first, so that nothing from outside a box bleeds into it
     inner = None
@@ -94,6 +97,6 @@ def _resized(image: Image.Image, region: tuple[int, int, int, int], width: int, 
         # max: width * (29 / width) is a rounding larger than 29 for some widths, and Pillow refuses a negative corner
         spare_x, spare_y = max(0.0, image.width - width * scale), max(0.0, image.height - height * scale)
         inner = (spare_x / 2, spare_y / 2, image.width - spare_x / 2, image.height - spare_y / 2)
-    from PIL.Image import Resampling  # here: who is up to date needs MAX_PIXELS, and no Pillow
+    from PIL.Image import Resampling
 
     return np.asarray(image.resize((width, height), Resampling.BILINEAR, box=inner))

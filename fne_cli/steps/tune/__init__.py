@@ -27,8 +27,8 @@ from fne_cli.steps.tune.asked import Asked
 from fne_cli.steps.tune.options import LearningOptions, TuneOptions
 from fne_cli.steps.tune.tunings import Tunings
 from fne_cli.steps.tune.units import Units
-from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.schema import Images
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.other.results import VERSION, read_results
 from fne_cli.store.output import checkpoint
 from fne_cli.store.output.noted import check_noted

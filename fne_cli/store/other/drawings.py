@@ -11,11 +11,11 @@ from typing import Any, Self
 
 from fne_cli.errors import BadInput, DifferentOutput, FneError
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.output.notes import read_record, record_path
+from fne_cli.store.output.notes import is_older, read_record, record_path
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import file_state, sha256_of
-from fne_cli.store.output.up_to_date import follow, is_older
+from fne_cli.store.output.up_to_date import follow
 
 
 class Drawings:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput, DamagedFile, OldVersion, WrongFile
-from fne_cli.store.format.claims import NoNumber, parse_json
+from fne_cli.store.format.text import NoNumber, parse_json
 from fne_cli.store.other.objects import Claim, brief
 from fne_cli.store.other.results.costs import Cost, read_costs
 from fne_cli.store.other.results.entries import Entry, read_entry

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # bytes are compared; without it they depend on an image's neighbours
@@ -69,29 +70,37 @@ def no_waiting_for_the_disk() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def networks() -> dict[object, object]:
+def networks() -> dict[object, Any]:
     """What `opened_once` has opened."""
     return {}
 
 
 @pytest.fixture
-def opened_once(networks: dict[object, object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Extractions in this process open a network once, as a worker does that is given one shard after the other.
+def opened_once(networks: dict[object, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Extractions in this process open and compile a network once, as a worker with one shard after the other does.
 
     Nothing changes a network that is opened; of a file that has changed it is another one.
     """
     from fne_cli.networks import prepared
 
-    real = prepared.open_network
+    opening, compiling = prepared.open_network, prepared.Extractor
 
-    def once(*arguments: object) -> object:
+    def opened(*arguments: object) -> object:
         files = [path for path in arguments if isinstance(path, str) and os.path.isfile(path)]
         key = (arguments, *((path, os.stat(path).st_mtime_ns, os.stat(path).st_size) for path in files))
         if key not in networks:
-            networks[key] = real(*arguments)
+            networks[key] = opening(*arguments)
         return networks[key]
 
-    monkeypatch.setattr(prepared, "open_network", once)
+    def compiled(network: Any, taps: Any, poolings: Any, rows: int, *more: Any) -> Any:
+        key = (id(network), *(tap.layer for tap in taps), *map(repr, poolings), rows, more[0])
+        found = networks.get(key)
+        if found is None or found.used != rows:  # or memory has given out
+            found = networks[key] = compiling(network, taps, poolings, rows, *more)
+        return found
+
+    monkeypatch.setattr(prepared, "open_network", opened)
+    monkeypatch.setattr(prepared, "Extractor", compiled)
 
 
 @pytest.fixture

@@ -64,10 +64,16 @@ class Names(Sequence[str]):
     def _part(self, place: slice) -> Names:
         import numpy as np
 
-        ends, numbers = self._ends[place].astype(np.int64), np.arange(*place.indices(len(self)))
-        starts = np.where(numbers > 0, self._ends[numbers - 1], 0).astype(np.int64)
-        parts = zip(starts.tolist(), ends.tolist(), strict=True)
-        return Names(b"".join([self._content[start:end] for start, end in parts]), _small(np.cumsum(ends - starts)))
+        content, ends, numbers = bytearray(), list[Any](), range(*place.indices(len(self)))
+        for first in range(0, len(numbers), TOGETHER):
+            block = numbers[first : first + TOGETHER]
+            some = np.arange(block.start, block.stop, block.step)
+            stops = self._ends[some].astype(np.int64)
+            starts = np.where(some > 0, self._ends[some - 1], 0).astype(np.int64)
+            ends.append(_small(len(content) + np.cumsum(stops - starts)))
+            parts = zip(starts.tolist(), stops.tolist(), strict=True)
+            content.extend(b"".join([self._content[start:stop] for start, stop in parts]))
+        return Names(content, concatenated(ends))
 
     def __iter__(self) -> Iterator[str]:
         before = 0

@@ -9,12 +9,13 @@ number of runs. The parent starts no thread, so that its children can.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import resource
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,8 @@ CELLS = {"conv": {"pooling": "avg:2", "output_shape": "8 x 8 x 3"}}
 EVENTS = ((os, "replace"), (os, "rename"), (os, "unlink"), (os, "fsync"), (os, "truncate"), (os, "ftruncate"))
 
 
-def prepare(folder: Path) -> None:
-    """The inputs of all commands, in a child."""
+def prepare(folder: Path, commands: Collection[str]) -> None:
+    """The inputs of these commands, in a child."""
     for number in range(8):
         (folder / f"{number}.png").touch()
     rows = [f"{number}.png,{'ab'[number % 2]}" for number in range(8)]
@@ -88,6 +89,10 @@ def prepare(folder: Path) -> None:
     for number in range(8):
         write_image(folder / "pictures" / "ab"[number % 2] / f"{number}.png", number)
     shards(folder, {"conv": rng.random((24, 40), np.float32)}, table(24), 2)
+    if not {"classifier.npz", "results.json", "regions.npz"} & {
+        word for name in commands for word in COMMANDS[name][0]
+    }:
+        return
     words = ("evaluate", "codes.h5", "results.json", "-C", "1", "--model", "classifier.npz")
     code, said = child(lambda: command(words))
     assert code == 0, said
@@ -263,7 +268,9 @@ if __name__ == "__main__":
         from fne_cli.networks.backend import load_keras
 
         load_keras()
-    prepare(Path(place))
+    for one in {(COMMANDS.get(one) or EXTRACT)[0][0] for one in chosen}:
+        importlib.import_module(f"fne_cli.steps.{one}")
+    prepare(Path(place), [one for one in chosen or COMMANDS if one in COMMANDS])
     total = 0
     for one in chosen or COMMANDS:
         for replaced in (False, True) if mode == "kill" else (False,):

@@ -13,7 +13,7 @@ from fne_cli.images import names as entries
 from fne_cli.images.gathering import Values
 from fne_cli.images.lists.findings import NOTHING, Findings, Seen
 from fne_cli.images.lists.layout import layout
-from fne_cli.images.names import coded, compact, repeats
+from fne_cli.images.names import Below, coded, compact, repeats
 from fne_cli.images.pixels.formats import ENDINGS
 
 if TYPE_CHECKING:  # who is up to date need not wait for it
@@ -126,10 +126,12 @@ class Listing:
         if count > len(self):
             raise BadInput(f"--shard should make at most {len(self)} parts, one image each. Found: {count}.")
         part = slice(number, None, count)
+        ids = self.ids[part]
+        below = self.files if isinstance(self.files, Below) and self.files.names is self.ids else None
         return replace(
             self,
-            ids=self.ids[part],
-            files=self.files[part],
+            ids=ids,
+            files=self.files[part] if below is None else Below(below.prefix, ids),
             splits=self.splits[part],
             labels=self.labels[part],
             ignored=self.ignored[part],

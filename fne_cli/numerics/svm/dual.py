@@ -28,9 +28,10 @@ from fne_cli.numerics.svm.passes import BLOCK, Momentum, add_rows, objectives, s
 GROUP = 32
 """Problems that share a matrix product."""
 
-NEAR, FINE, LARGE, PATIENCE = 1.05, 1e-7, 1e30, 500
+NEAR, FINE, LARGE, ALIKE, PATIENCE = 1.05, 1e-7, 1e30, 16.0, 500
 """Of passes in float32 over a matrix of float64: from so many times the tolerance on a gap is computed exactly; down to
-this tolerance, up to such values, and for so many passes they are made."""
+this tolerance, up to such values, up to so many times half the usual squared distance of two rows, and for so many
+passes they are made."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,16 @@ def solve_groups(
 
 
 def _narrows(gram: np.ndarray, tolerance: float) -> bool:
-    """Whether passes over the matrix in float32 may come to such a gap of what it says in float64."""
-    return gram.dtype == np.float64 and tolerance >= FINE and bool(gram.diagonal().max(initial=0.0) < LARGE)
+    """Whether passes over the matrix in float32 may come to such a gap of what it says in float64.
+
+    They see rows apart by what is left of their products when half the squared distance of two is taken: where rows
+    are long beside that, as by a common mean, rounding is most of it.
+    """
+    if gram.dtype != np.float64 or tolerance < FINE or len(gram) < 2:
+        return False
+    squares = gram.diagonal()
+    apart = 0.5 * (squares[1:] + squares[:-1]) - gram.diagonal(1)
+    return bool(squares.max() < min(LARGE, ALIKE * np.median(apart)))
 
 
 class _Problems:

@@ -133,7 +133,9 @@ def estimate(
         "newton": (newton_bytes, 8.0 * classes * rows * features * (features + 8)),
         "gram": (
             gram_bytes,
-            rows * rows * features + 4.0 * classes * rows * features + 50.0 * classes * rows * (rows + passes.BLOCK),
+            rows * rows * features
+            + 4.0 * classes * rows * features
+            + 50.0 / 3 * classes * rows * (rows + passes.BLOCK),
         ),
         "rows": (rows_bytes, (8.0 + 4 * 25 / 3) * classes * rows * features),
         "direct": (direct_bytes, 8.0 * classes * rows * features + 100.0 * rows * features * (2 * classes + 128)),

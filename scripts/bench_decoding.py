@@ -3,11 +3,13 @@
     python scripts/bench_decoding.py [--images N] [--rounds N] [--network FILE.keras] [--folder FOLDER]
 
 For mini, and for --network, on JPEGs of 300 x 225 and 500 x 375 (or those of --folder): images per second end to end,
-of the bare network on pixels in memory, and of decoding alone on one thread. The bound is
-1 / (1 / bare rate + decode seconds of an image / processors). The three take turns in one process; medians of the
-rounds, and of the ratios within a round. `extract` does all images of a round without a pause, as it would else decode
-ahead while others have their turn, and its first batches do not count. On a busy machine the clock says little: beside
-it stands the processors' time of an image, in which the bound is what network and decoding take together.
+of the bare network on pixels in memory, and of decoding alone on one thread: as `extract` decodes (reading, hash,
+checks) and by nothing but Pillow (opening, decoding, resizing of what is in memory). The bound is
+1 / (1 / bare rate + decode seconds of an image / processors), by either. The four take turns in one process; medians of
+the rounds, and of the ratios within a round. `extract` does all images of a round without a pause, as it would else
+decode ahead while others have their turn; the time from its first batch to its last is that of all images but those of
+the first. On a busy machine the clock says little: the last column has the processors' time of an image in its place,
+in which the bound is what network and decoding take together.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_extract import WARM_BATCHES, Stopwatch, write_photos
+from bench_extract import Stopwatch, write_photos
+from bench_formats import by_pillow
 from bench_sizes import at_least
 
 from fne_cli.images import pipeline
@@ -39,6 +42,9 @@ from fne_cli.networks.recipe import Recipe
 from fne_cli.steps.extract import extract
 
 SIZES = ((300, 225), (500, 375))
+HEAD = """
+| | images/s | bare network | decoding, one processor | Pillow alone | of the network | of the bound | by Pillow | CPU |
+|---|---|---|---|---|---|---|---|---|"""
 FEW = 64  # images of a round that the network gets from memory, and that are decoded alone
 Taken = tuple[float, float]  # seconds of an image: by the clock, and of all processors
 
@@ -64,9 +70,9 @@ class Watch(Stopwatch):
 
     @property
     def taken(self) -> Taken:
-        """Of an image, once it runs."""
-        images, first = sum(self.counts[WARM_BATCHES:]), WARM_BATCHES - 1
-        return (self.times[-1] - self.times[first]) / images, (self.busy[-1] - self.busy[first]) / images
+        """Of an image behind the first batch, which is decoded and computed alone; what follows is not begun then."""
+        images = sum(self.counts[1:])
+        return (self.times[-1] - self.times[0]) / images, (self.busy[-1] - self.busy[0]) / images
 
 
 def against_bound(recipe: Recipe, folder: Path, images: int, rounds: int, output: Path) -> dict[str, float]:
@@ -88,25 +94,34 @@ def against_bound(recipe: Recipe, folder: Path, images: int, rounds: int, output
         for file in few:
             decode(partial(read_file, file), geometry)
 
+    contents = [read_file(file) for file in few]
+
+    def pillow_alone() -> None:
+        for content in contents:
+            by_pillow(content, geometry.height, geometry.width)
+
     manifest = output.with_suffix(".csv")
     with open(manifest, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["path"], *([os.path.abspath(path)] for path in listed.files)])
     compute()
     decode_alone()
-    rows: list[tuple[Taken, Taken, Taken]] = []
+    pillow_alone()
+    rows: list[tuple[Taken, Taken, Taken, Taken]] = []
     for _ in range(rounds):
         watch = Watch()
         for path in output.parent.glob(output.name + "*"):
             path.unlink()
         extract(str(manifest), output, recipe, root="/", progress=watch)
-        rows.append((watch.taken, timed(compute, len(few)), timed(decode_alone, len(few))))
+        alone = [timed(work, len(few)) for work in (compute, decode_alone, pillow_alone)]
+        rows.append((watch.taken, alone[0], alone[1], alone[2]))
     cores = len(os.sched_getaffinity(0))
     return {
         **{f"{name}_per_second": 1 / statistics.median(row[place][0] for row in rows)
-           for place, name in enumerate(("extract", "bare", "decoding"))},
-        "of_bare": statistics.median(bare[0] / ours[0] for ours, bare, _ in rows),
-        "of_bound": statistics.median((bare[0] + alone[0] / cores) / ours[0] for ours, bare, alone in rows),
-        "cpu_of_bound": statistics.median((bare[1] + alone[1]) / ours[1] for ours, bare, alone in rows),
+           for place, name in enumerate(("extract", "bare", "decoding", "pillow"))},
+        "of_bare": statistics.median(bare[0] / ours[0] for ours, bare, _, _ in rows),
+        "of_bound": statistics.median((bare[0] + alone[0] / cores) / ours[0] for ours, bare, alone, _ in rows),
+        "of_pillows": statistics.median((bare[0] + pillow[0] / cores) / ours[0] for ours, bare, _, pillow in rows),
+        "cpu_of_bound": statistics.median((bare[1] + alone[1]) / ours[1] for ours, bare, alone, _ in rows),
     }  # fmt: skip
 
 
@@ -120,6 +135,7 @@ def main() -> None:
     options = parser.parse_args()
     load_keras()
     figures: dict[str, Any] = {"load": os.getloadavg()[0]}
+    print(HEAD, flush=True)
     with tempfile.TemporaryDirectory() as name:
         folders = {} if options.folder is None else {"your own": options.folder}
         for size in SIZES if options.folder is None else ():
@@ -131,13 +147,10 @@ def main() -> None:
             for what, folder in folders.items():
                 found = against_bound(recipe, folder, options.images, options.rounds, Path(name) / "a.h5")
                 figures[f"{Path(recipe.model).name}, {what}"] = found
-                print(
-                    f"{Path(recipe.model).name}, JPEGs of {what}: {found['extract_per_second']:.1f} images/s, bare "
-                    f"network {found['bare_per_second']:.1f}, decoding {found['decoding_per_second']:.1f} on one "
-                    f"processor; {found['of_bare']:.2f} of the network, {found['of_bound']:.3f} of the bound, "
-                    f"{found['cpu_of_bound']:.3f} by the processors' time",
-                    flush=True,
-                )
+                rates = (found[f"{name}_per_second"] for name in ("extract", "bare", "decoding", "pillow"))
+                shares = (found[name] for name in ("of_bare", "of_bound", "of_pillows", "cpu_of_bound"))
+                cells = [*(f"{rate:,.0f}" for rate in rates), *(f"{share:.2f}" for share in shares)]
+                print(f"| {Path(recipe.model).stem}, JPEGs of {what} | {' | '.join(cells)} |", flush=True)
     print(json.dumps(figures, indent=2))
 
 

@@ -150,6 +150,7 @@ def throughput(images: int, peers: bool = True) -> dict[str, list[float]]:
         if hooked is not None:
             others["torch_hooks"] = partial(rate_of, hooked, batches)
         others["matrix_gflops"] = matrix_rate
+        pipeline._TURN_BYTES = 1  # a batch at a time, so that no turn has its images from an earlier one
         turns = Turns(others)
         extract(str(folder / "photos"), folder / "a.h5", recipe, progress=turns)
     return turns.rates

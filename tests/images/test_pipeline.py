@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import threading
 import time
 from pathlib import Path
@@ -199,6 +200,40 @@ def test_a_turn_of_many_small_images_is_as_many_batches_as_may_wait(listing, mon
     # Batch 0 at once, then 1 to 3, then the last two; a thread ends what it has begun when its turn is over.
     assert all(count >= images for count, images in zip(counts, [2, 8, 8, 8, 11, 11], strict=True))
     assert counts[3] <= counts[1] + 1
+
+
+def test_the_system_is_asked_for_the_parts_of_an_archive_before_they_are_read(listing, tmp_path, monkeypatch):
+    whole, spans, asked, read = b"", [], [], []
+    for number in (0, 1, 2, 4, 5, 6):
+        content = Path(listing.files[number]).read_bytes()
+        spans.append((len(whole), len(content)))
+        whole += content + b"between"
+    (tmp_path / "a.tar").write_bytes(whole)
+    archive = Listing(
+        ids=list("abcdef"),
+        files=[str(tmp_path / "a.tar")] * 6,
+        splits=[""] * 6,
+        labels=[()] * 6,
+        spans=np.array(spans),
+    )
+    everything = threading.Event()
+
+    def advised(file, offset, size, advice):
+        asked.append((offset, size, advice))
+        if len(asked) == 6:
+            everything.set()
+
+    def counted(path, *span):
+        assert everything.wait(60)
+        read.append(span)
+        return read_file(path, *span)
+
+    monkeypatch.setattr(os, "posix_fadvise", advised)
+    monkeypatch.setattr("fne_cli.images.pipeline.read_file", counted)
+    batches = list(image_batches(archive, GEOMETRY, 2, range(6), 2, competing=True))
+    assert asked == [(*span, os.POSIX_FADV_WILLNEED) for span in spans]
+    assert sorted(read) == spans
+    assert not np.concatenate([batch.status for batch in batches]).any()
 
 
 def test_whoever_stops_early_waits_for_no_thread(listing):

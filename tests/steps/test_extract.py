@@ -516,9 +516,13 @@ def test_reduced_decoding_is_a_setting_that_new_images_follow(fne, extract, tmp_
 
     assert "up to date" in extract(photos, tmp_path / "a.h5", "--decode", "reduced").err
     other = extract(photos, tmp_path / "a.h5")
-    assert (other.code, 'decode: "reduced" in the existing output' in other.err) == (4, True), other.err
+    assert (other.code, 'decode: "reduced" in the existing output, "full" asked for' in other.err) == (4, True), (
+        other.err
+    )
     other = extract(photos, tmp_path / "full.h5", "--decode", "reduced")
-    assert (other.code, '"reduced" asked for' in other.err) == (4, True), other.err
+    assert (other.code, 'decode: "full" in the existing output, "reduced" asked for' in other.err) == (4, True), (
+        other.err
+    )
     assert extract(photos, tmp_path / "b.h5", "--decode", "reduced", "--batch-size", 3, "--workers", 1).code == 0
     np.testing.assert_array_equal(rows(tmp_path / "b.h5"), rows(tmp_path / "a.h5"))
     assert (tmp_path / "a.h5").read_bytes() == before

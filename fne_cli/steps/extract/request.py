@@ -109,7 +109,8 @@ class ExtractionRequest:
             return
         with open_file(self.path, "activations") as file:
             ours = without_precision(self.recipe)
-            check_same(self.path, differences(ours, {name: file.settings.get(name) for name in ours}))
+            there = {name: file.settings[name] for name in {*ours, "decode"} if name in file.settings}
+            check_same(self.path, differences(ours, there))
             known, count = int(file.images.good.sum()), len(self.listing)
             if 2 * count < known and not self._whole:
                 raise other_images(self.path, f"{count:,} at most", known, count)

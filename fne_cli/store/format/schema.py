@@ -229,6 +229,9 @@ EXISTING = ("in the existing output", "asked for")
 BOTH = ("there", "here")
 
 
+_UNSAID = {"decode": "full"}  # settings that are stored only where they are something else
+
+
 def differences(wanted: Mapping[str, Any], found: Mapping[str, Any], words: tuple[str, str] = EXISTING) -> list[str]:
     """One line for each entry that differs: ``crops: 1 in the existing output, 5 asked for``, also within mappings.
 
@@ -236,7 +239,8 @@ def differences(wanted: Mapping[str, Any], found: Mapping[str, Any], words: tupl
     """
     lines = []
     for key in sorted({*wanted, *found}):
-        ours, theirs = wanted.get(key), found.get(key)
+        usual = _UNSAID.get(key)
+        ours, theirs = wanted.get(key, usual), found.get(key, usual)
         if ours == theirs:
             continue
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):

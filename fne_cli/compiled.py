@@ -1,4 +1,8 @@
-"""Machine code from numba, without the interpreter's lock, kept on the disk between runs where the disk allows it."""
+"""Machine code from numba, without the interpreter's lock, kept on the disk between runs where the disk allows it.
+
+It is made, or read, when it is first called. Half a second of imports and of reading is nothing for who computes, and
+too long for who only asks whether an output is up to date.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +10,105 @@ import contextlib
 import fcntl
 import os
 import pickle
+import threading
 from collections.abc import Callable, Iterator
+from functools import update_wrapper
+from types import CodeType
 from typing import Any, TypeVar
 
 from fne_cli.imports import lean
 
-with lean():
-    import numba
-
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+_making = threading.RLock()  # a kernel may need others
 _PARTS = ("load", "_load_index", "_save_index", "_save_data", "_data_name", "_index_path")
 
 
-def compiled(*signatures: str) -> Callable[[Kernel], Kernel]:
-    """Compile a function for the given signatures at once, or without any on its first call, in strict arithmetic.
+def compiled(*signatures: str, any_order: bool = False) -> Callable[[Kernel], Kernel]:
+    """Compile a function on its first call, for the given signatures or for what it is called with.
 
-    A cache that cannot be written (a read-only installation without a home) costs seconds of compiling, not the run.
+    In strict arithmetic. any_order: sums may be added in the order that is fastest on this processor, as libraries of
+    linear algebra do. A cache that cannot be written (a read-only installation without a home) costs seconds of
+    compiling, not the run.
     """
+    loose = {"reassoc", "contract"} if any_order else False
 
-    def decorate(function: Kernel) -> Kernel:
+    def make(function: Kernel) -> Any:
+        numba = _loaded()
         try:
-            kernel: Any = numba.njit(nogil=True, cache=True)(function)
+            kernel: Any = numba.njit(nogil=True, cache=True, fastmath=loose)(function)
             _keep_whole(kernel)
         except (RuntimeError, OSError):
-            kernel = numba.njit(nogil=True)(function)
+            kernel = numba.njit(nogil=True, fastmath=loose)(function)
         for signature in signatures:
             kernel.compile(signature)
         if signatures:
             kernel.disable_compile()
-        ready: Kernel = kernel
-        return ready
+        return kernel
+
+    def decorate(function: Kernel) -> Kernel:
+        late: Any = _Late(function, make)
+        return late
 
     return decorate
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """As numba's decorator of this name, for kernels of `compiled`."""
+
+    def make(own: Callable[..., Any]) -> Any:
+        return _loaded().extending.intrinsic(own)
+
+    return _Late(function, make)
+
+
+class _Late:
+    """Stands for what numba makes of a function until somebody wants it; from then on that has its name."""
+
+    def __init__(self, function: Any, make: Callable[[Any], Any]) -> None:
+        self._function, self._make = function, make
+        self._made: Any = None
+        update_wrapper(self, function)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._ready()(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self._ready(), name)
+
+    def _ready(self) -> Any:
+        if self._made is None:
+            with _making:
+                if self._made is None:
+                    self._made = self._new()
+        return self._made
+
+    def _new(self) -> Any:
+        """Make it. The functions that it calls are to be numba's, too."""
+        names = self._function.__globals__
+        for name in _names_in(self._function.__code__):
+            if isinstance(other := names.get(name), _Late) and other is not self:
+                names[name] = other._ready()
+        made, own = self._make(self._function), self._function.__name__
+        if names.get(own) is self:
+            names[own] = made
+        return made
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    """What a function takes from its module, also within functions of its own."""
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names_in(inner)
+
+
+def _loaded() -> Any:
+    with lean():
+        import numba
+        import numba.extending
+    return numba
 
 
 def _keep_whole(kernel: Any) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 def processors() -> int:
@@ -74,9 +80,10 @@ def thread_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
     A BLAS that splits a product over its own threads rounds differently with their number; the callers split the work
     into pieces of fixed size instead. The limit holds for the whole process while the pool is open.
     """
-    from threadpoolctl import threadpool_limits  # which asks all libraries that are loaded for their threads
-
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or processors()) as pool:
+    with (
+        _libraries(len(sys.modules)).limit(limits=1, user_api="blas"),
+        ThreadPoolExecutor(threads or processors()) as pool,
+    ):
         try:
             yield pool
         except BaseException:
@@ -87,7 +94,13 @@ def thread_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """While it is open, BLAS and OpenMP use one thread, in the whole process: sums have the same order everywhere."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
+    with _libraries(len(sys.modules)).limit(limits=1):
         yield
+
+
+@lru_cache(1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """Those that have threads of their own. They are looked for again when modules have been loaded since."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -1,8 +1,9 @@
-"""What `fne` makes of an accelerator: one command, about five minutes for each backend that is installed.
+"""What `fne` makes of an accelerator: one command, for each backend that is installed.
 
     python scripts/bench_gpu.py [--backends tensorflow,jax,torch] [--json FILE]
     python scripts/bench_gpu.py --smoke    # that the script runs, on any machine: mini, and numbers that mean nothing
 
+Nobody has run it on a GPU. It is written to take about five minutes for a backend; with less time, --backends jax.
 For every backend of Keras, each in a process of its own (TensorFlow is not needed for the others):
 
 matrix    a large matrix product of the card, float32 (all 32 bits) and bfloat16
@@ -10,11 +11,13 @@ network   VGG16 and ResNet50 (random weights) in float32 and bfloat16, at two si
           images/s of what `extract` calls (pixels from memory, all layers pooled, rows back in memory) against the bare
           compiled network (an input that lies on the card, its last output only). Bar: 0.95
 places    whether an image gets the same bytes at every place of a batch
-memory    batches of twice the size until the card refuses one: what is computed after that, and whether it is right
+memory    a batch too large for what the process may take of the card: how far it is halved, and whether what comes of
+          it is right. On a processor with PyTorch alone: the others end where memory is refused
 pipeline  images/s of decoding alone, on all processors, and of `extract` end to end
 
-And, where PyTorch is, VGG16 by hand in it: channels_last, torch.compile. Bar: ours at least 0.7 of the best of all.
-Prints a table, then JSON to send to whoever asks.
+And, where PyTorch is, VGG16 by hand in it: channels_last, torch.compile. Bar: ours at least 0.7 of the best of all, of
+bare networks too. What fails is said, and the rest goes on. Prints tables, whether the bars are met, and JSON to send
+to whoever asks.
 """
 
 from __future__ import annotations
@@ -36,33 +39,37 @@ from typing import Any
 
 import numpy as np
 from bench_extract import write_photos
+from gpu_memory import CARD, halved
 from gpu_peers import bare, matrix, torch_by_hand
+from gpu_tables import BACKENDS, has_failed, show, verdicts
 
 from fne_cli.images import pipeline
 from fne_cli.images.lists import source
 from fne_cli.images.pixels.geometry import Geometry
-from fne_cli.networks.backend import accelerators
-from fne_cli.networks.extractor import processor_name
+from fne_cli.networks.backend import accelerators, load_keras
 from fne_cli.networks.prepared import Prepared
 from fne_cli.networks.recipe import Recipe
+from fne_cli.networks.running.extractor import processor_name
 from fne_cli.steps.extract import extract
-
-BACKENDS = ("tensorflow", "jax", "torch")
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is measured: networks, rows of batches, side of the matrices, photographs, seconds of each measurement."""
+    """What is measured: networks, rows of batches, side of the matrices, photographs, seconds of each measurement.
+
+    side_by_hand: of the images of VGG16 by hand. too_large: rows of a batch that should not fit, and the bytes it has.
+    """
 
     models: tuple[str, ...] = ("vgg16", "resnet50")
     rows: tuple[int, ...] = (32, 128)
     side: int = 8192
     photos: int = 1024
     seconds: float = 1.0
-    limit: int = 1 << 16
+    side_by_hand: int = 224
+    too_large: tuple[int, int] = (512, CARD)
 
 
-SMOKE = Sizes(("mini",), (4,), 64, 8, 0.0, 8)
+SMOKE = Sizes(("mini",), (4,), 64, 8, 0.0, 32, (1024, 192 << 20))
 
 
 def rate(call: Callable[[], object], each: float, seconds: float) -> float:
@@ -124,37 +131,14 @@ def places(sizes: Sizes) -> dict[str, bool]:
     return found
 
 
-def memory(sizes: Sizes) -> dict[str, Any]:
-    """Whether a batch that is too large for the card is halved until it fits, and what comes out is right."""
-    if not accelerators():
-        return {"tried": "no: there is no accelerator"}
-    few = Prepared.of(Recipe(sizes.models[0], "random", batch_size=sizes.rows[0]))
-    wanted = on_host(few.extractor(print)(noise(sizes.rows[0], few.image_size)))
-    rows = 4 * sizes.rows[-1]
-    while rows <= sizes.limit:
-        notes: list[str] = []
-        prepared = Prepared.of(Recipe(sizes.models[0], "random", batch_size=rows))
-        call, pixels = prepared.extractor(notes.append), np.zeros((rows, *prepared.image_size, 3), np.uint8)
-        pixels[: sizes.rows[0]] = noise(sizes.rows[0], prepared.image_size)
-        found = on_host(call(pixels))
-        if call.used < rows:
-            apart = max(
-                float(np.abs(ours[: sizes.rows[0]] - other).max() / max(np.abs(other).max(), 1e-30))
-                for ours, other in zip(found, wanted, strict=True)
-            )
-            return {"tried": "yes", "rows": rows, "used": call.used, "largest_difference": apart, "notes": notes}
-        rows *= 2
-    return {"tried": "yes", "rows": rows // 2, "used": rows // 2, "notes": ["all of it fitted"]}
-
-
 def decoding(sizes: Sizes, folder: Path) -> dict[str, float]:
     """Images per second of decoding alone, and end to end with the first network."""
     write_photos(folder / "photos", sizes.photos)
-    recipe = Recipe(sizes.models[0], "random", batch_size=sizes.rows[0])
+    recipe = Recipe(sizes.models[0], "random", batch_size=sizes.rows[-1])
     prepared = Prepared.of(recipe)
     listing, geometry = source.list_images(str(folder / "photos")), Geometry(*prepared.image_size)
     began = time.perf_counter()
-    for _ in pipeline.image_batches(listing, geometry, sizes.rows[0], range(len(listing))):
+    for _ in pipeline.image_batches(listing, geometry, sizes.rows[-1], range(len(listing))):
         pass
     alone = len(listing) / (time.perf_counter() - began)
     extract(str(folder / "photos"), folder / "a.h5", recipe)
@@ -163,39 +147,64 @@ def decoding(sizes: Sizes, folder: Path) -> dict[str, float]:
 
 
 def of_backend(sizes: Sizes) -> dict[str, Any]:
-    """All of it, in this process."""
-    import keras
-
+    """All of it, in this process; of what fails the error."""
+    keras = load_keras()
     found: dict[str, Any] = {"keras": keras.__version__, "accelerators": accelerators()}
-    found["matrix_tflops"] = {
-        name: rate(matrix(name, sizes.side), 2 * sizes.side**3 / 1e12, sizes.seconds)
-        for name in ("float32", "bfloat16")
+
+    def products() -> dict[str, float]:
+        return {
+            name: rate(matrix(name, sizes.side), 2 * sizes.side**3 / 1e12, sizes.seconds)
+            for name in ("float32", "bfloat16")
+        }
+
+    def piped() -> dict[str, float]:
+        with tempfile.TemporaryDirectory() as name:
+            return decoding(sizes, Path(name))
+
+    sections: dict[str, Callable[[], Any]] = {
+        "matrix_tflops": products,
+        "networks": lambda: list(networks(sizes)),
+        "same_bytes_at_every_place": lambda: places(sizes),
+        "pipeline": piped,
     }
-    found["networks"] = list(networks(sizes))
-    found["same_bytes_at_every_place"] = places(sizes)
-    found["memory"] = memory(sizes)
-    with tempfile.TemporaryDirectory() as name:
-        found["pipeline"] = decoding(sizes, Path(name))
+    for name, section in sections.items():
+        print(f"{keras.backend.backend()}: {name} ...", file=sys.stderr, flush=True)
+        found[name] = tried(section)
     return found
 
 
-def child(backend: str, smoke: bool) -> dict[str, Any]:
-    """A backend, or PyTorch by hand, in a process of its own."""
-    environment = os.environ | ({"KERAS_BACKEND": backend} if backend in BACKENDS else {})
-    words = [sys.executable, __file__, "--child", backend, *(["--smoke"] if smoke else [])]
+def child(part: str, backend: str, smoke: bool) -> dict[str, Any]:
+    """A part of the work in a process of its own; what it does is said before, as it may take minutes."""
+    print(f"{backend}: {part} ...", file=sys.stderr, flush=True)
+    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    words = [sys.executable, __file__, "--child", part, *(["--smoke"] if smoke else [])]
     done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        return {"failed": done.returncode}
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    try:
+        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        return {"failed": f"the process ended with {done.returncode}"}
     return result
 
 
-def show(backend: str, found: dict[str, Any]) -> None:
-    """Print what a process found."""
-    print(f"\n{backend}: {json.dumps({key: value for key, value in found.items() if key != 'networks'})}")
-    for entry in found.get("networks", []):
-        how = f"{entry['model']} {entry['precision']} x {entry['rows']}{' XLA' if entry['xla'] else ''}"
-        print(f"  {how:32} {entry['ours']:10.1f} img/s, bare {entry['bare']:10.1f}: {entry['of_bare']:.2f} of it")
+def part_of(part: str, sizes: Sizes) -> dict[str, Any]:
+    """What a child does; of what fails the error."""
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "by hand": lambda: torch_by_hand(
+            noise(sizes.rows[-1], (sizes.side_by_hand, sizes.side_by_hand)),
+            lambda call, rows: rate(call, rows, sizes.seconds),
+        ),
+        "memory": lambda: halved(sizes.models[0], sizes.rows[0], *sizes.too_large, noise),
+        "speed": lambda: of_backend(sizes),
+    }
+    return tried(parts[part])
+
+
+def tried(section: Callable[[], Any]) -> Any:
+    """What it finds, or its error: the rest is worth having all the same."""
+    try:
+        return section()
+    except Exception as error:
+        return {"failed": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
 
 
 def main() -> None:
@@ -206,12 +215,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    sizes = SMOKE if options.smoke else Sizes()
-    if options.child == "by hand":
-        print(json.dumps(torch_by_hand(noise(sizes.rows[-1], (224, 224)), lambda call, rows: rate(call, rows, 1.0))))
-        return
     if options.child:
-        print(json.dumps(of_backend(sizes)))
+        if os.environ["KERAS_BACKEND"] != "tensorflow":  # Keras loads it where it is there, and it prints a page
+            sys.modules["tensorflow"] = None  # type: ignore[assignment]
+        print(json.dumps(part_of(options.child, SMOKE if options.smoke else Sizes())))
         return
     asked = options.backends.split(",")
     if unknown := sorted({*asked} - {*BACKENDS}):
@@ -221,18 +228,22 @@ def main() -> None:
         parser.error(f"One of {', '.join(asked)} should be installed. Found: none.")
     figures: dict[str, Any] = {"processor": processor_name(), "processors": len(os.sched_getaffinity(0))}
     figures["python"] = platform.python_version()
-    for name in (*there, *(["by hand"] if "torch" in there and not options.smoke else [])):
-        figures[name] = child(name, options.smoke)
+    if missing := [name for name in asked if name not in there]:
+        print(f"not installed, so left out: {', '.join(missing)}")
+    print(f"{figures['processor']}, {figures['processors']} processors", flush=True)
+    for name in there:
+        figures[name] = child("speed", name, options.smoke)
+        figures[name]["memory"] = child("memory", name, options.smoke)
         show(name, figures[name])
-    best = [entry["ours"] for name in there for entry in figures[name].get("networks", []) if entry["model"] == "vgg16"]
-    by_hand = [value for key, value in figures.get("by hand", {}).items() if key.endswith("per_second")]
-    if best and by_hand:
-        ours, theirs = max(best), max(by_hand)
-        print(f"VGG16: ours at best {ours:.1f} img/s, PyTorch by hand {theirs:.1f}: {ours / theirs:.2f} of it")
+    if "torch" in there:
+        figures["by hand"] = child("by hand", "torch", options.smoke)
+        show("by hand", figures["by hand"])
+    print("\nBars" + (" (--smoke: these numbers mean nothing)" if options.smoke else ""))
+    print("\n".join(verdicts(figures)) + "\n")
     print(json.dumps(figures))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2))
-    if any("failed" in figures[name] for name in there):
+    if has_failed(figures):
         sys.exit(1)
 
 

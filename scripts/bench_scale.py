@@ -2,11 +2,12 @@
 
     python scripts/bench_scale.py [--images 10000000] [--extracted 1000000] [--shards 4] [--other TREE]
 
-Names of 60 bytes, in a thousand classes; no file is there. Pixels are made of an image's name, and eight features of
-its pixels, so that what is left is the command's own work. Each stage runs in a process of its own. Printed are its
-time, its processors' time, its largest memory, and the bytes of an image: at most, and those that are kept in the end,
-without what the process had before it began.
+Names of 60 bytes, in a thousand classes; but for `walk` no file is there. Pixels are made of an image's name, and
+eight features of its pixels, so that what is left is the command's own work. Each stage runs in a process of its own.
+Printed are its time, its processors' time, its largest memory, and the bytes of an image: at most, and those that are
+kept in the end, without what the process had before it began.
 
+walk       the listing of a folder of at most 100,000 empty files, which are there
 list       the listing that `fne extract FOLDER` makes, once the folder has been read
 manifest   the same from a CSV manifest
 slices     the lists that workers get, 500 of them
@@ -16,13 +17,15 @@ shards     each of --shards shards of the same images, one after the other
 merge      of these, whose bytes are those of the whole
 normalize  of the whole
 
-With --other the stages `list`, `manifest` and `slices` also with another checkout's code.
+With --other the stages `walk`, `list`, `manifest` and `slices` also with another checkout's code.
 """
 
 from __future__ import annotations
 
 import argparse
+import filecmp
 import hashlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -39,13 +42,13 @@ from bench_sizes import at_least
 
 ROOT = Path(__file__).parent.parent
 SIDE, FEATURES, BATCH = 8, 8, 512
+WALKED = 100_000
 
 
-def names(count: int) -> list[str]:
+def names(count: int) -> Iterator[str]:
     """Sorted names of 60 bytes."""
     of_class = -(-count // 1000)
-    found = (f"n{number // of_class:08d}/{'0' * 36}{number % of_class:010d}.jpg" for number in range(count))
-    return list(found)
+    return (f"n{number // of_class:08d}/{'0' * 36}{number % of_class:010d}.jpg" for number in range(count))
 
 
 class Made:
@@ -99,15 +102,42 @@ def without_files() -> None:
 
 
 def listed(count: int) -> Any:
-    """As `from_folder` makes it of what it has found."""
+    """As `from_folder` makes it of what it finds: names that come in any order within a folder."""
     from fne_cli.images.lists.listing import from_paths
 
-    ids = names(count)
-    try:
-        from fne_cli.images.names import Below
-    except ImportError:  # another checkout
+    if not importlib.util.find_spec("fne_cli.images.names"):  # another checkout
+        ids = sorted(names(count))
         return from_paths(ids, ["/photos/" + name for name in ids], "/photos")
-    return from_paths(ids, Below("/photos/", ids), "/photos")
+    from fne_cli.images.names import Below
+
+    if not importlib.util.find_spec("fne_cli.images.gathering"):
+        ids = sorted(names(count))
+        return from_paths(ids, Below("/photos/", ids), "/photos")
+    from fne_cli.images.gathering import SortedTexts
+
+    gathered, last = SortedTexts(), ""
+    for name in names(count):
+        if name[:9] != last:
+            last = name[:9]
+            gathered.pause()
+        gathered.append(name)
+    found = gathered.column()
+    return from_paths(found, Below("/photos/", found), "/photos")
+
+
+def write_empty(folder: Path, count: int) -> None:
+    """Empty files of these names."""
+    for name in names(count):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def walk(folder: Path, images: int, shards: int) -> object:
+    """The listing of a folder, kept."""
+    from fne_cli.images.lists.tree import from_folder
+
+    return from_folder(str(folder / "empty"))
 
 
 def list_only(folder: Path, images: int, shards: int) -> object:
@@ -135,11 +165,12 @@ def slices(folder: Path, images: int, shards: int) -> object:
 def extraction(images: int, output: Path, part: tuple[int, int] | None = None, stop: int | None = None) -> object:
     """Extract, or a shard of it; `stop` says after how many images a signal comes."""
     from fne_cli.errors import Stopped
+    from fne_cli.images import contents
     from fne_cli.networks.recipe import Recipe
     from fne_cli.progress import Progress
     from fne_cli.steps.extract.local import extract_here
     from fne_cli.steps.extract.options import RunOptions
-    from fne_cli.steps.extract.request import ExtractionRequest, part_of
+    from fne_cli.steps.extract.request import ExtractionRequest
 
     class Signal(Progress):
         done = 0
@@ -158,7 +189,9 @@ def extraction(images: int, output: Path, part: tuple[int, int] | None = None, s
     without_files()
     whole = listed(images)
     own = whole if part is None else whole.shard(part[0] - 1, part[1])
-    which = None if part is None else part_of(whole, *part)
+    which = None
+    if part is not None:
+        which = {"number": part[0], "of": part[1], "images": len(whole), "listing": contents.listing_digest(whole)}
     request = ExtractionRequest(own, output, Recipe(model="mini", batch_size=BATCH), RunOptions(), which)
     try:
         extract_here(request, Made, progress=Signal())
@@ -193,6 +226,7 @@ def normalize(folder: Path, images: int, shards: int) -> object:
 
 
 LISTS: dict[str, Callable[[Path, int, int], object]] = {
+    "walk": walk,
     "list": list_only,
     "manifest": from_manifest,
     "slices": slices,
@@ -257,9 +291,11 @@ def main() -> None:
         with open(folder / "images.csv", "w", encoding="utf-8") as file:
             file.write("path,label\n")
             file.writelines(f"{one},{one[:9]}\n" for one in names(options.images))
+        write_empty(folder / "empty", min(WALKED, options.images))
         print(f"{'':18}{'images':>12}{'seconds':>10}{'CPU':>10}{'peak MB':>10}{'bytes/image':>12}{'kept':>10}")
         for stage in (*LISTS, *FILES):
             images = options.images if stage in LISTS else options.extracted
+            images = min(WALKED, images) if stage == "walk" else images
             for what, tree in trees.items() if stage in LISTS else [("", ROOT)]:
                 found = figures[stage + what] = child(stage, folder, images, options.shards, tree)
                 more, kept = (found[key] / images for key in ("peak_more", "kept_more"))
@@ -268,7 +304,7 @@ def main() -> None:
                     f"{stage + what:18}{images:12,}{times}{found['peak'] / 1e6:10.0f}{more:12.0f}{kept:10.0f}",
                     flush=True,
                 )
-        if (folder / "merged.h5").read_bytes() != (folder / "whole.h5").read_bytes():
+        if not filecmp.cmp(folder / "merged.h5", folder / "whole.h5", shallow=False):
             sys.exit("merged.h5 and whole.h5 should have the same bytes")
     print(json.dumps(figures, indent=2))
 

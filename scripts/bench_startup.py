@@ -3,8 +3,9 @@
     python scripts/bench_startup.py [--runs N] [--images N] [--other TREE]
 
 Each contestant runs in a process of its own, in turn: `python -c pass`; `fne --help`; `fne extract` with `mini` on
-IMAGES photographs, and the same again, which is up to date. With --other the code of another checkout takes its turns,
-too. Then the stages of that extraction up to its first batch. Prints medians of user and system time, and JSON.
+IMAGES photographs, and the same again, which is up to date, as `fne normalize`, `discretize` and `evaluate` are then.
+With --other the code of another checkout takes its turns, too. Then the stages of that extraction up to its first
+batch. Prints medians of user and system time, and JSON.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from bench_sizes import at_least
 
 ROOT = Path(__file__).parent.parent
 STAGES = "--stages"
+DERIVED = ("normalize", "discretize", "evaluate")
 
 
 def cpu_of(arguments: Sequence[str], tree: Path) -> tuple[float, str]:
@@ -48,6 +50,19 @@ def cpu_of(arguments: Sequence[str], tree: Path) -> tuple[float, str]:
         if child.returncode:
             sys.exit(f"{' '.join(arguments)} ended with {child.returncode}:\n{errors.read().decode()}")
         return used.ru_utime + used.ru_stime, output.read().decode()
+
+
+def derived(output: Path) -> list[list[str]]:
+    """The words of the commands that follow `fne extract`; the output comes last."""
+    moments, codes = (str(output.with_name(f"{output.stem}-{name}.h5")) for name in ("moments", "codes"))
+    results = str(output.with_suffix(".json"))
+    options = {"normalize": ["--rows", "all"], "discretize": [], "evaluate": ["--cv", "2"]}
+    paths = {
+        "normalize": [str(output), moments],
+        "discretize": [str(output), moments, codes],
+        "evaluate": [codes, results],
+    }
+    return [[name, *options[name], *paths[name]] for name in DERIVED]
 
 
 def stages(photos: str, activations: str) -> list[tuple[str, float]]:
@@ -95,7 +110,7 @@ def stages(photos: str, activations: str) -> list[tuple[str, float]]:
             yield batch
 
     vars(pipeline)["image_batches"] = first
-    from fne_cli.networks.extractor import Extractor
+    from fne_cli.networks.running.extractor import Extractor
 
     call, calls = Extractor.__call__, 0
 
@@ -143,7 +158,10 @@ def main() -> None:
                     ("fne --help", ["-m", "fne_cli", "--help"]),
                     ("fne extract", [*run, "--overwrite"]),
                     ("fne extract, up to date", run),
+                    *((f"fne {words[0]}, up to date", ["-m", "fne_cli", *words]) for words in derived(output)),
                 ):
+                    if arguments[2] in DERIVED and not Path(arguments[-1]).exists():
+                        cpu_of(arguments, tree)
                     taken.setdefault(f"{what} ({name})", []).append(cpu_of(arguments, tree)[0])
                 staged = [str(Path(__file__).resolve()), STAGES, str(folder / "photos"), str(folder / f"{name}-s.h5")]
                 (folder / f"{name}-s.h5").unlink(missing_ok=True)

@@ -25,8 +25,9 @@ def networks(kind: str, folder: Path) -> list[Sample]:
     from onnx_transformers import vit  # type: ignore[import-not-found]  # a builder of the tests
 
     vit(folder / "vit.onnx")
+    vit(folder / "newer.onnx", newer=True, batch=1)
     _write_convolutional(folder / "conv.onnx")
-    return [Sample(kind, folder / name, _read, _spoil) for name in ("vit.onnx", "conv.onnx")]
+    return [Sample(kind, folder / name, _read, _spoil) for name in ("vit.onnx", "newer.onnx", "conv.onnx")]
 
 
 def _write_convolutional(path: Path) -> None:

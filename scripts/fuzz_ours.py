@@ -123,7 +123,7 @@ def _spoil_sealed(chance: random.Random, path: Path, chunk: bool) -> None:
     assert check_seal(path)
     content = bytearray(path.read_bytes())
     with h5py.File(path, "r", locking=False) as file:
-        spans = sealing._chunk_spans(file)
+        borders = sealing._chunk_borders(file)
         places = [
             (info.byte_offset, info.size)
             for name in ("layers", "images")
@@ -140,16 +140,16 @@ def _spoil_sealed(chance: random.Random, path: Path, chunk: bool) -> None:
         rows += bytes(length - 4 - len(rows))
         content[start : start + length] = rows + int(fletcher32(np.frombuffer(rows, np.uint8))).to_bytes(4, "little")
     else:
-        gaps = [span for span in sealing._between(size, spans) if span[1] > span[0]]
+        gaps = [span for span in sealing._between(size, borders) if span[1] > span[0]]
         start, stop = chance.choice(gaps)
         for _ in range(chance.choice((1, 1, 2, 3))):
             at = chance.randrange(start, stop)
             content[at] = chance.choice((content[at] ^ 1 << chance.randrange(8), 0, 255, 1))
     path.write_bytes(content[:size])
     with open(path, "r+b") as raw:  # as `seal`, but of where the chunks were: HDF5 may not open the file any more
-        digest = sealing._digest(raw, size, spans)
+        digest = sealing._digest(raw, size, borders)
         raw.seek(size)
-        raw.write(spans.tobytes() + sealing._TAIL.pack(digest, size, len(spans), sealing.MAGIC))
+        raw.write(sealing._packed(borders) + sealing._TAIL.pack(digest, size, len(borders) // 2, sealing.MAGIC))
 
 
 def hdf5(kind: str, folder: Path) -> list[Sample]:

@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from fne_cli.networks.backend import take_all_bits
+
 
 def bare(model: Any, pixels: np.ndarray, xla: bool) -> Callable[[], np.ndarray]:
     """The network to its last output, compiled, on an input that is there already."""
     import keras
 
     images = keras.ops.convert_to_tensor(pixels.astype(np.float32))
+    take_all_bits()
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
 
-        tf.config.experimental.enable_tensor_float_32_execution(False)
         function = tf.function(lambda inputs: model(inputs, training=False), autograph=False, jit_compile=xla)
         return lambda: np.asarray(function(images))
     if backend == "jax":
@@ -43,10 +45,7 @@ def matrix(dtype: str, side: int) -> Callable[[], object]:
     """A product of square matrices; what comes back is one number, so that it has been waited for."""
     import keras
 
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_tensor_float_32_execution(False)
+    take_all_bits()
     one = keras.ops.cast(keras.ops.convert_to_tensor(np.random.default_rng(0).random((side, side), np.float32)), dtype)
 
     def call() -> object:
@@ -73,11 +72,11 @@ def torch_by_hand(pixels: np.ndarray, rate: Callable[[Callable[[], object], floa
                     block.append(nn.Conv2d(before, filters, 3, padding=1))
                     before = filters
                 self.blocks.append(block)
-            self.dense = nn.ModuleList([nn.Linear(512 * 49, 4096), nn.Linear(4096, 4096)])
+            self.dense = nn.ModuleList([nn.Linear(512 * (pixels.shape[1] // 32) ** 2, 4096), nn.Linear(4096, 4096)])
             self.last = nn.Linear(4096, 1000)
 
         def forward(self, images: Any) -> list[Any]:
-            """(rows, 3, 224, 224) -> a row of each layer."""
+            """(rows, 3, height, width) -> a row of each layer."""
             found = []
             for block in self.blocks:
                 for convolution in block:
@@ -92,7 +91,8 @@ def torch_by_hand(pixels: np.ndarray, rate: Callable[[Callable[[], object], floa
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    found: dict[str, Any] = {"torch": torch.__version__, "device": device}
+    name = torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
+    found: dict[str, Any] = {"torch": torch.__version__, "device": name}
     for dtype in (torch.float32, torch.bfloat16):
         network = Network().eval().to(device, dtype, memory_format=torch.channels_last)
         compiled = torch.compile(network)

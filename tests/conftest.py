@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # bytes are compared; without it they depend on an image's neighbours
@@ -26,6 +28,18 @@ hypothesis.settings.register_profile("patient", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("patient")
 
 
+def pytest_collection_finish() -> None:
+    """What has been imported is no garbage: hundreds of thousands of objects that would be looked at for ever."""
+    gc.set_threshold(20_000, 20, 20)
+    keep()
+
+
+def keep() -> None:
+    """Look for garbage among what comes now only."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real networks and datasets, outside the repository."""
@@ -38,6 +52,55 @@ def shared() -> Path:
 def no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """None come before ten seconds are over, which they are on a busy machine only."""
     monkeypatch.setattr(console, "_FIRST_LINE", math.inf)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """What is synced is with the system before, and no test takes this machine's power away.
+
+    Tests of what is synced, and when, put their own in its place; processes that tests start sync as ever.
+    """
+
+    def fsync(handle: int) -> None:
+        os.fstat(handle)  # which raises for what is no open file
+
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(os, "fsync", fsync)
+        yield
+
+
+@pytest.fixture(scope="session")
+def networks() -> dict[object, Any]:
+    """What `opened_once` has opened."""
+    return {}
+
+
+@pytest.fixture
+def opened_once(networks: dict[object, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Extractions in this process open and compile a network once, as a worker with one shard after the other does.
+
+    Nothing changes a network that is opened; of a file that has changed it is another one.
+    """
+    from fne_cli.networks import prepared
+
+    opening, compiling = prepared.open_network, prepared.Extractor
+
+    def opened(*arguments: object) -> object:
+        files = [path for path in arguments if isinstance(path, str) and os.path.isfile(path)]
+        key = (arguments, *((path, os.stat(path).st_mtime_ns, os.stat(path).st_size) for path in files))
+        if key not in networks:
+            networks[key] = opening(*arguments)
+        return networks[key]
+
+    def compiled(network: Any, taps: Any, poolings: Any, rows: int, *more: Any) -> Any:
+        key = (id(network), *(tap.layer for tap in taps), *map(repr, poolings), rows, more[0])
+        found = networks.get(key)
+        if found is None or found.used != rows:  # or memory has given out
+            found = networks[key] = compiling(network, taps, poolings, rows, *more)
+        return found
+
+    monkeypatch.setattr(prepared, "open_network", opened)
+    monkeypatch.setattr(prepared, "Extractor", compiled)
 
 
 @pytest.fixture
@@ -94,6 +157,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from fne_cli.networks.backend import load_keras
 
     keras = load_keras()
+    keep()
     keras.utils.set_random_seed(3)
     x = images = keras.Input((12, 12, 3))
     x = keras.layers.Conv2D(12, 3, activation="relu", name="conv1")(x)
@@ -109,7 +173,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def extract(fne: Callable[..., Result], network: Path) -> Callable[..., Result]:
+def extract(fne: Callable[..., Result], network: Path, opened_once: None) -> Callable[..., Result]:
     """fne extract with the small network: extract(images, output, "--crops", 5)."""
 
     def run(images: object, output: object, *more: object) -> Result:

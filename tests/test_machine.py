@@ -1,8 +1,11 @@
 """NUMBA_NUM_THREADS limits the threads of a process, and nothing else does but the processors it may use."""
 
 import os
+import subprocess
+import sys
 
 import pytest
+from places import ROOT
 
 from fne_cli.machine import processors
 
@@ -11,3 +14,24 @@ from fne_cli.machine import processors
 def test_the_limit_counts_if_it_is_a_smaller_number(monkeypatch, limit, expected):
     monkeypatch.setenv("NUMBA_NUM_THREADS", limit)
     assert processors() == (expected or len(os.sched_getaffinity(0)))
+
+
+def test_libraries_that_are_loaded_later_are_limited_too():
+    """NumPy and SciPy each have a BLAS of their own."""
+    code = """
+import numpy
+from threadpoolctl import threadpool_info
+from fne_cli.machine import one_thread, thread_pool
+def threads():
+    return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+with one_thread():
+    assert threads() == [1], threads()
+import scipy.linalg
+before = threads()
+for limited in (one_thread, thread_pool):
+    with limited():
+        assert threads() == [1, 1], threads()
+    assert threads() == before
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -43,10 +43,17 @@ class Command(click.Command):
         ]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does it; where one of several paths is missing, say how many were given, and which are needed."""
+        """As click does it; where one of several paths is missing, say how many were given, and which are needed.
+
+        For an option that there is not, none is proposed that the help does not show.
+        """
         given = ctx.meta[_GIVEN] = list(args)  # click takes them out of its own
         try:
             return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            former = {name for param in self.params if isinstance(param, Renamed) for name in param.opts[1:]}
+            near = [name for name in error.possibilities or () if name not in former]
+            raise click.NoSuchOption(error.option_name, possibilities=near, ctx=error.ctx) from error
         except click.MissingParameter as error:
             paths = [param for param in self.params if isinstance(param, click.Argument)]
             count = sum(param.required for param in paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 _SORTED_BY = ("name", "image_size", "features", "parameters", "flop", "licence")
 _IN_A_BLOCK = "part of a block"
+_WAYS = {
+    "classifier": "--layers '*' takes it too",
+    _IN_A_BLOCK: "--layers '*' takes these too",
+    "not a row for each image": "",
+    "no floats": "",
+}
+_MANY = 3  # layers of one reason that get a line each
 
 
 @click.command(cls=options.Command)
@@ -70,17 +78,15 @@ def layers(progress: Console, as_json: bool, model: str | None, listed: bool, so
         f"{name}, {height} x {width}, preprocessing {found.preprocess}: {tapped} taps, {found.features:,} "
         f"features; {found.bytes_per_image:,} bytes per image (float32), {found.code_bytes_per_image:,} as codes"
     )
-    inner = [layer for layer, reason in found.left_out if reason == _IN_A_BLOCK]
-    if inner:
-        names = inner[0] if len(inner) == 1 else f"{inner[0]} ... {inner[-1]}"
-        click.echo(plain(f"left out: {names} ({len(inner)}, {_IN_A_BLOCK}: --layers '*' takes these too)"))
+    reasons = defaultdict(list)
     for layer, reason in found.left_out:
-        if reason == _IN_A_BLOCK:
-            continue
-        way = (
-            "--layers '*' takes it too" if reason == "classifier" else "only convolutional and dense layers are tapped"
-        )
-        click.echo(plain(f"left out: {layer} ({reason}: {way})"))
+        reasons[reason].append(layer)
+    for reason, names in reasons.items():
+        many = reason == _IN_A_BLOCK or len(names) > _MANY
+        way = _WAYS.get(reason, "only convolutional and dense layers are tapped")
+        shown = [names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}"] if many else names
+        for name in shown:
+            click.echo(plain(f"left out: {name} ({f'{len(names)}, ' if many else ''}{reason}{way and ': '}{way})"))
 
 
 def _print_known(networks: Sequence[NamedNetwork], as_json: bool) -> None:

@@ -70,7 +70,7 @@ def report(progress: Console, as_json: bool, **values: Any) -> None:
              fne report results/birds/ page.html --figures figures/ --figure-width 3.3
     """
     from fne_cli.steps.report import report
-    from fne_cli.steps.report.standing import ENDINGS
+    from fne_cli.steps.report.written.standing import ENDINGS
 
     if not values["results"]:  # click gives a single path to the last argument
         page = values["page"]

@@ -17,7 +17,9 @@ def verify(progress: Console, as_json: bool, **values: Any) -> None:
     """Read all of FILE, and check that it is what was written.
 
     That is: checksums, fingerprint, row counts, ranges, and all that follows from
-    the rest, such as the thresholds of fne analyze.
+    the rest, such as the thresholds of fne analyze. FILE may also be results, a
+    saved classifier, a network of fne train, or a table, page or manifest: of
+    these all bytes are compared with the digest that was taken when it was made.
 
     \b
     Example: fne verify photos.h5 && rm -r photos/
@@ -31,4 +33,4 @@ def verify(progress: Console, as_json: bool, **values: Any) -> None:
     if done.problems:
         raise DamagedFile(f"{done.path} is damaged:\n  " + "\n  ".join(done.problems))
     if not as_json:
-        progress.note(f"{done.path} is good: {done.kind}, {done.rows:,} rows, {done.bytes:,} bytes")
+        progress.note(f"{done.path} is good: {done.kind}, {done.rows:,} {done.unit}, {done.bytes:,} bytes")

@@ -15,8 +15,8 @@ from fne_cli.descriptors.vocabulary import Encoder, Vocabulary
 from fne_cli.errors import BadInput, DoesNotFit
 from fne_cli.machine import free_memory, processors, thread_pool
 from fne_cli.networks.catalog import known_name
-from fne_cli.networks.extractor import processor_name
 from fne_cli.networks.recipe import Recipe
+from fne_cli.networks.running.extractor import processor_name
 from fne_cli.numerics.vocabulary import cells
 from fne_cli.options import meant
 

@@ -30,7 +30,7 @@ def open_source(recipe: Recipe) -> Opened:
     if recipe.precision != "auto" or is_onnx(recipe.model):  # an ONNX file has its own precision
         return prepared(own)
     from fne_cli.networks.prepared import Prepared
-    from fne_cli.networks.speed import choose
+    from fne_cli.networks.running.speed import choose
 
     choice = choose(recipe)
     source = Prepared.of(replace(recipe, precision=choice.precision))

@@ -21,7 +21,7 @@ from fne_cli.images.lists.manifest import LABEL
 from fne_cli.images.lists.source import list_images
 from fne_cli.networks.catalog import known_name
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.text import parse_json
 from fne_cli.unprintable import plain
 
 MEASURED = {"fne": "embedding, SVM", "layers": "best single layer, SVM", "knn": "embedding, nearest neighbours"}

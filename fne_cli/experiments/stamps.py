@@ -19,7 +19,7 @@ from fne_cli.images import contents
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import LABEL
 from fne_cli.images.lists.source import list_images
-from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.output.notes import write_json
 from fne_cli.store.output.record import file_state, plain
 from fne_cli.store.output.sealed import DIGEST, is_intact, without_digest

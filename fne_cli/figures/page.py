@@ -10,11 +10,12 @@ from typing import Any
 import vl_convert
 from markupsafe import Markup
 
-from fne_cli.figures import across
-from fne_cli.figures.charts import as_script, specifications
+from fne_cli.figures.charted import across
+from fne_cli.figures.charted.charts import as_script, specifications
+from fne_cli.figures.charted.factors import chart
+from fne_cli.figures.charted.transfer import charts_of
 from fne_cli.figures.contents import Group, Page, Row
 from fne_cli.figures.differences import interval, p_value, signed
-from fne_cli.figures.factors import chart
 from fne_cli.figures.headings import LENGTH, headings
 from fne_cli.figures.names import shown
 from fne_cli.figures.published import NAME
@@ -22,7 +23,6 @@ from fne_cli.figures.statements import statements
 from fne_cli.figures.tables.layers import layer_tables
 from fne_cli.figures.tables.overview import overview
 from fne_cli.figures.templating import environment, packaged, source_of
-from fne_cli.figures.transfer import charts_of
 from fne_cli.measures import MEASURES, RANK_MEASURES
 from fne_cli.version import __version__
 

@@ -6,22 +6,29 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from itertools import islice, repeat
 
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.pixels.bad import BadImage
 from fne_cli.images.pixels.reading import read_file
 
 _AHEAD = 256  # images handed to the threads at once
+_LINES = 1 << 12  # hashed at once
 
 
 def listing_digest(listing: Listing) -> str:
     """SHA-256 over what a listing says: ids (which name the boxes), splits, labels."""
     digest = hashlib.sha256(b"several\n" if listing.several else b"")
-    ignored = listing.ignored or [()] * len(listing)
-    for row in zip(listing.ids, listing.splits, listing.labels, ignored, strict=True):
-        digest.update(f"{row}\n".encode("utf-8", "backslashreplace"))
+    ignored = listing.ignored or repeat((), len(listing))
+    rows = zip(listing.ids, listing.splits, listing.labels, ignored, strict=True)
+    _add_lines(digest, (f"{row}\n" for row in rows))
     return digest.hexdigest()
+
+
+def _add_lines(digest: hashlib._Hash, lines: Iterator[str]) -> None:
+    """Hash lines, many at once."""
+    while some := "".join(islice(lines, _LINES)):
+        digest.update(some.encode("utf-8", "backslashreplace"))
 
 
 def state_digest(listing: Listing) -> str:
@@ -32,9 +39,14 @@ def state_digest(listing: Listing) -> str:
 def states(listing: Listing) -> tuple[str, int]:
     """The same, and the latest of the times, in nanoseconds."""
     digest, latest = hashlib.sha256(), 0
-    for name, state in zip(listing.ids, file_states(listing.files), strict=True):
-        digest.update(f"{name}\0{state}\n".encode("utf-8", "backslashreplace"))
-        latest = max(latest, state[1])
+
+    def lines() -> Iterator[str]:
+        nonlocal latest
+        for name, state in zip(listing.ids, file_states(listing.files), strict=True):
+            latest = max(latest, state[1])
+            yield f"{name}\0{state}\n"
+
+    _add_lines(digest, lines())
     return digest.hexdigest(), latest
 
 
@@ -54,6 +66,7 @@ def file_states(files: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 def read_digests(listing: Listing, threads: int, advance: Callable[[int], object]) -> list[str]:
     """The SHA-256 of the bytes of each image, "" for one that cannot be read, in hexadecimal digits."""
+    from concurrent.futures import ThreadPoolExecutor  # with logging: who is up to date need not wait
 
     def digest(number: int) -> str:
         span: Sequence[int | None] = (0, None) if listing.spans is None else listing.spans[number].tolist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -91,6 +91,42 @@ def _together(listing: Listing, numbers: np.ndarray, most: int) -> np.ndarray:
     return np.array(lengths, np.int64)
 
 
+class _Plan:
+    """Which images go into which of `batches`, and which places of these are filled by one piece of work.
+
+    Nothing is kept of images that follow each other: there may be millions of them.
+    """
+
+    def __init__(self, listing: Listing, numbers: Sequence[int] | np.ndarray, batch_images: int, most: int) -> None:
+        """most: regions of an image that are cut out at once."""
+        following = isinstance(numbers, range) and numbers.step == 1 and listing.boxes is None
+        self._size, self._numbers = batch_images, numbers
+        self._table: np.ndarray | None = None
+        self._lengths: np.ndarray | None = None
+        self.batches = -(-len(numbers) // batch_images)
+        if not following:
+            self._table = placed(numbers, batch_images)
+            self.batches = len(self._table)
+            if listing.boxes is not None:
+                self._lengths = _together(listing, self._table.reshape(-1), most)
+
+    def row(self, number: int) -> np.ndarray:
+        """(batch_images,) int64, the images of a batch by their slots, -1 for none."""
+        if self._table is not None:
+            return self._table[number]
+        return placed(self._numbers[number * self._size : (number + 1) * self._size], self._size)[0]
+
+    def pieces(self) -> Iterator[range]:
+        """Places in all batches, one behind the other."""
+        if self._lengths is None:
+            yield from (range(place, place + 1) for place in range(self.batches * self._size))
+            return
+        start = 0
+        for length in self._lengths:
+            yield range(start, start + int(length))
+            start += int(length)
+
+
 @dataclass
 class _Filling:
     """A batch that is being decoded: what is known of each of its slots."""
@@ -159,37 +195,33 @@ class _Decoding:
 
 
 class _Batches:
-    """The batches of a table of `placed`, given to the workers a few ahead of the one that is waited for."""
+    """The batches of a plan, given to the workers a few ahead of the one that is waited for."""
 
-    def __init__(
-        self, table: np.ndarray, lengths: np.ndarray, shape: tuple[int, ...], workers: Workers[_Piece]
-    ) -> None:
-        self._table, self._shape, self._workers = table, shape, workers
-        self._starts = np.cumsum(lengths) - lengths  # of the pieces, each some places of the table
-        self._lengths = lengths
-        self._piece = self._first = 0  # the next piece; the batch that `filling` begins with
+    def __init__(self, plan: _Plan, batch_images: int, shape: tuple[int, ...], workers: Workers[_Piece]) -> None:
+        self._plan, self._size, self._shape, self._workers = plan, batch_images, shape, workers
+        self._coming = plan.pieces()
+        self._places = next(self._coming, None)
+        self._given = self._first = 0  # pieces; the batch that `filling` begins with
         self._filling: deque[_Filling] = deque()
         self._due: dict[int, int] = {}  # of each batch that has been given, how many pieces are to be done for it
 
     def decode(self, number: int) -> None:
         """Wait until batch `number` is decoded; those behind it are given to the workers before."""
-        batch_images = self._table.shape[1]
-        pieces: list[_Piece] = []
-        stop = int(np.searchsorted(self._starts, (number + 1 + _AHEAD) * batch_images))
-        given = self._workers.give(())
-        for piece in range(self._piece, stop):
-            places = range(int(self._starts[piece]), int(self._starts[piece] + self._lengths[piece]))
-            while (self._first + len(self._filling)) * batch_images < places.stop:
-                row = self._table[self._first + len(self._filling)]
+        size, pieces = self._size, list[_Piece]()
+        while self._places is not None and self._places.start < (number + 1 + _AHEAD) * size:
+            places = self._places
+            self._places = next(self._coming, None)
+            while (self._first + len(self._filling)) * size < places.stop:
+                row = self._plan.row(self._first + len(self._filling))
                 self._filling.append(_Filling.of(row, self._shape))
-            if self._table.flat[places.start] != _BLANK:
-                pieces.append(
-                    [(self._filling[place // batch_images - self._first], place % batch_images) for place in places]
-                )
-            for batch in range(places.start // batch_images, (places.stop - 1) // batch_images + 1):
-                self._due[batch] = given + len(pieces)
-        self._piece = max(self._piece, stop)
+            piece = [(self._filling[place // size - self._first], place % size) for place in places]
+            batch, slot = piece[0]
+            if batch.row[slot] != _BLANK:
+                pieces.append(piece)
+            for due in range(places.start // size, (places.stop - 1) // size + 1):
+                self._due[due] = self._given + len(pieces)
         self._workers.give(pieces)
+        self._given += len(pieces)
         self._workers.wait(self._due.pop(number))
 
     def next(self) -> ImageBatch:
@@ -220,22 +252,18 @@ def image_batches(
     warnings.filterwarnings("ignore", module="PIL")
     decoding = _Decoding(listing, geometry, free_memory() // 2 if memory is None else memory)
     shape = (geometry.crops, geometry.height, geometry.width, 3)
-    table = placed(numbers, batch_images)
+    plan = _Plan(listing, numbers, batch_images, max(1, _CUT_BYTES // int(np.prod(shape))))
     taking_turns = competing and processors() <= _SCARCE
-    if listing.boxes is None:
-        lengths = np.ones(table.size, np.int64)
-    else:
-        lengths = _together(listing, table.reshape(-1), max(1, _CUT_BYTES // int(np.prod(shape))))
     most = max(1, _TURN_BYTES // (batch_images * int(np.prod(shape)))) if taking_turns else 1
-    team = Workers(min(workers or processors(), max(1, len(lengths))), decoding.fill, decoding.ahead)
+    team = Workers(min(workers or processors(), max(1, len(numbers))), decoding.fill, decoding.ahead)
     try:
-        batches, decoded = _Batches(table, lengths, shape, team), 0
-        for number in range(len(table)):
+        batches, decoded = _Batches(plan, batch_images, shape, team), 0
+        for number in range(plan.batches):
             if decoded == number:
                 team.turn(True)
                 began = time.monotonic()
                 # The first batch is not kept waiting.
-                last = min(len(table), number + (most if number else 1))
+                last = min(plan.batches, number + (most if number else 1))
                 while decoded == number or (decoded < last and time.monotonic() - began < _TURN_SECONDS):
                     batches.decode(decoded)
                     decoded += 1

@@ -14,7 +14,7 @@ from typing import Any
 from fne_cli.errors import BadInput, DoesNotFit
 from fne_cli.imports import lean
 
-_BACKENDS = ("tensorflow", "jax", "torch")
+_BACKENDS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax", "jaxlib"), "torch": ("torch",)}
 _OFF = ("0", "false")
 # What Keras and TensorFlow import if it is there: for wrappers, data frames, pictures and converters that are not used
 # here. With all of it installed, as for the tests, that is half of what their import takes.
@@ -54,13 +54,31 @@ def forget() -> None:
     load_keras().utils.clear_session()
 
 
-def computes_here() -> bool:
-    """Whether it is TensorFlow, and computes on a processor."""
-    if load_keras().backend.backend() != "tensorflow":
-        return False
-    import tensorflow
+def packages() -> tuple[str, ...]:
+    """The packages that may have what Keras computes with."""
+    return _BACKENDS[load_keras().backend.backend()]
 
-    return not tensorflow.config.list_physical_devices("GPU")
+
+def computes_here() -> bool:
+    """Whether networks compute on a processor."""
+    return not accelerators()
+
+
+def take_all_bits() -> None:
+    """Have products of float32 take all its bits: on recent GPUs they would be of 10-bit mantissas otherwise."""
+    match load_keras().backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            tf.config.experimental.enable_tensor_float_32_execution(False)
+        case "jax":
+            import jax
+
+            jax.config.update("jax_default_matmul_precision", "highest")
+        case _:
+            import torch
+
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
 def accelerators() -> list[str]:
@@ -89,7 +107,8 @@ def lacks_onednn() -> bool:
 
     Its other convolutions give an image other last bits at another place of the batch.
     """
-    return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in _OFF and computes_here()
+    is_tensorflow = load_keras().backend.backend() == "tensorflow"
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in _OFF and is_tensorflow and computes_here()
 
 
 def _check_address_space() -> None:

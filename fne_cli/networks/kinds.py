@@ -30,6 +30,7 @@ _BY_NAME = {
 }
 _PYTORCH = ("a PyTorch file", f"{_NO_CODE} {_BUILD_IT}")
 _PICKLE = ("a pickle", f"{_NO_CODE} {_SAVE}")
+_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 _ONNX = ".onnx"  # has no mark of its own at its beginning
 ENDINGS = (".keras", ".h5", ".hdf5", _ONNX, ".pt", ".pth", ".tflite", ".pkl", ".pickle", *_BY_NAME)
 """Names with these are of files, whether they exist or not."""
@@ -100,13 +101,15 @@ def _file(path: str, first: bytes) -> tuple[str, str] | None:
             text.startswith(b"{") and b'"class_name"' in text,
             ("the description of a network without its weights", _SAVE),
         ),
-        (b"\0" not in first and _is_text(first), ("text", _SAVE)),
+        (_is_text(first), ("text", _SAVE)),
     )
     damaged = None if is_onnx(path) else ("something else", f"If it was a network, it is damaged. {_AGAIN}")
     return next((found for fits, found in known if fits), damaged)
 
 
 def _is_text(first: bytes) -> bool:
+    if _CONTROL.search(first):  # the lengths of names in an ONNX file, which may be all that is no letter
+        return False
     try:
         first[:-4].decode()  # the last character may be cut
     except UnicodeDecodeError:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from fne_cli.networks import described, pooling, taps
-from fne_cli.networks.extractor import Extractor, device_name
+from fne_cli.errors import WrongOptions
+from fne_cli.networks import backend, described, pooling, taps
 from fne_cli.networks.recipe import Recipe
+from fne_cli.networks.running.extractor import Extractor, device_name
 from fne_cli.networks.weights import Network, open_network
 
 
@@ -26,6 +27,12 @@ class Prepared:
     @classmethod
     def of(cls, recipe: Recipe) -> Prepared:
         """Build the network and choose its taps. Raises BadInput."""
+        computes = backend.load_keras().backend.backend()
+        if recipe.xla and computes != "tensorflow":
+            raise WrongOptions(
+                f"--xla should have TensorFlow. Found: KERAS_BACKEND={computes}. Leave --xla out: JAX always has XLA, "
+                "and PyTorch never."
+            )
         precision = recipe.precision
         assert precision != "auto", "to be chosen before"
         network = open_network(
@@ -37,7 +44,7 @@ class Prepared:
     @property
     def packages(self) -> tuple[str, ...]:
         """The packages whose versions the file names."""
-        return ("keras", *(["keras-hub"] if self.network.is_hub else []), "tensorflow", "tensorflow-cpu", "pillow")
+        return ("keras", *(["keras-hub"] if self.network.is_hub else []), *backend.packages(), "pillow")
 
     @property
     def image_size(self) -> tuple[int, int]:

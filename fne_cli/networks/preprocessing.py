@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fne_cli.errors import BadInput
 from fne_cli.networks import graph
 from fne_cli.networks.catalog import PREPROCESS
@@ -17,6 +15,7 @@ from fne_cli.networks.graph import Input
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 # What people call by the name of where it comes from.
 _OTHER_NAMES = {
@@ -201,6 +200,8 @@ def prepare(pixels: Any, preprocess: str, takes: Input) -> Any:
 
 def grey(pixels: np.ndarray) -> np.ndarray:
     """(rows, height, width, 3) uint8 -> (rows, height, width, 1) uint8, as Pillow's mode L has it."""
+    import numpy as np  # here: who is up to date need not wait for it
+
     red, green, blue = (pixels[..., number].astype(np.int32) for number in range(3))
     luma = (red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2] + 0x8000) >> 16
     return luma.astype(np.uint8)[..., None]

@@ -19,7 +19,7 @@ import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile, DoesNotFit, FneError, Stopped
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.many.joined import JoinedFiles
 
 Result = dict[str, Any]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fne_cli.images.lists.listing import Listing
+from fne_cli.images.names import repeated
 from fne_cli.store.format.schema import Images
 
 
@@ -19,6 +20,6 @@ def image_table(listing: Listing, sha256: Sequence[str] | None = None) -> Images
         label=listing.label_array(),
         classes=listing.classes,
         status=np.zeros(count, np.uint8),
-        message=[""] * count,
-        sha256=[""] * count if sha256 is None else sha256,
+        message=repeated("", count),
+        sha256=repeated("", count) if sha256 is None else sha256,
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from fne_cli.errors import BadInput
-from fne_cli.store.format.schema import canonical_json
+from fne_cli.store.format.text import canonical_json
 from fne_cli.store.output.own import check_folder
 from fne_cli.store.output.record import software
 from fne_cli.tasks.engine import Cluster, Engine

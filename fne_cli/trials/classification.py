@@ -17,7 +17,7 @@ from fne_cli.images.lists.paths import in_one_form
 from fne_cli.numerics.evaluation.protocols import Trial, draws, folds
 from fne_cli.progress import SILENT, Progress
 from fne_cli.store.format.schema import Images
-from fne_cli.store.other.tested import Tested
+from fne_cli.store.other.results.tested import Tested
 from fne_cli.trials.labelled import Labelled
 from fne_cli.trials.leaks import apart
 from fne_cli.trials.protocol import Protocol

@@ -12,7 +12,7 @@ import numpy as np
 from fne_cli.numerics.evaluation import metrics
 from fne_cli.numerics.evaluation.metrics import Judged
 from fne_cli.numerics.evaluation.protocols import Trial
-from fne_cli.store.other.tested import bits
+from fne_cli.store.other.results.tested import bits
 from fne_cli.trials.classification import ClassificationTask
 
 CHOSEN = ("C", "penalty", "shrinkage", "recipe", "learning_rate", "weight_decay")

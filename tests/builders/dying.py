@@ -9,18 +9,23 @@ number of runs. The parent starts no thread, so that its children can.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import resource
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from activations import shards, table, write
 from pictures import write_image
+
+MAPS = ("conv-1.json", "conv-1.png", "conv-1.svg")
+RECORD_OF_FIGURES = "conv-1.run.json"
+"""It is written before them, and again after."""
 
 COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "normalize": (("normalize", "activations.h5", "out/m.h5"), ("m.h5",)),
@@ -54,6 +59,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "map": (("scatter", "activations.h5", "out/x.html"), ("x.html",)),
     "neighbours": (("search", "activations.h5", "out/n.html"), ("n.html",)),
     "duplicates": (("search", "codes.h5", "--duplicates", "out/d.jsonl"), ("d.jsonl",)),
+    "features": (("features", "grid.h5", "--feature", "conv:1", "--top", "2", "--maps", "out"), MAPS),
     "split": (("split", "list.csv", "out/s.csv", "--test", "0.5"), ("s.csv",)),
     "vocabulary": (
         ("vocabulary", "pictures", "out/v.h5", "--words", "2", "--components", "2", "--samples", "60"),
@@ -66,11 +72,15 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 EXTRACT = (("extract", "pictures", "out/x.h5", "--model", "mini", "--layers", "block1_conv1"), ("x.h5",))
 """For full disks; what kills it meets is tested with the torture of it. Unfinished work stays, to be gone on with."""
 
+GRID = {"image_size": [8, 8], "resize": "squash", "layers": {"conv": "avg:2"}}
+CELLS = {"conv": {"pooling": "avg:2", "output_shape": "8 x 8 x 3"}}
+"""Of activations that are cells of a map."""
+
 EVENTS = ((os, "replace"), (os, "rename"), (os, "unlink"), (os, "fsync"), (os, "truncate"), (os, "ftruncate"))
 
 
-def prepare(folder: Path) -> None:
-    """The inputs of all commands, in a child."""
+def prepare(folder: Path, commands: Collection[str]) -> None:
+    """The inputs of these commands, in a child."""
     for number in range(8):
         (folder / f"{number}.png").touch()
     rows = [f"{number}.png,{'ab'[number % 2]}" for number in range(8)]
@@ -79,9 +89,14 @@ def prepare(folder: Path) -> None:
     for number in range(8):
         write_image(folder / "pictures" / "ab"[number % 2] / f"{number}.png", number)
     shards(folder, {"conv": rng.random((24, 40), np.float32)}, table(24), 2)
+    if not {"classifier.npz", "results.json", "regions.npz"} & {
+        word for name in commands for word in COMMANDS[name][0]
+    }:
+        return
     words = ("evaluate", "codes.h5", "results.json", "-C", "1", "--model", "classifier.npz")
     code, said = child(lambda: command(words))
     assert code == 0, said
+    write(folder / "grid.h5", {"conv": rng.random((24, 12), np.float32)}, table(24), settings=GRID, texts=CELLS)
     regions = table(24, paths=[f"a.png#{n},0,{n + 9},9" for n in range(24)], split=["train", "train", "test"] * 8)
     write(folder / "regions.h5", {"conv": rng.random((24, 4), np.float32)}, regions)
     of_regions = ("evaluate", "regions.h5", "--embedding", "raw", "-C", "1", "--model", "regions.npz")
@@ -169,7 +184,7 @@ def wrong_records(out: Path, outputs: tuple[str, ...]) -> list[str]:
     """Outputs whose record is not of the file that is there, or says nothing of how it was made."""
     found = []
     for name in outputs:
-        if name.endswith(".images.csv"):
+        if name.endswith((".images.csv", ".png", ".svg")):  # the record of figures is that of their folder
             continue
         record = json.loads((out / f"{name}.run.json").read_text())
         state = (out / name).stat()
@@ -219,7 +234,8 @@ def full(name: str, step: int, _: bool) -> int:
     size = max((out / each).stat().st_size for each in outputs)
     # Of two outputs the first may be there, as it should be, with its record.
     right = {each: digest(out / each) for each in outputs}
-    right |= {each: right[each.removesuffix(".run.json")] for each in names(out) if each.endswith(".run.json")}
+    records = [each for each in names(out) if each.endswith(".run.json") and each != RECORD_OF_FIGURES]
+    right |= {each: right[each.removesuffix(".run.json")] for each in records}
     for limit in range(0, size + 8 * step, step):
         emptied(out)
 
@@ -229,7 +245,7 @@ def full(name: str, step: int, _: bool) -> int:
 
         code, said = child(limited)
         runs += 1
-        expected = ("x.h5.partial", "x.h5.partial.json") if name == "extract" else ()
+        expected = ("x.h5.partial", "x.h5.partial.json") if name == "extract" else (RECORD_OF_FIGURES,)
         left = [each for each in names(out) if each not in expected]
         left = [each for each in left if each not in right or digest(out / each) != right[each]]
         told = code == 1 and said.startswith("fne: ") and "Traceback" not in said and not left
@@ -252,7 +268,9 @@ if __name__ == "__main__":
         from fne_cli.networks.backend import load_keras
 
         load_keras()
-    prepare(Path(place))
+    for one in {(COMMANDS.get(one) or EXTRACT)[0][0] for one in chosen}:
+        importlib.import_module(f"fne_cli.steps.{one}")
+    prepare(Path(place), [one for one in chosen or COMMANDS if one in COMMANDS])
     total = 0
     for one in chosen or COMMANDS:
         for replaced in (False, True) if mode == "kill" else (False,):

@@ -14,7 +14,7 @@ from activations import write as write_activations
 from pictures import write_image
 
 from fne_cli.store.other.predictions import Predicted, write_predictions
-from fne_cli.store.other.tested import bits
+from fne_cli.store.other.results.tested import bits
 from fne_cli.store.output.notes import record_path
 from fne_cli.store.output.sealed import with_digest
 

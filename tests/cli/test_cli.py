@@ -98,6 +98,11 @@ def test_an_unknown_command_names_the_nearest(fne):
     assert "Did you mean normalize?" in result.err
 
 
+def test_an_unknown_option_names_none_that_the_help_does_not_show(fne):
+    assert "'--model'" not in fne("evaluate", "--modle").err
+    assert "'--predictions'" in fne("evaluate", "--prediction").err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from pictures import write_image
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 
 @pytest.fixture
 def own(tmp_path, monkeypatch) -> Path:

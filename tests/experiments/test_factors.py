@@ -7,12 +7,11 @@ import itertools
 import json
 import shutil
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import carry_out
 from PIL import Image
 from scipy.stats import weightedtau
 
@@ -21,6 +20,8 @@ from fne_cli.experiments.varied.factors import Factors
 from fne_cli.steps.report.varied import factor_tables
 from fne_cli.store.other.results import read_results
 from fne_cli.store.output.sealed import with_digest, without_digest
+
+pytestmark = pytest.mark.usefixtures("opened_once")
 
 CONFIG = """
 [experiment]
@@ -56,7 +57,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
     (folder / "f.toml").write_text(CONFIG)
-    subprocess.run([sys.executable, "-m", "fne_cli", "run", "f.toml", "-q"], cwd=folder, check=True)
+    carry_out("run", "f.toml", "-q", at=folder)
     return folder
 
 

@@ -11,6 +11,8 @@ from pictures import write_image
 from fne_cli.steps.evaluate import FeatureOptions, evaluate
 from fne_cli.store.format.reader import open_file
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 CONFIG = """
 [datasets.noise]
 images = "noise"

@@ -20,13 +20,15 @@ from typing import Any
 
 import h5py
 import pytest
-from commands import Result
+from commands import Result, carry_out
 from pictures import write_image
 from scipy.stats import binomtest
 from waiting import PROGRAM, wait_for
 
 from fne_cli.numerics.recipes.candidates import CANDIDATES, CAUTIOUS
 from fne_cli.store.output.sealed import with_digest, without_digest
+
+pytestmark = pytest.mark.usefixtures("opened_once")
 
 CONFIG = """
 [experiment]
@@ -81,7 +83,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with the experiment done, to be copied."""
     folder = tmp_path_factory.mktemp("finished")
     prepare(folder)
-    subprocess.run([sys.executable, "-m", "fne_cli", "run", "noise.toml", "-q"], cwd=folder, check=True)
+    carry_out("run", "noise.toml", "-q", at=folder)
     return folder
 
 

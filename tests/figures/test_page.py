@@ -14,7 +14,7 @@ from report_files import ATTACK, HOSTILE, curve, document, entry, experiment, la
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from fne_cli.figures.charts import as_script
+from fne_cli.figures.charted.charts import as_script
 from fne_cli.figures.names import distinct, shown
 from fne_cli.steps.report import report
 from fne_cli.store.output.sealed import with_digest

@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fne_cli.images import gathering
+from fne_cli.images import names as entries
 from fne_cli.images.contents import listing_digest
+from fne_cli.images.gathering import SortedTexts, Texts, Values
 from fne_cli.images.lists import listing as listings
 from fne_cli.images.lists.manifest import read_manifest
 from fne_cli.images.lists.tree import from_folder
-from fne_cli.images.names import Below, Names, compact, repeats, shared
+from fne_cli.images.names import Below, Coded, Names, compact, repeated, repeats
 
 TEXTS = st.lists(st.text(st.characters(codec="utf-8") | st.sampled_from("\udcff\ud800")))
 
@@ -49,10 +52,45 @@ def test_compact_columns_say_the_same(files):
     assert (names, found) == (["a", "b"], files)
 
 
-def test_shared_values_are_one():
-    column = shared([("cat",), tuple(f"{name}" for name in ["cat"]), ()])
-    assert column == [("cat",), ("cat",), ()]
-    assert column[0] is column[1]
+@given(st.lists(st.sampled_from([("cat",), ("dog", "cat"), ()])), st.slices(12))
+def test_coded_values_are_as_a_list(values, part):
+    column = Coded.of(values)
+    assert column == values
+    assert list(column) == values
+    assert column[part] == values[part]
+    assert [column[number] for number in range(-len(values), len(values))] == [*values, *values]
+    assert column != [*values, ()]
+
+
+def test_a_repeated_value_takes_nothing():
+    column = repeated("", 10**12)
+    assert (len(column), column[10**11], column[-2:]) == (10**12, "", ["", ""])
+
+
+@given(TEXTS, st.integers(1, 5))
+def test_gathered_columns_are_as_lists(texts, many):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entries, "MANY", many)
+        patch.setattr(gathering, "_RUN", many)
+        columns = Texts(), SortedTexts(), Values()
+        for text in texts:
+            for column in columns:
+                column.append(text)
+        assert columns[0].column() == texts
+        assert columns[1].column() == sorted(texts)
+        assert columns[2].column() == texts
+        assert columns[2].column(len) == list(map(len, texts))
+
+
+def test_runs_that_follow_each_other_are_only_joined(monkeypatch):
+    monkeypatch.setattr(entries, "MANY", 2)
+    monkeypatch.setattr(gathering.heapq, "merge", None)
+    found = SortedTexts()
+    for name in ("a/2", "a/1", "b/1", "c/2", "c/1"):
+        found.append(name)
+        if name in ("a/1", "b/1"):
+            found.pause()
+    assert found.column() == ["a/1", "a/2", "b/1", "c/1", "c/2"]
 
 
 def test_listings_of_many_images_are_what_those_of_few_are(tmp_path, monkeypatch):
@@ -64,7 +102,7 @@ def test_listings_of_many_images_are_what_those_of_few_are(tmp_path, monkeypatch
     table = "path,label,split\np/a.jpg,x,train\nq.jpg,y,test\nr.jpg,x,\n"
     (tmp_path / "m.csv").write_text(table)
     few = [from_folder(str(tmp_path / "p")), read_manifest(str(tmp_path / "m.csv"), str(tmp_path))]
-    monkeypatch.setattr(listings, "_MANY", 1)
+    monkeypatch.setattr(entries, "MANY", 1)
     many = [from_folder(str(tmp_path / "p")), read_manifest(str(tmp_path / "m.csv"), str(tmp_path))]
     assert many == few
     assert [listing_digest(one) for one in many] == [listing_digest(one) for one in few]
@@ -73,7 +111,7 @@ def test_listings_of_many_images_are_what_those_of_few_are(tmp_path, monkeypatch
     assert many[0].part([2, 0]) == few[0].part([2, 0])
 
 
-def test_an_image_of_a_large_listing_takes_half_of_what_its_strings_take():
+def test_an_image_of_a_large_listing_takes_a_quarter_of_what_its_strings_take():
     count = 70_000
     ids = [f"train/class{number % 100:03d}/{'x' * 36}{number:08d}.jpg" for number in range(count)]
     made = listings.Listing(ids, Below("/photos/", ids), [""] * count, [()] * count)
@@ -84,5 +122,5 @@ def test_an_image_of_a_large_listing_takes_half_of_what_its_strings_take():
     finally:
         tracemalloc.stop()
     assert len(ids[0]) == 63
-    assert bytes_of_image < 0.5 * 320
+    assert bytes_of_image < 0.25 * 320
     assert np.array_equal(kept.ids[-3:], ids[-3:])

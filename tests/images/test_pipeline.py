@@ -68,6 +68,14 @@ def read(listing: Listing, size: int, numbers: object = range(11), workers: int 
     return batches
 
 
+@pytest.mark.parametrize(("first", "size", "workers"), [(0, 4, 2), (3, 4, 1), (5, 3, 2), (9, 16, 1), (0, 16, 1)])
+def test_images_that_follow_each_other_are_batched_as_any(first, size, workers, listing):
+    for one, other in zip(
+        read(listing, size, range(first, 11), workers), read(listing, size, [*range(first, 11)], workers), strict=True
+    ):
+        assert all(np.array_equal(vars(one)[name], vars(other)[name]) for name in vars(one))
+
+
 def test_a_bad_image_shifts_no_other(listing):
     batches = read(listing, 4)
     assert [batch.numbers.tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]

@@ -1,3 +1,6 @@
+import copy
+import shutil
+
 import h5py
 import numpy as np
 import pytest
@@ -35,9 +38,10 @@ def literal(layers, images, moments, low=-0.25, high=0.15):
     return expected
 
 
-@pytest.fixture
-def photos(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """62 images, 2 crops each, two bad ones; a layer of many and one of few rows a chunk, one with an odd width."""
+    folder = tmp_path_factory.mktemp("made")
     rng = np.random.default_rng(1)
     images = table(62, split=["test" if n % 3 == 0 else "train" for n in range(62)], bad=(4, 30))
     layers = {
@@ -46,9 +50,16 @@ def photos(tmp_path):
         "last": relu(rng, 124, 9000),
     }
     layers["conv"][:, 3] = 0.5
-    source = write(tmp_path / "photos.h5", layers, images, crops=2)
-    normalize(source, tmp_path / "m.h5")
-    return source, tmp_path / "m.h5", layers, images
+    normalize(write(folder / "photos.h5", layers, images, crops=2), folder / "m.h5")
+    return folder, layers, images
+
+
+@pytest.fixture
+def photos(made, tmp_path):
+    """A copy: its file, the moments, the layers and the table."""
+    folder, layers, images = made
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "photos.h5", tmp_path / "m.h5", dict(layers), copy.deepcopy(images)
 
 
 def same(found, expected):

@@ -11,7 +11,7 @@ from evaluation_files import codes_of, evaluate, noisy, write
 
 from fne_cli.steps.evaluate import Protocol
 from fne_cli.store.other.results import read_results
-from fne_cli.store.other.tested import same_images
+from fne_cli.store.other.results.tested import same_images
 
 
 def read(path):

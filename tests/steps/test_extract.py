@@ -454,7 +454,7 @@ def test_a_second_process_exits_5_and_harms_nothing(extract, photos, tmp_path):
 
 
 def test_a_value_beyond_float16_makes_the_image_bad_not_infinite(extract, photos, tmp_path, monkeypatch):
-    from fne_cli.networks.extractor import Extractor
+    from fne_cli.networks.running.extractor import Extractor
 
     original = Extractor.__call__
 
@@ -484,7 +484,7 @@ def test_a_value_beyond_float16_makes_the_image_bad_not_infinite(extract, photos
 def test_numbers_that_are_not_finite_are_no_reason_to_mend_images(
     extract, photos, tmp_path, monkeypatch, options, advice
 ):
-    from fne_cli.networks.extractor import Extractor
+    from fne_cli.networks.running.extractor import Extractor
 
     original = Extractor.__call__
     monkeypatch.setattr(Extractor, "__call__", lambda self, pixels: [x * np.inf for x in original(self, pixels)])

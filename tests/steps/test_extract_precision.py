@@ -9,9 +9,9 @@ from contextlib import nullcontext
 import h5py
 import pytest
 
-from fne_cli.networks import speed
 from fne_cli.networks.recipe import Recipe
-from fne_cli.networks.speed import WORTH, Choice, choose
+from fne_cli.networks.running import speed
+from fne_cli.networks.running.speed import WORTH, Choice, choose
 from fne_cli.progress import SILENT
 from fne_cli.steps import extract as step
 from fne_cli.steps.extract import tasks

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from commands import carry_out
 from PIL import Image
 from real_files import write_all
 
@@ -14,19 +16,29 @@ from fne_cli.steps.export import export
 from fne_cli.store.output.notes import read_record, record_path, write_json
 
 
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fne) -> Path:
-    """Codes, results with predictions and a classifier, a manifest, a photograph, in the working folder."""
-    write_all(tmp_path, 24)
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Codes, results with predictions and a classifier, a manifest, a photograph."""
+    folder = tmp_path_factory.mktemp("made")
+    write_all(folder, 24)
     for number in range(8):
-        Path(f"{number}.png").touch()
-    Path("list.csv").write_text("path,label\n" + "".join(f"{n}.png,{'ab'[n % 2]}\n" for n in range(8)))
-    assert fne("evaluate", "codes.h5", "r.json", "-C", 1, "--predictions", "p.csv", "--model", "k.npz").code == 0
-    assert fne("split", "list.csv", "s.csv", "--test", 0.5).code == 0
-    Image.new("RGB", (8, 8)).save("photo.png")
-    Path("photo.png").rename("photo.npz")
-    Path("notes.csv").write_text("a,b\n1,2\n")
+        (folder / f"{number}.png").touch()
+    lines = ["path,label", *(f"{n}.png,{'ab'[n % 2]}" for n in range(8))]
+    (folder / "list.csv").write_text("\n".join([*lines, ""]))
+    outputs = ("--predictions", "p.csv", "--model", "k.npz")
+    carry_out("evaluate", "codes.h5", "r.json", "-C", 1, *outputs, at=folder)
+    carry_out("split", "list.csv", "s.csv", "--test", 0.5, at=folder)
+    Image.new("RGB", (8, 8)).save(folder / "photo.png")
+    (folder / "photo.png").rename(folder / "photo.npz")
+    (folder / "notes.csv").write_text("a,b\n1,2\n")
+    return folder
+
+
+@pytest.fixture
+def files(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of them, the working folder."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 

@@ -40,9 +40,9 @@ from fne_cli.steps import report as module
 from fne_cli.steps.report import report
 from fne_cli.steps.report.classes import together
 from fne_cli.steps.report.comparison import grouped
-from fne_cli.steps.report.drawing import named
 from fne_cli.steps.report.records import quoted
 from fne_cli.steps.report.sources import gather
+from fne_cli.steps.report.written.drawing import named
 from fne_cli.store.other.drawings import Drawings
 from fne_cli.store.other.results import read_results
 from fne_cli.store.output.notes import record_path
@@ -761,7 +761,7 @@ def varied_curve(folder):
 
 
 def test_the_best_layer_is_that_of_each_size_everywhere(tmp_path):
-    from fne_cli.figures.charts import learning_curve
+    from fne_cli.figures.charted.charts import learning_curve
 
     paths = varied_curve(tmp_path)
     (group,) = groups(*paths)

@@ -4,20 +4,27 @@ import json
 import shutil
 
 import pytest
+from commands import carry_out
 from grids import write_grid
 from PIL import Image
 
 from fne_cli.store.output.notes import record_path
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    words = ("--pool", "avg", "--embedding", "standardized", "--model", folder / "k.npz")
+    carry_out("evaluate", write_grid(folder) / "grid.h5", folder / "r.json", *words)
+    words = ("--images", folder / "photos", "--boxes", folder / "boxes.csv")
+    carry_out("map", folder / "k.npz", folder / "grid.h5", folder / "maps", *words)
+    return folder
+
+
 @pytest.fixture
-def mapped(fne, tmp_path):
-    """Results and a folder of maps."""
-    words = ("--pool", "avg", "--embedding", "standardized", "--model", tmp_path / "k.npz")
-    assert fne("evaluate", write_grid(tmp_path) / "grid.h5", tmp_path / "r.json", *words).code == 0
-    done = fne("map", tmp_path / "k.npz", tmp_path / "grid.h5", tmp_path / "maps", "--images", tmp_path / "photos",
-               "--boxes", tmp_path / "boxes.csv")  # fmt: skip
-    assert done.code == 0, done.err
+def mapped(made, tmp_path):
+    """Results and a folder of maps, a copy."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from commands import carry_out
 from pictures import write_image
 from PIL import Image
 from places import ROOT
@@ -31,20 +33,37 @@ SMALL = "vgg-mini:width=4,depth=2,units=8,image=16"
 WORDS = ("--model", SMALL, "--epochs", 2, "--batch-size", 8)
 
 
-@pytest.fixture
-def shades(tmp_path):
-    """Dark and bright images in train/ and val/, and others in test/ that nobody should look at."""
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """shades/, dark and bright images in train/ and val/, and others in test/ that nobody should look at; m.keras."""
+    folder = tmp_path_factory.mktemp("trained")
     for number in range(36):
         random = np.random.default_rng(number)
         bright = number % 2
         pixels = random.integers(0, 100, (16, 16, 3)) + 150 * bright
         split = ("train", "train", "val")[number // 2 % 3]
-        place = tmp_path / "shades" / split / ("dark", "bright")[bright] / f"{number:02d}.png"
+        place = folder / "shades" / split / ("dark", "bright")[bright] / f"{number:02d}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels.astype(np.uint8)).save(place)
-    (tmp_path / "shades" / "test" / "dark").mkdir(parents=True)
-    (tmp_path / "shades" / "test" / "dark" / "broken.png").write_bytes(b"nothing")
+    (folder / "shades" / "test" / "dark").mkdir(parents=True)
+    (folder / "shades" / "test" / "dark" / "broken.png").write_bytes(b"nothing")
+    carry_out("train", folder / "shades", folder / "m.keras", *WORDS)
+    return folder
+
+
+@pytest.fixture
+def shades(trained, tmp_path):
+    """A copy of the images."""
+    shutil.copytree(trained / "shades", tmp_path / "shades")
     return tmp_path / "shades"
+
+
+@pytest.fixture
+def m_keras(trained, tmp_path):
+    """A copy of the network, which WORDS have made of the images."""
+    for name in ("m.keras", "m.keras.run.json"):
+        shutil.copy2(trained / name, tmp_path)
+    return tmp_path / "m.keras"
 
 
 class StopsAfter(Progress):
@@ -77,17 +96,17 @@ def test_it_learns_and_its_network_is_taken(fne, shades, tmp_path):
     told = json.loads(fne("info", tmp_path / "x.h5", "--json").out)["settings"]
     said = lineage_of(str(tmp_path / "m.keras"))
     assert told["weights_sha256"] == said["weights_sha256"] and told["preprocess"] == "tf"
+    verified = fne("verify", tmp_path / "m.keras")
+    assert (verified.code, "m.keras is good: network, " in verified.err) == (0, True)
     shown = fne("info", tmp_path / "m.keras").out
     assert said["weights_sha256"] in shown and 'classes      ["bright", "dark"]' in shown
 
 
-def test_another_command_and_another_file_are_not_replaced(fne, shades, tmp_path):
-    output = tmp_path / "m.keras"
-    output.write_bytes(b"somebody's")
+def test_another_command_and_another_file_are_not_replaced(fne, shades, m_keras, tmp_path):
+    (tmp_path / "other.keras").write_bytes(b"somebody's")
     for words in (WORDS, (*WORDS, "--overwrite")):
-        assert fne("train", shades, output, *words).code == 4
-    output.unlink()
-    assert fne("train", shades, output, *WORDS).code == 0
+        assert fne("train", shades, tmp_path / "other.keras", *words).code == 4
+    output = m_keras
     before = output.read_bytes()
     other = fne("train", shades, output, *WORDS, "--seed", 1)
     assert other.code == 4 and "settings.seed: 0 in the existing output, 1 asked for" in other.err
@@ -96,31 +115,37 @@ def test_another_command_and_another_file_are_not_replaced(fne, shades, tmp_path
     assert output.read_bytes() != before
 
 
-def test_a_history_is_written_for_a_network_that_is_there(fne, shades, tmp_path):
-    assert fne("train", shades, tmp_path / "m.keras", *WORDS).code == 0
-    before = (tmp_path / "m.keras").read_bytes()
+def test_a_history_is_written_for_a_network_that_is_there(fne, shades, m_keras, tmp_path):
+    before = m_keras.read_bytes()
     done = fne("train", shades, tmp_path / "m.keras", *WORDS, "--history", tmp_path / "h.csv")
     assert done.code == 0 and "up to date" in done.err and (tmp_path / "m.keras").read_bytes() == before
     assert len((tmp_path / "h.csv").read_text().splitlines()) == 3
 
 
-@pytest.mark.parametrize(
-    "questions", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 9]
-)
-def test_stopped_at_any_step_it_goes_on_to_the_same_bytes(shades, tmp_path, questions):
+@pytest.fixture(scope="module")
+def whole(trained):
+    """A training with all that changes from epoch to epoch, and the bytes of its network."""
     arguments = {
         "start": Start(SMALL),
         "rule": Rule("adamw", learning_rate=0.003, schedule="step"),
         "course": Course(epochs=4, batch_size=8, augment=("flip", "crop"), patience=2),
         "options": TrainOptions(),
     }
-    train(str(shades), tmp_path / "whole.keras", **arguments)
+    train(str(trained / "shades"), trained / "whole.keras", **arguments)
+    return arguments, (trained / "whole.keras").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "questions", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 9]
+)
+def test_stopped_at_any_step_it_goes_on_to_the_same_bytes(shades, whole, tmp_path, questions):
+    arguments, expected = whole
     with pytest.raises(Stopped) as stopped:
         train(str(shades), tmp_path / "m.keras", **arguments, progress=StopsAfter(questions))
     assert stopped.value.exit_code == 143
     assert checkpoint.place_of(tmp_path / "m.keras").exists() and not (tmp_path / "m.keras").exists()
     train(str(shades), tmp_path / "m.keras", **arguments)
-    assert (tmp_path / "m.keras").read_bytes() == (tmp_path / "whole.keras").read_bytes()
+    assert (tmp_path / "m.keras").read_bytes() == expected
     assert sorted(path.name for path in tmp_path.glob("m.*")) == ["m.keras", "m.keras.run.json"]
 
 
@@ -144,9 +169,8 @@ def test_killed_again_and_again_it_comes_to_the_same_bytes():
     assert json.loads(done.stdout.splitlines()[-1])["same"]
 
 
-def test_frozen_layers_give_the_same_bytes_computed_once_or_in_every_epoch(fne, shades, tmp_path):
-    words = ("--from", tmp_path / "m.keras", "--copy", 2, "--freeze", "--epochs", 2, "--batch-size", 8)
-    assert fne("train", shades, tmp_path / "m.keras", *WORDS).code == 0
+def test_frozen_layers_give_the_same_bytes_computed_once_or_in_every_epoch(fne, shades, m_keras, tmp_path):
+    words = ("--from", m_keras, "--copy", 2, "--freeze", "--epochs", 2, "--batch-size", 8)
     once = fne("train", shades, tmp_path / "once.keras", *words, "-v")
     often = fne("train", shades, tmp_path / "often.keras", *words, "--cache", "1K")
     assert "the frozen layers are computed once" in once.err

@@ -14,7 +14,7 @@ from fne_cli.progress import Progress
 from fne_cli.steps.train import Course, Rule, Start, train
 from fne_cli.steps.tune import LearningOptions, Protocol, Tuned, TuneOptions, tune
 from fne_cli.store.other.results import read_results
-from fne_cli.store.other.tested import same_images
+from fne_cli.store.other.results.tested import same_images
 from fne_cli.store.output import checkpoint
 from fne_cli.trials.classification import ClassificationTask
 

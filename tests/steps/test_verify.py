@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 
 import h5py
 import numpy as np
@@ -12,10 +13,13 @@ from edited_files import edited
 from real_files import write_all
 
 from fne_cli.errors import DamagedFile, OldVersion
+from fne_cli.networks.saved.lineage import MEMBER
 from fne_cli.steps.analyze import analyze
 from fne_cli.steps.discretize import discretize
+from fne_cli.steps.evaluate import evaluate
 from fne_cli.steps.verify import verify
 from fne_cli.store.format.seal import unseal
+from fne_cli.store.output.sealed import with_digest
 
 
 @pytest.fixture
@@ -195,3 +199,61 @@ def test_two_layers_that_changed_places_are_found(made):
 def test_two_classes_of_one_name_are_refused(made, file):
     with pytest.raises(DamagedFile, match=r"should have classes of different names\. Found: 'class a' twice"):
         spoilt(made / file, put("classes", 1, b"class a"), True)
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """Results, predictions, and a saved classifier."""
+    folder = tmp_path_factory.mktemp("others")
+    codes = write_all(folder, 12)[2]
+    names = {"results": "r.json", "predictions": "p.csv", "model": "k.npz"}
+    outputs = {name: folder / value for name, value in names.items()}
+    evaluate([codes], outputs.pop("results"), **outputs)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "old", "new", "said"),
+    [
+        ("r.json", "results", b'"accuracy"', b'"accurate"', "text that has changed since"),
+        ("p.csv", "predictions", b"class a", b"class b", "its bytes have changed since fne wrote it"),
+        ("k.npz", "classifier", b'"aggregate"', b'"aggregato"', "should be a classifier"),
+    ],
+)
+def test_files_that_are_not_hdf5_are_verified_too(fne, others, tmp_path, name, kind, old, new, said):
+    good = fne("verify", others / name)
+    assert (good.code, f"is good: {kind}, " in good.err) == (0, True)
+    content = (others / name).read_bytes()
+    assert old in content
+    (tmp_path / name).write_bytes(content.replace(old, new, 1))
+    if name == "p.csv":
+        shutil.copy(others / f"{name}.run.json", tmp_path)
+    spoilt = fne("verify", tmp_path / name)
+    assert (spoilt.code, said in spoilt.err) == (1, True)
+
+
+def test_a_network_with_other_weights_than_it_says_is_found(network, tmp_path):
+    spoilt = tmp_path / "trained.keras"
+    shutil.copy(network, spoilt)
+    said = with_digest({"format": "fne", "kind": "network", "version": 1, "weights_sha256": "0" * 64})
+    with zipfile.ZipFile(spoilt, "a") as archive:
+        archive.writestr(MEMBER, json.dumps(said))
+    (problem,) = verify(spoilt).problems
+    assert "the weights should have the SHA-256 that it says of them" in problem
+    with zipfile.ZipFile(spoilt, "w") as archive, zipfile.ZipFile(network) as own:
+        for member in own.namelist():
+            archive.writestr(member, own.read(member))
+        archive.writestr(MEMBER, json.dumps({**said, "epochs": 3}))
+    assert "text that has changed since" in verify(spoilt).problems[0]
+
+
+def test_what_fne_has_not_made_is_called_what_it_is(fne, network, tmp_path):
+    (tmp_path / "t.txt").write_text("hello")
+    np.savez(tmp_path / "n.npz", a=np.arange(3))
+    for path, said in (
+        (tmp_path / "t.txt", "Found: text, without a run record (t.txt.run.json)"),
+        (tmp_path / "n.npz", "Found: arrays of NumPy without a run record"),
+        (network, "Found: a network of Keras that fne train has not made"),
+    ):
+        result = fne("verify", path)
+        assert (result.code, said in result.err) == (1, True)

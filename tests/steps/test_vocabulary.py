@@ -18,7 +18,7 @@ from sklearn.cluster import KMeans
 from fne_cli.descriptors.opening import open_source
 from fne_cli.errors import BadInput, DamagedFile, DifferentOutput, DoesNotFit, TooManyBad, WrongFile, WrongOptions
 from fne_cli.images.lists import source
-from fne_cli.networks.speed import measure
+from fne_cli.networks.running.speed import measure
 from fne_cli.steps.extract import Recipe, extract
 from fne_cli.steps.merge import merge
 from fne_cli.steps.vocabulary import VocabularyOptions, vocabulary

@@ -17,8 +17,8 @@ from dying import COMMANDS
 from places import BUILDERS, ROOT
 from real_files import write_all
 
-LONG = ("report", "vocabulary")
-"""A page is rendered for seconds, words are learned for seconds, and then all is written at once."""
+LONG = ("report", "vocabulary", "features")
+"""A page is rendered for seconds, words are learned for seconds, figures are drawn, and then all is written at once."""
 
 
 def wrong(mode: str, folder: Path, step: int, *commands: str) -> tuple[list[dict], int]:

@@ -251,7 +251,7 @@ class Forecast:
     def _measured(self, job: Job) -> _Activations | str:
         from fne_cli.descriptors.opening import open_source
         from fne_cli.networks.recipe import Recipe
-        from fne_cli.networks.speed import measure
+        from fne_cli.networks.running.speed import measure
 
         recipe = taken(Recipe, dict(job.options))
         if recipe not in self._speeds:

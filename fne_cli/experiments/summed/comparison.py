@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fne_cli.experiments.plan import LAYERS
-from fne_cli.store.other.tested import Right, same_images
+from fne_cli.store.other.results.tested import Right, same_images
 
 _KEYS = (
     "compared_with", "difference", "difference_95", "right_here_only", "right_there_only", "mcnemar_p", "sign_p",

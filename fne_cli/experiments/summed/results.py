@@ -24,7 +24,7 @@ from fne_cli.experiments.summed.comparison import Measured, compared, without_co
 from fne_cli.experiments.summed.costs import COSTS, with_costs
 from fne_cli.experiments.written.config import FIGURES, Experiment, Value
 from fne_cli.measures import RANK_MEASURES
-from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.other import results as stored
 from fne_cli.store.other.cells import as_cell
 from fne_cli.store.output.partial import Output

@@ -17,8 +17,8 @@ from fne_cli.experiments.varied.grid import is_standard, test_of
 from fne_cli.experiments.written.config import FACTORS, FIGURES, Experiment
 from fne_cli.store.other import results as stored
 from fne_cli.store.other.cells import as_cell
-from fne_cli.store.other.entries import Entry
-from fne_cli.store.other.tested import same_images
+from fne_cli.store.other.results.entries import Entry
+from fne_cli.store.other.results.tested import same_images
 
 NETWORK = "network"
 _DIGITS = 12  # beyond them two scores that are equal may differ by rounding

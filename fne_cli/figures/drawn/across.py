@@ -9,7 +9,7 @@ from typing import Literal
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from fne_cli.figures.across import BEST_TITLE, LAYERS_TITLE, Mark, series_of
+from fne_cli.figures.charted.across import BEST_TITLE, LAYERS_TITLE, Mark, series_of
 from fne_cli.figures.drawn.style import UNCHARACTERISTIC, WIDTH, label, legend_columns, percent, sheet
 from fne_cli.figures.names import distinct
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fne_cli.figures.charted.factors import datasets_of, values_of
 from fne_cli.figures.drawn.style import CHANCE, label, sheet
 from fne_cli.figures.experiments import FactorTable
-from fne_cli.figures.factors import datasets_of, values_of
 from fne_cli.figures.names import distinct
 
 # Okabe and Ito's; datasets also differ in their marks.

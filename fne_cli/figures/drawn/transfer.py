@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from fne_cli.figures import published
+from fne_cli.figures.charted.transfer import FORMULAS, MEASURES, SAID, by_treatment, main_panels
 from fne_cli.figures.drawn.style import CHANCE, INK, label, sheet
 from fne_cli.figures.experiments import TransferMean, TransferPanel, TransferTable
-from fne_cli.figures.transfer import FORMULAS, MEASURES, SAID, by_treatment, main_panels
 
 # Okabe and Ito's; the treatments also differ in their marks.
 _STYLES: Mapping[str, tuple[str, str, str]] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fne_cli.figures.charts import as_script
+from fne_cli.figures.charted.charts import as_script
 from fne_cli.figures.names import shown
 from fne_cli.figures.scattered.contents import ScatterPage
 from fne_cli.figures.templating import environment, packaged, source_of

@@ -14,6 +14,7 @@ from fne_cli.errors import BadInput
 from fne_cli.images.lists.findings import Seen, kind_of
 from fne_cli.images.lists.layout import is_nobodys
 from fne_cli.images.lists.listing import HEAD, Listing, content_decides, from_paths, is_image_name, printable
+from fne_cli.images.names import repeated
 from fne_cli.images.pixels.formats import looks_like_image
 
 _BLOCK = 512
@@ -57,7 +58,7 @@ def _listed(archive: str) -> Listing:
         raise BadInput(f"{archive} should be an uncompressed tar. Found: {error}.\n{_remedy(archive)}") from error
     names.sort()
     spans = np.array([files[name] for name in names], np.int64).reshape(-1, 2)
-    return from_paths(names, [archive] * len(names), archive, spans, seen)
+    return from_paths(names, repeated(archive, len(names)), archive, spans, seen)
 
 
 def _members(archive: str, seen: Seen) -> tuple[list[str], dict[str, tuple[int, int]]]:

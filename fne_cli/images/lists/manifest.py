@@ -7,22 +7,24 @@ import math
 import os
 import re
 import shlex
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
-import numpy as np
-
 from fne_cli.errors import BadInput
+from fne_cli.images.gathering import Texts, Values
 from fne_cli.images.lists.layout import split_name
 from fne_cli.images.lists.listing import Listing, printable
 from fne_cli.images.lists.paths import as_on_disk
 from fne_cli.images.lists.rows import table_rows
-from fne_cli.images.names import Below
+from fne_cli.images.names import Below, repeated
 
 LABEL = "label"
 COLUMNS = ("path", LABEL, "labels", "ignore", "split", "x0", "y0", "x1", "y1")
 _BOX = ("x0", "y0", "x1", "y1")
+_WHOLE = (0.0, 0.0, math.inf, math.inf)
 _FAR = 2**31  # no image has so many pixels on a side
 _NO_VALUE = frozenset(["nan", "NaN", "NAN", "<NA>"])  # what pandas makes of an empty field
 _LIKE_LABEL = re.compile(
@@ -39,9 +41,8 @@ def read_manifest(manifest: str, root: str | None, label_column: str | None = LA
     """
     base = os.path.dirname(manifest) if root is None else root
     columns = _Columns(manifest, label_column)
-    ids, splits, labels, ignored, boxes = [], [], [], [], []
-    prefix, elsewhere = os.path.join(base, ""), dict[int, str]()  # files that are not called as their images are
-    once: dict[Any, Any] = {}  # a million rows share a few values
+    ids, files, splits = Texts(), _Files(os.path.join(base, "")), Values[str]()
+    labels, ignored, boxes = Values[tuple[str, ...]](), Values[tuple[str, ...]](), array("d")
     several = False
     for where, row in table_rows(manifest, columns.check):
         path = _text(row, "path", where)
@@ -50,12 +51,14 @@ def read_manifest(manifest: str, root: str | None, label_column: str | None = LA
         box = _box(row, where)
         path = as_on_disk(base, path)
         name = printable(os.path.normpath(path).replace(os.sep, "/"))
-        ids.append(name if box is None else boxed(name, box))
-        if (file := os.path.join(base, path)) != prefix + ids[-1]:
-            elsewhere[len(ids) - 1] = file
-        split = _split(row, where)
-        splits.append(once.setdefault(split, split))
-        boxes.append(box)
+        if box is not None:
+            name = boxed(name, box)
+        if box is not None or boxes:
+            boxes.extend(_WHOLE * (len(ids) - len(boxes) // len(_WHOLE)))  # of those that were there without
+            boxes.extend(box or _WHOLE)
+        files.append(os.path.join(base, path), name, len(ids))
+        ids.append(name)
+        splits.append(_split(row, where))
         if label_column is None:
             continue
         single, names = _text(row, label_column, where), _names(row, "labels", where)
@@ -63,25 +66,53 @@ def read_manifest(manifest: str, root: str | None, label_column: str | None = LA
             raise BadInput(f"{where} should have {label_column} or labels. Found: both.")
         several = several or bool(names) or ("labels" in row and label_column not in row)
         named, left = (single,) if single else names, _names(row, "ignore", where)
-        labels.append(once.setdefault(named, named))
-        ignored.append(once.setdefault(left, left))
+        labels.append(named)
+        ignored.append(left)
     columns.check_label()
-    if any(ignored) and not several:
+    if any(ignored.values) and not several:
         raise BadInput(f"{manifest}: the column ignore goes with labels (several per image). Found: {label_column}.")
-    whole = (0.0, 0.0, math.inf, math.inf)
-    corners = np.array([box or whole for box in boxes]) if any(boxes) else None
-    below = Below(prefix, ids)
+    own = ids.column()
+    corners = None
+    if boxes:
+        import numpy as np  # here: who is up to date need not wait for it
+
+        corners = np.array(boxes).reshape(-1, len(_WHOLE))
     listing = Listing(
-        ids=ids,
-        files=[elsewhere.get(number, file) for number, file in enumerate(below)] if elsewhere else below,
-        splits=splits,
-        labels=labels or [()] * len(ids),
-        ignored=ignored if several else [],
+        ids=own,
+        files=files.column(own),
+        splits=splits.column(),
+        labels=repeated((), len(own)) if label_column is None else labels.column(),
+        ignored=ignored.column() if several else [],
         boxes=corners,
         several=several,
     ).checked(manifest)
     _check_numbers(listing.classes, manifest)
     return listing
+
+
+class _Files:
+    """The files of images, which mostly are called as these are: only then nothing is kept."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix, self._first = prefix, 0  # of those that are kept, from the first that is called otherwise
+        self._kept: Texts | None = None
+
+    def append(self, file: str, name: str, number: int) -> None:
+        """Add the file of image `number`."""
+        if self._kept is None and file != self._prefix + name:
+            self._first, self._kept = number, Texts()
+        if self._kept is not None:
+            self._kept.append(file)
+
+    def column(self, names: Sequence[str]) -> Sequence[str]:
+        """All of them, given the names of all images."""
+        below = Below(self._prefix, names)
+        if self._kept is None:
+            return below
+        files = Texts()
+        for file in chain(islice(below, self._first), self._kept.column()):
+            files.append(file)
+        return files.column()
 
 
 class _Columns:
@@ -159,6 +190,8 @@ def _text(row: Mapping[str, Any], name: str, where: str) -> str:
         raise BadInput(f"{where} has a NUL character under {name}.")
     if text.strip() in _NO_VALUE:
         return ""
+    if text.isascii():  # as nearly all of millions
+        return text if name == "path" else text.strip()
     try:
         if name == "path":
             os.fsencode(text)  # bytes that are not UTF-8 come as lone surrogates, as os.listdir gives them
@@ -191,6 +224,8 @@ def _names(row: Mapping[str, Any], column: str, where: str) -> tuple[str, ...]:
 
 
 def _box(row: Mapping[str, Any], where: str) -> tuple[float, float, float, float] | None:
+    if row.keys().isdisjoint(_BOX):
+        return None
     given = [row.get(name) for name in _BOX]
     if all(value is None or (isinstance(value, str) and value.strip() in {"", *_NO_VALUE}) for value in given):
         return None
@@ -210,4 +245,6 @@ def boxed(name: str, box: Sequence[float]) -> str:
 
 def exact(value: float) -> str:
     """A coordinate in the fewest digits that are still exactly it: ids name boxes, and different boxes differ."""
+    import numpy as np
+
     return np.format_float_positional(value + 0.0, trim="-")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ def write_slice(listing: Listing, path: Path) -> None:
     """Write a listing as JSON, whole or not at all, with absolute paths: its reader may stand in another folder."""
     document = {
         "ids": list(listing.ids),
-        "files": [os.path.abspath(file) for file in listing.files],
+        "files": list(_absolute(listing.files)),
         "splits": list(listing.splits),
         "labels": list(listing.labels),
         "ignored": list(listing.ignored),
@@ -31,6 +32,15 @@ def write_slice(listing: Listing, path: Path) -> None:
     with open(scratch, "x", encoding="ascii") as file:  # new: never what a link of this name points to
         file.write(json.dumps(document))
     os.replace(scratch, path)
+
+
+def _absolute(files: Iterable[str]) -> Iterator[str]:
+    """`os.path.abspath` of each, which is asked only where a path may not be as short as it can be."""
+    here = os.path.join(os.getcwd(), "")
+    for file in files:
+        path = file if file.startswith("/") else here + file
+        plain = "//" not in path and "/." not in path and not path.endswith("/")
+        yield path if plain else os.path.abspath(file)
 
 
 def read_slice(path: Path) -> Listing:

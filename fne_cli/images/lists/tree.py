@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from fne_cli.errors import BadInput
+from fne_cli.images.gathering import SortedTexts, Texts
 from fne_cli.images.lists.findings import Seen, kind_of
 from fne_cli.images.lists.layout import Layout, is_nobodys
 from fne_cli.images.lists.listing import HEAD, Listing, content_decides, from_paths, is_image_name, printable
@@ -18,44 +19,56 @@ def from_folder(root: str) -> Listing:
 
     A file whose name does not say what it is is looked into. Raises BadInput as `from_paths`, and for no images.
     """
-    found: list[str] = []
-    others: dict[str, str] = {}  # the files that are not called as their images are
     seen = Seen()
-    pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(root, "", frozenset())]
     try:
-        while pending:
-            folder, prefix, above = pending.pop()
-            status = os.stat(folder)
-            here = above | {(status.st_dev, status.st_ino)}
-            if here == above:  # a link that leads back up
-                continue
-            if prefix:
-                seen.folder(printable(prefix[:-1]))
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    path = prefix + entry.name
-                    if _is_folder(entry):
-                        if is_nobodys(entry.name):
-                            seen.nobodys(printable(path))
-                        elif not entry.name.startswith("."):
-                            pending.append((entry.path, f"{path}/", here))
-                    elif not entry.name.startswith(".") and _is_image(entry, printable(path), seen):
-                        found.append(printable(path))
-                        if entry.path != os.path.join(root, found[-1]):
-                            others[found[-1]] = entry.path
+        gathered, others = _walked(root, seen)
     except OSError as error:
         raise BadInput(f"{root} should be a folder that can be read. Found: {error}.") from error
-    if not found:
+    if not gathered:
         left = seen.findings((), Layout(), root).left_out_text()
         raise BadInput(
             f"{root} should hold images. Found: none{f'; {left}' if left else ''}.\n"
             f"Put them in class folders ({root}/cat/1.jpg), or give a manifest with a column path."
         )
-    found.sort()
+    found = gathered.column()
     files: Sequence[str] = Below(os.path.join(root, ""), found)
     if others:
-        files = [others.get(path, file) for path, file in zip(found, files, strict=True)]
+        own = Texts()
+        for path, file in zip(found, files, strict=True):
+            own.append(others.get(path, file))
+        files = own.column()
     return from_paths(found, files, root, seen=seen)
+
+
+def _walked(root: str, seen: Seen) -> tuple[SortedTexts, dict[str, str]]:
+    """The names of all images, and the files of those that are called otherwise. Raises OSError."""
+    found, others, below = SortedTexts(), dict[str, str](), os.path.join(root, "")
+    pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(root, "", frozenset())]
+    while pending:
+        folder, prefix, above = pending.pop()
+        status = os.stat(folder)
+        here = above | {(status.st_dev, status.st_ino)}
+        if here == above:  # a link that leads back up
+            continue
+        if prefix:
+            seen.folder(printable(prefix[:-1]))
+        folders = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                path = prefix + entry.name
+                if _is_folder(entry):
+                    if is_nobodys(entry.name):
+                        seen.nobodys(printable(path))
+                    elif not entry.name.startswith("."):
+                        folders.append((entry.path, f"{path}/", here))
+                elif not entry.name.startswith(".") and _is_image(entry, name := printable(path), seen):
+                    found.append(name)
+                    if entry.path != below + name:
+                        others[name] = entry.path
+        # The first one last, as it is the next: so what is found comes nearly in order.
+        pending += sorted(folders, key=lambda one: printable(one[1]), reverse=True)
+        found.pause()
+    return found, others
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -6,11 +6,13 @@ import enum
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from fne_cli.errors import BadInput
 from fne_cli.unprintable import plain
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _NAMED = 5
 
@@ -45,16 +47,20 @@ class Allowed:
     EXPECTED: ClassVar[str] = "a number of images (7) or a share of them (0.5%)"
 
     text: str
-    number: Fraction
+    number: Fraction | int
     is_share: bool
 
     @classmethod
     def parse(cls, text: str) -> Allowed:
         """From `7` or `0.5%`. Raises BadInput."""
         match = re.fullmatch(r"(\d{1,18})|(\d{1,3}(?:\.\d{1,18})?)%", text.strip(), re.ASCII)
-        if not match or (match[2] and Fraction(match[2]) > 100):
+        if match and match[1]:
+            return cls(text.strip(), int(match[1]), is_share=False)
+        from fractions import Fraction  # with decimals, for those who need them
+
+        if not match or Fraction(match[2]) > 100:
             raise BadInput(f"--max-bad should be {cls.EXPECTED}. Found: {text!r}.")
-        return cls(text.strip(), Fraction(match[1] or match[2]), match[2] is not None)
+        return cls(text.strip(), Fraction(match[2]), is_share=True)
 
     def limit(self, images: int) -> int:
         """The largest acceptable number of bad images among `images`."""

@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from fne_cli.images.pixels.bad import BadImage, Status
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # who is up to date needs MAX_PIXELS, and neither NumPy nor Pillow
+    import numpy as np
     from PIL import Image
 
 MAX_PIXELS = 178_956_970  # where Pillow itself refuses: half a gibibyte at three bytes a pixel
@@ -62,6 +61,8 @@ def cropped(
 
     whole, divisor: what the box is in, if the image is that reduced. Raises BadImage for a box outside the image.
     """
+    import numpy as np
+
     height, width = geometry.height, geometry.width
     region: Region = _region(image.size if whole is None else whole.size, geometry, box)
     if whole is not None and divisor > 1:
@@ -134,6 +135,9 @@ def _region(size: tuple[int, int], geometry: Geometry, box: np.ndarray | None) -
 
 def _resized(image: Image.Image, region: Region, width: int, height: int, resize: str) -> np.ndarray:
     """(height, width, 3) uint8: the region, bilinear with antialiasing."""
+    import numpy as np
+    from PIL.Image import Resampling
+
     left, top, right, bottom = region
     outer = math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)
     inner: Region | None = None
@@ -148,6 +152,5 @@ def _resized(image: Image.Image, region: Region, width: int, height: int, resize
         # max: width * (29 / width) is a rounding larger than 29 for some widths, and Pillow refuses a negative corner
         spare_x, spare_y = max(0.0, across - width * scale), max(0.0, down - height * scale)
         inner = (begin_x + spare_x / 2, begin_y + spare_y / 2, end_x - spare_x / 2, end_y - spare_y / 2)
-    from PIL.Image import Resampling  # here: who is up to date needs MAX_PIXELS, and no Pillow
 
     return np.asarray(image.resize((width, height), Resampling.BILINEAR, box=inner))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fne_cli.networks.onnx.graph import ROWS, Graph, attribute
+from fne_cli.networks.onnx.graph import Graph, attribute
 from fne_cli.networks.taps import IN_A_BLOCK
 from fne_cli.networks.tokens import Tokens
 
@@ -63,12 +63,21 @@ def _attention_cores(graph: Graph) -> Iterator[str]:
             yield node.output[0]
         if node.op_type != "Softmax" or not graph.last_axis(node):
             continue
-        name = node.output[0]
+        name = _without_nan(graph, node.output[0])
         while len(graph.users[name]) == 1 and graph.users[name][0].op_type in ("Dropout", "Identity", "Cast", "Mul"):
             name = graph.users[name][0].output[0]
         for user in graph.users[name]:
             if user.op_type == "MatMul" and user.input[0] == name and len(graph.data_inputs(user)) == 2:
                 yield user.output[0]
+
+
+def _without_nan(graph: Graph, name: str) -> str:
+    """A tensor with zeros where everything is masked, as PyTorch's newer exporter makes it; else the same tensor."""
+    users = sorted(graph.users[name], key=lambda node: str(node.op_type))
+    if [node.op_type for node in users] != ["IsNaN", "Where"]:
+        return name
+    unsaid, chosen = users
+    return str(chosen.output[0]) if chosen.input[0] == unsaid.output[0] and chosen.input[2] == name else name
 
 
 def _block(graph: Graph, core: str, weighted: Callable[[Any], bool], number: int) -> Block | None:
@@ -157,7 +166,7 @@ def _hidden(graph: Graph, name: str, weighted: Callable[[Any], bool]) -> str | N
             while len(graph.shapes.get(hidden, ())) != 3 and graph.made_by[hidden].op_type in ("Reshape", "Flatten"):
                 hidden = graph.data_inputs(graph.made_by[hidden])[0]
             shape = graph.shapes.get(hidden, ())
-            return hidden if len(shape) == 3 and shape[0] == ROWS else None
+            return hidden if len(shape) == 3 and shape[0] == graph.rows else None
         name = images[0]
     return None
 

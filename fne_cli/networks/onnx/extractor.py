@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from fne_cli.machine import free_memory
-from fne_cli.networks.batching import Batching
 from fne_cli.networks.graph import Input
 from fne_cli.networks.onnx.graph import Graph
 from fne_cli.networks.onnx.program import Program
@@ -16,6 +15,7 @@ from fne_cli.networks.onnx.session import on_gpu, session
 from fne_cli.networks.onnx.taps import OnnxTap
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.preprocessing import grey
+from fne_cli.networks.running.batching import Batching, one_by_one
 
 
 class OnnxExtractor(Batching):
@@ -43,6 +43,8 @@ class OnnxExtractor(Batching):
         """The function for `rows` rows: the same bits for a row at any place, one by one if there is no other way."""
         if rows > 1 and on_gpu() is None and rows * self._graph.largest() > free_memory():
             raise MemoryError(f"{rows} rows of the largest layer")
+        if self._graph.rows == 1:
+            return one_by_one(self._made(1)), rows
         return self._in_order(self._made, rows, here=on_gpu() is None), rows
 
     def _made(self, rows: int) -> Callable[[np.ndarray], list[np.ndarray]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -15,16 +16,18 @@ from fne_cli.networks.onnx.reading import OnnxFile
 FLOATS = (1, 10, 11, 16)  # float32, float16, float64, bfloat16
 ROWS = 3
 """Rows of the batch that shapes are found for: a size that no layer has by chance."""
+_SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 class Graph:
     """A network over images of a known size.
 
-    nodes: in the order of computing. shapes: of the tensors for a batch of ROWS, as far as they follow from the graph.
+    nodes: in the order of computing. shapes: of the tensors for `rows` images, as far as they follow from the graph.
+    rows: ROWS, or 1 for a network that takes one image at a time.
     """
 
-    def __init__(self, file: OnnxFile, shape: Sequence[int], name: str) -> None:
-        self.file, self.name, self.nodes = file, name, list(file.message.graph.node)
+    def __init__(self, file: OnnxFile, shape: Sequence[int], name: str, rows: int = ROWS) -> None:
+        self.file, self.name, self.nodes, self.rows = file, name, list(file.message.graph.node), rows
         self.opset = max((one.version for one in file.message.opset_import if one.domain in ("", "ai.onnx")), default=1)
         self.input, self.input_shape = file.message.graph.input[0].name, tuple(shape)
         self.outputs = [value.name for value in file.message.graph.output]
@@ -37,10 +40,11 @@ class Graph:
             for out in node.output:
                 if out:
                     self.made_by[out] = node
-            for given in dict.fromkeys(node.input):
-                self.users[given].append(node)
             # What is computed from weights alone is a weight; the shape of a batch is known beforehand.
-            if node.op_type in ("Shape", "Size") or all(not given or given in self.constant for given in node.input):
+            of_shape = node.op_type in ("Shape", "Size")
+            for given in () if of_shape else dict.fromkeys(node.input):
+                self.users[given].append(node)
+            if of_shape or all(not given or given in self.constant for given in node.input):
                 self.constant.update(node.output)
         self.shapes, self.types = self._inferred()
 
@@ -65,7 +69,7 @@ class Graph:
     def _inferred(self) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
         import onnx
 
-        message = sized(self.file.message, ROWS, self.input_shape)
+        message = sized(self.file.message, self.rows, self.input_shape)
         del message.graph.value_info[:]
         for value in message.graph.output:
             value.ClearField("type")  # says a batch of another size, perhaps
@@ -96,7 +100,7 @@ class Graph:
     def largest(self) -> int:
         """Bytes of the largest tensor between two operators, for one row."""
         sizes = [math.prod(shape) for name, shape in self.shapes.items() if name not in self.constant]
-        return max(4 * size // ROWS for size in sizes)
+        return max(4 * size // self.rows for size in sizes)
 
 
 def sized(message: Any, rows: int, shape: Sequence[int]) -> Any:
@@ -118,6 +122,14 @@ def attribute(node: Any, name: str, default: Any = None) -> Any:
 
     found = next((one for one in node.attribute if one.name == name), None)
     return default if found is None else onnx.helper.get_attribute_value(found)
+
+
+def scope(node: Any) -> str:
+    """The module that an operator is of, as PyTorch's newer exporter notes it, or ""."""
+    noted = next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "")
+    # ['', 'layer1', 'layer1.0.conv1', 'conv2d']: modules from the outermost on, and what the operator was made of.
+    words = re.findall(r"'([^'\\]*)'", noted)
+    return words[-2] if len(words) > 1 else ""
 
 
 def digest_order(graph: Graph) -> list[tuple[str, np.ndarray]]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from fne_cli.networks.onnx.graph import Graph
+from fne_cli.networks.onnx.graph import Graph, scope
 
 # What exporters put behind the name of a module: the weight's part of it, or the operator.
 _PART = re.compile(r"[./](weight|kernel|bias|W|B|w|b)(:0)?$|/(Read)?ReadVariableOp(:0)?$|_(weight|kernel)$")
@@ -15,6 +15,7 @@ _OPERATOR = re.compile(
     r"[/.]?(Conv|ConvTranspose|Gemm|MatMul|Conv2D|Convolution|BiasAdd|DepthwiseConv2dNative)(_\d+)?$"
 )
 _MADE_UP = re.compile(r"(onnx::|val_|_val|/|node_)?[A-Za-z_]*_?\d*|\d+")  # onnx::MatMul_123, val_7, node_Conv_12, 45
+_NUMBERED = re.compile(r"(^|_)\d+$")  # 3, encoder_layer_3
 _LENGTH = 120
 
 
@@ -54,11 +55,19 @@ class Names:
         """What the names of a block's layers have in common, or its number."""
         words = [self._names[id(node)].split(".")[:-1] for node in weighted if id(node) in self._names]
         common = _shared(words)
-        return ".".join(common) if any(word.isdecimal() for word in common) else f"block{number}"
+        return ".".join(common) if any(_NUMBERED.search(word) for word in common) else f"block{number}"
 
 
 def _named(graph: Graph, node: Any) -> str | None:
-    """The name of a layer's module, by its weights or by itself."""
+    """The name of a layer's module: by its weights, as an exporter has noted it, by its bias or by itself.
+
+    Biases come late: PyTorch's exporters keep one of all that are equal, as zeros before training are.
+    """
+    for weight in node.input[1:2]:
+        if (name := _by_part(weight)) is not None:
+            return name
+    if noted := _clean(scope(node)):
+        return noted
     bias = [
         given
         for user in graph.users[node.output[0]]
@@ -66,13 +75,18 @@ def _named(graph: Graph, node: Any) -> str | None:
         for given in user.input
         if given in graph.file.weights
     ]
-    for weight in (*node.input[1:2], *node.input[2:3], *bias):
-        if _PART.search(weight):
-            name = _clean(_PART.sub("", weight))
-            if name and not _MADE_UP.fullmatch(weight):
-                return name
+    for weight in (*node.input[2:3], *bias):
+        if (name := _by_part(weight)) is not None:
+            return name
     if node.name and not _MADE_UP.fullmatch(node.name.strip("/")):
         return _clean(_OPERATOR.sub("", _scope(node.name))) or None
+    return None
+
+
+def _by_part(weight: str) -> str | None:
+    """The module that a weight or a bias is named after, or None."""
+    if _PART.search(weight) and not _MADE_UP.fullmatch(weight):
+        return _clean(_PART.sub("", weight)) or None
     return None
 
 

@@ -15,11 +15,11 @@ from fne_cli.networks import described, pooling, taps
 from fne_cli.networks.graph import Input
 from fne_cli.networks.onnx import metadata
 from fne_cli.networks.onnx.extractor import OnnxExtractor
-from fne_cli.networks.onnx.graph import ROWS, Graph, digest_order
-from fne_cli.networks.onnx.program import as_it_is
+from fne_cli.networks.onnx.graph import Graph, digest_order
 from fne_cli.networks.onnx.reading import OnnxFile, read
-from fne_cli.networks.onnx.session import device_name, session
-from fne_cli.networks.onnx.taps import OnnxTap, find_taps
+from fne_cli.networks.onnx.session import device_name
+from fne_cli.networks.onnx.shapes import tapped_graph
+from fne_cli.networks.onnx.taps import OnnxTap
 from fne_cli.networks.preprocessing import HOW_TO_FIND_OUT, NAMED, WHAT_THEY_DO, canonical
 from fne_cli.networks.recipe import Recipe
 
@@ -79,9 +79,9 @@ def open_onnx(
     if any(side not in (None, asked) for side, asked in zip(fixed, size, strict=True)):
         sides = " x ".join(str(side or "any") for side in fixed)
         raise BadInput(f"{path} takes images of {sides}. Found: --image-size {size[0]} x {size[1]}.")
-    graph = Graph(file, takes.shape(*size), path)
-    _find_out(graph, takes)
-    found, left = find_taps(graph)
+    graph, found, left = tapped_graph(file, takes, size)
+    if graph.rows == 1:
+        notes = (*notes, f"{name} takes one image at a time, as it was exported: images go through it one by one")
     return OnnxNetwork(name, graph, found, left, takes, *size, prepared, notes)
 
 
@@ -111,23 +111,6 @@ def _input_of(path: str, file: OnnxFile) -> tuple[Input, tuple[int | None, int |
 def _sides(sides: tuple[int | None, ...]) -> tuple[int | None, int | None]:
     height, width = (side or None for side in sides)
     return height, width
-
-
-def _find_out(graph: Graph, takes: Input) -> None:
-    """Compute a few black images for the shapes that do not follow from the graph alone. Raises BadInput."""
-    unknown = graph.unknown()
-    if not unknown:
-        return
-    message, weights = as_it_is(graph, unknown, ROWS)
-    try:
-        call = session(message, weights, unknown, graph.input)
-        import ml_dtypes
-
-        kind = ml_dtypes.bfloat16 if takes.dtype == "bfloat16" else takes.dtype
-        values = call(np.zeros((ROWS, *graph.input_shape), kind))
-    except Exception as error:  # onnxruntime has classes of its own, without a common one
-        raise BadInput(f"{graph.name} cannot be computed here: {' '.join(str(error).split())[:300]}") from error
-    graph.shapes.update((name, np.shape(value)) for name, value in zip(unknown, values, strict=True))
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def _check_structure(path: str, message: Any, onnx: Any) -> None:
         if any(one.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for one in node.attribute):
             raise refused(
                 f"{node.op_type}, whose parts run or not, depending on values",
-                "Export it for images of one size, so that nothing is left to decide.",
+                "Export it for images of one size, so that nothing is left to decide, or with dynamo=True.",
             )
     known = {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input}
     for node in nodes:
@@ -149,9 +149,9 @@ def _check_structure(path: str, message: Any, onnx: Any) -> None:
 
 def _names(message: Any) -> Iterator[Any]:
     graph = message.graph
-    yield graph.name
-    yield from (one.domain for one in message.opset_import)
-    yield from (text for entry in message.metadata_props for text in (entry.key, entry.value))
+    for one in (message, *graph.node):
+        yield from (text for entry in one.metadata_props for text in (entry.key, entry.value))
+    yield from (graph.name, *(one.domain for one in message.opset_import))
     yield from (one.name for part in (graph.initializer, graph.input, graph.output) for one in part)
     for node in graph.node:
         yield from (node.name, node.op_type, node.domain, *node.input, *node.output)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fne_cli.machine import processors
-from fne_cli.networks.extractor import processor_name
+from fne_cli.networks.running.extractor import processor_name
 
 _GPUS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "MIGraphXExecutionProvider")
 _CPU = "CPUExecutionProvider"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fne_cli.errors import BadInput
 from fne_cli.networks.onnx import blocks
 from fne_cli.networks.onnx.activations import after_activation, is_activation
-from fne_cli.networks.onnx.graph import FLOATS, ROWS, Graph
+from fne_cli.networks.onnx.graph import FLOATS, Graph
 from fne_cli.networks.onnx.names import Names
 from fne_cli.networks.tokens import Tokens
 
@@ -81,6 +82,11 @@ def find_taps(graph: Graph) -> tuple[list[OnnxTap], list[tuple[str, str]]]:
     return able, [*left, *_others(graph)]
 
 
+def lacking_rows(left: Sequence[tuple[str, str]]) -> list[str]:
+    """The layers among those that are not tapped which have no row for each image."""
+    return [name for name, why in left if why == _NO_ROWS]
+
+
 def _tap(graph: Graph, name: str, kind: str, tensor: str, first: bool, tokens: Tokens | None, aside: str) -> OnnxTap:
     made, full = graph.made_by[tensor], graph.shapes.get(tensor)
     if full is None:
@@ -89,7 +95,7 @@ def _tap(graph: Graph, name: str, kind: str, tensor: str, first: bool, tokens: T
             remedy="Export it for images of one size.",
         )
     shape, of_tokens = tuple(full[1:]), None
-    if full[:1] != (ROWS,) or not shape or 0 in shape:
+    if full[:1] != (graph.rows,) or not shape or 0 in shape:
         aside = _NO_ROWS
         shape = shape or (1,)
     elif graph.types.get(tensor, 1) not in FLOATS:

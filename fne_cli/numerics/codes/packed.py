@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
-from fne_cli.compiled import compiled
+from fne_cli.compiled import compiled, intrinsic
 from fne_cli.errors import BadInput
 
 
@@ -173,9 +171,10 @@ class Words:
         _count(self.nonzero, self.negative, others.nonzero, others.negative, constant, out)
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no types
+@intrinsic
 def _ones(_context: Any, _word: Any) -> Any:
     """The number of set bits of a word."""
+    from numba import types
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])

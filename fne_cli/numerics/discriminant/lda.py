@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from fne_cli.errors import BadInput, DoesNotFit
 from fne_cli.machine import thread_pool
@@ -143,6 +142,8 @@ class _Dual(Within):
         )
 
     def _model(self, kept: float, added: float) -> LinearModel:
+        from scipy.linalg import cho_factor, cho_solve
+
         coefficients = self._towards
         if kept:
             shifted = self._within.copy()
@@ -193,6 +194,8 @@ class _Primal(Within):
         self.spread = Spread(len(labels), chosen.features, power, float(scatter.trace()), squared, fourth)
 
     def _model(self, kept: float, added: float) -> LinearModel:
+        from scipy.linalg import cho_factor, cho_solve
+
         if kept:
             shifted = kept * self._scatter
             shifted.flat[:: len(shifted) + 1] += added

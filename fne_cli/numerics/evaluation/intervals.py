@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
 LEVEL = 0.95
 
@@ -19,6 +18,8 @@ def wilson(
     The number of images need not be whole. E. B. Wilson, "Probable inference, the law of succession, and statistical
     inference", JASA 22, 1927. It has a width at 0 and at 1, too.
     """
+    from scipy.special import ndtri
+
     share, images = np.broadcast_arrays(np.asarray(share, float), np.asarray(images, float))
     square = float(ndtri((1 + level) / 2)) ** 2
     known = np.where(images > 0, images, 1.0)
@@ -41,6 +42,8 @@ def wilson_of_mean(table: np.ndarray, level: float = LEVEL) -> tuple[float, floa
     wrong, do not say that they always are. A class of one image counts as being like all others. Where everything is
     right, or nothing, all classes count as being alike, too. Classes without test images are left out.
     """
+    from scipy.special import ndtri
+
     total = table.sum(axis=1)
     kept = total > 0
     images, share = total[kept].astype(float), np.diag(table)[kept] / total[kept]
@@ -57,6 +60,8 @@ def wilson_of_mean(table: np.ndarray, level: float = LEVEL) -> tuple[float, floa
 
 def of_mean(values: Sequence[float], level: float = LEVEL) -> tuple[float | None, float | None]:
     """Lower and upper end of Student's interval of the mean of some numbers; None of fewer than two."""
+    from scipy.special import stdtrit
+
     count = len(values)
     if count < 2:
         return None, None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import logsumexp
 
 TEMPERATURES = tuple(2.0**power for power in range(8))
 """Decision values are multiplied by each; they are no logarithms of probabilities, and who is surer is not better."""
@@ -15,6 +14,8 @@ def log_likelihoods(decisions: np.ndarray, truth: np.ndarray) -> np.ndarray:
     At the one of TEMPERATURES with the largest mean. truth: (images,), columns of the decision values. Each image is
     weighted so that the mean over images is that over classes of the mean over their images.
     """
+    from scipy.special import logsumexp
+
     _, own, counts = np.unique(truth, return_inverse=True, return_counts=True)
     shares = len(truth) / (len(counts) * counts[own])
     found = [

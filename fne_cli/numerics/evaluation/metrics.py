@@ -41,6 +41,8 @@ def majority_vote(decisions: np.ndarray, crops: int) -> np.ndarray:
 
     Every row votes for its largest decision value; among the classes with most votes the larger summed decision wins.
     """
+    if crops == 1:  # nothing to count, and most have it
+        return decisions.argmax(axis=1)
     grouped = decisions.reshape(-1, crops, decisions.shape[1])
     votes = (grouped.argmax(axis=2)[..., None] == np.arange(decisions.shape[1])).sum(axis=1)
     tied = votes == votes.max(axis=1, keepdims=True)
@@ -65,9 +67,10 @@ def top_accuracy(decisions: np.ndarray, truth: np.ndarray, top: int = 5) -> floa
     A tie at the edge counts as the class order has it, the larger index first, as in scikit-learn. A class with -inf,
     which nobody was trained on, is never among them.
     """
-    largest = np.argsort(decisions, axis=1, kind="stable")[:, -top:]
-    hit = (largest == truth[:, None]).any(axis=1) & (decisions[np.arange(len(truth)), truth] > -np.inf)
-    return float(hit.mean())
+    own = decisions[np.arange(len(truth)), truth]
+    behind = np.arange(decisions.shape[1]) > truth[:, None]
+    before = (decisions > own[:, None]).sum(axis=1) + ((decisions == own[:, None]) & behind).sum(axis=1)
+    return float(((before < top) & (own > -np.inf)).mean())
 
 
 def bootstrap_interval(
@@ -132,7 +135,7 @@ def judge(trained: np.ndarray, decisions: np.ndarray, classes: int, crops: int, 
 
     vote: every crop has a vote, ties go to the larger sum. sum: the largest sum of decision values.
     """
-    mean = decisions.reshape(-1, crops, decisions.shape[1]).mean(axis=1)
+    mean = decisions if crops == 1 else decisions.reshape(-1, crops, decisions.shape[1]).mean(axis=1)
     everyone = np.full((len(mean), classes), -np.inf)
     everyone[:, trained] = mean
     winner = majority_vote(decisions, crops) if aggregate == "vote" else mean.argmax(axis=1)
@@ -184,7 +187,7 @@ def of_confusion(table: np.ndarray, trained: np.ndarray, names: Sequence[str], *
         ],
         "classes": list(names),
         "confusion": table.tolist(),
-        "balanced_confusion": [[json_number(value) for value in row] for row in share],
+        "balanced_confusion": [[None] * len(row) if np.isnan(row[0]) else row.tolist() for row in share],
     }
 
 

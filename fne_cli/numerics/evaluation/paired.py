@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import bdtr, ndtr
 
 LEVEL, DRAWS = 0.95, 2000
 _EXACT = 1 << 14  # sums of absolute differences up to which their distribution is computed and not taken for normal
@@ -69,6 +68,8 @@ def sign_test(sums: np.ndarray) -> float:
     sums: how many more trainings of the first classifier than of the second have each image right. The distribution is
     exact by its Fourier transform, a product of cosines; for large sums it is taken for normal.
     """
+    from scipy.special import ndtr
+
     sizes, counts = np.unique(np.abs(sums[sums != 0]), return_counts=True)
     total, most = abs(int(sums.sum())), int((sizes * counts).sum())
     if total == 0:
@@ -88,6 +89,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
     Of the images that one classifier alone has right, as many should be the one's as the other's. Q. McNemar, "Note on
     the sampling error of the difference between correlated proportions or percentages", Psychometrika 12, 1947.
     """
+    from scipy.special import bdtr
+
     fewer, both = min(only_first, only_second), only_first + only_second
     return min(1.0, 2 * float(bdtr(fewer, both, 0.5)))
 

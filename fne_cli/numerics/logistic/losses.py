@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import numpy as np
-from scipy.special import expit, softmax
 
 _STEPS, _HALVINGS = 100, 40
 
@@ -79,6 +78,8 @@ class OneOfAll(Loss):
 
     def probabilities(self, decisions: np.ndarray) -> np.ndarray:
         """As Loss has it."""
+        from scipy.special import softmax
+
         return softmax(decisions, axis=1)
 
     def value(self, decisions: np.ndarray) -> np.ndarray:
@@ -110,6 +111,8 @@ class EachAlone(Loss):
 
     def probabilities(self, decisions: np.ndarray) -> np.ndarray:
         """As Loss has it."""
+        from scipy.special import expit
+
         return expit(decisions)
 
     def value(self, decisions: np.ndarray) -> np.ndarray:

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
-from fne_cli.compiled import compiled
+from fne_cli.compiled import compiled, intrinsic
 from fne_cli.numerics.codes.packed import PackedCodes, Rows, spans
 
 WORDS = 8  # of 64 bits, in the widest register
@@ -76,9 +74,10 @@ class Planes:
         return out
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no types
+@intrinsic
 def _ones(_context: Any, _word: Any) -> Any:
     """The number of set bits of a word."""
+    from numba import types
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])

@@ -12,8 +12,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, solve_triangular
-from scipy.linalg.lapack import dgeqrf
 
 from fne_cli.errors import BadInput
 from fne_cli.numerics.codes.packed import spans
@@ -51,6 +49,8 @@ class Band:
 
     def plus(self, penalty: float) -> Factored:
         """The Cholesky factor of B + penalty. Raises BadInput if that is lost in rounding."""
+        from scipy.linalg import cholesky, solve_triangular
+
         inverses: list[np.ndarray] = []
         links: list[np.ndarray] = []
         for number, block in enumerate(self.diagonal):
@@ -61,7 +61,7 @@ class Band:
             try:
                 corner = cholesky(own, lower=True, check_finite=False)
                 inverses.append(solve_triangular(corner, np.eye(len(own)), lower=True, check_finite=False))
-            except LinAlgError as error:
+            except np.linalg.LinAlgError as error:
                 raise BadInput(
                     f"A penalty should be larger than rounding. Found: {penalty:g} in the kernel's own units, of which "
                     "nothing is left beside its values. Give larger ones."
@@ -105,6 +105,9 @@ class Factored:
 
 def _reflected(panel: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """V, T and R of a panel (m, b): (I - V T V')' panel = R, an upper triangle of at most b rows."""
+    from scipy.linalg import solve_triangular
+    from scipy.linalg.lapack import dgeqrf
+
     packed, scales, _, _ = dgeqrf(panel)
     count = min(packed.shape)
     triangle = np.triu(packed[:count])

@@ -1,1 +1,1 @@
-"""The linear SVM by three paths, each with a certificate; many fits on shared rows."""
+"""The linear SVM by four paths, each with a certificate; many fits on shared rows."""

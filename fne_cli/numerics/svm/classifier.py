@@ -20,8 +20,8 @@ class LinearSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # untype
     """LinearSVC (squared hinge, L2, intercept regularised), solved to a certified gap.
 
     Parameters: C > 0; tol, the relative duality gap of every class; memory, bytes besides the data; solver "auto",
-    "gram", "direct" or "newton"; max_iter passes; random_state; n_jobs threads (None or -1: all processors). Data are
-    dense.
+    "gram", "rows", "direct" or "newton"; max_iter passes; random_state; n_jobs threads (None or -1: all processors).
+    Data are dense.
 
     Attributes: classes_, coef_ (classes, features) and intercept_, one row for two classes as scikit-learn has it;
     objective_ and duality_gap_ (primal objective and relative gap per problem), n_iter_ (most passes), solver_.
@@ -33,7 +33,7 @@ class LinearSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # untype
         C: float = 1.0,  # noqa: N803  # scikit-learn's name
         tol: float = 1e-4,
         memory: int = MEMORY,
-        solver: Literal["auto", "gram", "direct", "newton"] = "auto",
+        solver: Literal["auto", "gram", "rows", "direct", "newton"] = "auto",
         max_iter: int = 1000,
         random_state: int | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
@@ -53,8 +53,8 @@ class LinearSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # untype
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y should have at least two classes. Found: one class, {self.classes_[0]!r}.")
-        if self.solver not in ("auto", "gram", "direct", "newton"):
-            raise ValueError(f"solver should be auto, gram, direct or newton. Found: {self.solver!r}.")
+        if self.solver not in ("auto", "gram", "rows", "direct", "newton"):
+            raise ValueError(f"solver should be auto, gram, rows, direct or newton. Found: {self.solver!r}.")
         try:
             solution = solve(
                 X,

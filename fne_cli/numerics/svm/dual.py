@@ -21,13 +21,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fne_cli.compiled import compiled
 from fne_cli.machine import thread_pool
-from fne_cli.numerics.codes.packed import spans
 from fne_cli.numerics.svm.certified import Certified, relative_gap
+from fne_cli.numerics.svm.passes import BLOCK, Momentum, add_rows, objectives, sweep
 
-BLOCK, GROUP = 64, 32
-"""Rows that follow one another in the cache; problems that share a matrix product."""
+GROUP = 32
+"""Problems that share a matrix product."""
+
+NEAR, FINE, LARGE, ALIKE, PATIENCE = 1.05, 1e-7, 1e30, 16.0, 500
+"""Of passes in float32 over a matrix of float64: from so many times the tolerance on a gap is computed exactly; down to
+this tolerance, up to such values, up to so many times half the usual squared distance of two rows, and for so many
+passes they are made."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +53,6 @@ def one_vs_rest(labels: np.ndarray, classes: np.ndarray, rows: np.ndarray | None
         left_out[rows] = False
         signs[:, left_out] = 0
     return signs
-
-
-def objectives(
-    signs: np.ndarray, alpha: np.ndarray, products: np.ndarray, cost: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The primal and the dual objective of every problem, float64, from alpha and its products."""
-    norm = np.einsum("kn,kn,kn->k", alpha, products, signs, dtype=np.float64)
-    slack = np.where(signs == 0, 0.0, np.maximum(0.0, 1.0 - signs * products))
-    primal = 0.5 * norm + cost * np.einsum("kn,kn->k", slack, slack)
-    dual = alpha.sum(axis=1) - 0.5 * norm - np.einsum("kn,kn->k", alpha, alpha) / (4 * cost)
-    return primal, dual
 
 
 def solve_dual(
@@ -108,9 +101,10 @@ def solve_groups(
 ) -> Dual:
     """As `solve_dual`, of problems in groups that follow one another; each is solved on one thread."""
     stop = threading.Event()
+    narrow = gram.astype(np.float32) if _narrows(gram, tolerance) else gram
 
     def run(group: np.ndarray) -> Dual:
-        problems = _Problems(gram, signs[group], costs[group], start and part_of(start, group))
+        problems = _Problems(gram, narrow, signs[group], costs[group], start and part_of(start, group))
         return problems.solve(tolerance, max_passes, seed, stop)
 
     try:
@@ -121,12 +115,27 @@ def solve_groups(
     return Dual(*(np.concatenate(fields) for fields in zip(*(fields_of(part) for part in parts), strict=True)))
 
 
-class _Problems:
-    """A group of problems on one Gram matrix, solved on one thread."""
+def _narrows(gram: np.ndarray, tolerance: float) -> bool:
+    """Whether passes over the matrix in float32 may come to such a gap of what it says in float64.
 
-    def __init__(self, gram: np.ndarray, signs: np.ndarray, cost: np.ndarray, start: Dual | None) -> None:
+    They see rows apart by what is left of their products when half the squared distance of two is taken: where rows
+    are long beside that, as by a common mean, rounding is most of it.
+    """
+    if gram.dtype != np.float64 or tolerance < FINE or len(gram) < 2:
+        return False
+    squares = gram.diagonal()
+    apart = 0.5 * (squares[1:] + squares[:-1]) - gram.diagonal(1)
+    return bool(squares.max() < min(LARGE, ALIKE * np.median(apart)))
+
+
+class _Problems:
+    """A group of problems on one Gram matrix, solved on one thread: passes over `narrow`, certificates from `gram`."""
+
+    def __init__(
+        self, gram: np.ndarray, narrow: np.ndarray, signs: np.ndarray, cost: np.ndarray, start: Dual | None
+    ) -> None:
         self.gram = gram
-        self.panel = np.empty((BLOCK, len(gram)), np.float64 if gram.dtype == np.float64 else np.float32)
+        self._go_over(narrow, len(signs))
         self.signs = np.ascontiguousarray(signs, np.int8)
         self.cost = cost
         self.alpha = np.zeros(signs.shape) if start is None else np.where(signs == 0, 0.0, start.alpha)
@@ -134,11 +143,14 @@ class _Problems:
         fresh = start is not None and np.array_equal(self.alpha, start.alpha)
         self.products = start.products.copy() if start is not None and fresh else self._products(self.alpha, self.signs)
 
+    def _go_over(self, gram: np.ndarray, problems: int) -> None:
+        """Make passes over this matrix from now on."""
+        real = np.float64 if gram.dtype == np.float64 else np.float32
+        self.narrow, self.room = gram, (np.empty((BLOCK, len(gram)), real), np.empty((problems, len(gram)), real))
+
     def _products(self, alpha: np.ndarray, signs: np.ndarray) -> np.ndarray:
         out = np.zeros(alpha.shape)
-        if alpha.any():
-            for span in spans(len(self.gram), 256):
-                out += (alpha[:, span] * signs[:, span]) @ self.gram[span].astype(np.float64, copy=False)
+        add_rows(self.gram, alpha * signs, out)
         return out
 
     def solve(self, tolerance: float, max_passes: int, seed: int, stop: threading.Event) -> Dual:
@@ -149,7 +161,8 @@ class _Problems:
         momentum = Momentum(alpha, products)
         while not stop.is_set():
             primal, dual = objectives(signs, alpha, products, cost)
-            closing = np.flatnonzero((relative_gap(primal, dual) <= tolerance) | (done >= max_passes))
+            near = relative_gap(primal, dual) <= NEAR * tolerance
+            closing = np.flatnonzero(near | (done >= max_passes))
             if len(closing):
                 closed = self._close(live[closing], alpha[closing], tolerance, done >= max_passes)
                 products[closing] = self.products[live[closing]]
@@ -161,7 +174,9 @@ class _Problems:
                 break
             momentum.push(dual, alpha, products)
             order = generator.permutation(np.flatnonzero(signs.any(axis=0)))
-            sweep(self.gram, self.panel, order, products, signs, alpha, 0.5 / cost)
+            if done == PATIENCE:
+                self._go_over(self.gram, len(live))
+            sweep(self.narrow, order, products, signs, alpha, 0.5 / cost, *self.room)
             done += 1
             passes[live] = done
         primal, dual = objectives(self.signs, self.alpha, self.products, self.cost)
@@ -172,113 +187,10 @@ class _Problems:
         self.alpha[group] = alpha
         self.products[group] = self._products(alpha, self.signs[group])
         primal, dual = objectives(self.signs[group], alpha, self.products[group], self.cost[group])
-        return (relative_gap(primal, dual) <= tolerance) | last
-
-
-class Momentum:
-    """Between passes, go on in the direction of the last one: Nesterov's extrapolation of every problem's state.
-
-    alpha may become negative; the next pass puts every coordinate back, so that after a pass the state is feasible. The
-    weight grows slowly, so that easy problems, solved in a few passes, are not thrown past the optimum, and starts
-    again when the dual objective falls (O'Donoghue and Candes, "Adaptive restart for accelerated gradient schemes",
-    Found. Comput. Math. 15, 2015).
-    """
-
-    def __init__(self, *state: np.ndarray) -> None:
-        self._last = [part.copy() for part in state]
-        self._age = np.zeros(len(state[0]))
-        self._dual = np.full(len(state[0]), -np.inf)
-
-    def keep(self, problems: np.ndarray) -> None:
-        """Go on with some of the problems."""
-        self._last = [part[problems] for part in self._last]
-        self._age, self._dual = self._age[problems], self._dual[problems]
-
-    def push(self, dual: np.ndarray, *state: np.ndarray) -> None:
-        """Extrapolate the state, (problems, any) arrays, in place; dual (problems,) is its objective."""
-        self._age[dual < self._dual] = 0
-        self._dual = dual
-        # the first pass comes from nothing and says little about the way
-        weight = np.maximum(0.0, (self._age - 1) / (self._age + 10))
-        for last, part in zip(self._last, state, strict=True):
-            for k in range(len(part)):
-                step = part[k] - last[k]
-                last[k] = part[k]
-                part[k] += (weight[k] * step).astype(part.dtype, copy=False)
-        self._age += 1
-
-
-_KERNEL = "void(float64[:,::1], int8[:,::1], float64[:,::1], int64[::1], {0}[:,::1], float64[::1], {0}[:,::1])"
-
-
-@compiled(_KERNEL.format("float32"), _KERNEL.format("float64"))
-def descend(
-    products: np.ndarray,
-    signs: np.ndarray,
-    alpha: np.ndarray,
-    rows: np.ndarray,
-    block: np.ndarray,
-    half: np.ndarray,
-    steps: np.ndarray,
-) -> None:
-    """One coordinate step for each of `rows` in turn, every problem by itself; changes alpha and fills steps.
-
-    block is the Gram matrix of these rows, half is 1 / (2C). steps (problems, rows) is the change of a_i y_i, rounded
-    to the type of the matrix so that alpha and the products that are made of it move together.
-    """
-    size = len(rows)
-    local = np.empty(size, block.dtype)
-    for k in range(len(signs)):
-        for i in range(size):
-            local[i] = products[k, rows[i]]
-        for i in range(size):
-            row = rows[i]
-            sign = signs[k, row]
-            steps[k, i] = 0
-            if sign == 0:
-                continue
-            before = alpha[k, row]
-            after = max(0.0, before - (sign * local[i] - 1.0 + before * half[k]) / (block[i, i] + half[k]))
-            if after == before:
-                continue
-            steps[k, i] = (after - before) * sign
-            step = steps[k, i]
-            alpha[k, row] = 0.0 if after == 0.0 else max(0.0, before + step * sign)
-            for j in range(i + 1, size):
-                local[j] += step * block[i, j]
-
-
-_SWEEP = "void({0}[:,::1], {1}[:,::1], int64[::1], float64[:,::1], int8[:,::1], float64[:,::1], float64[::1])"
-
-
-@compiled(*(_SWEEP.format(*pair) for pair in (("int16", "float32"), ("float32", "float32"), ("float64", "float64"))))
-def sweep(
-    gram: np.ndarray,
-    panel: np.ndarray,
-    order: np.ndarray,
-    products: np.ndarray,
-    signs: np.ndarray,
-    alpha: np.ndarray,
-    half: np.ndarray,
-) -> None:
-    """One pass: a coordinate step for each row of `order`, in blocks; changes alpha and products.
-
-    panel is room for the rows of a block, in the type of the matrix products. The interpreter takes no part in a pass,
-    so that threads never wait for its lock.
-    """
-    change = np.empty(products.shape, panel.dtype)
-    for start in range(0, len(order), len(panel)):
-        rows = order[start : start + len(panel)]
-        size = len(rows)
-        small = np.empty((size, size), panel.dtype)
-        for i in range(size):
-            panel[i] = gram[rows[i]]
-            for j in range(size):
-                small[i, j] = panel[i, rows[j]]
-        steps = np.empty((len(signs), size), panel.dtype)
-        descend(products, signs, alpha, rows, small, half, steps)
-        np.dot(steps, panel[:size], change)
-        products += change
+        gap = relative_gap(primal, dual)
+        if (gap > 2 * tolerance).any():  # float32 is not enough
+            self._go_over(self.gram, len(self.signs))
+        return (gap <= tolerance) | last
 
 
 def fields_of(dual: Dual) -> tuple[np.ndarray, ...]:

@@ -16,8 +16,11 @@ from fne_cli.numerics.svm.gram import gram as gram_of
 from fne_cli.numerics.svm.liblinear import fit_liblinear, objective_and_gap
 from fne_cli.numerics.svm.remote import Remote, solve_dual_remotely
 from fne_cli.numerics.svm.solver import signs_of
+from fne_cli.numerics.svm.ways import Path
 
 BLOCK = 2048  # rows whose decision values are computed at a time
+SHARING = ("gram", "rows")
+"""Paths whose fits with other C, or on folds of the same rows, go over the Gram matrix: one starts from another."""
 Solver = Literal["certified", "liblinear"]
 
 CHOOSING = 1e-4
@@ -61,7 +64,8 @@ class Problem:
     """rows (n, features) and their labels, as in `svm.solve`, of which subsets are trained on.
 
     The Gram matrix of the rows `shared`, ascending numbers, is computed once, if two of them fit into half of the
-    memory. remote: solves blocks of classes, with the same results.
+    memory, and fits need it or can start from others (`several`: with other C, or folds of the same rows). remote:
+    solves blocks of classes, with the same results.
     """
 
     def __init__(
@@ -71,14 +75,16 @@ class Problem:
         options: SolverOptions = SolverOptions(),  # frozen
         *,
         shared: np.ndarray | None = None,
+        several: bool = True,
         remote: Remote | None = None,
     ) -> None:
         self.rows, self.labels, self.options, self.remote = rows, labels, options, remote
         self._gram: np.ndarray | None = None
         self._shared = np.empty(0, np.int64) if shared is None else shared
-        each, count = 2 if self._counted else 8, len(self._shared)
+        each, count = 2 if self._counted else 12, len(self._shared)
         fits = 2 * each * count**2 <= options.memory // 2
-        if count and options.solver == "certified" and fits and self._path(count) == "gram":
+        sharing = SHARING if several else SHARING[:1]
+        if count and options.solver == "certified" and fits and self._path(count) in sharing:
             self._gram = self._products(self._shared)
 
     def known_products(self, numbers: np.ndarray) -> np.ndarray | None:
@@ -130,7 +136,7 @@ class Problem:
     def grid(self, splits: Sequence[tuple[np.ndarray, np.ndarray]], costs: Sequence[float]) -> list[list[HeldOut]]:
         """For each cost, for each (training rows, held-out rows), what the classifier says of the held-out rows."""
         numbers = np.unique(np.concatenate([np.concatenate(split) for split in splits]))
-        gram = self.options.solver == "certified" and self._path(len(numbers)) == "gram"
+        gram = self.options.solver == "certified" and self._path(len(numbers)) in SHARING
         if gram and self._fits(len(numbers), len(splits)):
             places = [(np.searchsorted(numbers, train), np.searchsorted(numbers, held)) for train, held in splits]
             return held_out(
@@ -156,7 +162,7 @@ class Problem:
         parts = [model.decisions(self.rows[numbers[span]]) for span in spans(len(numbers), BLOCK)]
         return np.concatenate(parts)
 
-    def _path(self, rows: int, memory: int = 1 << 62) -> svm.Path:
+    def _path(self, rows: int, memory: int = 1 << 62) -> Path:
         """The path for so many rows; without `memory` the cheapest."""
         classes = self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1
         itemsize = 2 if self._counted else 8
@@ -165,7 +171,7 @@ class Problem:
 
     def _fits(self, rows: int, splits: int) -> bool:
         classes = self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1
-        return rows * (rows * (2 if self._counted else 8) + 5 * 8 * classes * splits) <= self.options.memory
+        return rows * (rows * (2 if self._counted else 12) + 5 * 8 * classes * splits) <= self.options.memory
 
 
 @dataclass(frozen=True)

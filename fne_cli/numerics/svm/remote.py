@@ -16,6 +16,7 @@ from fne_cli.machine import thread_pool
 from fne_cli.numerics.codes.packed import PackedCodes, Rows, spans
 from fne_cli.numerics.svm.certified import Hyperplanes
 from fne_cli.numerics.svm.dual import Dual, fields_of, groups_of, part_of, solve_groups
+from fne_cli.numerics.svm.rows import solve_rows
 from fne_cli.numerics.svm.streaming import GROUP, Clock, Stream, shuffled, solve_in_rounds
 from fne_cli.numerics.svm.streaming import groups_of as groups_of_stream
 
@@ -77,6 +78,37 @@ def _dual_block(settings: Mapping[str, Any], arrays: Arrays) -> Arrays:
             max_passes=settings["max_passes"],
         )
     return dict(zip(_DUAL, fields_of(found), strict=True))
+
+
+def solve_rows_remotely(
+    remote: Remote,
+    values: np.ndarray,
+    signs: np.ndarray,
+    cost: float,
+    tolerance: float,
+    *,
+    seed: int = 0,
+    max_passes: int = 1000,
+) -> Hyperplanes:
+    """As `rows.solve_rows` with one C."""
+    jobs = []
+    for groups in _bundles(groups_of(len(signs)), remote.groups):
+        settings = {"sizes": list(map(len, groups)), "cost": cost, "tolerance": tolerance}
+        jobs.append((settings | {"seed": seed, "max_passes": max_passes}, {"signs": signs[np.concatenate(groups)]}))
+    found = list(remote("rows", {"values": values}, jobs))
+    return Hyperplanes(*(np.concatenate([part[name] for part in found]) for name in _HYPERPLANES))
+
+
+_HYPERPLANES = ("alpha", "objective", "dual", "passes", "weights", "intercepts")
+
+
+def _rows_block(settings: Mapping[str, Any], arrays: Arrays) -> Arrays:
+    signs, values = np.asarray(arrays["signs"]), np.ascontiguousarray(arrays["values"])
+    costs, groups = np.full(len(signs), settings["cost"]), _groups(settings["sizes"])
+    own = {name: settings[name] for name in ("seed", "max_passes")}
+    with thread_pool() as pool:
+        found = solve_rows(values, signs, costs, settings["tolerance"], groups, pool, **own)
+    return {name: getattr(found, name) for name in _HYPERPLANES}
 
 
 def solve_streamed_remotely(
@@ -175,7 +207,7 @@ def _stream(settings: Mapping[str, Any], arrays: Arrays, pool: Any) -> Stream:
     return state
 
 
-WORKS = {"dual": _dual_block, "descend": _descend_block, "certify": _certify_block}
+WORKS = {"dual": _dual_block, "rows": _rows_block, "descend": _descend_block, "certify": _certify_block}
 
 
 def _bundles(groups: Sequence[np.ndarray], count: int) -> list[Sequence[np.ndarray]]:

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from fne_cli.errors import BadInput, DoesNotFit
-from fne_cli.numerics.svm.certified import Hyperplanes
 from fne_cli.numerics.svm.totals import Totals
+from fne_cli.numerics.svm.ways import Path, Solver
 
 if TYPE_CHECKING:
     from fne_cli.numerics.codes.packed import Rows
     from fne_cli.numerics.svm.remote import Remote
 
-Path = Literal["gram", "direct", "newton"]
-
-FEW_FEATURES, FEW_ROWS = 128, 4096
-"""Measured: up to so many features Newton's method, up to so many rows the Gram matrix is faster than streaming."""
+FEW_FEATURES, FEW_ROWS, ROWS_TO_COLUMNS = 128, 4096, 4
+"""Measured: up to so many features Newton's method, up to so many rows the Gram matrix is faster than streaming; from
+so many rows for each feature on the rows themselves are faster than their Gram matrix."""
 
 MEMORY = 4 << 30
 """Bytes that `solve` may take besides the rows. Fixed, so that the path does not depend on the machine."""
@@ -70,7 +68,8 @@ class Costed:
 class FitEstimate(Costed):
     """What a fit will take: the path, bytes besides the rows at the peak, and floating-point operations.
 
-    The operations assume 25 passes (gram), 50 (direct) or 8 steps (newton); it depends on how the classes overlap.
+    The operations assume 25 passes (gram, rows), 50 (direct) or 8 steps (newton), and that a third of the rows has to
+    be looked at; it depends on how the classes overlap.
     """
 
     path: Path
@@ -109,29 +108,36 @@ def estimate(
     threads: by default as many as there are processors; the memory that Newton's method needs depends on them.
 
     Newton's method is taken for many rows of few features, the Gram path for few rows or rows <= 2 * features, where
-    its passes are the cheaper ones; each only if it fits into `memory` bytes. Raises DoesNotFit with the numbers if the
-    chosen path needs more than `memory`.
+    its passes are the cheaper ones; each only if it fits into `memory` bytes. Where a Gram matrix of rows that are no
+    codes would be much larger than they are, its steps are made on the rows themselves. Raises DoesNotFit with the
+    numbers if the chosen path needs more than `memory`.
     """
     from fne_cli.machine import processors
-    from fne_cli.numerics.svm import dual, gram, streaming
+    from fne_cli.numerics.svm import gram, passes, streaming
 
     state = 8 * classes * (3 * rows + 2 * features)
-    gram_bytes = itemsize * rows * (rows + gram.COLUMNS) + state + 4 * 32 * rows * 8
+    gram_bytes = (itemsize if itemsize < 8 else 12) * rows * (rows + gram.COLUMNS) + state + 4 * 32 * rows * 8
     direct_bytes = (
         state + 12 * classes * features + 2 * 8 * streaming.BLOCK * features + 2048 * features * max(1, itemsize // 2)
     )
+    rows_bytes = state + 8 * rows * (features + 1) + 2 * 8 * classes * rows
     newton_bytes = 8 * rows * (1 + (threads or processors())) * (features + 1) + 3 * 8 * classes * rows
     if path == "auto":
         if features <= FEW_FEATURES and rows > 2 * features and newton_bytes <= memory:
             path = "newton"
         else:
             path = "gram" if gram_bytes <= memory and rows <= max(2 * features, FEW_ROWS) else "direct"
+            if path == "gram" and itemsize > 2 and rows >= ROWS_TO_COLUMNS * (features + 1):
+                path = "rows"
     needed, work = {
         "newton": (newton_bytes, 8.0 * classes * rows * features * (features + 8)),
         "gram": (
             gram_bytes,
-            rows * rows * features + 4.0 * classes * rows * features + 50.0 * classes * rows * (rows + dual.BLOCK),
+            rows * rows * features
+            + 4.0 * classes * rows * features
+            + 50.0 / 3 * classes * rows * (rows + passes.BLOCK),
         ),
+        "rows": (rows_bytes, (8.0 + 4 * 25 / 3) * classes * rows * features),
         "direct": (direct_bytes, 8.0 * classes * rows * features + 100.0 * rows * features * (2 * classes + 128)),
     }[path]
     if needed > memory:
@@ -149,7 +155,7 @@ def solve(
     tolerance: float = 1e-4,
     *,
     memory: int = MEMORY,
-    path: Literal["auto", "gram", "direct", "newton"] = "auto",
+    path: Literal["auto", "gram", "rows", "direct", "newton"] = "auto",
     gram: np.ndarray | None = None,
     subset: np.ndarray | None = None,
     seed: int = 0,
@@ -186,7 +192,7 @@ def solve(
         taken = estimate(len(labels), rows.shape[1], len(signs), memory, itemsize, path, planned_threads).path
     else:
         taken = "gram"
-    found = _Solver(rows, signs, cost, tolerance, gram, seed, max_passes, threads, remote).solved(taken)
+    found = Solver(rows, signs, cost, tolerance, gram, seed, max_passes, threads, remote).solved(taken)
     weights, intercepts, alpha = found.weights, found.intercepts, found.alpha
     objective, gap, passes = found.objective, found.gap, found.passes
     if mirrored:
@@ -222,70 +228,3 @@ def signs_of(labels: np.ndarray, subset: np.ndarray | None = None) -> tuple[np.n
     if len(classes) < 2:
         raise BadInput(f"The SVM should have rows of at least two classes. Found: {len(classes)}.")
     return classes, one_vs_rest(labels, classes, subset)
-
-
-@dataclass(frozen=True)
-class _Solver:
-    """What a path is asked for; `gram` is the Gram matrix if it exists already."""
-
-    rows: Rows
-    signs: np.ndarray
-    cost: float
-    tolerance: float
-    gram: np.ndarray | None
-    seed: int
-    max_passes: int
-    threads: int | None
-    remote: Remote | None
-
-    def solved(self, path: Path) -> Hyperplanes:
-        """The hyperplanes by a path."""
-        return {"gram": self._by_gram, "direct": self._directly, "newton": self._by_newton}[path]()
-
-    def _by_gram(self) -> Hyperplanes:
-        from fne_cli.machine import thread_pool
-        from fne_cli.numerics.codes.packed import is_ternary
-        from fne_cli.numerics.svm.dual import solve_dual
-        from fne_cli.numerics.svm.gram import gram as gram_of
-        from fne_cli.numerics.svm.gram import weights_of
-        from fne_cli.numerics.svm.remote import solve_dual_remotely
-
-        rows, signs, gram = self.rows, self.signs, self.gram
-        with thread_pool(self.threads) as pool:
-            if gram is None:
-                small = is_ternary(rows) and rows.shape[1] < np.iinfo(np.int16).max
-                gram = gram_of(rows, np.int16 if small else None, pool=pool)
-            solver = partial(solve_dual, pool=pool)
-            if self.remote is not None:
-                solver = partial(solve_dual_remotely, self.remote)
-            dual = solver(gram, signs, self.cost, self.tolerance, seed=self.seed, max_passes=self.max_passes)
-            del gram
-            weights, intercepts = weights_of(rows, dual.alpha * signs, pool)
-        return Hyperplanes(dual.alpha, dual.objective, dual.dual, dual.passes, weights, intercepts)
-
-    def _by_newton(self) -> Hyperplanes:
-        from fne_cli.machine import thread_pool
-        from fne_cli.numerics.svm.newton import solve_primal
-
-        with thread_pool(self.threads) as pool:
-            return solve_primal(self.rows, self.signs, self.cost, self.tolerance, pool, self.max_passes)
-
-    def _directly(self) -> Hyperplanes:
-        from fne_cli.numerics.svm.remote import solve_streamed_remotely
-        from fne_cli.numerics.svm.streaming import shuffled, solve_streamed
-
-        if self.remote is not None:
-            return solve_streamed_remotely(
-                self.remote, self.rows, self.signs, self.cost, self.tolerance,
-                seed=self.seed, max_passes=self.max_passes,
-            )  # fmt: skip
-        return solve_streamed(
-            shuffled(self.rows, np.flatnonzero(self.signs.any(axis=0))),
-            self.signs,
-            self.rows.shape[1],
-            self.cost,
-            self.tolerance,
-            seed=self.seed,
-            max_passes=self.max_passes,
-            threads=self.threads,
-        )

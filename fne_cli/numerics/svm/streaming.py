@@ -18,13 +18,13 @@ import numpy as np
 from fne_cli.machine import thread_pool
 from fne_cli.numerics.codes.packed import Rows, dense, spans
 from fne_cli.numerics.svm.certified import Hyperplanes, relative_gap
-from fne_cli.numerics.svm.dual import Momentum, descend
 from fne_cli.numerics.svm.gram import exact_type, gram
+from fne_cli.numerics.svm.passes import Momentum, descend
 
 BLOCK, GROUP, STRIP = 256, 32, 64
 """Rows that follow one another on their own small Gram matrix; problems and rows of a task."""
 
-Blocks = Callable[[np.random.Generator], Iterable[tuple[np.ndarray, Rows]]]
+Blocks = Callable[["np.random.Generator"], Iterable[tuple[np.ndarray, Rows]]]
 """Called once a pass: yields (row numbers, those rows), every row once. Best in a new random order every time."""
 
 

@@ -84,7 +84,7 @@ def _missing_extras() -> dict[str, list[str]]:
 
 
 def _processor(problems: list[Problem]) -> dict[str, Any]:
-    from fne_cli.networks.extractor import processor_name
+    from fne_cli.networks.running.extractor import processor_name
 
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limits = {name: os.environ[name] for name in _THREADS if os.environ.get(name)}

@@ -25,7 +25,7 @@ from fne_cli.steps.evaluate.notes import doubt, span
 from fne_cli.steps.evaluate.options import ClassifierOptions, FeatureOptions, FitPlan
 from fne_cli.steps.evaluate.outputs import Outputs
 from fne_cli.steps.evaluate.projected import check_learned, projected
-from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.many.pooled import AVERAGE
 from fne_cli.store.many.thresholds import Thresholds

@@ -39,7 +39,7 @@ class Features:
         self._source, self.layers, self.kind, self._thresholds, self._task = source, layers, kind, thresholds, task
         self._solver = solver
         self.remote: Remote | None = None
-        self._whole: tuple[np.ndarray, Problem] | None = None
+        self._whole: tuple[np.ndarray, Problem, Embedding | None] | None = None
         self.inputs = sum(self.widths)
         self.count = self.inputs if kind is None else kind.columns(self.inputs)
 
@@ -122,28 +122,43 @@ class Features:
             out[span] = embedding.encode(values)
         return out
 
-    def problem(self, trial: Trial, shared: bool) -> tuple[np.ndarray, Problem, Embedding | None]:
+    def problem(
+        self, trial: Trial, shared: bool, products: bool = False
+    ) -> tuple[np.ndarray, Problem, Embedding | None]:
         """The images of a trial (at least), ascending, the problem that their rows are, and how these were made.
 
-        Codes are the same for all trials: there it is one problem, of all images. Other embeddings are made anew, with
-        the moments of the trial's training images.
+        Codes are the same for all trials, and so is what an embedding makes that learns nothing: there it is one
+        problem, of all images. Other embeddings are made anew, with the moments of the trial's training images. shared:
+        whether several fits follow on the trial's training images. products: whether a fit may need those of the rows.
         """
-        if self.kind is not None:
+        if not self._same_for_all or (shared and self.kind is not None):
             embedding = self.embedding(trial.train)
-            return trial.images, self._problem(trial.images, embedding, [trial] if shared else []), embedding
+            return trial.images, self._problem(trial.images, embedding, [trial] if shared else [], shared), embedding
         if self._whole is None:
             images, trials = self._task.images, self._task.trials
-            self._whole = images, self._problem(images, None, trials if shared or len(trials) > 1 else [])
-        return *self._whole, None
+            embedding = self.embedding(trial.train)
+            common = trials if shared or (len(trials) > 1 and (products or self.kind is None)) else []
+            self._whole = images, self._problem(images, embedding, common, shared), embedding
+        return self._whole
 
-    def _problem(self, images: np.ndarray, embedding: Embedding | None, shared: Sequence[Trial]) -> Problem:
-        """The rows of images; those that these trials learn from, and choose C with, share a Gram matrix."""
+    @property
+    def _same_for_all(self) -> bool:
+        """Whether the rows do not depend on what is trained on."""
+        return self.kind is None or self.kind.fixed or not self.kind.arrays
+
+    def _problem(
+        self, images: np.ndarray, embedding: Embedding | None, common: Sequence[Trial], several: bool = False
+    ) -> Problem:
+        """The rows of images; those that `common` trials learn from, and choose C with, share a Gram matrix.
+
+        several: whether each of them has several fits.
+        """
         crops = self._task.crops
-        learnt = [np.concatenate([trial.train, trial.validation]) for trial in shared]
+        learnt = [np.concatenate([trial.train, trial.validation]) for trial in common]
         places = np.searchsorted(images, np.unique(np.concatenate(learnt))) if learnt else np.empty(0, np.int64)
         numbers = (places[:, None] * crops + np.arange(crops)).ravel()
-        rows = self.rows(images, embedding)
-        return Problem(rows, self._task.row_labels(images), self._solver, shared=numbers, remote=self.remote)
+        rows, labels = self.rows(images, embedding), self._task.row_labels(images)
+        return Problem(rows, labels, self._solver, shared=numbers, several=several, remote=self.remote)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from fne_cli.numerics.evaluation.protocols import Trial
 from fne_cli.numerics.models import model_of
 from fne_cli.numerics.recipes.candidates import CANDIDATES, fits_of
 from fne_cli.numerics.svm.dual import GROUP
+from fne_cli.numerics.svm.problem import SHARING
 from fne_cli.progress import Progress
 from fne_cli.steps.evaluate.blocks import Blocks
 from fne_cli.steps.evaluate.classifiers.discriminant import CentroidTraining, LdaTraining
@@ -110,7 +111,7 @@ class Fits:
         if isinstance(self.training, RecipeTraining) or costs == 1:
             return count, float(count)
         wanted = self.estimate()
-        shared = wanted is not None and wanted.path == "gram"
+        shared = wanted is not None and wanted.path in SHARING
         for trial in trials:
             folds = _folds(trial)
             own = 0 if self.kind is None and shared else folds  # Gram matrices: codes have the one of the last fit
@@ -148,7 +149,7 @@ class Fits:
         """Whether workers had better share each fit, by blocks of classes, than do a fit each."""
         wanted = self.estimate()
         few_classes = len(self.task.classes) <= sizes.class_groups * GROUP
-        if wanted is None or wanted.path not in ("gram", "direct") or len(self) >= MANY or few_classes:
+        if wanted is None or wanted.path not in ("gram", "rows", "direct") or len(self) >= MANY or few_classes:
             return False
         costs = self.plan.classifier.tried
         repeated = 1 if costs == 1 else 1 + FOLDS * costs

@@ -19,7 +19,7 @@ from fne_cli.steps.export.cells import Cells, check_cells, exportable_cells
 from fne_cli.steps.export.projector import Projector
 from fne_cli.steps.export.rows import Exportable, exportable
 from fne_cli.steps.export.told import Told
-from fne_cli.store.format.schema import canonical_json
+from fne_cli.store.format.text import canonical_json
 from fne_cli.store.other.engines import check_usearch, write_faiss, write_usearch
 from fne_cli.store.other.matrix import Matrix, MatrixBatch
 from fne_cli.store.other.postgres import VectorType, not_indexed, statements, type_of, write_copy

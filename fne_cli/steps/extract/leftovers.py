@@ -15,7 +15,7 @@ from typing import Any
 
 from fne_cli.errors import BadInput, Busy, DifferentOutput
 from fne_cli.progress import Progress
-from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.partial import Output
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.extract import precision
-from fne_cli.steps.extract.request import Extraction, ExtractionRequest
+from fne_cli.steps.extract.done import Extraction
+from fne_cli.steps.extract.request import ExtractionRequest
 from fne_cli.steps.extract.sources import Source, open_source
 from fne_cli.store.output.estimate import check_fits, estimate
 from fne_cli.store.output.notes import read_record

@@ -9,6 +9,8 @@ from typing import Any
 
 from fne_cli.images.pixels.geometry import MAX_PIXELS
 
+OPEN = "auto"  # the precision that is to be measured first
+
 
 @dataclass(frozen=True)
 class RunOptions:

@@ -13,12 +13,12 @@ import numpy as np
 from fne_cli.errors import FneError
 from fne_cli.images.pixels.bad import Status
 from fne_cli.networks.recipe import Recipe
+from fne_cli.steps.extract.options import OPEN
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.output import aside
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.resume import unfinished
 
-OPEN = "auto"
 CANDIDATES = ("float32", "bfloat16", "float16")
 
 

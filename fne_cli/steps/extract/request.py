@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from fne_cli.images.pixels.bad import Allowed, bad_summary
 from fne_cli.machine import processors
 from fne_cli.networks.recipe import Recipe
 from fne_cli.progress import Progress
+from fne_cli.steps.extract.done import MOST, Asked, Extraction
 from fne_cli.steps.extract.mixing import check_loss, check_software, comparable, other_images
 from fne_cli.steps.extract.options import RunOptions
 from fne_cli.steps.extract.precision import mending, without_precision
@@ -25,47 +24,23 @@ from fne_cli.steps.extract.sources import Source
 from fne_cli.store.format.changes import image_changes
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import Images, Layer, differences, image_differences
+from fne_cli.store.format.seal import intact
 from fne_cli.store.many.known import identities
 from fne_cli.store.output import aside
 from fne_cli.store.output.aside import Unfinished
 from fne_cli.store.output.estimate import SizeEstimate
 from fne_cli.store.output.notes import read_record, record_path, write_json
 from fne_cli.store.output.partial import Output
-from fne_cli.store.output.record import file_state, plain
 from fne_cli.store.output.replaceable import check_replaceable
 from fne_cli.store.output.resume import check_same
-from fne_cli.store.output.up_to_date import file_head, refresh, touch
+from fne_cli.store.output.up_to_date import file_head
 from fne_cli.tasks.listed import image_table
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """What became of an extraction: number of images, the bad ones as (path, message), whether it was up to date.
-
-    computed: images that went through the network now, None if that is not known. classes, splits: how many images have
-    a class, or split ("" for none).
-    """
-
-    path: Path
-    images: int
-    bad: list[tuple[str, str]]
-    up_to_date: bool = False
-    estimate: SizeEstimate | None = None
-    seconds: float = 0.0
-    computed: int | None = None
-    classes: Mapping[str, int] = field(default_factory=dict)
-    splits: Mapping[str, int] = field(default_factory=dict)
-
-    def bad_summary(self) -> str:
-        """How many images are bad, and the first few with what was wrong."""
-        return bad_summary(self.bad, self.images)
 
 
 class ExtractionRequest:
     """The activations of `listing` by `recipe`; `part` says which shard of which listing this is.
 
-    named: the files that stand for the images on the command line, whose times count as those of the images do.
-    whole: the ids of all images, of which this is a shard.
+    whole: the ids of all images, of which this is a shard. asked: what was found out before, if it was.
     """
 
     def __init__(
@@ -76,15 +51,15 @@ class ExtractionRequest:
         options: RunOptions,
         part: dict[str, Any] | None = None,
         inputs: dict[str, Any] | None = None,
-        named: Sequence[Path] = (),
         whole: Sequence[str] = (),
+        asked: Asked | None = None,
     ) -> None:
         self.listing, self.path, self.recipe, self.options, self.part = listing, activations, recipe, options, part
         self.allowed = Allowed.parse(options.max_bad)
-        self.state, self._latest = contents.states(listing)
-        self.inputs = inputs or _inputs(recipe, listing, part, self.state)
+        self.asked = asked or Asked.of(listing, recipe, part)
+        self.inputs, self.state = inputs or self.asked.inputs, self.asked.inputs["state"]
         self.output = Output(activations, keep=True)
-        self._named, self._whole = named, whole
+        self._whole = whole
         self.follows = False  # whether the output is there, of other images, and gives rows to the new one
         self._digests: list[str] | None = None
 
@@ -113,7 +88,7 @@ class ExtractionRequest:
             done = self._recorded(record.get("fingerprint"))
             if done is not None:
                 self.output.tidy()
-                self._refresh()
+                self.asked.refresh(self.path)
                 return done
         if not self.path.exists() and self.output.resumable:
             with self.output:
@@ -175,15 +150,8 @@ class ExtractionRequest:
         said = read_record(self.path)
         said = said if said.get("fingerprint") == digest else {}  # a record of another file says nothing of this one
         write_json(record_path(self.path), said | {"fingerprint": digest, "inputs": self.inputs})
-        self._refresh()
+        self.asked.refresh(self.path)
         return Extraction(self.path, len(self.listing), bad, up_to_date=True)
-
-    def _refresh(self) -> None:
-        """As `refresh`, if the output is older than an image, or than what names the images and the network."""
-        with contextlib.suppress(OSError):
-            if os.stat(self.path).st_mtime_ns < self._latest:
-                touch(self.path)
-        refresh(self.path, [*self._named, *map(Path, self.recipe.files())])
 
     def _changes(self, old: Images, same_table: bool, progress: Progress) -> list[str] | None:
         """How the images differ from those of the output, a line each; None if they do not.
@@ -260,6 +228,8 @@ class ExtractionRequest:
             "inputs": journal["complete"],
             "runs": journal["runs"],
         }
+        if count <= MOST:
+            record["intact"] = intact(output.partial)
         aside.forget(output.path)  # before nobody comes here again
         output.accept(record)
         return Extraction(output.path, count, bad, estimate=wanted, seconds=seconds, computed=computed)
@@ -267,22 +237,6 @@ class ExtractionRequest:
 
 def _less(path: Path, safe: int) -> str:
     return f"its {safe:,} images that are safe are not kept: {aside.place_of(path).name}, of an earlier run, has more"
-
-
-def part_of(listing: Listing, number: int, count: int) -> dict[str, Any]:
-    """What a shard says of itself: which one of how many, and of which listing."""
-    return {"number": number, "of": count, "images": len(listing), "listing": contents.listing_digest(listing)}
-
-
-def _inputs(recipe: Recipe, listing: Listing, part: dict[str, Any] | None, state: str) -> dict[str, Any]:
-    """What was asked for, and the state of every file it names: if none of it changed, neither did the result."""
-    files = [file_state(Path(name)) for name in recipe.files()]
-    inputs: dict[str, Any] = plain({
-        "request": recipe.as_dict() | {"shard": part, "files": files},
-        "listing": contents.listing_digest(listing),
-        "state": state,
-    })  # fmt: skip
-    return inputs
 
 
 def _bad(images: Images) -> list[tuple[str, str]]:

@@ -20,8 +20,9 @@ from fne_cli.images.lists.slices import write_slice
 from fne_cli.machine import free_memory
 from fne_cli.progress import Progress, counted
 from fne_cli.steps.extract import leftovers, precision
+from fne_cli.steps.extract.done import Extraction, part_of
 from fne_cli.steps.extract.leftovers import MOST_SHARDS, read_plan
-from fne_cli.steps.extract.request import Extraction, ExtractionRequest, part_of
+from fne_cli.steps.extract.request import ExtractionRequest
 from fne_cli.store.format.schema import Layer, differences
 from fne_cli.store.many.merged import Shards, write_merged
 from fne_cli.store.output.estimate import estimate

@@ -18,7 +18,7 @@ from fne_cli.steps.map.outputs import Mapped, Outputs
 from fne_cli.steps.map.pictures import Pictures
 from fne_cli.steps.map.work import Options, Work
 from fne_cli.store.format.reader import Reader, open_file
-from fne_cli.store.format.schema import canonical_json
+from fne_cli.store.format.text import canonical_json
 from fne_cli.unprintable import plain
 from fne_cli.vectors.classified import SavedClassifier
 

@@ -17,15 +17,15 @@ from fne_cli.figures.contents import Page
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.report import records
 from fne_cli.steps.report.comparison import grouped, networks
-from fne_cli.steps.report.drawing import draw, drawings_of
 from fne_cli.steps.report.facts import left_out
 from fne_cli.steps.report.maps import map_views, numbers_of
 from fne_cli.steps.report.sources import Sources, gather
-from fne_cli.steps.report.standing import Made, check_name, is_standing, seal
 from fne_cli.steps.report.tables import image_tables
 from fne_cli.steps.report.transfers import transfer_tables
-from fne_cli.steps.report.typesetting import Typeset
 from fne_cli.steps.report.varied import agreements, costs, factor_tables
+from fne_cli.steps.report.written.drawing import draw, drawings_of
+from fne_cli.steps.report.written.standing import Made, check_name, is_standing, seal
+from fne_cli.steps.report.written.typesetting import Typeset
 from fne_cli.steps.report.wrong import Sought, matched, most_wrong
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output

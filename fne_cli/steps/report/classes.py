@@ -10,7 +10,7 @@ import numpy as np
 from fne_cli.figures.contents import ClassView, Confusion, Row, Size
 from fne_cli.numerics.evaluation.metrics import balanced
 from fne_cli.numerics.statistics.hierarchy import average_linkage
-from fne_cli.store.other.entries import Entry
+from fne_cli.store.other.results.entries import Entry
 
 MATRIX = 120  # classes beyond which a matrix shows those with most confusions only
 PAIRS = 20

@@ -17,8 +17,8 @@ from fne_cli.steps.report.facts import facts, few_layers
 from fne_cli.steps.report.protocols import TUNING, agreeing, called, cost_name, costs_of, kind_of
 from fne_cli.steps.report.records import seconds_of
 from fne_cli.steps.report.sources import Evaluated, extraction, poolings
-from fne_cli.store.other.entries import Entry
 from fne_cli.store.other.results import Results
+from fne_cli.store.other.results.entries import Entry
 
 _EMBEDDING = "embedding"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fne_cli.figures.contents import Difference, Group, NetworkDifference, Row, Size, Verdict
 from fne_cli.figures.tables.configurations import BEST
 from fne_cli.numerics.evaluation.paired import compared, over_splits
-from fne_cli.store.other.tested import Right, same_images
+from fne_cli.store.other.results.tested import Right, same_images
 
 Rights = Mapping[tuple[str, str, bool, Size], Sequence[Right | None]]
 """By name, features, whether an embedding, and size: which test images of each split a row has right."""

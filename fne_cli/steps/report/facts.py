@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fne_cli.steps.report.sources import Evaluated, extraction, poolings
-from fne_cli.store.other.entries import Entry
 from fne_cli.store.other.results import Results
+from fne_cli.store.other.results.entries import Entry
 
 
 def facts(members: Sequence[Evaluated]) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from fne_cli.images.pixels.geometry import MAX_PIXELS, Geometry
 from fne_cli.images.pixels.opening import upright_size
 from fne_cli.images.pixels.reading import read_file
 from fne_cli.images.thumbnails import encoded
-from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.other.objects import Claim
 from fne_cli.store.output.noted import check_noted
 from fne_cli.store.output.notes import read_record

@@ -10,7 +10,7 @@ from typing import Any
 
 from fne_cli.errors import FneError
 from fne_cli.store.other.results import Cell, Experiment, Results, read_results
-from fne_cli.store.other.transfer import Transferred
+from fne_cli.store.other.results.transfer import Transferred
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fne_cli.figures.charted.transfer import TREATMENTS
 from fne_cli.figures.experiments import TransferGap, TransferMean, TransferPanel, TransferTable
-from fne_cli.figures.transfer import TREATMENTS
-from fne_cli.store.other.transfer import Trained, Transferred, TreatedMean, TreatmentDifference
+from fne_cli.store.other.results.transfer import Trained, Transferred, TreatedMean, TreatmentDifference
 
 _Key = tuple[str, str, str, str]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fne_cli.figures.experiments import FactorEffect, FactorGain, FactorTable, RankAgreement, Spent
-from fne_cli.store.other.factors import Gain, Varied
 from fne_cli.store.other.results import Experiment
+from fne_cli.store.other.results.factors import Gain, Varied
 
 
 def factor_tables(experiments: Sequence[Experiment]) -> list[FactorTable]:

@@ -19,7 +19,7 @@ from fne_cli.steps.retrieve.options import RetrievalOptions
 from fne_cli.steps.retrieve.outputs import COLUMNS, Outputs, lines_of
 from fne_cli.steps.retrieve.ranking import Rankings
 from fne_cli.steps.retrieve.relevance import Relevance, Truth, by_column, by_label, column_of, read_truth
-from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.store.other.results import VERSION
 from fne_cli.store.output.origin import Origin

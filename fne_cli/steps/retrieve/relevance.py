@@ -11,7 +11,7 @@ import numpy as np
 
 from fne_cli.errors import BadInput, WrongFile
 from fne_cli.images.lists.manifest import COLUMNS, LABEL, read_manifest
-from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.many.joined import JoinedFiles
 from fne_cli.unprintable import plain
 from fne_cli.vectors.items import Items, picture_of

@@ -14,7 +14,7 @@ from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import boxed
 from fne_cli.images.regions import Divided
 from fne_cli.numerics.localization.detections import overlaps
-from fne_cli.store.format.schema import canonical_json
+from fne_cli.store.format.text import canonical_json
 
 SHOWN, NEAR = 0.5, 0.3
 """A region shows a class if its overlap with an object is so much; between the two nobody can say."""

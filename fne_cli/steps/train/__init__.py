@@ -23,7 +23,7 @@ from fne_cli.images.lists.rows import is_table
 from fne_cli.images.pixels.bad import Allowed, bad_summary
 from fne_cli.images.pixels.geometry import Geometry
 from fne_cli.machine import free_memory
-from fne_cli.networks.extractor import device_name
+from fne_cli.networks.running.extractor import device_name
 from fne_cli.networks.saved.lineage import lineage_of
 from fne_cli.networks.trained.building import Start, Trainable, build
 from fne_cli.networks.trained.trainer import Rule, Trainer

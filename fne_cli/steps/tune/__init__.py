@@ -19,7 +19,7 @@ from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import LABEL
 from fne_cli.images.pixels.bad import Allowed, Status, bad_summary
 from fne_cli.images.pixels.geometry import Geometry
-from fne_cli.networks.extractor import device_name
+from fne_cli.networks.running.extractor import device_name
 from fne_cli.networks.trained.building import Trainable
 from fne_cli.networks.trained.tuned import Tuned, tunable
 from fne_cli.progress import SILENT, Progress
@@ -27,8 +27,8 @@ from fne_cli.steps.tune.asked import Asked
 from fne_cli.steps.tune.options import LearningOptions, TuneOptions
 from fne_cli.steps.tune.tunings import Tunings
 from fne_cli.steps.tune.units import Units
-from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.schema import Images
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.other.results import VERSION, read_results
 from fne_cli.store.output import checkpoint
 from fne_cli.store.output.noted import check_noted

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import DamagedFile, Stopped
-from fne_cli.networks.energy import joules
+from fne_cli.networks.running.energy import joules
 from fne_cli.progress import Progress
 from fne_cli.store.output import checkpoint
 from fne_cli.training.loop import Loop

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fne_cli.errors import DamagedFile
 from fne_cli.progress import SILENT, Progress
+from fne_cli.steps.verify.others import verify_other
 from fne_cli.steps.verify.recomputed import TABLES, image_problems
+from fne_cli.steps.verify.verified import Verified
 from fne_cli.store.format.layer import LayerReader, impossible
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import WITHOUT_ROWS, fingerprint
 
-
-@dataclass(frozen=True)
-class Verified:
-    """What was read, and one line for each thing that is wrong."""
-
-    path: Path
-    kind: str
-    rows: int
-    bytes: int
-    problems: list[str]
+_UNITS = {"moments": "features", "behavior": "features", "projection": "features", "vocabulary": "words"}
 
 
 def verify(file: Path, *, batch_size: int = 1024, progress: Progress = SILENT) -> Verified:
     """Check checksums, fingerprint, row counts, ranges, and what can be computed again.
 
-    Damaged chunks are named, the rest is still read.
+    Damaged chunks are named, the rest is still read. Of a file that is not HDF5: what `verify_other` says.
     """
+    if (other := verify_other(file)) is not None:
+        return other
     problems: list[str] = []
     with open_file(file) as reader:
         if reader.kind in WITHOUT_ROWS:
@@ -54,7 +48,8 @@ def verify(file: Path, *, batch_size: int = 1024, progress: Progress = SILENT) -
                 problems.append("there should be layers")
         if expected != reader.fingerprint:
             problems.append(f"the fingerprint should be {expected}, found {reader.fingerprint}")
-        return Verified(file, reader.kind, rows, file.stat().st_size, problems)
+        unit = _UNITS.get(reader.kind, "rows")
+        return Verified(file, reader.kind, rows, file.stat().st_size, problems, unit)
 
 
 def _check_chunk(reader: Reader, layer: LayerReader, span: slice, good: np.ndarray) -> list[str]:

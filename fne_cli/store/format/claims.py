@@ -1,11 +1,10 @@
-"""What a file's structure claims, looked at before it is believed: links, sizes, types, attributes, JSON.
+"""What a file's structure claims, looked at before it is believed: links, sizes, types, attributes.
 
 A file may come from anywhere. Nothing here follows a link out of the file, and nothing larger than the file is read.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -18,9 +17,9 @@ import h5py
 import numpy as np
 
 from fne_cli.errors import DamagedFile, DoesNotFit, is_of_memory
+from fne_cli.store.format.text import parse_json
 
 _ATTRIBUTE_BYTES = 1 << 16
-_DEPTH = 32
 # What h5py makes of a broken structure depends on where HDF5 stumbles.
 _STUMBLES = (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
@@ -45,37 +44,6 @@ def reason(error: BaseException) -> str:
         if sign in text:
             return meaning
     return told[1] if told else (text.splitlines() or [type(error).__name__])[0]
-
-
-class NoNumber(ValueError):
-    """What some programs write as a number into JSON, and JSON does not have: NaN, Infinity, one beyond float64."""
-
-
-def parse_json(text: str | bytes) -> Any:
-    """JSON as fne writes it: finite numbers, no deep nesting. Raises ValueError, of numbers that are none NoNumber."""
-
-    def refuse(constant: str) -> Any:
-        raise NoNumber(f"{constant[:40]} is not a number")
-
-    def number(digits: str) -> float:
-        value = float(digits)
-        return value if math.isfinite(value) else refuse(digits)
-
-    try:
-        value = json.loads(text, parse_constant=refuse, parse_float=number)
-    except RecursionError:
-        raise ValueError("JSON that is nested too deeply") from None
-    level = [value] if isinstance(value, dict | list) else []
-    for _ in range(_DEPTH):
-        level = [
-            child
-            for parent in level
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return value
-    raise ValueError("JSON that is nested too deeply")
 
 
 def attribute(path: Path, item: h5py.HLObject, name: str) -> Any:

@@ -18,7 +18,7 @@ BLOCK_ROWS = 1 << 15
 
 def text_bytes(values: Iterable[str]) -> int:
     """Length of the longest of `values` in UTF-8, at least 1."""
-    return max((len(value.encode()) for value in values), default=1) or 1
+    return max(map(len, map(str.encode, values)), default=1) or 1
 
 
 def text_column(values: Sequence[str], size: int | None = None) -> np.ndarray:
@@ -26,14 +26,16 @@ def text_column(values: Sequence[str], size: int | None = None) -> np.ndarray:
 
     Raises BadInput for a string that ends in NUL: HDF5 pads with it, and the end would be lost.
     """
-    encoded = [value.encode() for value in values]
+    encoded = list(map(str.encode, values))
     for value in encoded:
-        if value.endswith(b"\0"):
+        if value[-1:] == b"\0":
             raise BadInput(f"A name should not end in a NUL character. Found: {value!r}.")
+    longest = max(map(len, encoded), default=1) or 1
     if size is None:
-        size = text_bytes(values)
-    cut = [value if len(value) <= size else value[:size].decode(errors="ignore").encode() for value in encoded]
-    return np.array(cut, dtype=h5py.string_dtype("utf-8", size))
+        size = longest
+    if longest > size:
+        encoded = [value[:size].decode(errors="ignore").encode() for value in encoded]
+    return np.array(encoded, dtype=h5py.string_dtype("utf-8", size))
 
 
 def check_utf8(path: Path, name: str, values: np.ndarray) -> None:
@@ -172,13 +174,14 @@ class ImageTable:
     def _assembled(self, whole: bool) -> Images:
         path, status = self._path, self._column("images/status")
         text = {name: self._column(f"images/{name}") for name in ("path", "split", "message", "sha256")}
-        nothing = [""] * len(status)
+        count = len(status)
+        nothing = TextColumn(count, lambda start, stop: np.zeros(max(0, min(stop, count) - start), "S1"))
         return Images(
             path=TextColumn.of(path, text["path"]),
             split=TextColumn.of(path, text["split"]),
             label=claims.values(path, self._column("images/label")),
             classes=list(TextColumn.of(path, self._column("classes"))),
-            status=claims.values(path, status) if whole else np.zeros(len(status), np.uint8),
+            status=claims.values(path, status) if whole else np.zeros(count, np.uint8),
             message=TextColumn.of(path, text["message"]) if whole else nothing,
             sha256=TextColumn.of(path, text["sha256"]) if whole else nothing,
         )

@@ -15,17 +15,10 @@ from fne_cli.errors import BadInput
 from fne_cli.store.format.chunks import Appender, create_column, read_rows
 from fne_cli.store.format.columns import BLOCK_ROWS, text_column
 from fne_cli.store.format.disk import WriteBehind, close_without_writing, close_written, in_memory, reserve, write_blank
-from fne_cli.store.format.schema import (
-    ATTRIBUTE_BYTES,
-    DIGEST_LENGTH,
-    FORMAT,
-    VERSION,
-    Images,
-    Layer,
-    canonical_json,
-)
+from fne_cli.store.format.schema import ATTRIBUTE_BYTES, DIGEST_LENGTH, FORMAT, VERSION, Images, Layer
 from fne_cli.store.format.seal import seal, unseal
 from fne_cli.store.format.table import Table, create_classes, create_images, image_columns
+from fne_cli.store.format.text import canonical_json
 
 NOT_FINISHED = "0" * DIGEST_LENGTH
 

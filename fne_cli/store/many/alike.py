@@ -13,7 +13,8 @@ import numpy as np
 from fne_cli.errors import BadInput, DamagedFile, WrongFile
 from fne_cli.store.format.layer import LayerReader
 from fne_cli.store.format.reader import Reader
-from fne_cli.store.format.schema import BOTH, canonical_json, differences, shard_of, without_shard
+from fne_cli.store.format.schema import BOTH, differences, shard_of, without_shard
+from fne_cli.store.format.text import canonical_json
 
 _BLOCK = 1 << 14  # paths in memory at once
 

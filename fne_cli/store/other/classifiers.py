@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import BadInput, DamagedFile, FneError, WrongFile
-from fne_cli.store.format.claims import parse_json
-from fne_cli.store.format.schema import canonical_json
+from fne_cli.store.format.text import canonical_json, parse_json
 
 FORMAT, VERSION = "fne model", 4
 """1 had no digest; 2 knew no classifier but the SVM, and these embeddings only; 3 no classifier but the SVM and ridge,

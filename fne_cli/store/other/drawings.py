@@ -11,11 +11,11 @@ from typing import Any, Self
 
 from fne_cli.errors import BadInput, DifferentOutput, FneError
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.output.notes import read_record, record_path
+from fne_cli.store.output.notes import is_older, read_record, record_path
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import file_state, sha256_of
-from fne_cli.store.output.up_to_date import follow, is_older
+from fne_cli.store.output.up_to_date import follow
 
 
 class Drawings:
@@ -84,8 +84,13 @@ class Drawings:
         )
 
     def _refresh(self) -> None:
-        """Give figures that are up to date today's time if what they are made from is newer, as `refresh` does."""
+        """Give figures that are up to date today's time if what they are made from is newer, as `refresh` does.
+
+        What a killed run left beside them goes.
+        """
         files = [path for name in self._names for path in self._paths(name)]
+        for path in (record_path(self._record), *files):
+            Output(path).tidy()
         if files and any(is_older(path, self._origin.paths) for path in files):
             with suppress(OSError, FneError):
                 for path in files:

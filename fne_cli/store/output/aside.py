@@ -14,8 +14,9 @@ import h5py
 import numpy as np
 
 from fne_cli.store.format.chunks import read_rows
-from fne_cli.store.format.claims import doubted, parse_json
+from fne_cli.store.format.claims import doubted
 from fne_cli.store.format.schema import Images, differences, image_differences
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.format.writer import Writer
 from fne_cli.store.output.notes import write_json
 from fne_cli.store.output.own import scratch_of, sweep

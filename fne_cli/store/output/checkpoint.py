@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import DamagedFile
-from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.output.own import replacing, scratch_of, sweep
 
 _MAGIC = b"fne checkpoint 1\n"

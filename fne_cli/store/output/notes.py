@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.output.own import replacing, scratch_of, sweep, sync
 from fne_cli.store.output.record import file_state, pretty
 from fne_cli.store.output.sealed import DIGEST, is_intact, with_digest, without_digest
@@ -87,6 +88,43 @@ def settle_record(path: Path) -> None:
 def left_of_record(path: Path) -> list[Path]:
     """What a killed process may have left of it."""
     return [_next(path), scratch_of(_next(path)), scratch_of(record_path(path))]
+
+
+def refresh(path: Path, inputs: Iterable[Path]) -> None:
+    """Give an output that is up to date, and its record, today's time if an input is newer.
+
+    To make it would else be out of date for ever, and all that is made from it.
+    """
+    if is_older(path, inputs):
+        touch(path)
+
+
+def touch(path: Path) -> None:
+    """Give an output and its record, which may know it by its time, today's, if that can be done."""
+    record = read_record(path)
+    with contextlib.suppress(OSError):  # of somebody else, or where nothing may be written: it is as good as before
+        if "output" in record:
+            refresh_noted(path, record, file_state(path))
+        else:
+            os.utime(path)
+            os.utime(record_path(path))
+
+
+def is_older(path: Path, inputs: Iterable[Path]) -> bool:
+    """Whether an input is newer than the output, as make looks at it."""
+    with contextlib.suppress(OSError, ValueError):
+        return os.stat(path).st_mtime_ns < max(os.stat(one).st_mtime_ns for one in inputs)
+    return False
+
+
+def refresh_noted(path: Path, record: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """As `refresh`, of a file that the record knows by its time; killed in between, it knows both times."""
+    now = time.time_ns()
+    with contextlib.suppress(OSError):
+        write_json(record_path(path), {**record, "output": {**state, "mtime_ns": now}, "same_as": state})
+        os.utime(path, ns=(now, now))
+        if file_state(path)["mtime_ns"] != now:  # a file system whose clock is coarser
+            write_json(record_path(path), {**record, "output": file_state(path)})
 
 
 def _next(path: Path) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from fne_cli.errors import BadInput, Busy, DamagedFile, DoesNotFit, FneError
-from fne_cli.store.format.claims import parse_json
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.output.notes import (
     announce_record,
     left_of_record,

@@ -64,6 +64,14 @@ def pretty(value: Any, allow_nan: bool = True) -> bytes:
     return "".join([*_parts(value, "\n", write), "\n"]).encode("utf-8", "backslashreplace")
 
 
+_PLAIN = {int, float, bool, type(None)}
+"""What nearly all long lists are of; they stand on one line."""
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, list | tuple | Mapping | str)
+
+
 def _parts(value: Any, newline: str, write: Any) -> Iterator[str]:
     inner = newline + "  "
     if isinstance(value, Mapping) and value:
@@ -72,7 +80,7 @@ def _parts(value: Any, newline: str, write: Any) -> Iterator[str]:
             yield f"{',' if number else '{'}{inner}{write({key: None})[1:-5]}"
             yield from _parts(entry, inner, write)
         yield newline + "}"
-    elif isinstance(value, list | tuple) and any(isinstance(entry, list | tuple | Mapping | str) for entry in value):
+    elif isinstance(value, list | tuple) and not _PLAIN.issuperset(map(type, value)) and any(map(_nested, value)):
         for number, entry in enumerate(value):
             yield f"{',' if number else '['}{inner}"
             yield from _parts(entry, inner, write)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fne_cli.errors import DifferentOutput, FneError, WrongFile
-from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import FORMAT, MADE_BY
 from fne_cli.store.format.seal import ends_sealed
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.output.notes import read_record
 from fne_cli.store.output.record import file_state, sha256_of
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from fne_cli.store.format.schema import canonical_json
+from fne_cli.store.format.text import canonical_json
 
 DIGEST = "digest"
 

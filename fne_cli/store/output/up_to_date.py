@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput, DamagedFile, DifferentOutput, FneError, WrongFile
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.format.claims import parse_json
 from fne_cli.store.format.reader import open_file
 from fne_cli.store.format.schema import Images
+from fne_cli.store.format.text import parse_json
 from fne_cli.store.output.noted import check_noted
-from fne_cli.store.output.notes import read_record, record_path, write_json
+from fne_cli.store.output.notes import is_older, read_record, record_path, refresh, refresh_noted, write_json
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import file_state, plain
@@ -61,33 +59,6 @@ def _has_record(path: Path, fingerprint: str) -> bool:
     """Whether there is one, of this output or of the one that has just taken its place."""
     record = read_record(path)
     return record.get("fingerprint") == fingerprint or record.get("output") == file_state(path)
-
-
-def refresh(path: Path, inputs: Iterable[Path]) -> None:
-    """Give an output that is up to date, and its record, today's time if an input is newer.
-
-    To make it would else be out of date for ever, and all that is made from it.
-    """
-    if is_older(path, inputs):
-        touch(path)
-
-
-def touch(path: Path) -> None:
-    """Give an output and its record, which may know it by its time, today's, if that can be done."""
-    record = read_record(path)
-    with suppress(OSError):  # of somebody else, or where nothing may be written: it is as good as before
-        if "output" in record:
-            refresh_noted(path, record, file_state(path))
-        else:
-            os.utime(path)
-            os.utime(record_path(path))
-
-
-def is_older(path: Path, inputs: Iterable[Path]) -> bool:
-    """Whether an input is newer than the output, as make looks at it."""
-    with suppress(OSError, ValueError):
-        return os.stat(path).st_mtime_ns < max(os.stat(one).st_mtime_ns for one in inputs)
-    return False
 
 
 def follow(path: Path, origin: Origin, head: Mapping[str, Any], progress: Progress, name: str = "") -> None:
@@ -175,16 +146,6 @@ def is_recorded(
     raise DifferentOutput(
         f"{path} exists and is not {what}.\nWrite to another output, or give --overwrite to replace it."
     )
-
-
-def refresh_noted(path: Path, record: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """As `refresh`, of a file that the record knows by its time; killed in between, it knows both times."""
-    now = time.time_ns()
-    with suppress(OSError):
-        write_json(record_path(path), {**record, "output": {**state, "mtime_ns": now}, "same_as": state})
-        os.utime(path, ns=(now, now))
-        if file_state(path)["mtime_ns"] != now:  # a file system whose clock is coarser
-            write_json(record_path(path), {**record, "output": file_state(path)})
 
 
 def _same(path: Path, other: Path) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 
 import h5py
 import keras
-import keras_hub
 import numpy as np
 import onnx
 import pytest
@@ -23,8 +22,14 @@ from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.recipe import Recipe
 from fne_cli.networks.weights import open_network, seeded
 
-models = keras_hub.models
 SIDE, PATCH, WIDTH, HEADS = 16, 4, 20, 4
+
+
+def hub() -> Any:
+    """KerasHub, which takes seconds to import: by who runs these tests, and not by all processes that collect them."""
+    import keras_hub
+
+    return keras_hub
 
 
 def noise(rows: int, side: int = SIDE) -> np.ndarray:
@@ -40,16 +45,16 @@ def computed(recipe: Recipe, pixels: np.ndarray) -> dict[str, np.ndarray]:
 def saved(network: Any, folder: Path, **converter: Any) -> Path:
     network.save_to_preset(str(folder))
     if converter:
-        keras_hub.layers.ViTImageConverter(**converter).save_to_preset(str(folder))
+        hub().layers.ViTImageConverter(**converter).save_to_preset(str(folder))
     return folder
 
 
 def vit() -> Any:
-    return models.ViTBackbone((SIDE, SIDE, 3), PATCH, 2, HEADS, WIDTH, 4 * WIDTH, layer_norm_epsilon=1e-5)
+    return hub().models.ViTBackbone((SIDE, SIDE, 3), PATCH, 2, HEADS, WIDTH, 4 * WIDTH, layer_norm_epsilon=1e-5)
 
 
 def dinov2(**options: Any) -> Any:
-    return models.DINOV2Backbone(
+    return hub().models.DINOV2Backbone(
         PATCH, 2, WIDTH, HEADS, 2 * WIDTH, image_shape=(SIDE, SIDE, 3), position_embedding_shape=(24, 24, 3), **options
     )
 
@@ -177,16 +182,16 @@ def test_a_row_has_the_same_bits_at_any_place_of_a_batch(folder: Path) -> None:
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: models.DeiTBackbone(
+        lambda: hub().models.DeiTBackbone(
             image_shape=(16, 16, 3), patch_size=4, num_layers=2, num_heads=4, hidden_dim=20, intermediate_dim=40
         ),
         lambda: dinov2(use_swiglu_ffn=True),
-        lambda: models.DINOV3Backbone(4, 2, 20, 5, 40, num_register_tokens=2, image_shape=(16, 16, 3)),
-        lambda: models.CLIPVisionEncoder(4, 20, 2, 4, 40, image_shape=(16, 16, 3)),
-        lambda: models.SigLIPVisionEncoder(4, 20, 2, 4, 40, image_shape=(16, 16, 3)),
-        lambda: models.VGGBackbone([1, 1], [8, 8], image_shape=(16, 16, 3)),
-        lambda: models.ResNetBackbone([64], [7], [64, 8], [1, 1], [1, 2], "basic_block", image_shape=(32, 32, 3)),
-        lambda: models.DenseNetBackbone([2, 2], compression_ratio=0.5, growth_rate=8, image_shape=(32, 32, 3)),
+        lambda: hub().models.DINOV3Backbone(4, 2, 20, 5, 40, num_register_tokens=2, image_shape=(16, 16, 3)),
+        lambda: hub().models.CLIPVisionEncoder(4, 20, 2, 4, 40, image_shape=(16, 16, 3)),
+        lambda: hub().models.SigLIPVisionEncoder(4, 20, 2, 4, 40, image_shape=(16, 16, 3)),
+        lambda: hub().models.VGGBackbone([1, 1], [8, 8], image_shape=(16, 16, 3)),
+        lambda: hub().models.ResNetBackbone([64], [7], [64, 8], [1, 1], [1, 2], "basic_block", image_shape=(32, 32, 3)),
+        lambda: hub().models.DenseNetBackbone([2, 2], compression_ratio=0.5, growth_rate=8, image_shape=(32, 32, 3)),
     ],
     ids=["DeiT", "DINOv2 with SwiGLU", "DINOv3", "CLIP", "SigLIP", "VGG", "ResNet", "DenseNet"],
 )

@@ -24,7 +24,6 @@ from fne_cli.networks.weights import seeded
 from fne_cli.numerics.transformer import TernaryEmbedding
 
 layers = keras.layers
-MODELS = Path(__file__).parents[4] / "shared" / "models"
 
 
 def noise(rows: int, side: int, seed: int = 0) -> np.ndarray:
@@ -145,15 +144,12 @@ def codes_of(rows: dict[str, np.ndarray]) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["squeezenet_v1_1", "squeezenet_bn_places365", "bvlc_googlenet"])
-def test_real_networks_give_the_activations_and_codes_of_keras(name: str, tmp_path: Path) -> None:
-    source = MODELS / f"{name}.keras"
-    if not source.exists():
-        pytest.skip(f"{source} is not there")
+def test_real_networks_give_the_activations_and_codes_of_keras(name: str, shared: Path, tmp_path: Path) -> None:
+    source = shared / "models" / f"{name}.keras"
     model = keras.models.load_model(source, compile=False)
     path, side = export(model, tmp_path / f"{name}.onnx"), model.input_shape[1]
-    photos = sorted((MODELS.parent / "data" / "caltech101").rglob("*.jpg"))[::240][:24]
-    if len(photos) < 24:
-        pytest.skip("the photos of Caltech-101 are not there")
+    photos = sorted((shared / "data" / "caltech101").rglob("*.jpg"))[::240][:24]
+    assert len(photos) == 24
     from PIL import Image
 
     pixels = np.stack([np.asarray(Image.open(photo).convert("RGB").resize((side, side))) for photo in photos])
@@ -203,6 +199,39 @@ def test_tokens_of_a_vit_are_pooled_as_it_says(registers: int, tmp_path: Path) -
     wanted = {"avg": means, "mean": means, "cls": classes, "cls+mean": both, "avg:2": corners, "none": grids}
     for pool, expected in {**wanted, "max": largest}.items():
         are_close(computed(dataclasses.replace(chosen, pool=(pool,)), pixels), expected, 1e-5)
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_vit_that_was_exported_for_one_image_gives_the_same(newer: bool, tmp_path: Path) -> None:
+    whole, single = (
+        vit(tmp_path / f"{name}.onnx", registers=1, newer=newer, batch=batch)
+        for name, batch in (("whole", None), ("single", 1))
+    )
+    recipe, pixels = Recipe(str(whole), preprocess="unit", pool=("cls+mean",), layers=("*",)), noise(5, 16)
+    found = computed(dataclasses.replace(recipe, model=str(single)), pixels)
+    are_close(found, computed(recipe, pixels), 1e-5)
+    assert list(found) == [
+        "patch_embed.proj",
+        *(
+            f"blocks.{block}.{name}"
+            for block in (0, 1)
+            for name in ("attn.qkv", "attention", "mlp", "mlp.fc2", "stream")
+        ),
+        "head",
+    ]
+    told = "single takes one image at a time, as it was exported: images go through it one by one"
+    assert told in prepared(dataclasses.replace(recipe, model=str(single))).notes()
+    assert not prepared(recipe).notes()
+
+
+def test_a_network_for_several_images_at_a_time_and_no_others_is_refused(tmp_path: Path) -> None:
+    path = vit(tmp_path / "vit.onnx", batch=8)
+    with pytest.raises(BadInput) as error:
+        prepared(Recipe(str(path), preprocess="unit"))
+    assert str(error.value) == (
+        f"{path} should take any number of images, or one. Found: 8 at a time.\n"
+        "Export it with an open batch, or for one image."
+    )
 
 
 def test_class_tokens_are_asked_of_all_layers_or_of_those_that_have_them(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_transformers import Writer
 
 from fne_cli.errors import BadInput, DoesNotFit, WrongOptions
+from fne_cli.networks.kinds import container
 from fne_cli.networks.onnx import reading
 from fne_cli.networks.onnx.prepared import PreparedOnnx, open_onnx
 from fne_cli.networks.recipe import Recipe
@@ -255,3 +256,44 @@ def test_the_processor_of_hugging_face_beside_the_model_says_it(tmp_path: Path) 
         (tmp_path / "preprocessor_config.json").write_text(text)
         with pytest.raises(BadInput, match="does not say how its input is to be prepared"):
             open_onnx(path)
+
+
+def test_a_file_that_begins_with_names_alone_is_no_text(tmp_path: Path) -> None:
+    """As PyTorch 2.13 begins a ConvNeXt: every length is that of a letter, or of a control character."""
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"\x08\x09\x12\x07pytorch\x1a\x062.13.0:\xed\x89\x85\x07" + 200 * b"\x0a4\x0a\x0donnx::Mul_293")
+    assert container(str(path)) == "onnx"
+    path.write_bytes("layer,units\nétage,2\n".encode())
+    with pytest.raises(BadInput, match="Found: text"):
+        container(str(path))
+
+
+@pytest.mark.parametrize(
+    "noted", [b"['', 'layer', 'conv2d']", b"['', '\xff\xff\xff', 'conv2d']", b"['][' ''''\\'''''''"]
+)
+def test_what_an_exporter_notes_of_operators_is_read_with_distrust(noted: bytes, tmp_path: Path) -> None:
+    model = small()
+    model.graph.node[0].input[1] = model.graph.initializer[0].name = "val_7"
+    model.graph.node[0].name = "node_Conv_0"
+    model.graph.node[0].metadata_props.add(key="pkg.torch.onnx.name_scopes", value="A" * len(noted))
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString().replace(b"A" * len(noted), noted))
+    if b"\xff" in noted:
+        assert refusal(str(path)).startswith("NET should be an ONNX file. Found: names that are no text.")
+    else:
+        wanted = "layer" if b"layer" in noted else "conv_1"
+        assert [tap.layer for tap in open_onnx(str(path), "none").taps] == [wanted]
+
+
+@pytest.mark.parametrize(("batch", "layers"), [(1, ["first", "head"]), (8, ["first"]), ("N", ["first"])])
+def test_a_batch_that_is_in_constants_costs_the_classifier_or_none(
+    batch: Any, layers: list[str], tmp_path: Path
+) -> None:
+    def flattened(w: Writer, x: str) -> str:
+        number = batch if isinstance(batch, int) else 8
+        x = w.node("Reshape", [w.node("GlobalAveragePool", [x]), w.value(np.array([number, 4]))])
+        return w.node("Gemm", [x, w.weight("head.weight", 4, 3)])
+
+    network = open_onnx(written(tmp_path / "net.onnx", small(flattened, (batch, 3, 8, 8))), "none")
+    assert [tap.layer for tap in network.taps] == layers
+    assert network.graph.rows == (1 if batch == 1 else 3)

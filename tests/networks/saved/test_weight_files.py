@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from small_networks import small_vgg
 from fne_cli.errors import BadInput
 from fne_cli.networks import mini
 from fne_cli.networks.backend import load_keras
+from fne_cli.networks.recipe import Recipe
+from fne_cli.networks.running.speed import measure
 from fne_cli.networks.taps import find_taps, select
 from fne_cli.networks.weights import Network, open_network
 
@@ -63,6 +66,13 @@ def test_the_head_of_a_fine_tuned_network_is_left_out_and_named(make: Any, name:
     conv1, conv2 = base.layers[1:]
     for found, expected in zip(features(network), (conv1(PIXELS), conv2(conv1(PIXELS))), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_what_is_timed_has_the_layers_that_a_file_of_weights_has(tmp_path: Path) -> None:
+    path = save(small_vgg(include_top=False), tmp_path / "net.weights.h5")
+    recipe = Recipe("vgg16", weights=str(path), batch_size=1)
+    assert list(measure(recipe).features) == ["block1_conv1", "block1_conv2"]
+    assert list(measure(replace(recipe, weights=None)).features) == ["block1_conv1", "block1_conv2", "fc1"]
 
 
 @pytest.mark.parametrize("name", ["net.weights.h5", "net.h5"])

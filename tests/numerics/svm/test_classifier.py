@@ -7,7 +7,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fne_cli.numerics.svm.classifier import LinearSVC as CertifiedSVC
 
 
-@parametrize_with_checks([CertifiedSVC(solver=name, n_jobs=1) for name in ("auto", "gram", "direct", "newton")])
+@parametrize_with_checks([CertifiedSVC(solver=name, n_jobs=1) for name in ("auto", "gram", "rows", "direct", "newton")])
 def test_is_a_scikit_learn_estimator(estimator, check):
     check(estimator)
 
@@ -40,7 +40,7 @@ def test_parameters_that_make_no_sense():
     rows, labels = load_digits(return_X_y=True)
     with pytest.raises(ValueError, match=r"C and the tolerance should be above 0\. Found: -1"):
         CertifiedSVC(C=-1).fit(rows, labels)
-    with pytest.raises(ValueError, match="auto, gram, direct or newton"):
+    with pytest.raises(ValueError, match="auto, gram, rows, direct or newton"):
         CertifiedSVC(solver="liblinear").fit(rows, labels)
 
 

@@ -6,10 +6,12 @@ from scipy.optimize import minimize
 from sklearn.svm import LinearSVC
 from svm_problems import primal, problem
 
+from fne_cli.machine import thread_pool
 from fne_cli.numerics.svm import dual as module
 from fne_cli.numerics.svm.dual import one_vs_rest, solve_dual
 from fne_cli.numerics.svm.gram import gram
 from fne_cli.numerics.svm.liblinear import objective_and_gap
+from fne_cli.numerics.svm.newton import solve_primal
 from fne_cli.numerics.svm.solver import LinearModel
 
 
@@ -133,3 +135,17 @@ def test_says_so_when_it_stops_early():
     assert (found.passes == 2).all()
     assert (found.gap > 1e-9).all()
     assert (found.dual <= found.objective).all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 30.0])
+def test_passes_in_float32_are_made_only_where_they_come_to_the_optimum_of_the_float64_matrix(offset):
+    values = np.random.default_rng(0)
+    labels = values.integers(0, 5, 150)
+    rows = values.normal(0, 0.3, (5, 200))[labels] + values.normal(offset, 1, (150, 200))
+    signs = one_vs_rest(labels, np.arange(5))
+    found = solve_dual(gram(rows), signs, 1.0, 1e-6, max_passes=2000)
+    with thread_pool(1) as pool:
+        peer = solve_primal(rows, signs, 1.0, 1e-10, pool)
+    assert (found.gap <= 1e-6).all()
+    np.testing.assert_allclose(found.objective, peer.objective, rtol=2e-6)
+    assert (found.dual <= peer.objective * (1 + 1e-12)).all()

@@ -69,9 +69,9 @@ def test_blocks_on_a_gram_matrix_have_the_same_bits_also_from_a_start():
     assert far.calls == [("dual", 2)] * 2
 
 
-@pytest.mark.parametrize("path", ["gram", "direct"])
+@pytest.mark.parametrize("path", ["gram", "rows", "direct"])
 def test_solve_gives_blocks_away(path):
-    values, labels, _ = problems(40, 300, 30, 0.5)
+    values, labels, _ = problems(80, 400, 30, 0.5)
     far = Remote()
     here = svm.solve(values, labels, 0.5, 1e-3, path=path)
     there = svm.solve(values, labels, 0.5, 1e-3, path=path, remote=far)

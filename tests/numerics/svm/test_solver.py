@@ -14,7 +14,7 @@ from fne_cli.numerics.svm.problem import cross_validate
 from fne_cli.numerics.svm.solver import LinearModel, estimate, solve
 
 
-@pytest.mark.parametrize("path", ["gram", "direct", "newton"])
+@pytest.mark.parametrize("path", ["gram", "rows", "direct", "newton"])
 @pytest.mark.parametrize("classes", [2, 5])
 def test_solution_is_liblinears(path, classes):
     codes, labels = problem(classes=classes)

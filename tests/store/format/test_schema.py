@@ -14,7 +14,8 @@ from real_files import found, images, settings
 from fne_cli.errors import BadInput
 from fne_cli.images.pixels.bad import Status
 from fne_cli.store.format import schema
-from fne_cli.store.format.schema import Images, Layer, canonical_json, differences, fingerprint, image_differences
+from fne_cli.store.format.schema import Images, Layer, differences, fingerprint, image_differences
+from fne_cli.store.format.text import canonical_json
 
 
 def test_a_good_image_has_the_status_that_images_give_it():

@@ -20,7 +20,7 @@ from fne_cli.steps.analyze import analyze
 from fne_cli.steps.normalize import normalize
 from fne_cli.steps.verify import verify
 from fne_cli.store.format.reader import open_file
-from fne_cli.store.format.seal import check_seal, seal, unseal
+from fne_cli.store.format.seal import check_seal, intact, is_intact, seal, unseal
 
 KINDS = ("activations", "moments", "codes", "behavior", "standardized")
 
@@ -142,3 +142,57 @@ def test_a_file_of_version_1_is_read_with_a_remark(made, tmp_path):
         old = evaluate(path)
     assert old.results["results"] == evaluate(made["codes"]).results["results"]
     assert old.results["fingerprint"] == evaluate(made["codes"]).results["fingerprint"]
+
+
+def chunks_of(path: Path, below: str) -> list[tuple[int, int]]:
+    """Where HDF5 says that the chunks of a group's datasets are."""
+    with h5py.File(path) as file:
+        found = [file[below][name].id for name in file[below]]
+        infos = [data.get_chunk_info(number) for data in found for number in range(data.get_num_chunks())]
+        return [(info.byte_offset, info.byte_offset + info.size) for info in infos]
+
+
+def test_every_byte_but_those_of_rows_is_known(tmp_path):
+    path = write_activations(tmp_path / "a.h5", 40)
+    content, known = path.read_bytes(), intact(path)
+    assert is_intact(path, known)
+    rows, table = chunks_of(path, "layers"), chunks_of(path, "images")
+    borders = [at for span in table + rows for at in (span[0] - 1, span[0], span[1] - 1, span[1])]
+    for at in sorted({*borders, *range(0, len(content), 211), len(content) - 1}):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        try:
+            same = is_intact(path, known)
+        except DamagedFile:
+            same = False
+        assert same == any(start <= at < stop for start, stop in rows)
+    for other in (content[:-1], content[:100], b"", content + b"\0", content[: len(content) // 2]):
+        path.write_bytes(other)
+        assert not is_intact(path, known)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        *(
+            None,
+            7,
+            [],
+            {},
+            {"table": {}},
+            {"table": [1]},
+            {"table": [2, 1]},
+            {"table": [-1, 5]},
+            {"table": [0, 1 << 70]},
+        ),
+        *({"table": [0, True]}, {"table": ["0", "8"]}, {"table": [0, 8]}, {"table": [0, 8], "seal": 1, "sha256": None}),
+        {"table": [0, 8] * 1000},
+    ],
+)
+def test_what_a_record_may_say_instead(known, tmp_path):
+    path = write_activations(tmp_path / "a.h5", 4)
+    assert not is_intact(path, known)
+
+
+def test_another_file_is_not_the_one_that_is_known(tmp_path):
+    one, other = write_activations(tmp_path / "a.h5", 4), write_activations(tmp_path / "b.h5", 5)
+    assert not is_intact(other, intact(one))

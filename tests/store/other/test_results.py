@@ -16,7 +16,7 @@ from report_files import document, entry, experiment
 from fne_cli.errors import BadInput, DamagedFile, FneError, WrongFile
 from fne_cli.steps.evaluate import Protocol
 from fne_cli.store.other.results import Experiment, Results, read_results
-from fne_cli.store.other.tested import bits, same_images
+from fne_cli.store.other.results.tested import bits, same_images
 from fne_cli.store.output.sealed import with_digest
 
 CLASSES = ["a", "b", "c"]

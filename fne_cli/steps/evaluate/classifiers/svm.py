@@ -14,7 +14,7 @@ class SvmTraining(Costing):
 
     def trained(self, features: Features, trial: Trial) -> Trained:
         """As Training has it."""
-        images, problem, embedding = features.problem(trial, shared=len(self.how.costs) > 1)
+        images, problem, embedding = features.problem(trial, shared=len(self.how.costs) > 1, products=True)
         train = self.rows(images, trial.train)
         cost, chosen = self.cost(features, trial, problem, train)
         fit = problem.fit(train, cost)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fne_cli.figures.charts import BEST, CONFIG, INK, REST, SCHEMA, WHOLES
+from fne_cli.figures.charted.charts import BEST, CONFIG, INK, REST, SCHEMA, WHOLES
 from fne_cli.figures.contents import Group, Point
 from fne_cli.figures.names import distinct, shown
 from fne_cli.measures import MEASURES

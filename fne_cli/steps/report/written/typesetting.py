@@ -10,7 +10,7 @@ from fne_cli.errors import WrongOptions
 from fne_cli.figures.contents import Group
 from fne_cli.figures.tables.latex import table
 from fne_cli.progress import Progress
-from fne_cli.steps.report.spreadsheet import comma_separated
+from fne_cli.steps.report.written.spreadsheet import comma_separated
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.up_to_date import is_recorded

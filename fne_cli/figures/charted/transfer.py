@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fne_cli.figures import published
-from fne_cli.figures.charts import CONFIG, QUIET, SCHEMA, WHOLES
+from fne_cli.figures.charted.charts import CONFIG, QUIET, SCHEMA, WHOLES
 from fne_cli.figures.experiments import TransferPanel, TransferTable
 
 TREATMENTS = ("base", "BnB", "BnB+", "AnB", "AnB+", "random")

@@ -9,7 +9,7 @@ import pytest
 
 from fne_cli.networks import graph
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.steady import dense_kernels, steady_rows
+from fne_cli.networks.running.steady import dense_kernels, steady_rows
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from fne_cli.errors import BadInput, DifferentOutput, FneError, WrongOptions
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.output.notes import read_record, record_path, write_json
+from fne_cli.store.output.notes import is_older, read_record, record_path, refresh_noted, write_json
 from fne_cli.store.output.origin import Origin
 from fne_cli.store.output.partial import Output
 from fne_cli.store.output.record import file_state, plain, sha256_of
-from fne_cli.store.output.up_to_date import check_place, follow, is_older, refresh_noted
+from fne_cli.store.output.up_to_date import check_place, follow
 
 ENDINGS = (".html", ".htm")
 _START, _GENERATOR = b"<!DOCTYPE html>", b'<meta name="generator" content="fne '

@@ -6,7 +6,7 @@ import pynvml
 import pytest
 import tensorflow as tf
 
-from fne_cli.networks.energy import joules
+from fne_cli.networks.running.energy import joules
 
 
 @pytest.fixture

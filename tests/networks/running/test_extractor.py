@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fne_cli.errors import DoesNotFit
+from fne_cli.errors import DoesNotFit, WrongOptions
 from fne_cli.networks import graph
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.extractor import Extractor, device_name
 from fne_cli.networks.mini import build as build_mini
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.prepared import Prepared
 from fne_cli.networks.recipe import Recipe
+from fne_cli.networks.running.extractor import Extractor, device_name
 from fne_cli.networks.taps import find_taps, select
 from fne_cli.networks.weights import Network, open_network
 
@@ -294,7 +294,7 @@ def test_a_batch_larger_than_the_memory_is_halved_before_linux_kills_for_it(monk
     model, pixels = small_net(), noise(8, 9)
     expected = [np.asarray(values) for values in extractor(model, 9, rows=8)(pixels)]
     largest = max(int(np.prod(layer.output.shape[1:])) for layer in model.layers)
-    monkeypatch.setattr("fne_cli.networks.extractor.free_memory", lambda: 2 * 4 * largest)
+    monkeypatch.setattr("fne_cli.networks.running.extractor.free_memory", lambda: 2 * 4 * largest)
     extract = extractor(model, 9, rows=8)
     all_close(extract(pixels), expected, 1e-6)
     assert extract.used == 2
@@ -329,6 +329,16 @@ def test_the_room_loads_neither_keras_nor_a_backend() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_xla_is_of_tensorflow_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(WrongOptions) as error:
+        Prepared.of(Recipe("mini", "random", xla=True))
+    assert str(error.value) == (
+        "--xla should have TensorFlow. Found: KERAS_BACKEND=jax. "
+        "Leave --xla out: JAX always has XLA, and PyTorch never."
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", *(["torch"] if importlib.util.find_spec("torch") else [])])
 @pytest.mark.parametrize("network", [small_net, net_with_our_names])
@@ -340,17 +350,23 @@ def test_another_backend_gives_the_same_without_tensorflow(backend: str, network
         "import json, sys, numpy as np\n"
         "from fne_cli.networks.prepared import Prepared\nfrom fne_cli.networks.recipe import Recipe\n"
         "prepared = Prepared.of(Recipe('net.keras', preprocess='none', batch_size=3))\n"
-        "values = prepared.extractor(print)(np.load('pixels.npy'))\n"
+        "call = prepared.extractor(print)\n"
+        "first, values = [[np.asarray(one).tolist() for one in call(np.load('pixels.npy'))] for _ in range(2)]\n"
+        "assert values == first\n"
         "assert 'tensorflow' not in sys.modules\n"
-        "print(json.dumps([np.asarray(value).tolist() for value in values]))"
+        "print(json.dumps([values, prepared.packages]))"
     )
     environment = os.environ | {"KERAS_BACKEND": backend}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    found = [np.array(values, np.float32) for values in json.loads(done.stdout)]
+    rows, packages = json.loads(done.stdout)
+    assert packages == ["keras", *(["jax", "jaxlib"] if backend == "jax" else ["torch"]), "pillow"]
+    found = [np.array(values, np.float32) for values in rows]
     all_close(found, [np.asarray(values) for values in extractor(model, 9, rows=3)(pixels)])
 
 
-def test_the_device_has_a_name() -> None:
+def test_the_device_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device_name().strip()
+    monkeypatch.setattr("fne_cli.networks.running.extractor.accelerators", lambda: ["a card", "another"])
+    assert device_name() == "a card"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -33,10 +34,11 @@ class Speed:
 def measure(recipe: Recipe, prepare: Callable[[Recipe], Any] = opened) -> Speed:
     """Time a few batches of nothing; named networks get random weights, which are as fast. Raises BadInput.
 
-    prepare: what makes a source of the recipe.
+    prepare: what makes a source of the recipe. A file of weights is read, as it says whether there are dense layers.
     """
     named = known_name(recipe.model) is not None and not is_handcrafted(recipe.model)
-    prepared = prepare(replace(recipe, weights="random") if named else recipe)
+    drawn = named and not os.path.isfile(recipe.weights or "")
+    prepared = prepare(replace(recipe, weights="random") if drawn else recipe)
     features = {name: math.prod(shape) for name, shape, _ in prepared.columns()}
     seconds = _timed(prepared, np.zeros((recipe.batch_rows, *prepared.image_size, 3), np.uint8))
     return Speed(features, min(seconds() for _ in range(_BATCHES)) / recipe.batch_rows)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from fne_cli.errors import BadInput, DamagedFile, OldVersion, WrongFile
-from fne_cli.store.format.claims import NoNumber, parse_json
-from fne_cli.store.other.costs import Cost, read_costs
-from fne_cli.store.other.entries import Entry, read_entry
-from fne_cli.store.other.factors import Agreement, Varied, read_agreement, read_factors
+from fne_cli.store.format.text import NoNumber, parse_json
 from fne_cli.store.other.objects import Claim, brief
-from fne_cli.store.other.tested import read_tested
-from fne_cli.store.other.transfer import Transferred, read_transferred
+from fne_cli.store.other.results.costs import Cost, read_costs
+from fne_cli.store.other.results.entries import Entry, read_entry
+from fne_cli.store.other.results.factors import Agreement, Varied, read_agreement, read_factors
+from fne_cli.store.other.results.tested import read_tested
+from fne_cli.store.other.results.transfer import Transferred, read_transferred
 from fne_cli.store.output.sealed import is_intact
 
 VERSION = 3

@@ -76,13 +76,7 @@ class Batching(ABC):
             f"{self._name} has operators that treat some of {rows} rows differently: images go through it one by one, "
             "so that each gets the same bits at any place."
         )
-        single = made(1)
-
-        def one_by_one(pixels: np.ndarray) -> list[np.ndarray]:
-            each = [[np.asarray(values) for values in single(pixels[row : row + 1])] for row in range(len(pixels))]
-            return [np.concatenate(values) for values in zip(*each, strict=True)]
-
-        return one_by_one
+        return one_by_one(made(1))
 
     def _is_steady(self, call: Callable[[np.ndarray], Any], rows: int) -> bool:
         """Whether noise gets the same bits at two places of a batch."""
@@ -144,3 +138,13 @@ class Batching(ABC):
             computed = call(np.concatenate([part, blank]))
             parts.append([np.asarray(values)[: len(part)] for values in computed])
         return [np.concatenate(values) for values in zip(*parts, strict=True)]
+
+
+def one_by_one(single: Callable[[np.ndarray], Any]) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """The function for a batch that `single`, for one image, makes row by row."""
+
+    def call(pixels: np.ndarray) -> list[np.ndarray]:
+        each = [[np.asarray(values) for values in single(pixels[row : row + 1])] for row in range(len(pixels))]
+        return [np.concatenate(values) for values in zip(*each, strict=True)]
+
+    return call

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fne_cli.figures.charts import CONFIG, INK, SCHEMA, WHOLES
+from fne_cli.figures.charted.charts import CONFIG, INK, SCHEMA, WHOLES
 from fne_cli.figures.experiments import FactorTable
 from fne_cli.figures.names import distinct, shown
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fne_cli.measures import MEASURES
 from fne_cli.store.other.objects import Claim, is_share
-from fne_cli.store.other.tested import Right, Tested, read_right
+from fne_cli.store.other.results.tested import Right, Tested, read_right
 
 _MOST_CLASSES = 1 << 14
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from fne_cli.machine import free_memory
 from fne_cli.networks import graph
-from fne_cli.networks.backend import accelerators, computes_here, lacks_onednn
-from fne_cli.networks.batching import Batching
+from fne_cli.networks.backend import accelerators, computes_here, lacks_onednn, take_all_bits
 from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.preprocessing import prepare
-from fne_cli.networks.steady import steady_rows
+from fne_cli.networks.running.batching import Batching
+from fne_cli.networks.running.steady import steady_rows
 from fne_cli.networks.taps import Tap
 
 if TYPE_CHECKING:
@@ -87,12 +87,11 @@ class Extractor(Batching):
         def forward(pixels: Any) -> Any:
             return pooled(model(prepared(pixels), training=False))
 
+        take_all_bits()
         backend = keras.backend.backend()
         if backend == "tensorflow":
             import tensorflow as tf
 
-            # On recent GPUs "float32" would otherwise mean products of 10-bit mantissas.
-            tf.config.experimental.enable_tensor_float_32_execution(False)
             signature = [tf.TensorSpec((rows, network.height, network.width, 3), tf.uint8)]
             function = tf.function(forward, input_signature=signature, autograph=False, jit_compile=self._xla)
             return lambda pixels: function(tf.constant(pixels))
@@ -106,7 +105,10 @@ class Extractor(Batching):
             # The weights are arguments because JAX would compile them into the program as constants.
             trained, other = model.trainable_variables, model.non_trainable_variables
             values = ([variable.value for variable in variables] for variables in (trained, other))
-            return partial(jax.jit(stateless), *values)
+            function = partial(jax.jit(stateless), *values)
+            # JAX computes while others go on, and says later that memory is short. What has been computed once fits.
+            waiting = iter([jax.block_until_ready])
+            return lambda pixels: next(waiting, list)(function(pixels))
         return _torch_function(forward)
 
 
@@ -129,14 +131,7 @@ def _largest(model: keras.Model) -> int:
 
 def device_name() -> str:
     """The accelerator the network runs on, or the processor's name."""
-    import keras
-
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        for device in tf.config.list_physical_devices("GPU"):
-            return str(tf.config.experimental.get_device_details(device).get("device_name", device.name))
-    return processor_name()
+    return next(iter(accelerators()), None) or processor_name()
 
 
 def processor_name() -> str:

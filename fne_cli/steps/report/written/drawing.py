@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fne_cli.figures.across import Mark, compared
+from fne_cli.figures.charted.across import Mark, compared
+from fne_cli.figures.charted.transfer import main_panels
 from fne_cli.figures.contents import Group, Page
 from fne_cli.figures.experiments import FactorTable, TransferTable
 from fne_cli.figures.names import file_name
-from fne_cli.figures.transfer import main_panels
 from fne_cli.progress import Progress
 from fne_cli.store.other.drawings import Drawings
 from fne_cli.store.output.origin import Origin

@@ -1,0 +1,1 @@
+"""Charts of the page of fne report, as Vega-Lite specifications."""

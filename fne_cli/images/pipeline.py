@@ -198,31 +198,31 @@ class _Decoding:
 class _Batches:
     """The batches of a plan, given to the workers a few ahead of the one that is waited for."""
 
-    def __init__(self, plan: _Plan, shape: tuple[int, ...], workers: Workers[_Piece]) -> None:
-        self._plan, self._shape, self._workers = plan, shape, workers
+    def __init__(self, plan: _Plan, batch_images: int, shape: tuple[int, ...], workers: Workers[_Piece]) -> None:
+        self._plan, self._size, self._shape, self._workers = plan, batch_images, shape, workers
         self._coming = plan.pieces()
-        self._places = next(self._coming, None)  # of the next piece
-        self._first = 0  # the batch that `filling` begins with
+        self._places = next(self._coming, None)
+        self._given = self._first = 0  # pieces; the batch that `filling` begins with
         self._filling: deque[_Filling] = deque()
         self._due: dict[int, int] = {}  # of each batch that has been given, how many pieces are to be done for it
 
     def decode(self, number: int) -> None:
         """Wait until batch `number` is decoded; those behind it are given to the workers before."""
-        size = self._plan.batch_images
-        pieces: list[_Piece] = []
-        given = self._workers.give(())
-        while (places := self._places) is not None and places.start < (number + 1 + _AHEAD) * size:
+        size, pieces = self._size, list[_Piece]()
+        while self._places is not None and self._places.start < (number + 1 + _AHEAD) * size:
+            places = self._places
+            self._places = next(self._coming, None)
             while (self._first + len(self._filling)) * size < places.stop:
                 row = self._plan.row(self._first + len(self._filling))
                 self._filling.append(_Filling.of(row, self._shape))
             piece = [(self._filling[place // size - self._first], place % size) for place in places]
-            filling, slot = piece[0]
-            if filling.row[slot] != _BLANK:
+            batch, slot = piece[0]
+            if batch.row[slot] != _BLANK:
                 pieces.append(piece)
-            for batch in range(places.start // size, (places.stop - 1) // size + 1):
-                self._due[batch] = given + len(pieces)
-            self._places = next(self._coming, None)
+            for due in range(places.start // size, (places.stop - 1) // size + 1):
+                self._due[due] = self._given + len(pieces)
         self._workers.give(pieces)
+        self._given += len(pieces)
         self._workers.wait(self._due.pop(number))
 
     def next(self) -> ImageBatch:
@@ -258,7 +258,7 @@ def image_batches(
     most = max(1, _TURN_BYTES // (batch_images * int(np.prod(shape)))) if taking_turns else 1
     team = Workers(min(workers or processors(), max(1, len(numbers))), decoding.fill, decoding.ahead)
     try:
-        batches, decoded = _Batches(plan, shape, team), 0
+        batches, decoded = _Batches(plan, batch_images, shape, team), 0
         for number in range(plan.batches):
             if decoded == number:
                 team.turn(True)

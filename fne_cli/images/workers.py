@@ -38,15 +38,14 @@ class Workers(Generic[_Piece]):
         for thread in self._threads:
             thread.start()
 
-    def give(self, pieces: Sequence[_Piece]) -> int:
-        """Have these done after the earlier ones. Returns how many have been given by now."""
+    def give(self, pieces: Sequence[_Piece]) -> None:
+        """Have these done after the earlier ones."""
         with self._begin:
             self._pieces.extend(enumerate(pieces, self._given))
             self._given += len(pieces)
             self._begin.notify(len(pieces))
         for piece in pieces:
             self._announced.put(piece)
-        return self._given
 
     def turn(self, ours: bool) -> None:
         """Let them begin pieces, or not; what they have begun they finish."""

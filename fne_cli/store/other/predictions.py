@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -71,12 +72,21 @@ class Prediction:
     decisions: np.ndarray
 
 
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """While it is open, a field may have as many characters as the names of all classes; the limit is the process's."""
+    before = csv.field_size_limit(_FIELD_CHARACTERS)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
 def read_predictions(path: Path, classes: Sequence[str]) -> Iterator[Prediction]:
     """The lines of a file of fne evaluate, whose classes should be these. Raises BadInput or DamagedFile."""
     head = ["path", "truth", "prediction", *(f"decision:{name}" for name in classes)]
-    csv.field_size_limit(_FIELD_CHARACTERS)
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with _long_fields(), open(path, encoding="utf-8", newline="") as file:
             lines = csv.reader(file)
             found = [name_in(text) for text in next(lines, [])]
             before = len(found) - len(head)
@@ -112,10 +122,9 @@ def read_said(path: Path) -> dict[str, str]:
 
     Of an image with several lines (embeddings, trials) the first counts. Raises BadInput or DamagedFile.
     """
-    csv.field_size_limit(_FIELD_CHARACTERS)
     said: dict[str, str] = {}
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with _long_fields(), open(path, encoding="utf-8", newline="") as file:
             lines = csv.reader(file)
             head = next(lines, [])
             if "path" not in head or "prediction" not in head:

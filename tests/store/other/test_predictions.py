@@ -28,6 +28,7 @@ def test_what_is_written_is_read(tmp_path, trial):
     assert (first.embedding, first.path, first.truth, first.prediction) == ("conv1", "x\ny.png", "a", 'b,"\n')
     assert first.decisions.tolist() == [0.1, -np.inf, 1e-300]
     assert (second.truth, second.decisions.tolist()) == ("", [1.0, 2.0, 3.0])
+    assert csv.field_size_limit() == 131_072  # Python's own, for whoever reads CSV next
 
 
 EVIL = ["=1+1", "-2+3", "@SUM(1)", "\ttab", "\r", "\x1b]0;t\x07", "\u202ea", "a;=b", "'", "\\x3d", "-1", "a\u2028b"]

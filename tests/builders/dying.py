@@ -89,6 +89,7 @@ def prepare(folder: Path, commands: Collection[str]) -> None:
     for number in range(8):
         write_image(folder / "pictures" / "ab"[number % 2] / f"{number}.png", number)
     shards(folder, {"conv": rng.random((24, 40), np.float32)}, table(24), 2)
+    write(folder / "grid.h5", {"conv": rng.random((24, 12), np.float32)}, table(24), settings=GRID, texts=CELLS)
     if not {"classifier.npz", "results.json", "regions.npz"} & {
         word for name in commands for word in COMMANDS[name][0]
     }:
@@ -96,7 +97,6 @@ def prepare(folder: Path, commands: Collection[str]) -> None:
     words = ("evaluate", "codes.h5", "results.json", "-C", "1", "--model", "classifier.npz")
     code, said = child(lambda: command(words))
     assert code == 0, said
-    write(folder / "grid.h5", {"conv": rng.random((24, 12), np.float32)}, table(24), settings=GRID, texts=CELLS)
     regions = table(24, paths=[f"a.png#{n},0,{n + 9},9" for n in range(24)], split=["train", "train", "test"] * 8)
     write(folder / "regions.h5", {"conv": rng.random((24, 4), np.float32)}, regions)
     of_regions = ("evaluate", "regions.h5", "--embedding", "raw", "-C", "1", "--model", "regions.npz")

@@ -80,6 +80,8 @@ def thread_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
     A BLAS that splits a product over its own threads rounds differently with their number; the callers split the work
     into pieces of fixed size instead. The limit holds for the whole process while the pool is open.
     """
+    import scipy.linalg.cython_blas  # noqa: F401  # the one of compiled code, which it would load when it is first called
+
     with (
         _libraries(len(sys.modules)).limit(limits=1, user_api="blas"),
         ThreadPoolExecutor(threads or processors()) as pool,
@@ -94,6 +96,8 @@ def thread_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """While it is open, BLAS and OpenMP use one thread, in the whole process: sums have the same order everywhere."""
+    import scipy.linalg.cython_blas  # noqa: F401  # as above
+
     with _libraries(len(sys.modules)).limit(limits=1):
         yield
 

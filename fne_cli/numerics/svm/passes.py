@@ -6,7 +6,7 @@ import numpy as np
 
 from fne_cli.compiled import compiled
 
-BLOCK = 64
+BLOCK = 128
 """Rows that follow one another in the cache."""
 
 

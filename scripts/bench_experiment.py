@@ -35,7 +35,14 @@ import json, sys, time
 from pathlib import Path
 job = json.loads(sys.argv[1])
 from fne_cli.steps.evaluate import ClassifierOptions, FeatureOptions, Protocol, evaluate
-import fne_cli.numerics.svm.dual, fne_cli.numerics.svm.newton, fne_cli.numerics.svm.problem
+import numpy as np
+from fne_cli.numerics.svm.solver import solve
+values = np.random.default_rng(0)
+for count, features in ((90, 8), (900, 200), (90, 200)):  # compiled code is loaded, of every path
+    rows = values.normal(0, 1, (count, features)).astype(np.float32)
+    labels = values.integers(0, 3, count)
+    for of_kind in (rows, rows.astype(np.float64), np.sign(rows).astype(np.int8)):
+        solve(of_kind, labels)
 began, busy = time.monotonic(), time.process_time()
 found = evaluate(
     Path(job["file"]), None, FeatureOptions(layers=job["layers"], embedding=job["embedding"]),

@@ -21,6 +21,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +112,8 @@ def stages(photos: str, activations: str) -> list[tuple[str, float]]:
             yield batch
 
     vars(pipeline)["image_batches"] = first
-    from fne_cli.networks.running.extractor import Extractor
+    running = "running." if find_spec("fne_cli.networks.running") else ""  # not in a checkout of before
+    Extractor = import_module(f"fne_cli.networks.{running}extractor").Extractor  # noqa: N806  # a class
 
     call, calls = Extractor.__call__, 0
 

@@ -125,7 +125,7 @@ def stages(photos: str, activations: str) -> list[tuple[str, float]]:
         calls += 1
         return result
 
-    Extractor.__call__ = called  # type: ignore[method-assign]
+    Extractor.__call__ = called
     extract(photos, Path(activations), Recipe(model="mini"))
     note("all that comes after")
     return found

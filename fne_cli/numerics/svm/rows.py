@@ -133,6 +133,7 @@ _ROUNDING = 1e-9
 """Distances are rounded: a row is looked at a little sooner."""
 
 
+# Of this module, though `newton` has the same: the cache of compiled code does not see what changes in another one.
 @compiled(any_order=True)
 def _dot(weights: np.ndarray, value: np.ndarray) -> float:
     """The product of weights with a row."""

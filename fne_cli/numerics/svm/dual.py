@@ -134,7 +134,7 @@ class _Problems:
     def __init__(
         self, gram: np.ndarray, narrow: np.ndarray, signs: np.ndarray, cost: np.ndarray, start: Dual | None
     ) -> None:
-        self.gram = gram
+        self.gram, self.doubtful = gram, False  # whether float32 is found not to be enough
         self._go_over(narrow, len(signs))
         self.signs = np.ascontiguousarray(signs, np.int8)
         self.cost = cost
@@ -172,10 +172,13 @@ class _Problems:
                 dual = dual[keep]
             if not len(live):
                 break
+            if self.narrow is not self.gram and (self.doubtful or done == PATIENCE):
+                self._go_over(self.gram, len(live))
+                products = self._products(alpha, signs)  # what was carried along is of the other matrix
+                _, dual = objectives(signs, alpha, products, cost)
+                momentum = Momentum(alpha, products)
             momentum.push(dual, alpha, products)
             order = generator.permutation(np.flatnonzero(signs.any(axis=0)))
-            if done == PATIENCE:
-                self._go_over(self.gram, len(live))
             sweep(self.narrow, order, products, signs, alpha, 0.5 / cost, *self.room)
             done += 1
             passes[live] = done
@@ -188,8 +191,7 @@ class _Problems:
         self.products[group] = self._products(alpha, self.signs[group])
         primal, dual = objectives(self.signs[group], alpha, self.products[group], self.cost[group])
         gap = relative_gap(primal, dual)
-        if (gap > 2 * tolerance).any():  # float32 is not enough
-            self._go_over(self.gram, len(self.signs))
+        self.doubtful |= bool((gap > 2 * tolerance).any())
         return (gap <= tolerance) | last
 
 

@@ -149,3 +149,13 @@ def test_passes_in_float32_are_made_only_where_they_come_to_the_optimum_of_the_f
     assert (found.gap <= 1e-6).all()
     np.testing.assert_allclose(found.objective, peer.objective, rtol=2e-6)
     assert (found.dual <= peer.objective * (1 + 1e-12)).all()
+
+
+def test_passes_go_on_in_float64_where_float32_does_not_come_to_the_optimum(monkeypatch):
+    monkeypatch.setattr(module, "ALIKE", np.inf)
+    monkeypatch.setattr(module, "PATIENCE", 50)
+    values = np.random.default_rng(0)
+    labels = values.integers(0, 5, 150)
+    rows = values.normal(0, 0.3, (5, 200))[labels] + values.normal(30, 1, (150, 200))
+    found = solve_dual(gram(rows), one_vs_rest(labels, np.arange(5)), 1.0, 1e-5, max_passes=2000)
+    assert (found.gap <= 1e-5).all()

@@ -1,0 +1,1 @@
+"""Boxes and labels as annotations have them: CSV, COCO's JSON, PASCAL VOC's XML and lists."""

@@ -1,0 +1,1 @@
+"""Where a network is tapped, and how maps and tokens become rows."""

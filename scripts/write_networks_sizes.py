@@ -19,8 +19,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from fne_cli.networks.backend import forget, load_keras
 from fne_cli.networks.catalog import NAMES
-from fne_cli.networks.pooling import Pooling
-from fne_cli.networks.taps import select
+from fne_cli.networks.tapping.pooling import Pooling
+from fne_cli.networks.tapping.taps import select
 from fne_cli.networks.weights import open_network
 
 FILE = Path(__file__).resolve().parents[1] / "fne_cli" / "networks" / "sizes.json"

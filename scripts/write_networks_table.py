@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fne_cli.networks.backend import forget, load_keras
 from fne_cli.networks.catalog import CATALOG, NAMES
-from fne_cli.networks.taps import in_one_line
+from fne_cli.networks.tapping.taps import in_one_line
 from fne_cli.steps.layers import layers
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "networks.md"

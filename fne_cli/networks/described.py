@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.recipe import Recipe
-from fne_cli.networks.tapped import Tapped
+from fne_cli.networks.tapping.pooling import Pooling
+from fne_cli.networks.tapping.tapped import Tapped
 
 
 def settings(

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fne_cli.errors import WrongOptions
-from fne_cli.networks import backend, described, pooling, taps
+from fne_cli.networks import backend, described
 from fne_cli.networks.recipe import Recipe
 from fne_cli.networks.running.extractor import Extractor, device_name
+from fne_cli.networks.tapping import pooling, taps
 from fne_cli.networks.weights import Network, open_network
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.networks import graph, mini, taps
+from fne_cli.networks import graph, mini
 from fne_cli.networks.backend import load_keras
 from fne_cli.networks.catalog import CATALOG, Precision, is_handcrafted, known_name
 from fne_cli.networks.hub import blocks, preset
@@ -24,6 +24,7 @@ from fne_cli.networks.preprocessing import HOW_TO_FIND_OUT, NAMED, WHAT_THEY_DO,
 from fne_cli.networks.saved import files
 from fne_cli.networks.saved.lineage import preprocess_of
 from fne_cli.networks.saved.weight_files import with_file
+from fne_cli.networks.tapping import taps
 
 if TYPE_CHECKING:
     import keras

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fne_cli.errors import DamagedFile, DoesNotFit, WrongFile
-from fne_cli.images.lists.annotations import Objects, read_annotations
+from fne_cli.images.lists.annotated.annotations import Objects, read_annotations
 from fne_cli.machine import free_memory
 from fne_cli.numerics.evaluation.metrics import average_precision, json_number, mean_of
 from fne_cli.numerics.localization.detections import precisions, suppressed, voc_precision

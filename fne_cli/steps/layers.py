@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fne_cli.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from fne_cli.networks.tapped import Tapped
+    from fne_cli.networks.tapping.tapped import Tapped
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ def layers(
 
     Those of fisher and bow are as wide as a vocabulary of the default size makes them.
     """
-    from fne_cli.networks import pooling, taps
     from fne_cli.networks.catalog import is_handcrafted, known_name
     from fne_cli.networks.kinds import is_onnx
+    from fne_cli.networks.tapping import pooling, taps
 
     if is_handcrafted(model):
         return _handcrafted(str(known_name(model)), layers, pool, image_size)

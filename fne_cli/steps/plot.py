@@ -15,7 +15,7 @@ from fne_cli.numerics.codes import HIGH, LOW
 from fne_cli.numerics.statistics.hierarchy import average_linkage
 from fne_cli.numerics.statistics.overview import EDGES, THRESHOLDS, Null, Overview
 from fne_cli.progress import SILENT, Progress
-from fne_cli.store.format.behavior import Behavior
+from fne_cli.store.format.kinds.behavior import Behavior
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import fingerprint
 from fne_cli.store.other.drawings import Drawings

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.prepared import Prepared
 from fne_cli.networks.recipe import Recipe
+from fne_cli.networks.tapping.pooling import Pooling
 from fne_cli.steps.discretize import discretize
 from fne_cli.steps.normalize import normalize
 from fne_cli.store.format.schema import Images, Layer

@@ -16,9 +16,9 @@ from places import DOCS
 from fne_cli.networks import graph
 from fne_cli.networks.backend import load_keras
 from fne_cli.networks.catalog import CATALOG, NAMES
-from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.running.extractor import Extractor
-from fne_cli.networks.taps import find_taps
+from fne_cli.networks.tapping.pooling import Pooling
+from fne_cli.networks.tapping.taps import find_taps
 from fne_cli.networks.weights import Network
 
 keras = load_keras()

@@ -13,9 +13,9 @@ from fne_cli.errors import BadInput
 from fne_cli.networks import graph
 from fne_cli.networks.backend import load_keras
 from fne_cli.networks.catalog import CATALOG, NAMES, PREPROCESS, known_name
-from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.running.extractor import Extractor
-from fne_cli.networks.taps import find_taps
+from fne_cli.networks.tapping.pooling import Pooling
+from fne_cli.networks.tapping.taps import find_taps
 from fne_cli.networks.weights import Network, open_network
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 6, 5, 3), dtype=np.uint8)

@@ -10,7 +10,7 @@ import pytest
 from fne_cli.errors import BadInput
 from fne_cli.networks import graph
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.taps import find_taps
+from fne_cli.networks.tapping.taps import find_taps
 
 keras = load_keras()
 layers = keras.layers

@@ -20,7 +20,7 @@ from small_networks import small_vgg
 from fne_cli.errors import BadInput
 from fne_cli.networks import graph, mini
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.taps import find_taps, select
+from fne_cli.networks.tapping.taps import find_taps, select
 from fne_cli.networks.weights import Network, open_network
 
 keras = load_keras()

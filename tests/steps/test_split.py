@@ -14,8 +14,8 @@ from pictures import write_image
 from PIL import Image
 
 from fne_cli.errors import BadInput
+from fne_cli.images.lists.annotated.voc import read_voc
 from fne_cli.images.lists.manifest import read_manifest
-from fne_cli.images.lists.voc import read_voc
 from fne_cli.images.regions import Windows
 
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fne_cli.networks import graph, taps
-from fne_cli.networks.taps import Tap
-from fne_cli.networks.tokens import Tokens
+from fne_cli.networks import graph
+from fne_cli.networks.tapping import taps
+from fne_cli.networks.tapping.taps import Tap
+from fne_cli.networks.tapping.tokens import Tokens
 
 if TYPE_CHECKING:
     import keras

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fne_cli.networks.onnx.graph import Graph, attribute
-from fne_cli.networks.taps import IN_A_BLOCK
-from fne_cli.networks.tokens import Tokens
+from fne_cli.networks.tapping.taps import IN_A_BLOCK
+from fne_cli.networks.tapping.tokens import Tokens
 
 _ALONG = (
     "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout", "Cast", "Mul", "Add", "Div",

@@ -13,9 +13,9 @@ from fne_cli.networks.onnx.graph import Graph
 from fne_cli.networks.onnx.program import Program
 from fne_cli.networks.onnx.session import on_gpu, session
 from fne_cli.networks.onnx.taps import OnnxTap
-from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.preprocessing import grey
 from fne_cli.networks.running.batching import Batching, one_by_one
+from fne_cli.networks.tapping.pooling import Pooling
 
 
 class OnnxExtractor(Batching):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fne_cli.errors import BadInput, WrongOptions
-from fne_cli.networks import described, pooling, taps
+from fne_cli.networks import described
 from fne_cli.networks.graph import Input
 from fne_cli.networks.onnx import metadata
 from fne_cli.networks.onnx.extractor import OnnxExtractor
@@ -22,6 +22,7 @@ from fne_cli.networks.onnx.shapes import tapped_graph
 from fne_cli.networks.onnx.taps import OnnxTap
 from fne_cli.networks.preprocessing import HOW_TO_FIND_OUT, NAMED, WHAT_THEY_DO, canonical
 from fne_cli.networks.recipe import Recipe
+from fne_cli.networks.tapping import pooling, taps
 
 _MADE_UP = ("", "main", "main_graph", "graph", "torch_jit", "torch-jit-export", "tf2onnx", "model")
 _TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "float16", 11: "float64", 16: "bfloat16"}

@@ -13,8 +13,8 @@ from fne_cli.networks.graph import Input
 from fne_cli.networks.onnx.graph import Graph, sized
 from fne_cli.networks.onnx.light import large
 from fne_cli.networks.onnx.taps import OnnxTap
-from fne_cli.networks.pooling import VECTOR, Pooling
 from fne_cli.networks.preprocessing import Numbers
+from fne_cli.networks.tapping.pooling import VECTOR, Pooling
 
 _FLOAT = 1
 _TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "float16": 10, "float64": 11, "bfloat16": 16}

@@ -11,7 +11,7 @@ from fne_cli.networks.onnx import blocks
 from fne_cli.networks.onnx.activations import after_activation, is_activation
 from fne_cli.networks.onnx.graph import FLOATS, Graph
 from fne_cli.networks.onnx.names import Names
-from fne_cli.networks.tokens import Tokens
+from fne_cli.networks.tapping.tokens import Tokens
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _OTHERS = (

@@ -12,11 +12,11 @@ import numpy as np
 from fne_cli.machine import free_memory
 from fne_cli.networks import graph
 from fne_cli.networks.backend import accelerators, computes_here, lacks_onednn, take_all_bits
-from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.preprocessing import prepare
 from fne_cli.networks.running.batching import Batching
 from fne_cli.networks.running.steady import steady_rows
-from fne_cli.networks.taps import Tap
+from fne_cli.networks.tapping.pooling import Pooling
+from fne_cli.networks.tapping.taps import Tap
 
 if TYPE_CHECKING:
     import keras

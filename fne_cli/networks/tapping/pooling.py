@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fne_cli.errors import BadInput
-from fne_cli.networks.tapped import Tapped
-from fne_cli.networks.tokens import Tokens
+from fne_cli.networks.tapping.tapped import Tapped
+from fne_cli.networks.tapping.tokens import Tokens
 from fne_cli.options import meant
 
 VECTOR = 16  # floats in the widest vector register of today's processors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
-from fne_cli.networks.tokens import Tokens
+from fne_cli.networks.tapping.tokens import Tokens
 
 
 class Tapped(Protocol):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import BadInput
 from fne_cli.networks import graph
-from fne_cli.networks.tapped import AnyTap
-from fne_cli.networks.tokens import Tokens
+from fne_cli.networks.tapping.tapped import AnyTap
+from fne_cli.networks.tapping.tokens import Tokens
 from fne_cli.options import meant
 
 if TYPE_CHECKING:

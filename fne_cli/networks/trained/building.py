@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import BadInput, WrongOptions
-from fne_cli.networks import graph, taps
+from fne_cli.networks import graph
 from fne_cli.networks.backend import forget, load_keras
 from fne_cli.networks.catalog import Precision, known_name
 from fne_cli.networks.graph import Input
 from fne_cli.networks.preprocessing import canonical
+from fne_cli.networks.tapping import taps
 from fne_cli.networks.trained.family import Family
 from fne_cli.networks.trained.parts import copy_first, weight_layers
 from fne_cli.networks.weights import Network, open_network, seeded

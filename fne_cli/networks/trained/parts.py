@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fne_cli.errors import BadInput
 from fne_cli.networks import graph
-from fne_cli.networks.taps import is_weighted
+from fne_cli.networks.tapping.taps import is_weighted
 
 if TYPE_CHECKING:
     import keras

@@ -11,7 +11,7 @@ import numpy as np
 from fne_cli.errors import BadInput, WrongFile
 from fne_cli.numerics.statistics.strongest import largest
 from fne_cli.options import meant
-from fne_cli.store.format.behavior import Behavior
+from fne_cli.store.format.kinds.behavior import Behavior
 from fne_cli.store.format.reader import Reader, open_file
 from fne_cli.store.format.schema import BOTH, differences, without_shard
 from fne_cli.store.other.predictions import label_names

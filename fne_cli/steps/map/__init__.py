@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.images.lists.annotations import Objects, read_annotations
+from fne_cli.images.lists.annotated.annotations import Objects, read_annotations
 from fne_cli.progress import SILENT, Progress
 from fne_cli.steps.map.located import Located
 from fne_cli.steps.map.outputs import Mapped, Outputs

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fne_cli.images.lists.annotations import Objects
+from fne_cli.images.lists.annotated.annotations import Objects
 from fne_cli.images.views import Seen, View, geometry_of
 from fne_cli.numerics.localization import places
 from fne_cli.store.format.reader import Reader

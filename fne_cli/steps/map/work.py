@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fne_cli.images.lists.annotations import Objects
+from fne_cli.images.lists.annotated.annotations import Objects
 from fne_cli.numerics.localization import places
 from fne_cli.steps.map.chosen import Choice, Shown
 from fne_cli.steps.map.located import Located

@@ -13,11 +13,11 @@ import numpy as np
 
 from fne_cli.errors import BadInput, WrongOptions
 from fne_cli.images.lists import findings, source
-from fne_cli.images.lists.annotations import Objects
+from fne_cli.images.lists.annotated.annotations import Objects
+from fne_cli.images.lists.annotated.voc import read_voc
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import LABEL, read_manifest
 from fne_cli.images.lists.splits import by_lists, is_manifest, write_manifest
-from fne_cli.images.lists.voc import read_voc
 from fne_cli.images.regions import Divided, Windows, divided
 from fne_cli.numerics.evaluation.protocols import strata, stratified_folds
 from fne_cli.progress import SILENT, Progress

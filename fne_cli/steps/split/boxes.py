@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from fne_cli.errors import BadInput
-from fne_cli.images.lists.annotations import Objects, read_annotations
+from fne_cli.images.lists.annotated.annotations import Objects, read_annotations
 from fne_cli.images.lists.listing import Listing
 from fne_cli.images.lists.manifest import boxed
 from fne_cli.images.regions import Divided

@@ -13,7 +13,7 @@ import numpy as np
 
 from fne_cli.errors import DamagedFile
 from fne_cli.numerics.statistics.separation import Separation
-from fne_cli.store.format.behavior import Behavior
+from fne_cli.store.format.kinds.behavior import Behavior
 from fne_cli.store.format.reader import Reader
 from fne_cli.store.format.schema import LAYER_TEXTS, SETS
 from fne_cli.vectors.projections import read_projection

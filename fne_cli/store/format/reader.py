@@ -15,11 +15,13 @@ import numpy as np
 from fne_cli.errors import BadInput, DamagedFile, OldVersion, WrongFile
 from fne_cli.options import meant
 from fne_cli.store.format import claims
-from fne_cli.store.format.behavior import Behavior, sound_settings
 from fne_cli.store.format.columns import ImageTable
+from fne_cli.store.format.kinds.behavior import Behavior, sound_settings
+from fne_cli.store.format.kinds.projection import StoredProjection
+from fne_cli.store.format.kinds.projection import sound_settings as sound_projection
+from fne_cli.store.format.kinds.vocabulary import StoredVocabulary
+from fne_cli.store.format.kinds.vocabulary import sound_settings as sound_vocabulary
 from fne_cli.store.format.layer import LayerReader
-from fne_cli.store.format.projection import StoredProjection
-from fne_cli.store.format.projection import sound_settings as sound_projection
 from fne_cli.store.format.schema import (
     DIGEST_LENGTH,
     FORMAT,
@@ -33,8 +35,6 @@ from fne_cli.store.format.schema import (
     shard_of,
 )
 from fne_cli.store.format.seal import check_seal
-from fne_cli.store.format.vocabulary import StoredVocabulary
-from fne_cli.store.format.vocabulary import sound_settings as sound_vocabulary
 
 _MAX_CROPS = 100
 _LAYERS: dict[str, tuple[Any, ...]] = {"activations": ("f4 f2",), "standardized": ("f4", 2), "codes": ("i1", 2)}

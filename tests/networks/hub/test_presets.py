@@ -18,8 +18,8 @@ from PIL import Image
 
 from fne_cli.errors import BadInput
 from fne_cli.networks.opening import prepared
-from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.recipe import Recipe
+from fne_cli.networks.tapping.pooling import Pooling
 from fne_cli.networks.weights import open_network, seeded
 
 SIDE, PATCH, WIDTH, HEADS = 16, 4, 20, 4

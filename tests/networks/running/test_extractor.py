@@ -21,11 +21,11 @@ from fne_cli.errors import DoesNotFit, WrongOptions
 from fne_cli.networks import graph
 from fne_cli.networks.backend import load_keras
 from fne_cli.networks.mini import build as build_mini
-from fne_cli.networks.pooling import Pooling
 from fne_cli.networks.prepared import Prepared
 from fne_cli.networks.recipe import Recipe
 from fne_cli.networks.running.extractor import Extractor, device_name
-from fne_cli.networks.taps import find_taps, select
+from fne_cli.networks.tapping.pooling import Pooling
+from fne_cli.networks.tapping.taps import find_taps, select
 from fne_cli.networks.weights import Network, open_network
 
 keras = load_keras()

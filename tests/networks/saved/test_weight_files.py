@@ -16,7 +16,7 @@ from fne_cli.networks import mini
 from fne_cli.networks.backend import load_keras
 from fne_cli.networks.recipe import Recipe
 from fne_cli.networks.running.speed import measure
-from fne_cli.networks.taps import find_taps, select
+from fne_cli.networks.tapping.taps import find_taps, select
 from fne_cli.networks.weights import Network, open_network
 
 keras = load_keras()

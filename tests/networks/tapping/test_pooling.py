@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fne_cli.errors import BadInput
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.pooling import Pooling, pooling_of
-from fne_cli.networks.taps import Tap
+from fne_cli.networks.tapping.pooling import Pooling, pooling_of
+from fne_cli.networks.tapping.taps import Tap
 
 load_keras()
 

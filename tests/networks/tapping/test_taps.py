@@ -10,7 +10,7 @@ import pytest
 
 from fne_cli.errors import BadInput
 from fne_cli.networks.backend import load_keras
-from fne_cli.networks.taps import Tap, find_taps, in_one_line, left_out, select
+from fne_cli.networks.tapping.taps import Tap, find_taps, in_one_line, left_out, select
 from fne_cli.networks.weights import open_network
 
 keras = load_keras()

@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 import numpy as np
 
 from fne_cli.errors import BadInput
+from fne_cli.images.lists.annotated.voc import annotation
 from fne_cli.images.lists.names import Names
 from fne_cli.images.lists.rows import json_content, table_rows
-from fne_cli.images.lists.voc import annotation
 
 _COLUMNS = ("path", "label", "x0", "y0", "x1", "y1")
 _FAR = 2**31  # no image has so many pixels on a side

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fne_cli.errors import BadInput
-from fne_cli.images.lists.annotations import read_annotations
+from fne_cli.images.lists.annotated.annotations import read_annotations
 
 OBJECT = (
     "<object><name>{}</name><difficult>{}</difficult><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax>"
